@@ -1,0 +1,104 @@
+"""How an Edge host is reached: SSH settings, one multiplexed connection, and what it means when it fails."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+from dataclasses import dataclass, field
+
+import testinfra
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from testinfra.host import Host
+    from testinfra.backend.base import CommandResult
+    from pathlib import Path
+
+#: Seconds until a TCP connection and login must stand.
+CONNECT_TIMEOUT = 5
+#: Seconds between two tries to reach a host that reboots.
+RETRY = 0.05
+SSH_FAILED = 255
+
+
+class HostUnreachable(Exception):
+    """The host does not answer over SSH; the message says where and what ssh said."""
+
+
+@dataclass(frozen=True)
+class SshAccess:
+    """Where and as whom: ``user@address:port``, a key, known hosts, an optional jump host, whether commands use sudo.
+
+    ``control`` is a folder for the shared connection's socket; the path must stay short (108 bytes for a socket).
+    Host keys are checked against ``known_hosts``, always.
+    """
+
+    address: str
+    user: str
+    control: Path
+    port: int = 22
+    key: Path | None = None
+    known_hosts: Path | None = None
+    jump: str | None = None
+    sudo: bool = True
+    options: tuple[str, ...] = field(default=())
+
+    def arguments(self) -> list[str]:
+        """The ssh options as a list."""
+        given = ["BatchMode=yes", "StrictHostKeyChecking=yes", f"ConnectTimeout={CONNECT_TIMEOUT}", "LogLevel=ERROR"]
+        given += ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={self.control / '%C'}"]
+        given += ["ServerAliveInterval=5", "ServerAliveCountMax=3"]
+        given += [f"UserKnownHostsFile={self.known_hosts}"] if self.known_hosts else []
+        given += [f"ProxyJump={self.jump}"] if self.jump else []
+        arguments = [word for option in (*given, *self.options) for word in ("-o", option)]
+        return [*arguments, *(["-i", str(self.key)] if self.key else [])]
+
+    def testinfra_host(self) -> Host:
+        """Give testinfra's host for this access."""
+        at = f"[{self.address}]" if ":" in self.address else self.address
+        return testinfra.get_host(
+            f"ssh://{self.user}@{at}:{self.port}",
+            ssh_extra_args=" ".join(map(shlex.quote, self.arguments())),
+            sudo=self.sudo,
+            timeout=CONNECT_TIMEOUT,
+        )
+
+    def close(self) -> None:
+        """End the shared connection, if it stands."""
+        command = ["ssh", *self.arguments(), "-O", "exit", "-p", str(self.port), f"{self.user}@{self.address}"]
+        subprocess.run(command, check=False, capture_output=True)
+
+
+def run(host: Host, access: SshAccess, command: str, *words: str) -> CommandResult:
+    """Run a command on the host (``%s`` for each quoted word); whatever exit status it has is the caller's to judge.
+
+    Raises:
+        HostUnreachable: ssh itself failed.
+
+    """
+    try:
+        result: CommandResult = host.run(command, *words)
+    except RuntimeError as error:  # testinfra's way to say that ssh ended with 255
+        raise HostUnreachable(f"{access.user}@{access.address}:{access.port}: {_last_words(error)}") from error
+    return result
+
+
+def _last_words(error: RuntimeError) -> str:
+    found = error.args[0] if error.args else None
+    words = getattr(found, "stderr", "") or str(error)
+    return str(words).strip().splitlines()[-1] if str(words).strip() else "ssh ended with 255"
+
+
+def wait_until_reachable(host: Host, access: SshAccess, within: float) -> None:
+    """Wait until a command can be run. Raises HostUnreachable when the time is up."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            run(host, access, "true")
+        except HostUnreachable as error:
+            if time.monotonic() > deadline:
+                raise HostUnreachable(f"{error} (for {within:g} s)") from error
+            time.sleep(RETRY)
+        else:
+            return

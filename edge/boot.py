@@ -1,0 +1,68 @@
+"""What a boot of an Edge host is: its identity, its slot, its image, and the proof that there was another one."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+
+#: One command, one round trip: everything that tells one boot from another.
+READ = (
+    "cat /proc/sys/kernel/random/boot_id; echo ---; cat /proc/cmdline; echo ---; "
+    "cat /etc/kairos-release 2>/dev/null || grep KAIROS_ /etc/os-release; echo ---; "
+    "ls /run/cos 2>/dev/null; echo ---; cut -d' ' -f1 /proc/uptime"
+)
+_SLOTS = {"COS_ACTIVE": "active", "COS_PASSIVE": "passive", "COS_RECOVERY": "recovery"}
+
+
+@dataclass(frozen=True)
+class BootFacts:
+    """One boot.
+
+    ``slot`` is ``active``, ``passive``, ``recovery`` or ``unknown``; ``upgrade_failure`` tells of a fallback after a
+    failed upgrade; ``release`` holds the ``KAIROS_*`` variables, which name the booted provider image.
+    """
+
+    boot_id: str
+    slot: str
+    upgrade_failure: bool
+    release: dict[str, str]
+
+    @property
+    def image(self) -> str:
+        """The booted provider image as its release file names it: ``repository:label``."""
+        return f"{self.release.get('KAIROS_IMAGE_REPO', '?')}:{self.release.get('KAIROS_IMAGE_LABEL', '?')}"
+
+
+def read_facts(output: str) -> BootFacts:
+    """Read what :data:`READ` printed."""
+    boot_id, command_line, release, _modes, _uptime = (part.strip() for part in output.split("---\n"))
+    slot = next((name for label, name in _SLOTS.items() if label in command_line), "unknown")
+    variables = {}
+    for line in release.splitlines():
+        name, separator, value = line.partition("=")
+        if separator:
+            variables[name] = " ".join(shlex.split(value))
+    return BootFacts(boot_id, slot, "upgrade_failure" in command_line, variables)
+
+
+@dataclass(frozen=True)
+class RebootProof:
+    """Whether a host really started another system: two facts that must agree, and what is missing."""
+
+    new_boot: bool
+    new_image: bool
+
+    @property
+    def holds(self) -> bool:
+        """A new boot of another image."""
+        return self.new_boot and self.new_image
+
+    def __str__(self) -> str:
+        boot = "a new boot id" if self.new_boot else "the same boot id"
+        image = "another image" if self.new_image else "the same image"
+        return f"{boot}, {image}"
+
+
+def reboot_proof(before: BootFacts, after: BootFacts) -> RebootProof:
+    """Compare two looks at a host."""
+    return RebootProof(before.boot_id != after.boot_id, before.image != after.image)

@@ -1,0 +1,101 @@
+"""The words a suite uses about an Edge host."""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from edge import access as ssh
+from edge.access import HostUnreachable, SshAccess
+from edge.boot import READ, BootFacts, read_facts
+from edge.diagnostics import collect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from testinfra.backend.base import CommandResult
+    from testinfra.host import Host
+
+
+class EdgeHost:
+    """An Edge host over SSH; nouns are looked up when they are used.
+
+    ``back_within`` is how many seconds a reboot may take before the host counts as lost.
+    """
+
+    def __init__(self, uid: str, access: SshAccess, *, back_within: float = 900.0) -> None:
+        self.uid = uid
+        self.access = access
+        self._back_within = back_within
+
+    def __repr__(self) -> str:
+        return f"<EdgeHost {self.uid} at {self.access.address}>"
+
+    @cached_property
+    def testinfra(self) -> Host:
+        """The host as testinfra sees it, for everything that has no word of its own here."""
+        return self.access.testinfra_host()
+
+    def run(self, command: str, *words: str) -> CommandResult:
+        """Run a shell command; ``%s`` takes the quoted ``words``. Raises HostUnreachable."""
+        return ssh.run(self.testinfra, self.access, command, *words)
+
+    def unit(self, name: str) -> Any:
+        """Give a systemd unit (``.is_running``, ``.is_enabled``)."""
+        return self.testinfra.service(name)
+
+    def file(self, path: str) -> Any:
+        """Give a file (``.exists``, ``.mode``, ``.user``, ``.content_string``)."""
+        return self.testinfra.file(path)
+
+    def boot(self) -> BootFacts:
+        """Look at the running boot: its identity, slot and image. One round trip. Raises HostUnreachable."""
+        return read_facts(self.run(READ).stdout)
+
+    def journal(self, *, unit: str | None = None, this_boot: bool = False) -> str:
+        """Give the journal's messages, of one unit or of all, of this boot or of all."""
+        words = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
+        words += ["--unit", unit] if unit else []
+        words += ["--boot"] if this_boot else []
+        return str(self.run(" ".join(["%s"] * len(words)), *words).stdout)
+
+    def processes(self) -> str:
+        """Give every process with its full arguments, as anybody on the host can read them."""
+        return str(self.run("ps -ww -eo args").stdout)
+
+    def reboot(self) -> BootFacts:
+        """Reboot, wait for the host to be gone and back, and give the new boot. Raises HostUnreachable."""
+        before = self.boot()
+        # the connection may be cut before or after the command returns, both are right
+        try:
+            self.run("systemctl reboot")
+        except HostUnreachable:
+            pass
+        return self.wait_for_boot_after(before)
+
+    def wait_for_boot_after(self, before: BootFacts) -> BootFacts:
+        """Wait for a boot other than ``before``, one budget for going down and coming up. Raises HostUnreachable."""
+        deadline = time.monotonic() + self._back_within
+        while True:
+            ssh.wait_until_reachable(self.testinfra, self.access, max(0.0, deadline - time.monotonic()))
+            try:
+                facts = self.boot()
+            except (HostUnreachable, ValueError):  # it went down while we read
+                continue
+            if facts.boot_id != before.boot_id:
+                return facts
+            if time.monotonic() > deadline:
+                raise HostUnreachable(f"{self.uid}: no new boot within {self._back_within:g} s")
+            time.sleep(ssh.RETRY)
+
+    def wait_until_reachable(self) -> None:
+        """Wait until the host answers. Raises HostUnreachable."""
+        ssh.wait_until_reachable(self.testinfra, self.access, self._back_within)
+
+    def diagnostics(self, folder: Path) -> list[Path]:
+        """Collect what helps to understand a failure; gives the files written. Never raises for a host that is lost."""
+        return collect(self, folder)
+
+    def close(self) -> None:
+        """End the shared SSH connection."""
+        self.access.close()

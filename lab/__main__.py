@@ -1,0 +1,95 @@
+"""``python -m lab up|down|status``: the miniature site by hand."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+
+from docker.errors import DockerException
+
+from engine import ownership
+from engine.debian import BuildFailed, ProgramMissing
+from engine.reach import EngineUnavailable, connect
+from lab import control
+from lab.faults import UnknownFault, specify
+from lab.site import LabSettings, labs_folder, serve
+
+BAD_SETUP = 78  # EX_CONFIG of sysexits.h
+
+
+def main() -> int:
+    """Run one command; gives the exit status."""
+    arguments = _parser().parse_args()
+    try:
+        return int(arguments.command(arguments) or 0)
+    except (EngineUnavailable, ProgramMissing, BuildFailed, UnknownFault, control.LabFailed, DockerException) as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return BAD_SETUP
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lab", description="The miniature site on this machine.")
+    commands = parser.add_subparsers(required=True)
+    up = commands.add_parser("up", help="start a lab and leave it running")
+    up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
+    up.add_argument("--lab-fault", action="append", default=[], help="NAME or FILE.py:NAME, may be repeated")
+    up.add_argument("--no-provision", action="store_true", help="never install or start a Docker engine")
+    up.set_defaults(command=_up)
+    commands.add_parser("down", help="take every lab that was left running down").set_defaults(command=_down)
+    commands.add_parser("status", help="list labs that were left running").set_defaults(command=_status)
+    hidden = commands.add_parser("serve", help="run a lab in this process, for as long as its starter lives")
+    hidden.add_argument("--folder", type=Path, required=True)
+    hidden.add_argument("--hosts", type=_positive, default=2)
+    hidden.add_argument("--faults", type=json.loads, default=[])
+    hidden.add_argument("--keep", action="store_true")
+    hidden.add_argument("--strict", type=int)
+    hidden.set_defaults(command=_serve)
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of Edge hosts; give 1 or more")
+    return int(text)
+
+
+def _say(message: str) -> None:
+    print(message, flush=True)
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    faults = tuple(dict(specify(name)) for name in arguments.lab_fault)
+    ownership.sweep(connect(_say, provision=not arguments.no_provision))
+    folder = labs_folder() / f"lab-{time.strftime('%H%M%S')}"
+    lab = control.start(LabSettings(folder, arguments.hosts, faults, keep=True), _say)
+    (folder / "kept").touch()
+    _say(f"the lab runs; use it with --site {lab.site_file}, or just run: a run picks it up")
+
+
+def _down(_arguments: argparse.Namespace) -> None:
+    labs = control.kept()
+    for lab in labs:
+        lab.stop()
+    _say(f"{len(labs)} taken down")
+
+
+def _status(_arguments: argparse.Namespace) -> None:
+    for lab in control.kept():
+        status = lab.ask("status")
+        faults = ", ".join(status["faults"]) or "healthy"
+        _say(f"{lab.settings.folder.name}: {status['hosts']} Edge hosts, {status['url']}, {faults}; --site {lab.site_file}")
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    settings = LabSettings(
+        arguments.folder, arguments.hosts, tuple(arguments.faults), strict_seed=arguments.strict, keep=arguments.keep
+    )
+    asyncio.run(serve(settings, connect(_say, provision=False), _say))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""The agent's own puller: skopeo, into the host's content directory. Deployment goes this way."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+from lab.agent import places, slots
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lab.agent.secret import Credential
+
+LAYOUT = places.CONTENT / "provider"
+BLOBS = places.CONTENT / "blobs"
+#: Seconds one pull may take; a provider image is a gigabyte or two.
+PULL_TIMEOUT = 1800
+
+
+class PullFailed(Exception):
+    """The image could not be pulled; the message is the puller's own, which never holds a credential."""
+
+
+def pull(image: str, credential: Credential | None, authority: Path | None, *, verify_tls: bool = True) -> slots.Slot:
+    """Pull ``image`` and unpack what the host lacks of it. Gives the slot to boot.
+
+    Raises:
+        PullFailed: with the last line of what skopeo said.
+
+    """
+    shutil.rmtree(LAYOUT, ignore_errors=True)
+    _offer_base_layer()
+    with tempfile.TemporaryDirectory(dir="/run") as area:
+        command = ["skopeo", "copy", "--quiet", "--src-cert-dir", _certificates(Path(area), authority)]
+        command += ["--src-tls-verify=" + ("true" if verify_tls else "false")]
+        command += _login(Path(area), image, credential)
+        command += ["--digestfile", f"{area}/digest", "--dest-shared-blob-dir", str(BLOBS)]
+        _run([*command, f"docker://{image}", f"oci:{LAYOUT}:image"])
+        digest = (Path(area) / "digest").read_text().strip()
+    return slots.Slot(image, digest, _unpack())
+
+
+def _offer_base_layer() -> None:
+    """Let skopeo find the medium's base layer among its blobs, so that it is not transferred again."""
+    layer = str(places.read_json(places.MEDIUM / "medium.json")["layer"])
+    link = BLOBS / "sha256" / layer
+    if not link.exists():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(places.MEDIUM / "containerd/io.containerd.content.v1.content/blobs/sha256" / layer)
+
+
+def _certificates(area: Path, authority: Path | None) -> str:
+    folder = area / "certificates"
+    folder.mkdir()
+    if authority is not None and authority.exists():
+        shutil.copy(authority, folder / "ca.crt")
+    return str(folder)
+
+
+def _login(area: Path, image: str, credential: Credential | None) -> list[str]:
+    """Hand the login over in a file that only root reads: a process's arguments are everybody's to read."""
+    if credential is None:
+        return ["--src-no-creds"]
+    pair = f"{credential.username}:{credential.password}".encode("utf-8", "surrogateescape")
+    auths = {image.partition("/")[0]: {"auth": base64.b64encode(pair).decode()}}
+    file = area / "auth.json"
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w") as stream:
+        json.dump({"auths": auths}, stream)
+    return ["--authfile", str(file)]
+
+
+def _run(command: list[str]) -> None:
+    try:
+        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PULL_TIMEOUT)
+    except subprocess.TimeoutExpired as error:
+        raise PullFailed(f"skopeo did not finish within {PULL_TIMEOUT} s") from error
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"skopeo ended with {done.returncode}"]
+        raise PullFailed(lines[-1])
+
+
+def _unpack() -> tuple[str, ...]:
+    index = json.loads((LAYOUT / "index.json").read_text())
+    manifest = _blob(index["manifests"][0]["digest"])
+    config = _blob(manifest["config"]["digest"])
+    _check_platform(config)
+    for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
+        if not slots.has_layer(diff_id):
+            slots.add_layer(diff_id, slots.unpack_tar(BLOBS / "sha256" / slots.bare(layer["digest"])))
+    return tuple(slots.bare(diff_id) for diff_id in config["rootfs"]["diff_ids"])
+
+
+def _check_platform(config: dict[str, object]) -> None:
+    """Refuse an image of another architecture: nothing of it would run."""
+    mine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    if config.get("architecture") != mine:
+        raise PullFailed(f"image architecture {config.get('architecture')} does not match this host's {mine}")
+
+
+def _blob(digest: str) -> dict[str, object]:
+    document: dict[str, object] = json.loads((BLOBS / "sha256" / slots.bare(digest)).read_text())
+    return document
+
+
+def forget() -> None:
+    """Remove everything pulled; the base layer's link is made anew when needed."""
+    shutil.rmtree(places.CONTENT, ignore_errors=True)

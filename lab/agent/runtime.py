@@ -1,0 +1,170 @@
+"""The node's container runtime: containerd, spoken to as a kubelet does, over the Container Runtime Interface.
+
+The interface is gRPC; its few messages here are written and read by hand (field numbers of cri-api's
+``runtime/v1/api.proto``), which needs no generated code on the host. A login goes in the request, never in arguments.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lab.agent import slots
+from lab.agent.puller import PULL_TIMEOUT, PullFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from lab.agent.secret import Credential
+
+SOCKET = "unix:///run/containerd/containerd.sock"
+CERTS = Path("/etc/containerd/certs.d")
+NAMESPACE = "k8s.io"
+
+
+def trust(registry: str, authority: Path | None) -> None:
+    """Tell containerd which authority vouches for ``registry`` (``host[:port]``), and nothing weaker."""
+    folder = CERTS / registry
+    shutil.rmtree(folder, ignore_errors=True)
+    if authority is not None and authority.exists():
+        folder.mkdir(parents=True)
+        shutil.copy(authority, folder / "ca.crt")
+        server = f'server = "https://{registry}"\n[host."https://{registry}"]\n  ca = "{folder}/ca.crt"\n'
+        (folder / "hosts.toml").write_text(server)
+
+
+def has_image(image: str) -> bool:
+    """Tell whether the node holds ``image`` already: the upgrade's pull policy is IfNotPresent (facts §5.4)."""
+    return image_id(image) is not None
+
+
+def image_id(image: str) -> tuple[str, str] | None:
+    """Give the digests of the configuration and of the manifest that ``image`` names on this node."""
+    answer = _call("ImageStatus", _field(1, _image(image)))
+    found = dict(_fields(answer)).get(1)
+    if found is None:
+        return None
+    records = list(_fields(found))
+    config = next(value.decode() for number, value in records if number == 1)
+    digests = [value.decode().rpartition("@")[2] for number, value in records if number == 3]
+    return config, (digests[0] if digests else "")
+
+
+def pull(image: str, credential: Credential | None) -> None:
+    """Pull with the login given for this one request.
+
+    Raises:
+        PullFailed: with containerd's own words.
+
+    """
+    request = _field(1, _image(image))
+    if credential is not None:
+        login = _field(1, _bytes(credential.username)) + _field(2, _bytes(credential.password))
+        request += _field(2, login)
+    _call("PullImage", request)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def slot_of(image: str) -> slots.Slot:
+    """Copy what the host lacks of a pulled image into the layer store. Gives the slot to boot."""
+    found = image_id(image)
+    if found is None:
+        raise PullFailed(f"image {image} is not on the node after its pull")
+    config_digest, digest = found
+    config = json.loads(_ctr("content", "get", config_digest))
+    diff_ids: list[str] = config["rootfs"]["diff_ids"]
+    if not all(map(slots.has_layer, diff_ids)):
+        for diff_id, source in zip(diff_ids, _snapshots(image), strict=True):
+            if not slots.has_layer(diff_id):
+                slots.add_layer(diff_id, slots.copy_tree(source))
+    return slots.Slot(image, digest, tuple(map(slots.bare, diff_ids)))
+
+
+def _snapshots(image: str) -> list[Path]:
+    """Give the directories of the image's unpacked layers, bottom first, from a mount of it."""
+    with tempfile.TemporaryDirectory(dir="/run") as target:
+        _ctr("images", "mount", image, target)
+        try:
+            for line in Path("/proc/self/mountinfo").read_text().splitlines():
+                place, options = line.split()[4], line.rpartition(" ")[2]
+                if place == target:
+                    lower = [o.partition("=")[2] for o in options.split(",") if o.startswith("lowerdir=")]
+                    return [Path(part) for part in reversed(lower[0].split(":"))]
+        finally:
+            _ctr("images", "unmount", "--rm", target)
+    raise PullFailed(f"image {image} has no layers that could be mounted")
+
+
+def forget() -> None:
+    """Remove every image but the installation medium's."""
+    kept = ("medium/", "sha256:")
+    for name in _ctr("images", "ls", "-q").split():
+        if not name.startswith(kept):
+            _ctr("images", "rm", "--sync", name)
+
+
+def _ctr(*arguments: str) -> str:
+    done = subprocess.run(["ctr", "-n", NAMESPACE, *arguments], check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def _call(method: str, request: bytes) -> bytes:
+    import grpc
+
+    with grpc.insecure_channel(SOCKET) as channel:
+        call = channel.unary_unary(f"/runtime.v1.ImageService/{method}", None, None)
+        try:
+            answer: bytes = call(request, timeout=PULL_TIMEOUT, wait_for_ready=True)
+        except grpc.RpcError as error:
+            raise PullFailed(_words(error)) from error
+    return answer
+
+
+def _words(error: Any) -> str:
+    return str(error.details())
+
+
+# --- the wire form of the few messages used ---------------------------------------------------------------------------
+
+
+def _image(name: str) -> bytes:
+    return _field(1, name.encode())
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return bytes([number << 3 | 2]) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*out, value])
+
+
+def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
+    """Give the length-delimited fields of a message; numbers and flags among them are stepped over."""
+    at = 0
+    while at < len(message):
+        key, at = _read_varint(message, at)
+        length, at = _read_varint(message, at)
+        if key & 7 == 2:
+            yield key >> 3, message[at : at + length]
+            at += length
+
+
+def _read_varint(message: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at

@@ -1,0 +1,89 @@
+"""Seeded faults: deliberately wrong labs, to prove that the suite can fail.
+
+A fault is found by name in the catalogue, or loaded from a file outside the project (``FILE.py:NAME``). It travels to
+the Edge hosts as a small record, the *specification*: a name, and for a file from outside its source text. This module
+runs on the hosts too and needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from lab.joints import Behaviour, Fault, Joint
+
+Specification = Mapping[str, Any]
+
+
+class UnknownFault(ValueError):
+    """There is no such fault; the message lists near names."""
+
+
+def fault(
+    name: str, *, at: Joint | Mapping[Joint, Callable[..., Any]], replace: Callable[..., Any] | None = None,
+    catches: Iterable[str], because: str,
+) -> Fault:  # fmt: skip
+    """Make a fault that reads as one line: ``fault("…", at=JOINT, replace=function, catches=[…], because="…")``.
+
+    ``at`` is a joint with its ``replace(healthy, *args)``, or a mapping of several joints to their replacements.
+    ``catches`` names the requirements that must notice.
+    """
+    if isinstance(at, Joint):
+        if replace is None:
+            raise ValueError(f"fault {name!r}: joint {at.name!r} has no replacement; give replace=function")
+        at = {at: replace}
+    return Fault(name, dict(at), tuple(catches), because)
+
+
+def catalogue() -> dict[str, Fault]:
+    """All faults of the project by name."""
+    from lab.faults import credentials
+
+    return {known.name: known for known in (*credentials.FAULTS,)}
+
+
+def specify(wanted: str) -> Specification:
+    """Turn ``NAME`` or ``FILE.py:NAME`` into a specification, and check that it can be loaded.
+
+    Raises:
+        UnknownFault: no such name or file; nothing has been started yet.
+
+    """
+    path, separator, name = wanted.rpartition(":")
+    specification: Specification = {"name": wanted}
+    if separator:
+        try:
+            specification = {"name": name, "source": Path(path).read_text(), "path": path}
+        except OSError as error:
+            raise UnknownFault(f"--lab-fault {wanted}: cannot read {path}: {error.strerror}") from error
+    load(specification)
+    return specification
+
+
+def load(specification: Specification) -> Fault:
+    """Give the fault of a specification. Raises UnknownFault."""
+    name = str(specification["name"])
+    known = _from_source(specification) if "source" in specification else catalogue()
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=3) or sorted(known)
+        raise UnknownFault(f"--lab-fault {name}: there is no such fault; did you mean {' or '.join(near)}?")
+    return known[name]
+
+
+def _from_source(specification: Specification) -> dict[str, Fault]:
+    """Run a file from outside the project; it was named on the command line by the person who runs the lab."""
+    namespace: dict[str, Any] = {"__name__": "lab_fault_from_outside"}
+    path = str(specification.get("path", "fault"))
+    try:
+        exec(compile(str(specification["source"]), path, "exec"), namespace)
+    except Exception as error:
+        raise UnknownFault(f"--lab-fault {path}: the file cannot be loaded: {error!r}") from error
+    found = [value for value in namespace.values() if isinstance(value, Fault)]
+    return {**{known.name: known for known in found}, **{k: v for k, v in namespace.items() if isinstance(v, Fault)}}
+
+
+def behaviour_of(specifications: Iterable[Specification]) -> Behaviour:
+    """Give the behaviour of a lab with these faults; without any it is the healthy one."""
+    return Behaviour(tuple(load(specification) for specification in specifications))

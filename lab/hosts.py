@@ -1,0 +1,142 @@
+"""The lab's Edge hosts: containers in which a firmware boots real systemd systems."""
+
+from __future__ import annotations
+
+import ipaddress
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from docker.types import IPAMConfig, IPAMPool, Mount
+
+from lab.images import HostImages, unconfined
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    import docker
+    from docker.models.containers import Container
+    from docker.models.networks import Network
+
+SOURCE = Path(__file__).parent
+#: The least a system needs that mounts its own root, runs services under their own users and reboots itself.
+CAPABILITIES = (
+    "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT", "MKNOD", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID",
+    "SETUID", "SETPCAP", "SETFCAP", "NET_BIND_SERVICE", "AUDIT_WRITE",
+)  # fmt: skip
+#: Names under which hosts reach this machine: the registry, and strangers for cases about wrong addresses.
+NAMES = ("registry.lab.example", "registry2.lab.example", "stranger.lab.example", "palette.lab.example")
+
+
+@dataclass(frozen=True)
+class LabNetwork:
+    """The lab's own network: internal, so that nothing on it reaches further than this machine."""
+
+    network: Network
+    gateway: str
+
+    def address_of(self, number: int) -> str:
+        """The fixed address of Edge host ``number`` (counted from 1)."""
+        return str(ipaddress.ip_address(self.gateway) + 9 + number)
+
+
+def create_network(client: docker.DockerClient, name: str, labels: Mapping[str, str]) -> LabNetwork:
+    """Create the lab's network in a range of addresses that no other network of the engine uses."""
+    taken = [
+        ipaddress.ip_network(pool["Subnet"])
+        for network in client.networks.list()
+        for pool in (network.attrs.get("IPAM") or {}).get("Config") or ()
+        if "." in pool.get("Subnet", "")
+    ]
+    for candidate in ipaddress.ip_network("172.28.0.0/14").subnets(new_prefix=24):
+        if not any(candidate.overlaps(network) for network in taken):
+            gateway = str(candidate[1])
+            pool = IPAMPool(subnet=str(candidate), gateway=gateway)
+            network = client.networks.create(
+                name, driver="bridge", internal=True, labels=dict(labels), ipam=IPAMConfig(pool_configs=[pool])
+            )
+            return LabNetwork(network, gateway)
+    raise RuntimeError("the engine has no free network between 172.28.0.0 and 172.31.255.0; remove unused ones")
+
+
+@dataclass(frozen=True)
+class HostSettings:
+    """What distinguishes one Edge host: its name, its place on the network, and the user data it boots with."""
+
+    name: str
+    address: str
+    user_data: Mapping[str, object]
+    authorized_key: str
+
+
+@dataclass(frozen=True)
+class LabHost:
+    """A running Edge host of the lab."""
+
+    settings: HostSettings
+    container: Container
+
+    def cut_power(self) -> None:
+        """Take the power away for a moment: the host boots again with whatever was on its disk."""
+        self.container.kill("SIGUSR1")
+
+
+def start_host(
+    client: docker.DockerClient,
+    images: HostImages,
+    network: LabNetwork,
+    settings: HostSettings,
+    *,
+    run: str,
+    area: Path,
+    labels: Mapping[str, str],
+) -> LabHost:
+    """Create and power on a host; it is ready when its agent has registered with Palette."""
+    user_data = _write_user_data(area, settings)
+    name = f"{run}-{settings.name}"
+    client.volumes.create(name, labels=dict(labels))
+    container = client.containers.create(
+        images.engine_image,
+        name=name,
+        hostname=settings.name,
+        labels=dict(labels),
+        cap_drop=["ALL"],
+        cap_add=list(CAPABILITIES),
+        security_opt=unconfined(client),
+        cgroupns="private",
+        tmpfs={"/run": "", "/tmp": ""},
+        mounts=[
+            Mount("/state", name),
+            Mount("/seed", images.medium, read_only=True),
+            Mount("/user-data", str(user_data), type="bind", read_only=True),
+            Mount("/opt/lab/lab", str(SOURCE), type="bind", read_only=True),
+            *_transforms(),
+        ],
+        extra_hosts=dict.fromkeys(NAMES, network.gateway),
+        network=network.network.name,
+        networking_config={
+            network.network.name: client.api.create_endpoint_config(ipv4_address=settings.address),
+        },
+        pids_limit=4096,
+        mem_limit="768m",
+    )
+    container.start()
+    return LabHost(settings, container)
+
+
+def _transforms() -> list[Mount]:
+    """Mount the catalogue of transforms, which seeded faults on the host are made of."""
+    root = SOURCE.parent / "registry"
+    place = root / "transforms" if (root / "transforms").is_dir() else root / "transforms.py"
+    if not place.exists(): return []
+    return [Mount(f"/opt/lab/registry/{place.name}", str(place), type="bind", read_only=True)]
+
+
+def _write_user_data(area: Path, settings: HostSettings) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"{settings.name}-", dir=area))
+    file = folder / "90_custom.yaml"
+    file.write_text("#cloud-config\n" + yaml.safe_dump(dict(settings.user_data), sort_keys=False))
+    file.chmod(0o600)
+    (folder / "authorized_keys").write_text(settings.authorized_key)
+    return folder

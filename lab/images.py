@@ -1,0 +1,248 @@
+"""What lab Edge hosts are made of: one Debian root, used three ways.
+
+The same root file system is the engine image in which a host's firmware runs, the base layer of the lab's provider
+image, and the installation medium that every host finds unpacked. So a deployment or a repave transfers only the
+layers that differ, as with images that share a base, and a new host costs no copy of it.
+
+Everything is built once, found again by its content hash, and shared by all later runs.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TYPE_CHECKING
+
+from docker.types import Mount
+
+from engine import ownership
+from engine.debian import Recipe, RootFile, Say, image_from_packages
+
+if TYPE_CHECKING:
+    import docker
+
+NAME = "palette-edge-conformance"
+HOST_FILES = Path(__file__).parent / "host"
+PACKAGES = (
+    "systemd", "systemd-sysv", "dbus", "openssh-server", "sudo", "iproute2", "procps", "ca-certificates",
+    "containerd", "skopeo", "python3", "python3-yaml", "python3-grpcio",
+)  # fmt: skip
+#: Units of a Debian that an immutable host in a container neither needs nor can run.
+MASKED = (
+    "systemd-logind.service", "systemd-networkd.service", "systemd-resolved.service", "systemd-timesyncd.service",
+    "getty.target", "console-getty.service", "systemd-udevd.service", "systemd-udev-trigger.service",
+    "systemd-sysctl.service", "systemd-modules-load.service", "systemd-update-utmp.service", "apt-daily.timer",
+    "systemd-update-utmp-runlevel.service", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer",
+    "fstrim.timer", "systemd-remount-fs.service", "dev-hugepages.mount", "sys-fs-fuse-connections.mount",
+    "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "dev-mqueue.mount",
+    "systemd-tmpfiles-clean.timer", "systemd-firstboot.service", "systemd-machine-id-commit.service",
+    "systemd-binfmt.service", "systemd-random-seed.service", "systemd-pstore.service",
+)  # fmt: skip
+HOOKS = (
+    'chroot "$1" useradd --create-home --shell /bin/bash kairos',
+    'chroot "$1" systemctl enable ssh.service stylus-agent.service containerd.service',
+    'chroot "$1" systemctl disable ssh.socket || true',
+    "for unit in " + " ".join(MASKED) + '; do ln -sf /dev/null "$1/etc/systemd/system/$unit"; done',
+    'chroot "$1" systemctl set-default multi-user.target',
+    'mkdir -p "$1/oem" "$1/seed" "$1/state" "$1/opt/lab" "$1/user-data"',
+    'rm -rf "$1/var/lib/apt/lists" "$1/var/cache" "$1"/usr/lib/python3/dist-packages/*/test* "$1/usr/share/zoneinfo"',
+    'rm -f "$1/etc/machine-id" "$1/var/lib/dbus/machine-id"; touch "$1/etc/machine-id"',
+)  # fmt: skip
+RELEASE = """\
+KAIROS_NAME="kairos-core-debian-12-lab"
+KAIROS_FLAVOR="debian"
+KAIROS_FLAVOR_RELEASE="12"
+KAIROS_VARIANT="core"
+KAIROS_TARGETARCH="amd64"
+KAIROS_IMAGE_REPO="lab/provider"
+KAIROS_IMAGE_LABEL="{label}"
+KAIROS_VERSION="{label}"
+"""
+
+
+@dataclass(frozen=True)
+class HostImages:
+    """What :func:`build` made.
+
+    ``engine_image`` is the tag of the firmware's image, ``medium`` the name of the volume with the installation
+    medium, ``provider_image`` the directory of an OCI image layout: the image to deploy.
+    """
+
+    engine_image: str
+    medium: str
+    provider_image: Path
+
+
+def cache_folder() -> Path:
+    """Where built images are kept between runs: ``$XDG_CACHE_HOME/palette-edge-conformance``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / NAME
+
+
+def recipe() -> Recipe:
+    """The root of a lab Edge host."""
+    return Recipe(packages=PACKAGES, files=_files(), hooks=HOOKS)
+
+
+def _files() -> dict[str, RootFile]:
+    return {
+        "/etc/systemd/system/stylus-agent.service": RootFile((HOST_FILES / "stylus-agent.service").read_bytes()),
+        "/etc/containerd/config.toml": RootFile((HOST_FILES / "containerd.toml").read_bytes()),
+        "/etc/ssh/sshd_config.d/lab.conf": RootFile((HOST_FILES / "sshd.conf").read_bytes()),
+        "/etc/sudoers.d/kairos": RootFile(b"kairos ALL=(ALL) NOPASSWD: ALL\n", mode=0o440),
+        "/etc/kairos-release": RootFile(RELEASE.format(label="installer").encode()),
+    }
+
+
+def build(client: docker.DockerClient, say: Say) -> HostImages:
+    """Build what is not there yet, in about a minute from nothing; otherwise take a few milliseconds.
+
+    Raises:
+        engine.debian.ProgramMissing, engine.debian.BuildFailed: the root file system could not be built.
+
+    """
+    fingerprint = recipe().fingerprint
+    layout = cache_folder() / f"provider-image-{fingerprint}"
+    tar = cache_folder() / f"root-{fingerprint}.tar"
+    entry = ['ENTRYPOINT ["/usr/bin/python3","-m","lab.firmware"]', "ENV PYTHONPATH=/opt/lab PYTHONDONTWRITEBYTECODE=1"]
+    needs_tar = not (layout / "index.json").exists()
+    image = image_from_packages(
+        client, f"{NAME}/lab-host", recipe(), config=entry, say=say, rootfs=tar if needs_tar else None
+    )
+    if needs_tar:
+        say("compressing the provider image's base layer")
+        write_layout(tar, layout)
+        tar.unlink()
+    return HostImages(image, _medium(client, image, layout, fingerprint, say), layout)
+
+
+# --- the provider image: an OCI image layout on disk ----------------------------------------------------------------
+
+
+def write_layout(root: Path, layout: Path) -> None:
+    """Write a two-layer image (base, release file) as an OCI image layout that appears whole or not at all."""
+    layout.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=layout.parent) as area:
+        blobs = Path(area) / "layout" / "blobs" / "sha256"
+        blobs.mkdir(parents=True)
+        with root.open("rb") as stream:
+            layers = [_add_layer(blobs, stream), _add_layer(blobs, io.BytesIO(_release_layer()))]
+        manifest = _manifest(blobs, layers)
+        index = {"schemaVersion": 2, "manifests": [{**manifest, "platform": {"architecture": "amd64", "os": "linux"}}]}
+        (blobs.parent.parent / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+        (blobs.parent.parent / "index.json").write_text(json.dumps(index))
+        shutil.rmtree(layout, ignore_errors=True)
+        blobs.parent.parent.rename(layout)
+
+
+def _release_layer() -> bytes:
+    content = RELEASE.format(label="v1").encode()
+    member = tarfile.TarInfo("etc/kairos-release")
+    member.size = len(content)
+    tar = io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as archive:
+        archive.addfile(member, io.BytesIO(content))
+    return tar.getvalue()
+
+
+def _add_layer(blobs: Path, tar: IO[bytes]) -> dict[str, Any]:
+    """Compress a layer into the layout; gives its descriptor with the digest of the plain tar as ``diff_id``."""
+    plain = hashlib.sha256()
+    partial = blobs / "partial"
+    with partial.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as packed:
+        while piece := tar.read(1 << 20):
+            plain.update(piece)
+            packed.write(piece)
+    descriptor = _keep(blobs, partial, "application/vnd.oci.image.layer.v1.tar+gzip")
+    return {**descriptor, "diff_id": f"sha256:{plain.hexdigest()}"}
+
+
+def _keep(blobs: Path, file: Path, media_type: str) -> dict[str, Any]:
+    with file.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    size = file.stat().st_size
+    file.rename(blobs / digest)
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": size}
+
+
+def _keep_json(blobs: Path, document: dict[str, Any], media_type: str) -> dict[str, Any]:
+    partial = blobs / "partial"
+    partial.write_text(json.dumps(document))
+    return _keep(blobs, partial, media_type)
+
+
+def _manifest(blobs: Path, layers: list[dict[str, Any]]) -> dict[str, Any]:
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Labels": {"quay.expires-after": "never", "io.kairos.variant": "core"}},
+        "rootfs": {"type": "layers", "diff_ids": [layer.pop("diff_id") for layer in layers]},
+    }
+    document = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": _keep_json(blobs, config, "application/vnd.oci.image.config.v1+json"),
+        "layers": layers,
+    }
+    return _keep_json(blobs, document, str(document["mediaType"]))
+
+
+# --- the installation medium: a volume that every host mounts read-only ------------------------------------------------
+
+_MAKE_MEDIUM = r"""
+set -e
+containerd --root /medium/containerd --state /run/containerd --address /run/c.sock >/tmp/containerd.log 2>&1 &
+for i in $(seq 200); do ctr -a /run/c.sock version >/dev/null 2>&1 && break; sleep 0.05; done
+tar -C /layout -cf - . | ctr -a /run/c.sock -n k8s.io images import --index-name medium/installer:1 - >/dev/null \
+  || { cat /tmp/containerd.log; exit 1; }
+kill %1; wait %1 || true
+rm -rf /medium/containerd/io.containerd.runtime*
+python3 - <<'PYTHON'
+import json, pathlib
+layout = pathlib.Path("/layout")
+read = lambda d: json.loads((layout / "blobs/sha256" / d["digest"][7:]).read_text())
+manifest = read(json.loads((layout / "index.json").read_text())["manifests"][0])
+config = read(manifest["config"])
+medium = {"image": "medium/installer:1", "digest": manifest["config"]["digest"],
+          "diff_id": config["rootfs"]["diff_ids"][0].partition(":")[2],
+          "layer": manifest["layers"][0]["digest"].partition(":")[2]}
+pathlib.Path("/medium/medium.json").write_text(json.dumps(medium))
+PYTHON
+"""
+
+
+def _medium(client: docker.DockerClient, image: str, layout: Path, fingerprint: str, say: Say) -> str:
+    """Give the volume with the medium; fill it in a short-lived container when it is new."""
+    name = f"{NAME}-medium-{fingerprint}-{hashlib.sha256(_MAKE_MEDIUM.encode()).hexdigest()[:6]}"
+    if client.volumes.list(filters={"name": name}):
+        return name
+    say("unpacking the installation medium of the lab's Edge hosts")
+    volume = client.volumes.create(name, labels={ownership.CACHE: "installation medium"})
+    try:
+        client.containers.run(
+            image,
+            entrypoint=["/bin/bash", "-c", _MAKE_MEDIUM],
+            mounts=[Mount("/medium", name), Mount("/layout", str(layout), type="bind", read_only=True)],
+            labels=ownership.Owner.this_process("medium").labels,
+            cap_add=["SYS_ADMIN"],  # containerd mounts the snapshots it unpacks into
+            security_opt=unconfined(client),
+            network_mode="none",
+            remove=True,
+        )
+    except BaseException:
+        volume.remove(force=True)
+        raise
+    return name
+
+
+def unconfined(client: docker.DockerClient) -> list[str]:
+    """Security options with which a container may mount: AppArmor's default profile forbids it where it is on."""
+    options = client.info().get("SecurityOptions") or []
+    return ["apparmor=unconfined"] if any("name=apparmor" in option for option in options) else []

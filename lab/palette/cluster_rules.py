@@ -1,0 +1,188 @@
+"""What a cluster must be like before its hosts are touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lab.palette import profile_rules, shapes
+from lab.palette.context import Context
+from lab.palette.errors import ApiError, conflict, invalid
+from lab.palette.profile_rules import template_problems
+from lab.palette.store import Attached, Cluster, EdgeHost, Meta, Node, Pool, new_uid
+
+Json = dict[str, Any]
+
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_CONTROL_PLANE_SIZES = (1, 3, 5)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with one pool; a ``conflict`` may pass by itself, the rest is the sender's to correct."""
+
+    pool: str
+    code: str
+    message: str
+    conflict: bool = False
+
+
+def attach_profiles(
+    context: Context, project: str, sent: Sequence[Json], place: str = "spec.profiles"
+) -> list[Attached]:
+    """Make what a new cluster uses. Raises ApiError."""
+    attached = []
+    for position, one in enumerate(sent):
+        profile = context.store.profile(one["uid"], project)
+        attached.append(profile_rules.attach(profile, one, f"{place}[{position}]"))
+    check_profiles(attached, place)
+    return attached
+
+
+def check_profiles(attached: Sequence[Attached], place: str) -> None:
+    """Raise ApiError 400 unless exactly one of the profiles is one for infrastructure, and no pack is there twice."""
+    infrastructure = [profile for profile in attached if profile.template.type != "add-on"]
+    if len(infrastructure) != 1:
+        names = ", ".join(f"'{profile.name}' {profile.version}" for profile in infrastructure) or "none"
+        message = f"a cluster has exactly one infrastructure profile; there is {names}"
+        raise invalid(place, message, "InvalidClusterProfiles")
+    packs = [pack.name for profile in attached for pack in profile.template.packs]
+    doubled = sorted({name for name in packs if packs.count(name) > 1})
+    if doubled:
+        raise invalid(place, f"pack {', '.join(doubled)} is in more than one profile", "InvalidClusterProfiles")
+    problems = template_problems(infrastructure[0].template)
+    if problems:
+        raise invalid(place, problems[0][2], problems[0][1])
+
+
+def make_pools(sent: Sequence[Json]) -> list[Pool]:
+    """Make machine pools of what was sent."""
+    pools = []
+    for pool in sent:
+        config = dict(pool["poolConfig"])
+        labels = config.get("labels", [])
+        control_plane = bool(config.get("isControlPlane") or {"control-plane", "master"} & set(labels))
+        config["isControlPlane"] = control_plane
+        pools.append(Pool(config["name"], control_plane, config, [dict(h) for h in pool["cloudConfig"]["edgeHosts"]]))
+    return pools
+
+
+def make_nodes(pools: Iterable[Pool]) -> list[Node]:
+    """Make one node for every host of the pools."""
+    return [Node(host["hostUid"], pool.name, pool.control_plane) for pool in pools for host in pool.hosts]
+
+
+def pool_problems(context: Context, project: str, pools: Sequence[Pool], taken: Collection[str] = ()) -> list[Problem]:
+    """Name everything that is wrong with pools and their hosts; ``taken`` hosts are the cluster's already."""
+    problems = []
+    names = [pool.name for pool in pools]
+    problems += [
+        Problem(n, "MachinePoolDoubled", f"pool '{n}' is there twice") for n in set(names) if names.count(n) > 1
+    ]
+    leaders = [pool for pool in pools if pool.control_plane]
+    if len(leaders) != 1:
+        message = f"a cluster has exactly one control plane pool, not {len(leaders)}"
+        problems.append(Problem("", "ControlPlanePool", message))
+    problems += [p for pool in leaders for p in _size_problems(pool)]
+    seen: set[str] = set()
+    for pool in pools:
+        problems += _count_problems(pool)
+        for host in pool.hosts:
+            uid = host["hostUid"]
+            if uid in seen:
+                problems.append(Problem(pool.name, "EdgeHostDoubled", f"Edge host '{uid}' is there twice"))
+            elif uid not in taken:
+                problems += _host_problems(context, project, pool, uid)
+            seen.add(uid)
+    return problems
+
+
+def _size_problems(pool: Pool) -> list[Problem]:
+    if len(pool.hosts) in _CONTROL_PLANE_SIZES:
+        return []
+    message = f"the control plane pool has {len(pool.hosts)} hosts; it takes 1, 3 or 5"
+    return [Problem(pool.name, "ControlPlaneSize", message)]
+
+
+def _count_problems(pool: Pool) -> list[Problem]:
+    if pool.config["size"] == len(pool.hosts):
+        return []
+    message = f"pool '{pool.name}' has size {pool.config['size']} and {len(pool.hosts)} hosts"
+    return [Problem(pool.name, "MachinePoolSize", message)]
+
+
+def _host_problems(context: Context, project: str, pool: Pool, uid: str) -> list[Problem]:
+    host = context.store.hosts.get(uid)
+    if host is None or host.meta.project != project:
+        return [Problem(pool.name, "EdgeHostNotFound", f"Edge host '{uid}' does not exist in this project")]
+    return [Problem(pool.name, code, text, conflict=True) for code, text in _unusable(context, host)] + _arch(
+        pool, host
+    )
+
+
+def _unusable(context: Context, host: EdgeHost) -> list[tuple[str, str]]:
+    uid = host.meta.uid
+    if not host.paired:
+        return [("EdgeHostDeviceNotRegistered", f"Edge host '{uid}' has not registered yet")]
+    if host.cluster_uid:
+        name = context.store.clusters[host.cluster_uid].meta.name
+        return [("EdgeHostInUse", f"Edge host '{uid}' is in use by cluster '{name}'")]
+    if host.resetting:
+        return [("EdgeHostResetting", f"Edge host '{uid}' is being reset")]
+    if not shapes.host_is_alive(host, context.settings):
+        return [("EdgeHostUnhealthy", f"Edge host '{uid}' is unhealthy: no heartbeat")]
+    return []
+
+
+def _arch(pool: Pool, host: EdgeHost) -> list[Problem]:
+    wanted = pool.config.get("machinePoolProperties", {}).get("archType")
+    has = host.device.get("archType", "amd64")
+    if wanted in {None, has}:
+        return []
+    message = f"Edge host '{host.meta.uid}' is {has}; pool '{pool.name}' takes {wanted}"
+    return [Problem(pool.name, "EdgeHostArchitecture", message)]
+
+
+def sent_pools(spec: Json) -> list[Json]:
+    """Give the pools of a cluster's specification, in either spelling of the key (facts §3.3)."""
+    pools = spec.get("machinepoolconfig") or spec.get("machinePoolConfig") or []
+    if not pools:
+        raise invalid("spec.machinepoolconfig", "is missing")
+    return list(pools)
+
+
+def check_cluster(context: Context, project: str, name: str, cloud_config: Json) -> None:
+    """Raise ApiError 400 or 409 for what is wrong with the cluster itself."""
+    if not _NAME.fullmatch(name):
+        raise invalid(
+            "metadata.name", f"'{name}' is no cluster name; use lower case letters, digits and '-', at most 63"
+        )
+    if any(cluster.present and cluster.meta.name == name for cluster in context.store.clusters_of(project)):
+        raise conflict("ClusterAlreadyExists", f"there is already a cluster named '{name}' in this project")
+    overlay = cloud_config.get("overlayNetworkConfiguration", {}).get("enable", False)
+    if not overlay and not cloud_config.get("controlPlaneEndpoint", {}).get("host"):
+        raise invalid(
+            "spec.cloudConfig.controlPlaneEndpoint.host", "is missing; write the cluster's virtual IP address"
+        )
+
+
+def make_cluster(context: Context, project: str, body: Json) -> Cluster:
+    """Make a cluster of what was sent. Raises ApiError 400, 404 or 409 for the first thing that is wrong."""
+    sent, spec = body["metadata"], body["spec"]
+    check_cluster(context, project, sent["name"], spec["cloudConfig"])
+    attached = attach_profiles(context, project, spec["profiles"])
+    pools = make_pools(sent_pools(spec))
+    refuse(pool_problems(context, project, pools))
+    meta = Meta(new_uid(), sent["name"], project, sent.get("labels", {}), sent.get("annotations", {}))
+    return Cluster(meta, spec["cloudConfig"], tuple(attached), pools, make_nodes(pools))
+
+
+def refuse(problems: Sequence[Problem]) -> None:
+    """Raise ApiError for the first problem; all are in the details."""
+    if not problems:
+        return
+    details = {"errors": [{"pool": p.pool, "code": p.code, "message": p.message} for p in problems]}
+    status = 409 if all(problem.conflict for problem in problems) else 400
+    raise ApiError(status, problems[0].code, problems[0].message, details)

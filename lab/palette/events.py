@@ -1,0 +1,100 @@
+"""Component events, in the published shape: the newest 1,000 of every object are kept (vendor's clusters page)."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import count
+from typing import Any, Literal
+
+from lab.palette.store import Cluster, EdgeHost, new_uid, now
+from lab.palette.times import as_text
+
+KEPT = 1000
+"""Events kept per object."""
+
+Severity = Literal["Normal", "Warning", "Error"]
+ObjectKind = Literal["spectrocluster", "edgehost"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. Reasons of errors begin with ``Failed``."""
+
+    severity: str
+    reason: str
+    message: str
+    kind: ObjectKind
+    object_uid: str
+    object_name: str
+    component: str = "palette"
+    host: str = ""
+    time: datetime = field(default_factory=now)
+    uid: str = field(default_factory=new_uid)
+    number: int = 0
+
+    def as_answer(self) -> dict[str, Any]:
+        """Give the published shape (``v1Event``)."""
+        related = {"kind": self.kind, "name": self.object_name, "uid": self.object_uid}
+        stamp = as_text(self.time)
+        return {
+            "metadata": {
+                "uid": self.uid,
+                "name": f"{self.object_name}.{self.uid}",
+                "creationTimestamp": stamp,
+                "lastModifiedTimestamp": stamp,
+            },
+            "involvedObject": related,
+            "relatedObject": related,
+            "severity": self.severity,
+            "reason": self.reason,
+            "message": self.message,
+            "source": {"component": self.component, "host": self.host},
+        }
+
+
+class EventLog:
+    """The events of all objects. ``keep`` decides what is kept of an event: it may change it, or give None."""
+
+    def __init__(self, keep: Callable[[Event, Cluster | None], Event | None]) -> None:
+        self._keep = keep
+        self._numbers = count(1)
+        self._of: dict[tuple[str, str], deque[Event]] = defaultdict(lambda: deque(maxlen=KEPT))
+
+    def about_cluster(
+        self,
+        cluster: Cluster,
+        severity: Severity,
+        reason: str,
+        message: str,
+        **source: Any,  # noqa: ANN401 - fields of Event
+    ) -> None:
+        """Note an event of a cluster; ``source`` may name ``component``, ``host`` and ``time``."""
+        meta = cluster.meta
+        self._add(Event(severity, reason, message, "spectrocluster", meta.uid, meta.name, **source), cluster)
+
+    def about_host(
+        self,
+        host: EdgeHost,
+        severity: Severity,
+        reason: str,
+        message: str,
+        **source: Any,  # noqa: ANN401 - fields of Event
+    ) -> None:
+        """Note an event of an Edge host."""
+        self._add(Event(severity, reason, message, "edgehost", host.meta.uid, host.meta.name, **source), None)
+
+    def _add(self, event: Event, cluster: Cluster | None) -> None:
+        kept = self._keep(event, cluster)
+        if kept is not None:
+            self._of[kept.kind, kept.object_uid].append(replace(kept, number=next(self._numbers)))
+
+    def of(self, kind: str, uid: str) -> list[Event]:
+        """Give the events of an object, newest first."""
+        return list(reversed(self._of.get((kind, uid), ())))
+
+    def clear(self, kind: str, uid: str) -> None:
+        """Forget the events of an object."""
+        self._of.pop((kind, uid), None)

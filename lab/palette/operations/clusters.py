@@ -1,0 +1,209 @@
+"""Edge-native clusters: validated, made, looked at, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from lab.palette import cluster_rules, shapes, shapes_clusters
+from lab.palette.bodies import CLUSTER, FLAG, META, TEXT, one_of, record
+from lab.palette.errors import ApiError, not_found
+from lab.palette.operations.catalogue import text_matches
+from lab.palette.operations.hosts import SEARCH
+from lab.palette.operations.search import matches
+from lab.palette.paging import listing
+from lab.palette.store import Attached, Cluster
+from lab.palette.web import Call, Created, File, Json, Table
+
+TABLE = Table()
+
+_METADATA_FILTER = record(
+    filter=record(name={"type": "object"}, state=TEXT, environment=TEXT, includeVirtual=FLAG),
+    sort=one_of("environment", "state", "name"),
+)
+
+
+def find(call: Call) -> Cluster:
+    """Give the cluster that the path names; its secrets are kept out of the answer. Raises ApiError 404."""
+    cluster = call.context.store.cluster(call.path("uid"), call.project)
+    note_secrets(call, cluster)
+    return cluster
+
+
+def note_secrets(call: Call, cluster: Cluster) -> None:
+    """Keep a cluster's passwords and sensitive variables out of the answer."""
+    call.secrets |= cluster.passwords
+    for attached in cluster.attached:
+        call.secrets |= sensitive_values(attached)
+
+
+def sensitive_values(attached: Attached) -> set[str]:
+    """Give the values of sensitive variables."""
+    names = {variable["name"] for variable in attached.variables if variable.get("isSensitive")}
+    defaults = {v["defaultValue"] for v in attached.variables if v["name"] in names and v.get("defaultValue")}
+    return defaults | {value for name, value in attached.variable_values.items() if name in names and value}
+
+
+@TABLE.serves("POST", "/v1/spectroclusters/edge-native/validate", body=CLUSTER)
+def validate(call: Call) -> Json:
+    """Say what would be wrong with a cluster, pool by pool and profile by profile."""
+    spec, project = call.body["spec"], call.in_project()
+    pools = cluster_rules.make_pools(cluster_rules.sent_pools(spec))
+    problems = cluster_rules.pool_problems(call.context, project, pools)
+    results = [
+        _result(pool.name, [(p.code, p.message) for p in problems if p.pool in {pool.name, ""}]) for pool in pools
+    ]
+    return {"machinePools": {"results": results}, "profiles": _validated_profiles(call, project, spec["profiles"])}
+
+
+def _validated_profiles(call: Call, project: str, sent: Sequence[Json]) -> list[Json]:
+    validated = []
+    for one in sent:
+        try:
+            cluster_rules.attach_profiles(call.context, project, [one])
+            errors = []
+        except ApiError as error:
+            errors = [(error.code, error.message)]
+        validated.append({"uid": one["uid"], "packs": {"results": [_result(one["uid"], errors)]}})
+    return validated
+
+
+def _result(name: str, errors: Sequence[tuple[str, str]]) -> Json:
+    return {"name": name, "displayName": name, "errors": [{"code": code, "message": text} for code, text in errors]}
+
+
+@TABLE.serves("POST", "/v1/spectroclusters/edge-native", body=CLUSTER)
+def create(call: Call) -> Created:
+    """Make a cluster and begin to deploy it."""
+    cluster = cluster_rules.make_cluster(call.context, call.in_project(), call.body)
+    call.reconciler.deploy(cluster)
+    return Created(cluster.meta.uid)
+
+
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}")
+def get(call: Call) -> Json:
+    """Give a cluster."""
+    return shapes_clusters.cluster(call.context, find(call))
+
+
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/status")
+def status(call: Call) -> Json:
+    """Give a cluster's state."""
+    return {"status": {"state": shapes_clusters.told_state(call.context, find(call))}}
+
+
+@TABLE.serves("GET", "/v1/dashboard/spectroclusters/{uid}")
+@TABLE.serves("GET", "/v1/dashboard/spectroclusters/{uid}/overview")
+def overview(call: Call) -> Json:
+    """Give a cluster's summary, with its health and why nodes were replaced."""
+    return shapes_clusters.overview(call.context, find(call))
+
+
+@TABLE.serves("DELETE", "/v1/spectroclusters/{uid}")
+def delete(call: Call) -> None:
+    """Begin to delete a cluster; ``forceDelete`` ends a deletion that its hosts do not answer."""
+    call.reconciler.delete(find(call), force=call.flag("forceDelete"))
+
+
+@TABLE.serves("PATCH", "/v1/spectroclusters/{uid}/metadata", body=record("metadata", metadata=META))
+def update_metadata(call: Call) -> None:
+    """Change a cluster's labels and annotations."""
+    cluster, sent = find(call), call.body["metadata"]
+    cluster.meta.labels = dict(sent.get("labels", cluster.meta.labels))
+    cluster.meta.annotations = dict(sent.get("annotations", cluster.meta.annotations))
+    cluster.meta.touch()
+
+
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/edge-native/edgeHosts")
+def edge_hosts(call: Call) -> Json:
+    """List a cluster's Edge hosts."""
+    uids = {node.host_uid for node in find(call).nodes}
+    store, settings = call.context.store, call.context.settings
+    hosts = [host for uid, host in store.hosts.items() if uid in uids]
+    return listing(hosts, call.page(), lambda host: shapes.edge_host(host, store, settings))
+
+
+@TABLE.serves(
+    "POST", "/v1/spectroclusters/{uid}/upgrade/settings", body=record(spectroComponents=one_of("lock", "unlock"))
+)
+def upgrade_settings(call: Call) -> None:
+    """Pause or resume agent upgrades."""
+    find(call).upgrades_locked = call.body.get("spectroComponents") == "lock"
+
+
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/kubeconfig")
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/adminKubeconfig")
+def kubeconfig(call: Call) -> File:
+    """Give the kubeconfig that a control plane host reported. Raises ApiError 404 where hosts run no Kubernetes."""
+    cluster = find(call)
+    if not cluster.kubeconfig:
+        raise not_found("kubeconfig of cluster", cluster.meta.uid)
+    return File(f"{cluster.meta.name}.kubeconfig", cluster.kubeconfig)
+
+
+# -- lists -----------------------------------------------------------------------------------------------------------
+
+
+def _present(call: Call) -> list[Cluster]:
+    """Clusters of the project; deleted ones are listed for a while (72 hours at a real site)."""
+    return call.context.store.clusters_of(call.project)
+
+
+def _searchable(call: Call) -> Callable[[Cluster], dict[str, Any]]:
+    def properties(cluster: Cluster) -> dict[str, Any]:
+        return {
+            "name": cluster.meta.name,
+            "clusterName": cluster.meta.name,
+            "uid": cluster.meta.uid,
+            "clusterState": shapes_clusters.told_state(call.context, cluster),
+            "healthState": shapes_clusters.told_health(call.context, cluster),
+            "tags": cluster.meta.labels,
+            "creationTimestamp": cluster.meta.created.isoformat(),
+            "lastModifiedTimestamp": cluster.meta.modified.isoformat(),
+        }
+
+    return properties
+
+
+@TABLE.serves("POST", "/v1/dashboard/spectroclusters/search", body=SEARCH)
+def search(call: Call) -> Json:
+    """Find clusters by name, state, health and tags."""
+    properties = _searchable(call)
+    found = [cluster for cluster in _present(call) if matches(properties(cluster), call.body.get("filter", {}))]
+    for order in reversed(call.body.get("sort", [])):
+        field = order.get("field", "creationTimestamp")
+        found.sort(key=lambda c, f=field: str(properties(c).get(f, "")), reverse=order.get("order") == "desc")  # type: ignore[misc]
+    for cluster in found:
+        note_secrets(call, cluster)
+    return listing(found, call.page(), lambda cluster: shapes_clusters.summary(call.context, cluster))
+
+
+@TABLE.serves("GET", "/v1/dashboard/spectroclusters/metadata")
+def metadata(call: Call) -> Json:
+    """List clusters briefly."""
+    return {"items": [shapes.meta(cluster.meta) for cluster in _present(call) if cluster.present]}
+
+
+@TABLE.serves("POST", "/v1/dashboard/spectroclusters/metadata", body=_METADATA_FILTER)
+def filtered_metadata(call: Call) -> Json:
+    """List clusters of a name or state briefly."""
+    wanted = call.body.get("filter", {})
+    found = [
+        cluster
+        for cluster in _present(call)
+        if text_matches(cluster.meta.name, wanted.get("name", {}))
+        and wanted.get("state") in {None, "", shapes_clusters.told_state(call.context, cluster)}
+    ]
+    if call.body.get("sort"):
+        found.sort(key=lambda cluster: cluster.meta.name)
+    return {"items": [shapes.meta(cluster.meta) for cluster in found]}
+
+
+@TABLE.serves("GET", "/v1/dashboard/spectroclusters/repaveStatus")
+def repaves(call: Call) -> Json:
+    """List clusters by the state of their repave."""
+    wanted = call.choice("repaveState", ("Pending", "Approved", "Reverted"), default="Pending")
+    found = [cluster for cluster in _present(call) if cluster.present and cluster.repave == wanted]
+    for cluster in found:
+        note_secrets(call, cluster)
+    return listing(found, call.page(), lambda cluster: shapes_clusters.summary(call.context, cluster))

@@ -1,0 +1,312 @@
+"""Edge hosts and their registration tokens."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import datetime
+from typing import Any
+
+from lab.palette import shapes
+from lab.palette.agents import token_of
+from lab.palette.bodies import ARCH, FLAG, META, NAME, TEXT, TEXTS, many, one_of, record
+from lab.palette.errors import ApiError, conflict, invalid, not_found
+from lab.palette.operations.search import matches
+from lab.palette.paging import listing
+from lab.palette.store import EdgeHost, Meta, Token, new_uid, now
+from lab.palette.times import from_text
+from lab.palette.web import Call, Created, Json, Table
+
+TABLE = Table()
+
+_UID = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,126}[A-Za-z0-9])?")
+_NIC = record(nicName=TEXT, ip=TEXT, macAddr=TEXT, gateway=TEXT, subnet=TEXT, dns=many(TEXT), isDefault=FLAG)
+_DEVICE = record(
+    archType=ARCH,
+    hostType=one_of("appliance", "agent-mode"),
+    hostState=one_of("registration", "cluster", "recovery"),
+    secureBoot=FLAG,
+    nics=many(_NIC),
+    os=record(family=TEXT, version=TEXT, kernel=TEXT, kernelVersion=TEXT),
+)
+_REGISTER = record(
+    "metadata",
+    metadata=record("uid", uid=NAME, name=TEXT, labels=TEXTS, annotations=TEXTS),
+    spec=record(device=_DEVICE, host=record(hostAddress=TEXT, hostUid=TEXT, hostChecksum=TEXT, macAddress=TEXT)),
+    status=record(health=record(agentVersion=TEXT)),
+)
+_TUNNEL = record(remoteSsh=one_of("enabled", "disabled"), remoteSshTempUser=one_of("enabled", "disabled"))
+_CREATE = record(
+    "metadata",
+    metadata=record("uid", uid=NAME, name=TEXT, labels=TEXTS),
+    spec=record(archType=ARCH, hostPairingKey=TEXT, tunnelConfig=_TUNNEL),
+)
+_SEARCH_ITEM = record(
+    property=TEXT, type=one_of("string", "int", "float", "bool", "date", "keyValue"), condition={"type": "object"}
+)
+SEARCH = record(
+    filter=record(
+        conjunction=one_of("and", "or"),
+        filterGroups=many(record(conjunction=one_of("and", "or"), filters=many(_SEARCH_ITEM))),
+    ),
+    sort=many(
+        record(
+            field=one_of(
+                "environment",
+                "clusterName",
+                "clusterState",
+                "healthState",
+                "creationTimestamp",
+                "lastModifiedTimestamp",
+            ),
+            order=one_of("asc", "desc"),
+        )
+    ),
+)
+_TOKEN = record("metadata", metadata=META, spec=record(defaultProjectUid=TEXT, expiry=TEXT))
+
+
+def _host(call: Call) -> EdgeHost:
+    return call.context.store.edge_host(call.path("uid"), call.project)
+
+
+def _of_project(call: Call) -> list[EdgeHost]:
+    return [host for host in call.context.store.hosts.values() if host.meta.project == call.project]
+
+
+def _shape(call: Call, host: EdgeHost) -> Json:
+    return shapes.edge_host(host, call.context.store, call.context.settings)
+
+
+@TABLE.serves("POST", "/v1/edgehosts/register", body=_REGISTER, public=True)
+def register(call: Call) -> Json:
+    """Register the host that asks, or welcome it back; authenticated by its registration token.
+
+    A host that was registered with another ``spec.host.hostChecksum`` is another machine with the same identity and
+    is refused: re-installing needs the old record deleted first (facts §7.2).
+    """
+    token = token_of(call.context, call.request)
+    sent, spec = call.body["metadata"], call.body.get("spec", {})
+    _check_uid(sent["uid"])
+    host = call.context.store.hosts.get(sent["uid"])
+    if host is None:
+        host = EdgeHost(Meta(sent["uid"], sent.get("name") or sent["uid"], token.meta.project), paired=False)
+        call.context.store.hosts[host.meta.uid] = host
+    elif host.paired and _is_another_machine(host, spec.get("host", {})):
+        raise conflict("EdgeHostAlreadyRegistered", f"Edge host '{sent['uid']}' is registered; delete its record first")
+    _pair(call, host, token)
+    return _shape(call, host)
+
+
+def _pair(call: Call, host: EdgeHost, token: Token) -> None:
+    spec = call.body.get("spec", {})
+    first = not host.paired
+    host.paired = True
+    host.meta.labels.update(call.body["metadata"].get("labels", {}))
+    host.device = {"archType": "amd64", "hostType": "appliance", "hostState": "registration", **spec.get("device", {})}
+    host.host = {**host.host, **spec.get("host", {})}
+    host.agent_version = call.body.get("status", {}).get("health", {}).get("agentVersion", "")
+    host.registered_with = token.text
+    host.last_seen = now()
+    if first:
+        call.context.events.about_host(
+            host, "Normal", "EdgeHostRegistered", f"Edge host '{host.meta.name}' is registered"
+        )
+    call.reconciler.settle()
+
+
+def _is_another_machine(host: EdgeHost, described: Json) -> bool:
+    known, sent = host.host.get("hostChecksum"), described.get("hostChecksum")
+    return bool(known and sent and known != sent)
+
+
+def _check_uid(uid: str) -> None:
+    if not _UID.fullmatch(uid):
+        raise invalid("metadata.uid", f"'{uid}' is no identity; use letters, digits, '-', '_' and '.', at most 128")
+
+
+@TABLE.serves("POST", "/v1/edgehosts", body=_CREATE)
+def create(call: Call) -> Created:
+    """Make the record of a host that is to register later."""
+    sent, spec = call.body["metadata"], call.body.get("spec", {})
+    _check_uid(sent["uid"])
+    if sent["uid"] in call.context.store.hosts:
+        raise conflict("EdgeHostAlreadyExists", f"there is already an Edge host '{sent['uid']}'")
+    meta = Meta(sent["uid"], sent.get("name") or sent["uid"], call.in_project(), sent.get("labels", {}))
+    device = {"archType": spec["archType"]} if "archType" in spec else {}
+    host = EdgeHost(meta, paired=False, device=device, tunnel=spec.get("tunnelConfig", {}))
+    call.context.store.hosts[meta.uid] = host
+    return Created(meta.uid)
+
+
+@TABLE.serves("GET", "/v1/edgehosts")
+def listed(call: Call) -> Json:
+    """List all hosts of the project (deprecated in 4.9, unpaginated)."""
+    hosts = _of_project(call)
+    listmeta = {"continue": "", "count": len(hosts), "limit": len(hosts), "offset": len(hosts)}
+    return {"items": [_shape(call, host) for host in hosts], "listmeta": listmeta}
+
+
+@TABLE.serves("POST", "/v1/dashboard/edgehosts/search", body=SEARCH)
+def search(call: Call) -> Json:
+    """Find hosts by state, health, name, tags and architecture."""
+    settings = call.context.settings
+    known: dict[str, Any] = {host.meta.uid: _searchable(call, host) for host in _of_project(call)}
+    found = [h for h in _of_project(call) if matches(known[h.meta.uid], call.body.get("filter", {}))]
+    for order in reversed(call.body.get("sort", [])):
+        field = order.get("field", "creationTimestamp")
+        found.sort(key=lambda h, f=field: str(known[h.meta.uid].get(f, "")), reverse=order.get("order") == "desc")  # type: ignore[misc]
+    return listing(found, call.page(), lambda host: shapes.edge_host_metadata(host, call.context.store, settings))
+
+
+def _searchable(call: Call, host: EdgeHost) -> dict[str, Any]:
+    brief = shapes.edge_host_brief(host, call.context.settings)
+    meta = shapes.meta(host.meta)
+    times = {key: meta[key] for key in ("creationTimestamp", "lastModifiedTimestamp")}
+    cluster = call.context.store.clusters.get(host.cluster_uid or "")
+    return {
+        **{key: brief[key] for key in ("state", "healthState", "name", "uid")},
+        "architecture": brief["archType"],
+        "tags": host.meta.labels,
+        "clusterName": cluster.meta.name if cluster else "",
+        **times,
+    }
+
+
+@TABLE.serves("GET", "/v1/edgehosts/metadata")
+def metadata(call: Call) -> Json:
+    """List hosts briefly, all or the unused ones."""
+    unused = call.choice("quickFilter", ("unusedEdgeHosts", ""), default="") != ""
+    hosts = [host for host in _of_project(call) if not unused or shapes.host_state(host) == "ready"]
+    if call.choice("type", ("edge-native", "vsphere", ""), default="") == "vsphere":
+        hosts = []
+    return {"edgeHosts": [shapes.edge_host_brief(host, call.context.settings) for host in hosts]}
+
+
+@TABLE.serves("GET", "/v1/edgehosts/tags")
+def tags(call: Call) -> Json:
+    """List the labels in use."""
+    labels = {f"{key}:{value}" for host in _of_project(call) for key, value in host.meta.labels.items()}
+    return {"tags": sorted(labels)}
+
+
+@TABLE.serves("GET", "/v1/edgehosts/{uid}")
+def get(call: Call) -> Json:
+    """Give one host."""
+    return _shape(call, _host(call))
+
+
+@TABLE.serves("GET", "/v1/edgehosts/{uid}/config")
+def config(call: Call) -> Json:
+    """Give the clusters and tunnel of a host."""
+    host = _host(call)
+    return {"clusterUids": [host.cluster_uid] if host.cluster_uid else [], "tunnelConfig": host.tunnel}
+
+
+@TABLE.serves("PUT", "/v1/edgehosts/{uid}/meta", body=record(metadata=META))
+def update_meta(call: Call) -> None:
+    """Rename a host or replace its tags."""
+    host, sent = _host(call), call.body.get("metadata", {})
+    host.meta.name = sent.get("name") or host.meta.name
+    host.meta.labels = dict(sent.get("labels", host.meta.labels))
+    host.meta.touch()
+
+
+@TABLE.serves("PATCH", "/v1/edgehosts/{uid}/tunnelConfig", body=_TUNNEL)
+def update_tunnel(call: Call) -> None:
+    """Allow or forbid remote shells."""
+    _host(call).tunnel.update(call.body)
+
+
+@TABLE.serves("PUT", "/v1/edgehosts/{uid}/reset")
+def reset(call: Call) -> None:
+    """Tell a host to become as it was registered."""
+    host = _host(call)
+    if not host.paired:
+        raise ApiError(400, "EdgeHostDeviceNotRegistered", f"Edge host '{host.meta.uid}' has not registered yet")
+    call.reconciler.reset(host)
+
+
+@TABLE.serves("DELETE", "/v1/edgehosts/{uid}")
+def delete(call: Call) -> None:
+    """Delete the record of a host that is in no cluster."""
+    host = _host(call)
+    if host.cluster_uid:
+        cluster = call.context.store.clusters[host.cluster_uid]
+        raise conflict("EdgeHostInUse", f"Edge host '{host.meta.uid}' is in use by cluster '{cluster.meta.name}'")
+    del call.context.store.hosts[host.meta.uid]
+
+
+# -- registration tokens, which belong to the tenant ---------------------------------------------------------------
+
+
+def _token(call: Call) -> Token:
+    token = call.context.store.tokens.get(call.path("uid"))
+    if token is None:
+        raise not_found("edgetoken", call.path("uid"))
+    return token
+
+
+def _project_of_token(call: Call, spec: Json) -> str | None:
+    uid = spec.get("defaultProjectUid") or None
+    if uid is not None and uid not in call.context.store.projects:
+        raise invalid("spec.defaultProjectUid", f"this tenant has no project '{uid}'")
+    return uid
+
+
+def _expiry(spec: Json) -> datetime | None:
+    if not spec.get("expiry"):
+        return None
+    try:
+        return from_text(spec["expiry"])
+    except ValueError as error:
+        raise invalid("spec.expiry", f"'{spec['expiry']}' is no time; write it as 2026-12-31T00:00:00Z") from error
+
+
+@TABLE.serves("GET", "/v1/edgehosts/tokens")
+def tokens(call: Call) -> Json:
+    """List the registration tokens with their text."""
+    return {"items": [shapes.token(token, call.context.store) for token in call.context.store.tokens.values()]}
+
+
+@TABLE.serves("POST", "/v1/edgehosts/tokens", body=_TOKEN)
+def create_token(call: Call) -> Created:
+    """Make a registration token."""
+    name = call.body["metadata"].get("name", "")
+    known = call.context.store.tokens
+    if not name:
+        raise invalid("metadata.name", "is missing")
+    if any(token.meta.name == name for token in known.values()):
+        raise conflict("EdgeTokenAlreadyExists", f"there is already a registration token named '{name}'")
+    spec = call.body.get("spec", {})
+    meta = Meta(new_uid(), name, _project_of_token(call, spec))
+    known[meta.uid] = Token(meta, secrets.token_urlsafe(24), _expiry(spec))
+    return Created(meta.uid)
+
+
+@TABLE.serves("GET", "/v1/edgehosts/tokens/{uid}")
+def get_token(call: Call) -> Json:
+    """Give one registration token."""
+    return shapes.token(_token(call), call.context.store)
+
+
+@TABLE.serves("PUT", "/v1/edgehosts/tokens/{uid}", body=_TOKEN)
+def update_token(call: Call) -> None:
+    """Change project, name and expiry of a token."""
+    token, spec = _token(call), call.body.get("spec", {})
+    project, expiry = _project_of_token(call, spec), _expiry(spec)
+    token.meta.name = call.body["metadata"].get("name") or token.meta.name
+    token.meta.project, token.expiry = project, expiry
+    token.meta.touch()
+
+
+@TABLE.serves("PUT", "/v1/edgehosts/tokens/{uid}/state", body=record("isActive", isActive=FLAG))
+def set_token_state(call: Call) -> None:
+    """Switch a token on or off."""
+    _token(call).active = call.body["isActive"]
+
+
+@TABLE.serves("DELETE", "/v1/edgehosts/tokens/{uid}")
+def delete_token(call: Call) -> None:
+    """Delete a token; hosts that registered with it stay."""
+    del call.context.store.tokens[_token(call).meta.uid]

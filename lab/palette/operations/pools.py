@@ -1,0 +1,110 @@
+"""The cloud config of a cluster: its machine pools and machines."""
+
+from __future__ import annotations
+
+from lab.palette import cluster_rules, shapes_clusters
+from lab.palette.bodies import CLOUD_CONFIG, POOL, record
+from lab.palette.errors import ApiError, conflict, invalid, not_found
+from lab.palette.operations.clusters import note_secrets
+from lab.palette.store import Cluster, Node, Pool
+from lab.palette.web import Call, Created, Json, Table
+
+TABLE = Table()
+
+_CONFIG = "/v1/cloudconfigs/edge-native/{configUid}"
+_POOL = f"{_CONFIG}/machinePools/{{machinePoolName}}"
+
+
+def _cluster(call: Call) -> Cluster:
+    cluster = call.context.store.cluster_by_config(call.path("configUid"), call.project)
+    note_secrets(call, cluster)
+    return cluster
+
+
+def _pool(call: Call, cluster: Cluster) -> Pool:
+    name = call.path("machinePoolName")
+    for pool in cluster.pools:
+        if pool.name == name:
+            return pool
+    raise not_found("machinepool", name)
+
+
+def _running(cluster: Cluster) -> None:
+    if cluster.state != "Running":
+        message = f"cluster '{cluster.meta.name}' is {cluster.state}; its pools can be changed once it is Running"
+        raise conflict("ClusterNotUpdatable", message)
+
+
+@TABLE.serves("GET", _CONFIG)
+def get(call: Call) -> Json:
+    """Give the cloud config."""
+    return shapes_clusters.cloud_config(call.context, _cluster(call))
+
+
+@TABLE.serves("PUT", f"{_CONFIG}/clusterConfig", body=record(clusterConfig=CLOUD_CONFIG))
+def update_cluster_config(call: Call) -> None:
+    """Change the cluster's network settings."""
+    _cluster(call).cloud_config.update(call.body.get("clusterConfig", {}))
+
+
+@TABLE.serves("POST", f"{_CONFIG}/machinePools", body=POOL)
+def add_pool(call: Call) -> Created:
+    """Add a pool of workers."""
+    cluster = _cluster(call)
+    _running(cluster)
+    pool = cluster_rules.make_pools([call.body])[0]
+    _change(call, cluster, [*cluster.pools, pool])
+    return Created(cluster.config_uid)
+
+
+@TABLE.serves("PUT", _POOL, body=POOL)
+def update_pool(call: Call) -> None:
+    """Change a pool: hosts that are added deploy, hosts that are left out are reset."""
+    cluster = _cluster(call)
+    old = _pool(call, cluster)
+    _running(cluster)
+    new = cluster_rules.make_pools([call.body])[0]
+    if new.name != old.name:
+        raise invalid("poolConfig.name", f"'{new.name}' is not the pool of the path, '{old.name}'")
+    _change(call, cluster, [new if pool is old else pool for pool in cluster.pools])
+
+
+@TABLE.serves("DELETE", _POOL)
+def delete_pool(call: Call) -> None:
+    """Remove a pool of workers; its hosts are reset."""
+    cluster = _cluster(call)
+    gone = _pool(call, cluster)
+    _running(cluster)
+    if gone.control_plane:
+        raise ApiError(400, "ControlPlanePool", "the control plane pool cannot be removed")
+    _change(call, cluster, [pool for pool in cluster.pools if pool is not gone])
+
+
+def _change(call: Call, cluster: Cluster, pools: list[Pool]) -> None:
+    taken = [node.host_uid for node in cluster.nodes]
+    cluster_rules.refuse(cluster_rules.pool_problems(call.context, call.in_project(), pools, taken))
+    call.reconciler.change_pools(cluster, pools)
+
+
+@TABLE.serves("GET", f"{_POOL}/machines")
+def machines(call: Call) -> Json:
+    """List the machines of a pool."""
+    cluster = _cluster(call)
+    pool = _pool(call, cluster)
+    nodes = [node for node in cluster.nodes if node.pool == pool.name]
+    return {"items": [shapes_clusters.machine(call.context, cluster, node) for node in nodes]}
+
+
+@TABLE.serves("GET", f"{_POOL}/machines/{{machineUid}}")
+def machine(call: Call) -> Json:
+    """Give one machine."""
+    cluster = _cluster(call)
+    return shapes_clusters.machine(call.context, cluster, _node(call, cluster))
+
+
+def _node(call: Call, cluster: Cluster) -> Node:
+    pool = _pool(call, cluster)
+    for node in cluster.nodes:
+        if node.uid == call.path("machineUid") and node.pool == pool.name:
+            return node
+    raise not_found("machine", call.path("machineUid"))

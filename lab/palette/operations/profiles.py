@@ -1,0 +1,341 @@
+"""Cluster profiles: made, versioned, published, found, exported, deleted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import yaml
+
+from lab.palette import profile_rules, shapes
+from lab.palette.bodies import (
+    CLONE,
+    CLONE_META,
+    META,
+    NAME,
+    PROFILE,
+    PROFILE_TYPE,
+    PROFILE_UPDATE,
+    TEMPLATE,
+    TEXT,
+    many,
+    one_of,
+    record,
+)
+from lab.palette.errors import ApiError, conflict, invalid, not_found
+from lab.palette.operations.catalogue import text_matches
+from lab.palette.paging import listing
+from lab.palette.profile_rules import DEFAULT_VERSION
+from lab.palette.store import Meta, Profile, new_uid
+from lab.palette.web import Call, Created, File, Json, Table
+
+TABLE = Table()
+
+_FILTER_TEXT: Json = {"type": "object"}
+_FILTER = record(
+    filter=record(
+        profileName=_FILTER_TEXT,
+        profileType=many(PROFILE_TYPE),
+        scope=one_of("system", "tenant", "project"),
+        version=_FILTER_TEXT,
+        tags=_FILTER_TEXT,
+    ),
+    sort=many(
+        record(
+            field=one_of("profileName", "environment", "profileType", "creationTimestamp", "lastModifiedTimestamp"),
+            order=one_of("asc", "desc"),
+        )
+    ),
+)
+_IMPORT = record(
+    "metadata",
+    "spec",
+    metadata=record("name", name=NAME),
+    spec=record("template", template=record(packs=many(record("name", name=NAME, values=TEXT)))),
+)
+
+
+def visible(call: Call) -> list[Profile]:
+    """Give the profiles that the request's scope can see."""
+    return [p for p in call.context.store.profiles.values() if p.meta.project in {call.project, None}]
+
+
+def find(call: Call) -> Profile:
+    """Give the profile that the path names; what it holds is kept out of the answer. Raises ApiError 404."""
+    return call.context.store.profile(call.path("uid"), call.project)
+
+
+def find_own(call: Call) -> Profile:
+    """Give the profile that the path names, to be changed. Raises ApiError 403 for one of another scope, 404."""
+    profile = find(call)
+    if profile.meta.project != call.project:
+        message = f"profile '{profile.meta.name}' belongs to the tenant; change it without the header ProjectUid"
+        raise ApiError(403, "ResourceAccessDenied", message)
+    return profile
+
+
+def edited(call: Call, profile: Profile) -> None:
+    """Note that a profile was changed, and hand a published one to the clusters that still follow it."""
+    profile.meta.touch()
+    if profile.draft is None and call.context.store.users_of(profile.meta.uid):
+        call.reconciler.follow_profile(profile_rules.attach(profile, {}, "profile", _in_use(call, profile)))
+
+
+def _in_use(call: Call, profile: Profile) -> Any:  # noqa: ANN401 - Attached or None
+    users = call.context.store.users_of(profile.meta.uid)
+    return next((a for cluster in users for a in cluster.attached if a.uid == profile.meta.uid), None)
+
+
+@TABLE.serves("POST", "/v1/clusterprofiles", body=PROFILE)
+def create(call: Call) -> Created:
+    """Make a profile, published at once when ``publish`` is true."""
+    return Created(_add(call, call.body["metadata"], call.body["spec"], publish=call.flag("publish")).meta.uid)
+
+
+def _add(call: Call, sent: Json, spec: Json, *, publish: bool) -> Profile:
+    version = spec.get("version") or DEFAULT_VERSION
+    profile_rules.check_version(version, "spec.version")
+    profile_rules.check_free(call.context.store, call.project, sent["name"], version)
+    template = profile_rules.make_template(spec.get("template", {}), "spec.template")
+    variables = profile_rules.make_variables(spec.get("variables", []), "spec.variables")
+    meta = Meta(new_uid(), sent["name"], call.project, sent.get("labels", {}), sent.get("annotations", {}))
+    profile = Profile(meta, version, template, variables=variables)
+    if publish:
+        profile_rules.publish(profile)
+    call.context.store.profiles[meta.uid] = profile
+    return profile
+
+
+@TABLE.serves("POST", "/v1/clusterprofiles/import", body=_IMPORT)
+def import_profile(call: Call) -> Created:
+    """Make a profile of an exported one."""
+    spec = dict(call.body["spec"])
+    packs = [
+        {key: value for key, value in pack.items() if key != "registry"} for pack in spec["template"].get("packs", [])
+    ]
+    spec["template"] = {**spec["template"], "packs": packs}
+    return Created(_add(call, call.body["metadata"], spec, publish=call.flag("publish")).meta.uid)
+
+
+@TABLE.serves("GET", "/v1/clusterprofiles/validate/name")
+def validate_name(call: Call) -> None:
+    """Say whether a name and version are free."""
+    name, version = call.query("name"), call.query("version") or DEFAULT_VERSION
+    if not name:
+        raise invalid("query parameter name", "is missing")
+    profile_rules.check_version(version, "query parameter version")
+    profile_rules.check_free(call.context.store, call.project, name, version)
+
+
+@TABLE.serves("POST", "/v1/clusterprofiles/validate/packs", body=TEMPLATE)
+def validate_packs(call: Call) -> Json:
+    """Say what is wrong with layers before a profile is made of them."""
+    return pack_results(call.body)
+
+
+def pack_results(template: Json) -> Json:
+    """Give ``v1ClusterProfileValidatorResponse`` of sent layers."""
+    try:
+        made = profile_rules.make_template(template, "packs")
+        problems = profile_rules.template_problems(made)
+    except ApiError as error:
+        problems = [("", error.code, error.message)]
+    results = [{"name": pack["name"], "displayName": pack["name"], "errors": []} for pack in template.get("packs", [])]
+    results += [{"name": name, "displayName": name, "errors": [{"code": c, "message": m}]} for name, c, m in problems]
+    return {"packs": {"results": results}}
+
+
+@TABLE.serves("GET", "/v1/clusterprofiles/{uid}")
+def get(call: Call) -> Json:
+    """Give a profile, its draft and what of it is published."""
+    return shapes.profile(find(call), call.context.store)
+
+
+@TABLE.serves("PUT", "/v1/clusterprofiles/{uid}", body=PROFILE_UPDATE)
+def update(call: Call) -> None:
+    """Change a profile's name, version and layers; the changed layers are a draft until they are published."""
+    profile, sent, spec = find_own(call), call.body.get("metadata", {}), call.body.get("spec", {})
+    name, version = sent.get("name") or profile.meta.name, spec.get("version") or profile.version
+    profile_rules.check_version(version, "spec.version")
+    profile_rules.check_free(call.context.store, call.project, name, version, but=profile.meta.uid)
+    if "template" in spec:
+        profile.draft = profile_rules.make_template(spec["template"], "spec.template", profile.shown)
+    profile.meta.name, profile.version = name, version
+    _relabel(profile, sent)
+    edited(call, profile)
+
+
+def _relabel(profile: Profile, sent: Json) -> None:
+    profile.meta.labels = dict(sent.get("labels", profile.meta.labels))
+    profile.meta.annotations = dict(sent.get("annotations", profile.meta.annotations))
+
+
+@TABLE.serves(
+    "PATCH", "/v1/clusterprofiles/{uid}/metadata", body=record("metadata", metadata=META, spec=record(version=TEXT))
+)
+def update_metadata(call: Call) -> None:
+    """Change a profile's name, labels and version only."""
+    profile, sent = find_own(call), call.body["metadata"]
+    name = sent.get("name") or profile.meta.name
+    version = call.body.get("spec", {}).get("version") or profile.version
+    profile_rules.check_version(version, "spec.version")
+    profile_rules.check_free(call.context.store, call.project, name, version, but=profile.meta.uid)
+    profile.meta.name, profile.version = name, version
+    _relabel(profile, sent)
+    profile.meta.touch()
+
+
+@TABLE.serves("PATCH", "/v1/clusterprofiles/{uid}/publish")
+def publish(call: Call) -> None:
+    """Make the draft what clusters use."""
+    profile = find_own(call)
+    profile_rules.publish(profile)
+    edited(call, profile)
+
+
+def _check_clone(call: Call, profile: Profile, wanted: Json) -> tuple[str, str | None]:
+    """Give version and project of the clone. Raises ApiError."""
+    version = wanted.get("version") or profile.version
+    profile_rules.check_version(version, "metadata.version")
+    target = wanted.get("target", {})
+    project = call.project
+    if target.get("scope") == "tenant":
+        project = None
+    elif target.get("projectUid"):
+        project = target["projectUid"]
+        if project not in call.context.store.projects:
+            raise invalid("metadata.target.projectUid", f"this tenant has no project '{project}'")
+    profile_rules.check_free(call.context.store, project, wanted["name"], version)
+    return version, project
+
+
+@TABLE.serves("POST", "/v1/clusterprofiles/{uid}/clone", body=CLONE)
+def clone(call: Call) -> Created:
+    """Copy a profile with its values in clear: a new version when only the version differs. The copy is a draft."""
+    profile, wanted = find(call), call.body["metadata"]
+    version, project = _check_clone(call, profile, wanted)
+    meta = Meta(new_uid(), wanted["name"], project, dict(profile.meta.labels), dict(profile.meta.annotations))
+    variables = [dict(variable) for variable in profile.variables]
+    call.context.store.profiles[meta.uid] = Profile(meta, version, profile.shown, variables=variables)
+    return Created(meta.uid)
+
+
+@TABLE.serves("POST", "/v1/clusterprofiles/{uid}/clone/validate", body=CLONE_META)
+def validate_clone(call: Call) -> None:
+    """Say whether a profile can be cloned so."""
+    _check_clone(call, find(call), call.body)
+
+
+@TABLE.serves("DELETE", "/v1/clusterprofiles/{uid}")
+def delete(call: Call) -> None:
+    """Delete a profile version that no cluster uses."""
+    _delete(call, find_own(call))
+
+
+def _delete(call: Call, profile: Profile) -> None:
+    users = call.context.store.users_of(profile.meta.uid)
+    if users:
+        names = ", ".join(cluster.meta.name for cluster in users)
+        message = f"version {profile.version} of profile '{profile.meta.name}' is in use by {names}"
+        raise conflict("ClusterProfileInUse", message)
+    del call.context.store.profiles[profile.meta.uid]
+
+
+@TABLE.serves("DELETE", "/v1/clusterprofiles/bulk", body=record("uids", uids=many(NAME)))
+def delete_many(call: Call) -> Json:
+    """Delete several profile versions and say which could not be."""
+    failures = []
+    for uid in call.body["uids"]:
+        try:
+            profile = call.context.store.profile(uid, call.project)
+            _delete(call, profile)
+        except ApiError as error:
+            failures.append({"uid": uid, "name": "", "errMsg": error.message})
+    deleted = len(call.body["uids"]) - len(failures)
+    return {"deletedCount": deleted, "failures": failures, "isSucceeded": not failures, "message": ""}
+
+
+@TABLE.serves("GET", "/v1/clusterprofiles/{uid}/export")
+def export(call: Call) -> File:
+    """Give a profile as a file that can be imported; passwords are masked in it."""
+    profile = find(call)
+    format_ = call.choice("format", ("yaml", "json"), default="json")
+    content = call.masked(_exported(profile))
+    if format_ == "json":
+        text = json.dumps(content, indent=2, ensure_ascii=False)
+    else:
+        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    return File(f"{profile.meta.name}-{profile.version}.{format_}", text)
+
+
+def _exported(profile: Profile) -> Json:
+    layers = profile.shown
+    packs = []
+    for pack in layers.packs:
+        ref = shapes.pack_ref(pack)
+        kept = {key: ref[key] for key in ("name", "type", "layer", "tag", "version", "values")}
+        packs.append(
+            {**kept, "registry": {"metadata": {"uid": pack.registry_uid, "name": "Public Repo", "kind": "pack"}}}
+        )
+    template = {"type": layers.type, "cloudType": layers.cloud_type, "packs": packs}
+    metadata = {"name": profile.meta.name, "labels": profile.meta.labels}
+    return {
+        "metadata": metadata,
+        "spec": {"version": profile.version, "template": template, "variables": profile.variables},
+    }
+
+
+# -- the dashboard ---------------------------------------------------------------------------------------------------
+
+
+@TABLE.serves("GET", "/v1/dashboard/clusterprofiles/metadata")
+def metadata(call: Call) -> Json:
+    """List profiles briefly."""
+    return {
+        "items": [
+            {
+                "metadata": {"uid": p.meta.uid, "name": p.meta.name},
+                "spec": {"cloudType": p.shown.cloud_type, "version": p.version},
+            }
+            for p in visible(call)
+        ]
+    }
+
+
+@TABLE.serves("POST", "/v1/dashboard/clusterprofiles", body=_FILTER)
+def search(call: Call) -> Json:
+    """Find profiles by name, type, scope and version."""
+    wanted = call.body.get("filter", {})
+    found = [profile for profile in visible(call) if _fits(profile, wanted)]
+    for order in reversed(call.body.get("sort", [])):
+        field = order.get("field", "creationTimestamp")
+        found.sort(key=lambda profile, field=field: _sort_key(profile, field), reverse=order.get("order") == "desc")  # type: ignore[misc]
+    return listing(found, call.page(), lambda profile: shapes.profile_summary(profile, call.context.store))
+
+
+def _fits(profile: Profile, wanted: Json) -> bool:
+    scope = "tenant" if profile.meta.project is None else "project"
+    return (
+        text_matches(profile.meta.name, wanted.get("profileName", {}))
+        and text_matches(profile.version, wanted.get("version", {}))
+        and profile.shown.type in (wanted.get("profileType") or [profile.shown.type])
+        and wanted.get("scope", scope) == scope
+    )
+
+
+def _sort_key(profile: Profile, field: str) -> str:
+    keys = {
+        "profileName": profile.meta.name,
+        "profileType": profile.shown.type,
+        "lastModifiedTimestamp": profile.meta.modified.isoformat(),
+    }
+    return keys.get(field, profile.meta.created.isoformat())
+
+
+@TABLE.serves("GET", "/v1/dashboard/clusterprofiles/{uid}")
+def summary(call: Call) -> Json:
+    """Give one profile briefly."""
+    profile = call.context.store.profiles.get(call.path("uid"))
+    if profile is None or profile not in visible(call):
+        raise not_found("clusterprofile", call.path("uid"))
+    return shapes.profile_summary(profile, call.context.store)

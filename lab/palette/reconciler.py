@@ -1,0 +1,391 @@
+"""What happens to clusters and hosts: deploy, update, repave, delete, driven by requests and by agents' reports.
+
+Nothing here waits. Every change ends with :meth:`Reconciler.settle`, which recomputes whose turn it is, what state a
+cluster is in and what each agent is to do, and wakes the agents whose order changed. So the next step follows a report
+within milliseconds.
+
+Where the vendor's pages leave it open, the lab does this:
+
+* ``status.state`` is ``Provisioning`` until every host reported the image running, then ``Running`` until the cluster
+  is deleted; a failed pull changes neither (facts §3.4). A repave shows as the condition ``RepaveInProgress``, in
+  ``status.repave`` and ``status.upgrades``, and in the overview's health: ``UnHealthy`` from the moment a change is in
+  force until every node runs it.
+* A repave waits for approval; the hosts keep their previous order until their turn, one at a time, control plane first.
+* A cluster that is ``Provisioning`` cannot be updated by request, but follows its profile version and macros as they
+  are edited, for its hosts read both at every try.
+* A changed macro is applied to running clusters like a new profile version, approval included.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from lab.joints import APPLY_VERSION, DECIDE_REPAVE, DELIVER_ORDER, ORDER_NODES, REQUIRE_APPROVAL, TAKE_TURNS
+from lab.palette.context import Context
+from lab.palette.errors import ApiError, conflict
+from lab.palette.rendering import render_layers
+from lab.palette.repave import Reason, repave_reasons
+from lab.palette.store import Attached, Cluster, ClusterState, Delivery, EdgeHost, Layers, Node, Pool, RepaveState, now
+from lab.palette.values import RenderError
+
+
+def control_plane_first(nodes: Sequence[Node]) -> list[Node]:
+    """Put nodes in the order of their turns, otherwise as they were given (facts R-072)."""
+    return sorted(nodes, key=lambda node: not node.control_plane)
+
+
+def one_at_a_time(nodes: Sequence[Node]) -> list[Node]:
+    """Let the first node only take its turn (facts R-072)."""
+    return list(nodes[:1])
+
+
+class Reconciler:
+    """Moves clusters and hosts on; every public method leaves the agents' orders up to date."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._store = context.store
+        self._events = context.events
+
+    # -- requests ------------------------------------------------------------------------------------------------
+
+    def deploy(self, cluster: Cluster) -> None:
+        """Take in a new cluster whose hosts are known to be free."""
+        self._store.clusters[cluster.meta.uid] = cluster
+        for node in cluster.nodes:
+            self._store.hosts[node.host_uid].cluster_uid = cluster.meta.uid
+        self._events.about_cluster(cluster, "Normal", "ClusterCreated", f"Cluster '{cluster.meta.name}' is created")
+        self._apply(cluster, cluster.attached)
+        self.settle()
+
+    def update(self, cluster: Cluster, attached: Sequence[Attached], *, later: bool = False) -> None:
+        """Move a cluster to other profile versions or values. Raises ApiError 409 unless it is ``Running``."""
+        if cluster.state != "Running":
+            message = f"cluster '{cluster.meta.name}' is {cluster.state}; it can be updated once it is Running"
+            raise conflict("ClusterNotUpdatable", message)
+        self._apply(cluster, tuple(attached), later=later)
+        self.settle()
+
+    def would_repave(self, cluster: Cluster, attached: Sequence[Attached]) -> list[Reason]:
+        """Give the reasons why nodes would be replaced if the cluster used ``attached``. Raises ApiError 400."""
+        try:
+            layers = render_layers(self._context, cluster, attached)
+        except RenderError as error:
+            raise ApiError(400, error.reason, str(error)) from error
+        return self._reasons(cluster, layers)
+
+    def approve(self, cluster: Cluster) -> None:
+        """Start the repave that waits. Raises ApiError 409 when none does."""
+        if cluster.repave != "Pending" or cluster.pending is None:
+            raise conflict("RepaveNotPending", f"no repave of cluster '{cluster.meta.name}' waits for approval")
+        self._events.about_cluster(cluster, "Normal", "RepaveApproved", "The repave of the cluster is approved")
+        _set_repave(cluster, "Approved")
+        self._put_in_force(cluster, cluster.pending)
+        self.settle()
+
+    def apply_now(self, cluster: Cluster) -> None:
+        """Apply what was to be installed later. Does nothing when nothing waits."""
+        if cluster.later:
+            cluster.later = False
+            self._apply(cluster, cluster.attached)
+            self.settle()
+
+    def delete(self, cluster: Cluster, *, force: bool = False) -> None:
+        """Begin to delete a cluster; ``force`` ends a deletion without its hosts. Raises ApiError 409."""
+        if cluster.state == "Deleting" and force:
+            self._force(cluster)
+        elif cluster.state in {"Provisioning", "Running"}:
+            cluster.deleting_since = now()
+            self._set_state(cluster, "Deleting")
+            self._events.about_cluster(cluster, "Normal", "ClusterDeleting", "The cluster is being deleted")
+            for host in self._hosts_of(cluster):
+                host.resets += 1
+        self.settle()
+
+    def refresh(self, project: str | None) -> None:
+        """Render again what the clusters of a project (None: of all) use, after a macro changed."""
+        for cluster in list(self._store.clusters.values()):
+            if project is None or cluster.meta.project == project:
+                self._refresh(cluster)
+        self.settle()
+
+    def follow_profile(self, attached: Attached) -> None:
+        """Hand an edited profile version to the clusters that are still ``Provisioning`` with it."""
+        for cluster in self._store.clusters.values():
+            if cluster.state == "Provisioning" and any(a.uid == attached.uid for a in cluster.attached):
+                self._apply(cluster, tuple(_follow(a, attached) for a in cluster.attached))
+        self.settle()
+
+    def reset(self, host: EdgeHost) -> None:
+        """Tell a host to become as it was registered; one of a cluster deploys anew afterwards."""
+        host.resets += 1
+        host.resetting = True
+        for node in self._nodes_on(host):
+            node.running = 0
+        self._events.about_host(host, "Normal", "EdgeHostReset", "The Edge host is told to reset")
+        self.settle()
+
+    def change_pools(self, cluster: Cluster, pools: list[Pool]) -> None:
+        """Give a cluster other pools; hosts that are new to it deploy, hosts that are no longer in it reset."""
+        wanted = {host["hostUid"]: pool for pool in pools for host in pool.hosts}
+        for host in self._hosts_of(cluster):
+            if host.meta.uid not in wanted:
+                host.cluster_uid = None
+                host.resets += 1
+                host.resetting = True
+        nodes = {node.host_uid: node for node in cluster.nodes if node.host_uid in wanted}
+        for uid, pool in wanted.items():
+            node = nodes.setdefault(uid, Node(uid, pool.name, pool.control_plane))
+            node.pool, node.control_plane = pool.name, pool.control_plane
+            self._store.hosts[uid].cluster_uid = cluster.meta.uid
+        cluster.pools, cluster.nodes = pools, [nodes[uid] for uid in wanted]
+        self.settle()
+
+    # -- reports -------------------------------------------------------------------------------------------------
+
+    def state_reported(self, host: EdgeHost, report: dict[str, Any]) -> None:
+        """Take in what a host says of itself; :meth:`settle` follows when all its reports are in."""
+        state = report["state"]
+        for node in self._nodes_on(host):
+            self._note(node, report)
+            if state == "running" and node.delivery and node.generation == node.delivery.generation:
+                self._note_running(node, host)
+        for cluster in self._clusters_with(host):
+            cluster.kubeconfig = report.get("kubeconfig", cluster.kubeconfig)
+        if state == "idle" and report.get("reset", host.resets) >= host.resets:
+            self._host_is_idle(host)
+
+    def _note_running(self, node: Node, host: EdgeHost) -> None:
+        if node.running == node.generation:
+            return
+        node.running = node.generation
+        for cluster in self._clusters_with(host):
+            message = f'Node on Edge host {host.meta.name} runs provider image "{node.image}"'
+            self._events.about_cluster(cluster, "Normal", "NodeRunning", message, host=host.meta.uid)
+
+    def _note(self, node: Node, report: dict[str, Any]) -> None:
+        node.state = report["state"]
+        node.generation = report.get("generation", node.generation)
+        node.image = report.get("image", node.image)
+        node.digest = report.get("digest", node.digest)
+        node.active_slot = report.get("activeSlot", node.active_slot)
+        node.boot_id = report.get("bootId", node.boot_id)
+        node.message = report.get("message", "")
+        node.reported = now()
+
+    def _host_is_idle(self, host: EdgeHost) -> None:
+        host.resetting = False
+        cluster = self._store.clusters.get(host.cluster_uid or "")
+        if cluster is not None and cluster.state == "Deleting":
+            host.cluster_uid = None
+
+    # -- profiles ------------------------------------------------------------------------------------------------
+
+    def _apply(self, cluster: Cluster, attached: tuple[Attached, ...], *, later: bool = False) -> None:
+        cluster.attached = attached
+        try:
+            layers = render_layers(self._context, cluster, attached)
+        except RenderError as error:
+            self._block(cluster, error)
+            return
+        cluster.blocked = ""
+        current = cluster.delivery.layers if cluster.delivery else None
+        layers = self._context.behaviour.at(APPLY_VERSION, lambda _current, new: new, current, layers)
+        self._admit(cluster, layers, self._reasons(cluster, layers), later=later)
+
+    def _admit(self, cluster: Cluster, layers: Layers, reasons: list[Reason], *, later: bool) -> None:
+        unfinished = cluster.delivery.reasons if cluster.delivery and _unfinished(cluster) else ()
+        every = (*reasons, *(reason for reason in unfinished if reason not in reasons))
+        delivery = Delivery(next(self._store.generations), cluster.attached, layers, every)
+        cluster.passwords |= {layers.os.written_password} - {""}
+        if layers.os.credential and layers.os.credential.password:
+            cluster.passwords.add(layers.os.credential.password)
+        if later:
+            cluster.pending, cluster.later = delivery, True
+        elif reasons and self._context.behaviour.at(REQUIRE_APPROVAL, bool, reasons):
+            self._await_approval(cluster, delivery)
+        else:
+            if cluster.repave == "Pending":
+                _set_repave(cluster, "Reverted")
+            self._put_in_force(cluster, delivery)
+
+    def _await_approval(self, cluster: Cluster, delivery: Delivery) -> None:
+        cluster.pending, cluster.later = delivery, False
+        _set_repave(cluster, "Pending")
+        message = f"A repave waits for approval: {'; '.join(reason.message for reason in delivery.reasons)}"
+        self._events.about_cluster(cluster, "Normal", "RepavePending", message)
+
+    def _put_in_force(self, cluster: Cluster, delivery: Delivery) -> None:
+        cluster.delivery, cluster.pending, cluster.later = delivery, None, False
+        if cluster.state == "Provisioning":
+            credential = delivery.layers.os.credential
+            cluster.created_with_certificate = bool(credential and credential.certificates)
+        if delivery.reasons:
+            cluster.upgrades.append((now(), tuple(reason.message for reason in delivery.reasons)))
+        self._events.about_cluster(cluster, "Normal", "ProfileApplied", _instruction(delivery))
+
+    def _block(self, cluster: Cluster, error: RenderError) -> None:
+        cluster.blocked = str(error)
+        self._events.about_cluster(cluster, "Error", error.reason, str(error))
+
+    def _reasons(self, cluster: Cluster, layers: Layers) -> list[Reason]:
+        if cluster.delivery is None or cluster.state == "Provisioning":
+            return []
+        current = cluster.delivery.layers.os
+        reasons: list[Reason] = self._context.behaviour.at(DECIDE_REPAVE, repave_reasons, current, layers.os)
+        return reasons
+
+    def _refresh(self, cluster: Cluster) -> None:
+        if cluster.state not in {"Provisioning", "Running"} or cluster.later:
+            return
+        target = cluster.pending or cluster.delivery
+        try:
+            layers = render_layers(self._context, cluster, cluster.attached)
+        except RenderError as error:
+            if str(error) != cluster.blocked:
+                self._block(cluster, error)
+            return
+        if cluster.blocked or target is None or layers != target.layers:
+            self._apply(cluster, cluster.attached)
+
+    # -- the step to the next state --------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Bring turns, states and orders up to date, and wake the agents whose order changed."""
+        for cluster in self._store.clusters.values():
+            if cluster.present:
+                self._assign_turns(cluster)
+                self._advance(cluster)
+        for host in self._store.hosts.values():
+            self._write_order(host)
+
+    def _assign_turns(self, cluster: Cluster) -> None:
+        delivery = cluster.delivery
+        if delivery is None or cluster.state == "Deleting":
+            return
+        nodes = [node for node in cluster.nodes if node.running != delivery.generation]
+        if delivery.reasons:
+            nodes = self._context.behaviour.at(ORDER_NODES, control_plane_first, nodes)
+            nodes = self._context.behaviour.at(TAKE_TURNS, one_at_a_time, nodes)
+        for node in nodes:
+            node.delivery = delivery
+
+    def _advance(self, cluster: Cluster) -> None:
+        if cluster.state == "Deleting":
+            if not self._hosts_of(cluster):
+                self._end(cluster)
+        elif cluster.delivery and not _unfinished(cluster) and cluster.completed != cluster.delivery.generation:
+            cluster.completed = cluster.delivery.generation
+            if cluster.state == "Provisioning":
+                self._set_state(cluster, "Running")
+                self._events.about_cluster(cluster, "Normal", "ClusterRunning", "The cluster is running")
+            elif cluster.delivery.reasons:
+                self._events.about_cluster(cluster, "Normal", "RepaveCompleted", "Every node runs the new version")
+
+    def _end(self, cluster: Cluster) -> None:
+        self._set_state(cluster, "Deleted")
+        cluster.pending = None
+        self._events.about_cluster(cluster, "Normal", "ClusterDeleted", "The cluster is deleted")
+
+    def _force(self, cluster: Cluster) -> None:
+        wait = self._context.settings.force_delete_after_s
+        since = cluster.deleting_since or now()
+        if (now() - since).total_seconds() < wait:
+            message = f"cluster '{cluster.meta.name}' can be deleted by force after {wait:g} s in Deleting"
+            raise conflict("ForceDeleteTooEarly", message)
+        for host in self._hosts_of(cluster):
+            host.cluster_uid = None
+
+    def _set_state(self, cluster: Cluster, state: ClusterState) -> None:
+        cluster.state = state
+        delay = self._context.settings.strictness.state_delay_s
+
+        def show() -> None:
+            cluster.shown_state = state
+
+        if delay:
+            asyncio.get_running_loop().call_later(delay, show)
+        else:
+            show()
+
+    def _write_order(self, host: EdgeHost) -> None:
+        order = self._context.behaviour.at(DELIVER_ORDER, lambda order: order, self._order(host))
+        if order == host.order:
+            return
+        host.order = order
+        host.revision += 1
+        for waiter in host.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _order(self, host: EdgeHost) -> dict[str, Any]:
+        given = None
+        for cluster in self._clusters_with(host):
+            node = next(node for node in cluster.nodes if node.host_uid == host.meta.uid)
+            if node.delivery is not None and cluster.state != "Deleting":
+                given = _cluster_order(cluster, node, node.delivery)
+        return {"cluster": given, "faults": list(self._context.faults), "reset": host.resets}
+
+    def _hosts_of(self, cluster: Cluster) -> list[EdgeHost]:
+        return [host for host in self._store.hosts.values() if host.cluster_uid == cluster.meta.uid]
+
+    def _clusters_with(self, host: EdgeHost) -> list[Cluster]:
+        cluster = self._store.clusters.get(host.cluster_uid or "")
+        return [cluster] if cluster is not None else []
+
+    def _nodes_on(self, host: EdgeHost) -> list[Node]:
+        return [n for c in self._clusters_with(host) for n in c.nodes if n.host_uid == host.meta.uid]
+
+
+def _follow(current: Attached, edited: Attached) -> Attached:
+    if current.uid != edited.uid:
+        return current
+    return Attached(
+        edited.uid,
+        edited.name,
+        edited.version,
+        edited.template,
+        edited.variables,
+        current.overrides,
+        current.variable_values,
+    )
+
+
+def _unfinished(cluster: Cluster) -> bool:
+    return cluster.delivery is None or any(node.running != cluster.delivery.generation for node in cluster.nodes)
+
+
+def _set_repave(cluster: Cluster, state: RepaveState) -> None:
+    cluster.repave = state
+    cluster.repave_changed = now()
+
+
+def _instruction(delivery: Delivery) -> str:
+    layer = delivery.layers.os
+    profile = delivery.infrastructure
+    message = f"Profile '{profile.name}' version {profile.version} is applied: provider image \"{layer.image}\""
+    if layer.credential is None:
+        return message
+    return f"{message} is to be pulled from private registry {layer.credential.registry}"
+
+
+def _cluster_order(cluster: Cluster, node: Node, delivery: Delivery) -> dict[str, Any]:
+    profile = delivery.infrastructure
+    credential = delivery.layers.os.credential
+    return {
+        "uid": cluster.meta.uid,
+        "name": cluster.meta.name,
+        "role": "control-plane" if node.control_plane else "worker",
+        "generation": delivery.generation,
+        "profileUid": profile.uid,
+        "profileVersion": profile.version,
+        "image": delivery.layers.os.image,
+        "credential": credential.as_order() if credential else None,
+        "osValues": delivery.layers.os_values,
+        "k8sValues": delivery.layers.k8s_values,
+        "turn": delivery is cluster.delivery,
+        "repave": bool(delivery.reasons),
+        "createdWithCertificate": cluster.created_with_certificate,
+    }

@@ -1,0 +1,86 @@
+"""A cluster's profiles rendered into what its hosts are sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lab.joints import RENDER_VALUES, RESOLVE_MACRO
+from lab.palette.context import Context
+from lab.palette.store import Attached, Cluster, Layers, Pack, Profile
+from lab.palette.values import RenderError, Scopes, read_os_layer, references, render_values, resolve_macro
+
+_NO_VARIABLES = "'{name}' of the OS layer is built from a profile variable; variables cannot be used for {name}"
+
+
+def render_layers(context: Context, cluster: Cluster, attached: Sequence[Attached]) -> Layers:
+    """Render what a cluster's hosts are sent. Raises RenderError with the reason of the event to emit."""
+    packs = [(profile, pack) for profile in attached for pack in profile.template.packs]
+    texts = {
+        pack.layer: _render(context, scopes_of(context, cluster, attached, p), p.values_of(pack)) for p, pack in packs
+    }
+    if "os" not in texts:
+        raise RenderError("FailedRender", "the profiles of this cluster have no OS layer")
+    return Layers(os_values=texts["os"], k8s_values=texts.get("k8s", ""), os=read_os_layer(texts["os"]))
+
+
+def render_pack(context: Context, scopes: Scopes, text: str) -> str:
+    """Render one text within ``scopes``. Raises RenderError."""
+    return _render(context, scopes, text)
+
+
+def scopes_of(context: Context, cluster: Cluster, attached: Sequence[Attached], profile: Attached) -> Scopes:
+    """Where the references of one attached profile look."""
+    macros = context.store.project_macros.get(cluster.meta.project or "", {})
+    return Scopes(
+        project=macros,
+        tenant=context.store.tenant_macros,
+        system=context.store.system_macros,
+        variables=variables_of(profile),
+        packs={pack.name: p.values_of(pack) for p in attached for pack in p.template.packs},
+        cluster={"cluster.uid": cluster.meta.uid, "cluster.name": cluster.meta.name},
+    )
+
+
+def profile_scopes(context: Context, profile: Profile) -> Scopes:
+    """Where the references of a profile look while no cluster uses it."""
+    defaults = {v["name"]: v["defaultValue"] for v in profile.variables if v.get("defaultValue")}
+    return Scopes(
+        project=context.store.project_macros.get(profile.meta.project or "", {}),
+        tenant=context.store.tenant_macros,
+        system=context.store.system_macros,
+        variables=defaults,
+        packs={pack.name: pack.values for pack in profile.shown.packs},
+    )
+
+
+def variables_of(profile: Attached) -> dict[str, str]:
+    """Give the variables of an attached profile: the cluster's values over the profile's defaults."""
+    defaults = {v["name"]: v["defaultValue"] for v in profile.variables if v.get("defaultValue")}
+    return {**defaults, **profile.variable_values}
+
+
+def forbidden_variable(pack: Pack) -> str:
+    """Say where an OS layer uses a profile variable that the vendor's page forbids, empty for nowhere.
+
+    "You cannot use profile variables for ``pack.content`` and ``system.uri``."
+    """
+    if pack.layer != "os" or not references(pack.values, "var"):
+        return ""
+    for line in pack.values.splitlines():
+        if "system.uri:" in line and references(line, "var"):
+            return _NO_VARIABLES.format(name="options.system.uri")
+    return ""
+
+
+def _render(context: Context, scopes: Scopes, text: str) -> str:
+    behaviour = context.behaviour
+
+    def macro(name: str, scopes: Scopes) -> str | None:
+        value: str | None = behaviour.at(RESOLVE_MACRO, resolve_macro, name, scopes)
+        return value
+
+    def render(text: str, scopes: Scopes) -> str:
+        return render_values(text, scopes, macro)
+
+    rendered: str = behaviour.at(RENDER_VALUES, render, text, scopes)
+    return rendered

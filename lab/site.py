@@ -1,0 +1,317 @@
+"""A running lab: Palette endpoint, network and Edge hosts, brought up and taken down as one.
+
+The lab runs in a process of its own (``python -m lab serve``) and is used through what it writes: a site file like
+that of any other site. It listens on a socket in its folder for its owner's few words: ``status``, ``faults``,
+``power`` and ``stop``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import docker
+import trustme
+import yaml
+
+from engine import ownership
+from lab import hosts, images
+from lab.faults import behaviour_of
+from lab.palette.server import PaletteEndpoint
+from lab.palette.settings import Settings, Strictness
+
+Say = Callable[[str], None]
+Message = dict[str, Any]
+
+#: Seconds until every host must have registered; a host boots and registers in about one.
+REGISTRATION = 60.0
+USER = "kairos"
+
+
+@dataclass(frozen=True)
+class LabSettings:
+    """What kind of lab: how many Edge hosts, which faults, how unfriendly a Palette, whether it outlives its starter."""
+
+    folder: Path
+    hosts: int = 2
+    faults: tuple[Message, ...] = ()
+    strict_seed: int | None = None
+    keep: bool = False
+
+    @property
+    def site_file(self) -> Path:
+        """The site file that appears when the lab is ready."""
+        return self.folder / "site.yaml"
+
+    @property
+    def socket(self) -> Path:
+        """Where the lab listens for its owner."""
+        return self.folder / "control.sock"
+
+
+def labs_folder() -> Path:
+    """The folder of this user's labs, one folder each, readable by nobody else."""
+    folder = Path(tempfile.gettempdir()) / f"palette-edge-labs-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else; remove it or set TMPDIR to a folder of your own")
+    return folder
+
+
+@dataclass
+class Lab:
+    """The parts of a running lab."""
+
+    settings: LabSettings
+    client: docker.DockerClient
+    images: images.HostImages
+    network: hosts.LabNetwork
+    authority: trustme.CA
+    endpoint: PaletteEndpoint
+    port: int
+    hosts: list[hosts.LabHost] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """The address of the lab's Palette, as anybody reaches it."""
+        return f"https://{self.network.gateway}:{self.port}"
+
+    def set_faults(self, specifications: Sequence[Message]) -> None:
+        """Put faults in force (none: heal), at once, on the endpoint and on every host."""
+        self.endpoint.behaviour = behaviour_of(specifications)
+        self.endpoint.faults = list(specifications)
+
+
+@contextlib.asynccontextmanager
+async def running_lab(settings: LabSettings, client: docker.DockerClient, say: Say) -> AsyncIterator[Lab]:
+    """Build, start, wait until every host is registered, write the site file; afterwards remove everything."""
+    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    run = settings.folder.name
+    owner = ownership.Owner.this_process(run)
+    built = images.build(client, say)
+    try:
+        say(f"starting Palette and {settings.hosts} Edge hosts")
+        network = await asyncio.to_thread(hosts.create_network, client, run, owner.labels)
+        lab = await _start_palette(settings, client, built, network)
+        try:
+            await _start_hosts(lab, owner)
+            _write_site(lab)
+            yield lab
+        finally:
+            await lab.endpoint.stop()
+    finally:
+        await asyncio.to_thread(_remove, client, run)
+
+
+def _remove(client: docker.DockerClient, run: str) -> None:
+    """Remove what carries the run's labels; containers in parallel, since each takes a moment."""
+    containers = client.containers.list(all=True, filters={"name": f"{run}-"}, ignore_removed=True)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda c: _quietly(lambda: c.remove(force=True, v=True)), containers))
+    ownership.remove_run(client, run)
+    left = ownership.left_of(client, run)
+    if left:
+        print(f"lab: could not remove {', '.join(left)}", file=sys.stderr)
+
+
+def _quietly(remove: Callable[[], object]) -> None:
+    with contextlib.suppress(docker.errors.APIError):
+        remove()
+
+
+async def _start_palette(
+    settings: LabSettings, client: docker.DockerClient, built: images.HostImages, network: hosts.LabNetwork
+) -> Lab:
+    authority = trustme.CA(organization_name="Lab Palette")
+    certificate = authority.issue_cert(network.gateway, *hosts.NAMES)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certificate.configure_cert(context)
+    for name in ("api_key", "token"):
+        _write_secret(settings.folder / name, secrets.token_urlsafe(24))
+    strict = Strictness() if settings.strict_seed is None else Strictness.strict(settings.strict_seed)
+    endpoint = PaletteEndpoint(
+        Settings(
+            api_keys=((settings.folder / "api_key").read_text(),),
+            registration_tokens=((settings.folder / "token").read_text(),),
+            strictness=strict,
+        ),
+        behaviour_of(settings.faults),
+    )
+    endpoint.faults = list(settings.faults)
+    port = await endpoint.start(network.gateway, 0, context)
+    return Lab(settings, client, built, network, authority, endpoint, port)
+
+
+async def _start_hosts(lab: Lab, owner: ownership.Owner) -> None:
+    key = _make_ssh_key(lab.settings.folder)
+    with ThreadPoolExecutor(4) as pool:
+        loop = asyncio.get_running_loop()
+        starts = [
+            loop.run_in_executor(pool, _start_host, lab, owner, number, key)
+            for number in range(1, lab.settings.hosts + 1)
+        ]
+        lab.hosts = list(await asyncio.gather(*starts))
+    deadline = time.monotonic() + REGISTRATION
+    while lab.endpoint.registered_hosts() < lab.settings.hosts:
+        if time.monotonic() > deadline:
+            raise TimeoutError(_why_not_registered(lab))
+        await asyncio.sleep(0.02)
+
+
+def _start_host(lab: Lab, owner: ownership.Owner, number: int, key: str) -> hosts.LabHost:
+    name = f"edge-{number}"
+    user_data: Message = {
+        "stylus": {
+            "site": {
+                "name": name,
+                "paletteEndpoint": f"{lab.network.gateway}:{lab.port}",
+                "edgeHostToken": (lab.settings.folder / "token").read_text(),
+                "caCerts": [lab.authority.cert_pem.bytes().decode()],
+                "tags": {"lab": owner.run},
+            }
+        },
+        "stages": {"initramfs": [{"users": {USER: {"ssh_authorized_keys": [key]}}}]},
+    }
+    settings = hosts.HostSettings(name, lab.network.address_of(number), user_data, key)
+    return hosts.start_host(
+        lab.client, lab.images, lab.network, settings, run=owner.run, area=lab.settings.folder, labels=owner.labels
+    )
+
+
+def _why_not_registered(lab: Lab) -> str:
+    consoles = [f"{h.settings.name}: {h.container.logs(tail=5).decode(errors='replace').strip()}" for h in lab.hosts]
+    return f"not every Edge host of the lab registered within {REGISTRATION:g} s; consoles: {' | '.join(consoles)}"
+
+
+def _make_ssh_key(folder: Path) -> str:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", folder.name, "-f", str(folder / "ssh_key")]
+    subprocess.run(command, check=True, capture_output=True)
+    return (folder / "ssh_key.pub").read_text()
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def _write_site(lab: Lab) -> None:
+    """Describe the lab as any site is described; the file appears whole, when everything is ready."""
+    folder = lab.settings.folder
+    (folder / "palette-ca.pem").write_bytes(lab.authority.cert_pem.bytes())
+    scan = ["ssh-keyscan", "-t", "ed25519", *(host.settings.address for host in lab.hosts)]
+    keys = subprocess.run(scan, check=True, capture_output=True, text=True).stdout
+    (folder / "known_hosts").write_text(keys)
+    document = {
+        "name": "lab",
+        "palette": {
+            "url": lab.url,
+            "project": "Default",
+            "api_key": {"file": str(folder / "api_key")},
+            "authority": str(folder / "palette-ca.pem"),
+        },
+        "edge_hosts": [{"uid": h.settings.name, "ssh": f"{USER}@{h.settings.address}"} for h in lab.hosts],
+        "ssh": {"key": str(folder / "ssh_key"), "known_hosts": str(folder / "known_hosts"), "sudo": True},
+        "registry": {"bind": lab.network.gateway, "names": list(hosts.NAMES[:2])},
+        "provider_image": f"oci:{lab.images.provider_image}",
+        "timeouts": TIMEOUTS,
+    }
+    partial = folder / "site.yaml.new"
+    partial.write_text("# written by the lab; a site file like any other\n" + yaml.safe_dump(document, sort_keys=False))
+    partial.rename(lab.settings.site_file)
+
+
+#: A miniature site is fast: its time-outs are seconds where a real site's are minutes.
+TIMEOUTS = {
+    "cluster_running": 60.0,
+    "repave": 60.0,
+    "repave_pending": 20.0,
+    "cluster_deleted": 30.0,
+    "force_delete_after": 20.0,
+    "edge_host_ready": 30.0,
+    "outage": 10.0,
+    "first_look": 0.02,
+    "slowest_look": 0.1,
+}
+
+
+# --- the process of a lab ---------------------------------------------------------------------------------------------
+
+
+async def serve(settings: LabSettings, client: docker.DockerClient, say: Say) -> None:
+    """Run a lab until it is told to stop, its starter is gone (unless it is kept), or the process is signalled."""
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    if not settings.keep:
+        _stop_with_starter(stop)
+    starting = asyncio.ensure_future(_serve(settings, client, say, stop))
+    stopped = asyncio.ensure_future(stop.wait())
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done() and not settings.site_file.exists():
+        starting.cancel()  # told to stop while still starting
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+
+
+async def _serve(settings: LabSettings, client: docker.DockerClient, say: Say, stop: asyncio.Event) -> None:
+    async with running_lab(settings, client, say) as lab:
+        server = await asyncio.start_unix_server(_control(lab, stop), settings.socket)
+        say("ready")
+        async with server:
+            await stop.wait()
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    import signal
+
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+
+
+def _stop_with_starter(stop: asyncio.Event) -> None:
+    """Stop when the starter's end of our standard input closes: so even SIGKILL of the starter ends the lab."""
+
+    def gone() -> None:
+        if not os.read(0, 4096):
+            asyncio.get_running_loop().remove_reader(0)
+            stop.set()
+
+    asyncio.get_running_loop().add_reader(0, gone)
+
+
+def _control(lab: Lab, stop: asyncio.Event) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
+    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request: Message = json.loads(await reader.readline())
+        answer = _obey(lab, stop, request)
+        writer.write(json.dumps(answer).encode() + b"\n")
+        await writer.drain()
+        writer.close()
+
+    return converse
+
+
+def _obey(lab: Lab, stop: asyncio.Event, request: Message) -> Message:
+    match request["word"]:
+        case "status":
+            return {"hosts": len(lab.hosts), "url": lab.url, "faults": [f["name"] for f in lab.endpoint.faults]}
+        case "faults":
+            lab.set_faults(request["faults"])
+        case "power":
+            next(h for h in lab.hosts if h.settings.name == request["host"]).cut_power()
+        case "stop":
+            stop.set()
+        case word:
+            return {"error": f"unknown word {word!r}"}
+    return {}

@@ -1,0 +1,170 @@
+"""What came back: a value, Palette's refusal in its own words, or the kind of failure of the connection."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from palette.errors import NotPaletteError, PaletteError, ServerError, error_type
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_SHOWN = 160
+_GATEWAY = frozenset({502, 504})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A complete HTTP answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    content: bytes = field(repr=False)
+    reason: str = ""
+    scrub: Callable[[str], str] = field(default=str, repr=False)
+    """Takes protected values out of what is shown; Palette, or what stands in its place, may quote them."""
+
+    def header(self, name: str) -> str:
+        """Give a header by its name in any case, or an empty text."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), "")
+
+    def json(self, method: str, path: str) -> Any:  # noqa: ANN401 - any JSON value
+        """Give the JSON value. Raises NotPaletteError when the content is something else."""
+        with suppress(ValueError):
+            return json.loads(self.content)
+        # Raised out here, because the decoder's own exception keeps the whole text.
+        raise NotPaletteError(
+            method=method, path=path, status=self.status, message=f"expected JSON, got {self.shown()}"
+        )
+
+    def object(self, method: str, path: str) -> dict[str, Any]:
+        """Give the JSON object. Raises NotPaletteError when the content is something else."""
+        value = self.json(method, path)
+        if not isinstance(value, dict):
+            raise NotPaletteError(
+                method=method, path=path, status=self.status, message=f"expected a JSON object, got {self.shown()}"
+            )
+        return value
+
+    def shown(self) -> str:
+        """Give the type and the beginning of the content, safe to print."""
+        # Protected values go before anything is cut or escaped, or a part of one would be left.
+        text = self.scrub(self.content.decode("utf-8", "replace"))
+        return f"{self.header('Content-Type') or 'no content type'}: {text[:_SHOWN]!r}"
+
+
+def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
+    """Give the error that an answer means, or None for a success (2xx)."""
+    success, redirect, client_error = range(200, 300), range(300, 400), 400
+    if answer.status in success:
+        return None
+    if answer.status in redirect or answer.status < client_error:
+        target = urlsplit(answer.header("Location"))
+        message = f"redirects to {target.scheme}://{target.hostname}, which is not followed: the key would go there too"
+        return NotPaletteError(method=method, path=path, status=answer.status, message=message)
+    envelope = _envelope(answer)
+    kind = error_type(answer.status)
+    return kind(
+        method=method,
+        path=path,
+        status=answer.status,
+        code=answer.scrub(envelope.get("code", "")),
+        message=answer.scrub(envelope.get("message", "")) or f"{answer.reason or 'refused'}; {answer.shown()}",
+        ref=answer.scrub(envelope.get("ref", "")),
+        # A gateway that got no answer in time cannot know what happened behind it.
+        outcome_unknown=kind is ServerError and answer.status in _GATEWAY,
+        retry_after=retry_after(answer),
+    )
+
+
+def _envelope(answer: Answer) -> dict[str, str]:
+    try:
+        value = json.loads(answer.content)
+    except ValueError:
+        return {}
+    return {key: text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}
+
+
+def retry_after(answer: Answer) -> float | None:
+    """Give the seconds that ``Retry-After`` asks for, or None.
+
+    A date in it is compared with the answer's own ``Date``, so that a difference of clocks does not count.
+    """
+    asked = answer.header("Retry-After").strip()
+    if asked.isascii() and asked.isdigit():
+        return float(asked)
+    try:
+        until, sent = parsedate_to_datetime(asked), parsedate_to_datetime(answer.header("Date"))
+        return max(0.0, (until - sent).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """A failure of the connection in a word for programs and in a sentence for people."""
+
+    code: str
+    message: str
+
+
+def undescribed(error: Exception) -> tuple[Trouble, bool]:
+    """Put a connection's failure into words; the flag says whether the request may have been carried out.
+
+    The text is ours: the library's own holds the whole URL and object addresses.
+    """
+    causes = list(_causes(error))
+    for kinds, code, sentence, maybe_done in _TROUBLES:
+        for cause in causes:
+            if isinstance(cause, kinds):
+                return Trouble(code, sentence + _detail(cause)), maybe_done
+    return Trouble("Connection", f"the connection failed ({type(error).__name__})"), True
+
+
+_TROUBLES: tuple[tuple[tuple[type[BaseException], ...], str, str, bool], ...] = (
+    ((ssl.SSLCertVerificationError,), "TLS", "the server's certificate is not accepted", False),
+    ((socket.gaierror,), "Name", "the host name cannot be resolved", False),
+    ((ConnectionRefusedError,), "Refused", "nothing listens at this address and port", False),
+    ((urllib3.exceptions.ProxyError,), "Proxy", "the proxy did not let the connection through", False),
+    ((urllib3.exceptions.ConnectTimeoutError,), "ConnectTimeout", "no connection within the time-out", False),
+    ((urllib3.exceptions.NewConnectionError,), "Connection", "no connection could be made", False),
+    # An end without a farewell can come in the handshake and long after the request was sent alike.
+    ((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), "Reset", "the connection ended", True),
+    ((ssl.SSLError, requests.exceptions.SSLError), "TLS", "the TLS handshake failed", False),
+    (
+        (urllib3.exceptions.ReadTimeoutError, requests.exceptions.ReadTimeout, TimeoutError),
+        "Timeout",
+        "no complete answer within the time-out",
+        True,
+    ),
+    ((urllib3.exceptions.IncompleteRead,), "CutOff", "the connection ended in the middle of the answer", True),
+    ((ConnectionError, urllib3.exceptions.ProtocolError), "Reset", "the connection ended before an answer", True),
+)
+
+
+def _detail(cause: BaseException) -> str:
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f": {cause.verify_message}"
+    return f": {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else ""
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Walk from the innermost cause outwards; the libraries keep causes in arguments as well as in the chain."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, BaseException) and item not in seen:
+            seen.append(item)
+            waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
+    yield from reversed(seen)

@@ -1,0 +1,196 @@
+"""What Palette tells about a cluster, reduced to what this project uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from palette.profiles import Complaint, Pack, complaints, read_pack
+from palette.reading import dig, flag, items, moment, text, texts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+RUNNING = "Running"
+HEALTHY = "healthy"
+GONE = "Deleted"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A milestone of a cluster; a failed one may be tried again."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Upgrade:
+    """Why nodes were replaced, and when; Palette keeps these."""
+
+    at: datetime | None
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ClusterProfile:
+    """A profile version as it is attached to a cluster."""
+
+    uid: str
+    name: str
+    version: str
+    packs: tuple[Pack, ...]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster. ``state`` is a free text: Pending, Provisioning, Running, Deleting, Deleted are documented."""
+
+    uid: str
+    name: str
+    state: str
+    labels: Mapping[str, str]
+    cloud_config_uid: str
+    profiles: tuple[ClusterProfile, ...]
+    conditions: tuple[Condition, ...]
+    repave_state: str
+    upgrades: tuple[Upgrade, ...]
+    created: datetime | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The dashboard's view of a cluster, which adds its health to its state."""
+
+    uid: str
+    state: str
+    health: str
+    conditions: tuple[Condition, ...]
+    upgrades: tuple[Upgrade, ...]
+    agent_version: str
+    kubernetes_version: str
+
+    @property
+    def is_ready(self) -> bool:
+        """Running and healthy: when the vendor's own Terraform provider calls a cluster done."""
+        return self.state == RUNNING and self.health.lower() == HEALTHY
+
+    def __str__(self) -> str:
+        return f"{self.state or 'no state'}/{self.health or 'no health'}"
+
+
+@dataclass(frozen=True)
+class RepaveReason:
+    """Why a change would replace nodes; ``keys`` are the settings of the pack that differ."""
+
+    code: str
+    message: str
+    pack: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RepaveForecast:
+    """Palette's answer to "would this repave the cluster?"."""
+
+    is_required: bool
+    reasons: tuple[RepaveReason, ...]
+
+
+@dataclass(frozen=True)
+class Repave:
+    """A repave that Palette has planned; ``state`` is Pending, Approved, Reverted or empty."""
+
+    state: str
+    message: str
+    source: str
+    reasons: tuple[RepaveReason, ...]
+    at: datetime | None
+
+
+def read_cluster(value: Mapping[str, Any]) -> Cluster:
+    """Read a cluster (``v1SpectroCluster``)."""
+    return Cluster(
+        uid=text(value, "metadata", "uid"),
+        name=text(value, "metadata", "name"),
+        state=text(value, "status", "state"),
+        labels=texts(value, "metadata", "labels"),
+        cloud_config_uid=text(value, "spec", "cloudConfigRef", "uid"),
+        profiles=tuple(read_profile_template(item) for item in items(value, "spec", "clusterProfileTemplates")),
+        conditions=_conditions(value),
+        repave_state=text(value, "status", "repave", "state"),
+        upgrades=_upgrades(value),
+        created=moment(value, "metadata", "creationTimestamp"),
+    )
+
+
+def read_overview(value: Mapping[str, Any]) -> Overview:
+    """Read the dashboard's view (``v1SpectroClusterUidSummary``)."""
+    return Overview(
+        uid=text(value, "metadata", "uid"),
+        state=text(value, "status", "state"),
+        health=text(value, "status", "health", "state"),
+        conditions=_conditions(value),
+        upgrades=_upgrades(value),
+        agent_version=text(value, "status", "health", "agentVersion"),
+        kubernetes_version=text(value, "status", "kubeMeta", "kubernetesVersion"),
+    )
+
+
+def read_forecast(value: Mapping[str, Any]) -> RepaveForecast:
+    """Read the answer to a repave validation (``v1SpectroClusterRepaveValidationResponse``)."""
+    return RepaveForecast(flag(value, "isRepaveRequired"), _reasons(items(value, "reasons")))
+
+
+def read_repave(value: Mapping[str, Any]) -> Repave:
+    """Read the planned repave (``v1SpectroClusterRepave``)."""
+    return Repave(
+        state=text(value, "status", "state"),
+        message=text(value, "status", "message"),
+        source=text(value, "spec", "source"),
+        reasons=_reasons(items(value, "spec", "reasons")),
+        at=moment(value, "status", "repaveTransitionTime"),
+    )
+
+
+def read_profile_template(value: object) -> ClusterProfile:
+    """Read a profile as a cluster holds it (``v1ClusterProfileTemplate``)."""
+    packs = tuple(read_pack(pack) for pack in items(value, "packs"))
+    return ClusterProfile(text(value, "uid"), text(value, "name"), text(value, "profileVersion"), packs)
+
+
+def read_validation(value: Mapping[str, Any]) -> tuple[Complaint, ...]:
+    """Read what a cluster validation found (``v1SpectroClusterValidatorResponse``)."""
+    found = complaints(dig(value, "machinePools"))
+    for profile in items(value, "profiles"):
+        found += complaints(dig(profile, "packs"))
+    return found
+
+
+def _conditions(value: object) -> tuple[Condition, ...]:
+    return tuple(
+        Condition(text(item, "type"), text(item, "status"), text(item, "reason"), text(item, "message"))
+        for item in items(value, "status", "conditions")
+    )
+
+
+def _upgrades(value: object) -> tuple[Upgrade, ...]:
+    return tuple(
+        Upgrade(moment(item, "timestamp"), tuple(str(reason) for reason in items(item, "reason")))
+        for item in items(value, "status", "upgrades")
+    )
+
+
+def _reasons(values: list[Any]) -> tuple[RepaveReason, ...]:
+    return tuple(
+        RepaveReason(
+            code=text(item, "code"),
+            message=text(item, "message"),
+            pack=text(item, "pack", "target", "name") or text(item, "pack", "current", "name"),
+            keys=tuple(str(key) for key in items(item, "pack", "diffConfigKeys")),
+        )
+        for item in values
+    )

@@ -1,0 +1,336 @@
+"""Cluster profiles: create, version, edit, publish, read, delete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from palette.errors import BadRequestError, ConflictError, InvalidError, NotFoundError, PaletteError
+from palette.once import do_once, made_after
+from palette.reading import at, dig, flag, items, moment, text, texts
+from palette.transport import Call, Scope
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from protected import Secret
+
+Layer = Literal["kernel", "os", "k8s", "cni", "csi", "addon"]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """One layer of a profile. ``values`` is YAML text and may hold a password, so it is neither shown nor told."""
+
+    name: str
+    uid: str = ""
+    tag: str = ""
+    values: str = field(default="", repr=False)
+    layer: str = ""
+    registry_uid: str = ""
+    type: str = "spectro"
+
+    def body(self, *names: str) -> dict[str, str | Secret]:
+        """Give the fields that have a value, in Palette's spelling; ``names`` limits them."""
+        spelled = {
+            "name": self.name,
+            "uid": self.uid,
+            "tag": self.tag,
+            "values": covered(self.values),
+            "layer": self.layer,
+            "registryUid": self.registry_uid,
+            "type": self.type,
+        }
+        return {key: value for key, value in spelled.items() if value and (not names or key in names)}
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A profile variable, referenced as ``{{.spectro.var.NAME}}``. A sensitive one is masked in answers."""
+
+    name: str
+    default: str | Secret = field(default="", repr=False)
+    format: str = "string"
+    sensitive: bool = False
+    required: bool = False
+
+    def body(self) -> dict[str, object]:
+        """Give the variable in Palette's spelling."""
+        return {
+            "name": self.name,
+            "defaultValue": self.default,
+            "format": self.format,
+            "isSensitive": self.sensitive,
+            "required": self.required,
+        }
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A cluster profile version as Palette shows it; ``packs`` are those of the published template, else the draft."""
+
+    uid: str
+    name: str
+    version: str
+    is_published: bool
+    packs: tuple[Pack, ...]
+    in_use_by: tuple[str, ...]
+    labels: Mapping[str, str]
+    created: datetime | None
+
+    def pack(self, layer: str) -> Pack:
+        """Give the pack of a layer. Raises LookupError that names the layers there are."""
+        for pack in self.packs:
+            if pack.layer == layer:
+                return pack
+        layers = ", ".join(pack.layer for pack in self.packs) or "none"
+        raise LookupError(f"profile {self.name} {self.version} has no layer {layer!r}; it has {layers}")
+
+
+@dataclass(frozen=True)
+class ProfileName:
+    """Name and version of a profile, as lists give them."""
+
+    uid: str
+    name: str
+    version: str
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What a validation found: which pack or machine pool, and Palette's code and message."""
+
+    about: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The cluster profiles of a project, or of the tenant."""
+
+    scope: Scope
+
+    def create(
+        self,
+        name: str,
+        packs: Iterable[Pack],
+        *,
+        version: str = "1.0.0",
+        publish: bool = True,
+        labels: Mapping[str, str] | None = None,
+        variables: Iterable[Variable] = (),
+        kind: str = "infra",
+    ) -> str:
+        """Create a profile for Edge clusters and give its uid; the packs come in the order of layers, OS first."""
+        template = {"type": kind, "cloudType": "edge-native", "packs": [pack.body() for pack in packs]}
+        spec: dict[str, object] = {"version": version, "template": template}
+        if listed := [variable.body() for variable in variables]:
+            spec["variables"] = listed
+        body = {"metadata": {"name": name, "labels": dict(labels or {})}, "spec": spec}
+        call = Call("POST", "/v1/clusterprofiles", {"publish": publish}, body)
+        return self._made(call, name, version)
+
+    def clone(self, uid: str, *, name: str, version: str) -> str:
+        """Copy a profile; with its own name and another version this is "Create new version". Gives the new uid."""
+        project = self.scope.project_uid
+        target = {"scope": "tenant"} if project is None else {"scope": "project", "projectUid": project}
+        body = {"metadata": {"name": name, "version": version, "target": target}}
+        return self._made(Call("POST", at("/v1/clusterprofiles/{uid}/clone", uid=uid), body=body), name, version)
+
+    def new_version(self, uid: str, version: str, values: Mapping[str, str], *, publish: bool = True) -> str:
+        """Make the next version of a profile with new values for the named packs, and give its uid.
+
+        A version that could not be finished is deleted again. Raises LookupError when the profile has no such pack.
+        """
+        origin = self.get(uid)
+        known = {pack.name: pack for pack in origin.packs}
+        if missing := values.keys() - known.keys():
+            raise LookupError(
+                f"profile {origin.name} has no pack {', '.join(sorted(missing))}; it has {', '.join(known)}"
+            )
+        made = self.clone(uid, name=origin.name, version=version)
+        try:
+            for name, new in values.items():
+                self.update_pack(made, replace(known[name], values=new))
+            if publish:
+                self.publish(made)
+        except PaletteError:
+            self.delete(made)
+            raise
+        return made
+
+    def update_pack(self, uid: str, pack: Pack) -> None:
+        """Replace one pack of a draft profile; write values from your own copy, an answer may be masked."""
+        path = at("/v1/clusterprofiles/{uid}/packs/{packName}", uid=uid, packName=pack.name)
+        self.scope.send(Call("PUT", path, body={"pack": pack.body("name", "uid", "tag", "layer", "type", "values")}))
+
+    def update(self, uid: str, *, name: str, version: str, packs: Sequence[Pack], kind: str = "infra") -> None:
+        """Replace name, version and all packs of a profile."""
+        template = {"type": kind, "packs": [pack.body() for pack in packs]}
+        body = {"metadata": {"name": name, "uid": uid}, "spec": {"template": template, "version": version}}
+        self.scope.send(Call("PUT", at("/v1/clusterprofiles/{uid}", uid=uid), body=body))
+
+    def publish(self, uid: str) -> None:
+        """Turn the draft into the published profile."""
+        self.scope.send(Call("PATCH", at("/v1/clusterprofiles/{uid}/publish", uid=uid), repeatable=True))
+
+    def get(self, uid: str) -> Profile:
+        """Read one profile. Raises NotFoundError."""
+        return _profile(self.scope.ask(Call("GET", at("/v1/clusterprofiles/{uid}", uid=uid))))
+
+    def list(self) -> Iterator[ProfileName]:
+        """Give name and version of every profile that can be seen."""
+        answer = self.scope.ask(Call("GET", "/v1/dashboard/clusterprofiles/metadata"))
+        for item in items(answer, "items"):
+            yield ProfileName(
+                text(item, "metadata", "uid"), text(item, "metadata", "name"), text(item, "spec", "version")
+            )
+
+    def find(self, name: str, version: str) -> ProfileName | None:
+        """Give the profile of that name and version, or None."""
+        return next((found for found in self.list() if (found.name, found.version) == (name, version)), None)
+
+    def packs(self, uid: str) -> tuple[Pack, ...]:
+        """Read the packs of a profile with their values as Palette shows them."""
+        answer = self.scope.ask(Call("GET", at("/v1/clusterprofiles/{uid}/packs", uid=uid)))
+        return tuple(_summary_pack(item) for item in items(answer, "items"))
+
+    def pack(self, uid: str, name: str) -> Pack:
+        """Read one pack of a profile. Raises NotFoundError."""
+        path = at("/v1/clusterprofiles/{uid}/packs/{packName}", uid=uid, packName=name)
+        answer = self.scope.ask(Call("GET", path))
+        return _summary_pack({"metadata": dig(answer, "metadata"), "spec": dig(answer, "spec", "pack")})
+
+    def resolved_values(self, uid: str, references: Sequence[str]) -> Mapping[str, str]:
+        """Ask what references such as pack macros stand for in a profile (a GET with a body)."""
+        path = at("/v1/clusterprofiles/{uid}/packs/resolvedValues", uid=uid)
+        answer = self.scope.ask(Call("GET", path, body={"references": list(references)}))
+        return texts(answer, "resolved")
+
+    def export(self, uid: str, *, form: Literal["yaml", "json"] = "yaml") -> str:
+        """Export a profile as text."""
+        answer = self.scope.send(Call("GET", at("/v1/clusterprofiles/{uid}/export", uid=uid), {"format": form}))
+        return answer.content.decode("utf-8", "replace")
+
+    def delete(self, uid: str) -> None:
+        """Delete a profile. Raises ConflictError while a cluster uses it, NotFoundError when it is not there."""
+        self.scope.send(Call("DELETE", at("/v1/clusterprofiles/{uid}", uid=uid)))
+
+    def name_refusal(self, name: str, version: str) -> PaletteError | None:
+        """Ask whether name and version could be used; gives Palette's refusal, or None when they could."""
+        query = {"name": name, "version": version}
+        try:
+            self.scope.send(Call("GET", "/v1/clusterprofiles/validate/name", query))
+        except (BadRequestError, ConflictError, InvalidError) as refusal:
+            return refusal
+        return None
+
+    def validate_packs(self, packs: Iterable[Pack], *, uid: str = "", kind: str = "infra") -> tuple[Complaint, ...]:
+        """Have packs checked, as those of profile ``uid`` where it is given; an empty answer means no complaint."""
+        path = at("/v1/clusterprofiles/{uid}/validate/packs", uid=uid) if uid else "/v1/clusterprofiles/validate/packs"
+        body = {"cloudType": "edge-native", "type": kind, "packs": [pack.body() for pack in packs]}
+        answer = self.scope.ask(Call("POST", path, body=body, repeatable=True))
+        return complaints(dig(answer, "packs"))
+
+    def variables(self, uid: str) -> tuple[Variable, ...]:
+        """Read the variables of a profile; defaults of sensitive ones come masked."""
+        answer = self.scope.ask(Call("GET", at("/v1/clusterprofiles/{uid}/variables", uid=uid)))
+        return tuple(
+            Variable(
+                name=text(item, "name"),
+                default=text(item, "defaultValue"),
+                format=text(item, "format") or "string",
+                sensitive=flag(item, "isSensitive"),
+                required=flag(item, "required"),
+            )
+            for item in items(answer, "variables")
+        )
+
+    def set_variables(self, uid: str, variables: Iterable[Variable]) -> None:
+        """Replace all variables of a profile."""
+        self._write_variables("PUT", uid, variables)
+
+    def patch_variables(self, uid: str, variables: Iterable[Variable]) -> None:
+        """Add or change the given variables of a profile."""
+        self._write_variables("PATCH", uid, variables)
+
+    def delete_variables(self, uid: str, names: Iterable[str]) -> None:
+        """Delete the named variables of a profile."""
+        path = at("/v1/clusterprofiles/{uid}/variables", uid=uid)
+        self.scope.send(Call("DELETE", path, body={"variables": list(names)}))
+
+    def _write_variables(self, method: str, uid: str, variables: Iterable[Variable]) -> None:
+        body = {"variables": [variable.body() for variable in variables]}
+        path = at("/v1/clusterprofiles/{uid}/variables", uid=uid)
+        self.scope.send(Call(method, path, body=body, repeatable=True))
+
+    def _made(self, call: Call, name: str, version: str) -> str:
+        asked = self.scope.transport.palette_time()
+
+        def look() -> str | None:
+            found = self.find(name, version)
+            return found.uid if found and self._is_ours(found.uid, asked) else None
+
+        return do_once(self.scope, lambda: text(self.scope.ask(call), "uid"), look)
+
+    def _is_ours(self, uid: str, asked: datetime | None) -> bool:
+        try:
+            return made_after(self.get(uid).created, asked)
+        except NotFoundError:
+            return False
+
+
+def covered(values: str) -> str | Secret:
+    """Cover a text that may hold a password, so that no variable on its way to the wire shows it."""
+    return Secret(values) if values else values
+
+
+def complaints(result: object) -> tuple[Complaint, ...]:
+    """Flatten the ``results`` of a validation into its errors."""
+    return tuple(
+        Complaint(text(entry, "displayName") or text(entry, "name"), text(error, "code"), text(error, "message"))
+        for entry in items(result, "results")
+        for error in items(entry, "errors")
+    )
+
+
+def _profile(value: Mapping[str, Any]) -> Profile:
+    template = dig(value, "spec", "published") or dig(value, "spec", "draft")
+    return Profile(
+        uid=text(value, "metadata", "uid"),
+        name=text(value, "metadata", "name"),
+        version=text(value, "spec", "version"),
+        is_published=flag(value, "status", "isPublished"),
+        packs=tuple(read_pack(pack) for pack in items(template, "packs")),
+        in_use_by=tuple(text(cluster, "uid") for cluster in items(value, "status", "inUseClusters")),
+        labels=texts(value, "metadata", "labels"),
+        created=moment(value, "metadata", "creationTimestamp"),
+    )
+
+
+def read_pack(value: object) -> Pack:
+    """Read a pack as templates hold it (``v1PackRef``)."""
+    return Pack(
+        name=text(value, "name"),
+        uid=text(value, "packUid"),
+        tag=text(value, "tag"),
+        values=text(value, "values"),
+        layer=text(value, "layer"),
+        registry_uid=text(value, "registryUid"),
+        type=text(value, "type") or "spectro",
+    )
+
+
+def _summary_pack(value: object) -> Pack:
+    """Read a pack as lists of packs hold it (``v1PackSummarySpec``), which has a version in place of a tag."""
+    return Pack(
+        name=text(value, "spec", "name"),
+        uid=text(value, "metadata", "uid"),
+        tag=text(value, "spec", "version"),
+        values=text(value, "spec", "values"),
+        layer=text(value, "spec", "layer"),
+        registry_uid=text(value, "spec", "registryUid"),
+        type=text(value, "spec", "type") or "spectro",
+    )

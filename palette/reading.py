@@ -1,0 +1,60 @@
+"""Reading answers tolerantly: unknown fields are ignored, missing ones and nulls become empty values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote
+
+
+def at(template: str, **names: str) -> str:
+    """Fill a path template; every value is one percent-encoded segment.
+
+    Raises ValueError for an empty value or one made of dots, which would silently name another resource.
+    """
+    for key, value in names.items():
+        if value in ("", ".", ".."):
+            raise ValueError(f"{template}: {key} is {value!r}; it must name one object")
+    return template.format(**{key: quote(value, safe="") for key, value in names.items()})
+
+
+def dig(value: object, *keys: str) -> Any:  # noqa: ANN401 - any JSON value
+    """Follow keys into nested objects; None where one is missing."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def text(value: object, *keys: str) -> str:
+    """Give the text at a place, empty where there is none."""
+    found = dig(value, *keys)
+    return found if isinstance(found, str) else ""
+
+
+def flag(value: object, *keys: str) -> bool:
+    """Give the truth at a place, false where there is none."""
+    return dig(value, *keys) is True
+
+
+def items(value: object, *keys: str) -> list[Any]:
+    """Give the list at a place, empty where there is none (an empty Go list is written as null)."""
+    found = dig(value, *keys)
+    return found if isinstance(found, list) else []
+
+
+def texts(value: object, *keys: str) -> dict[str, str]:
+    """Give the map of texts at a place, empty where there is none."""
+    found = dig(value, *keys)
+    return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, Mapping) else {}
+
+
+def moment(value: object, *keys: str) -> datetime | None:
+    """Give the time at a place in UTC; None where it is missing, unreadable or Go's zero time."""
+    try:
+        found = datetime.fromisoformat(text(value, *keys))
+    except ValueError:
+        return None
+    if found.year == 1:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

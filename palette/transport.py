@@ -1,0 +1,320 @@
+"""Requests on the wire: one session factory, one way to send, one way to turn an answer into a value or an error."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from palette.answers import Answer, refusal, undescribed
+from palette.clock import Clock
+from palette.errors import NotFoundError, PaletteError, UnauthorizedError, UnreachableError
+from palette.limits import Limits
+from palette.retry import RetryPolicy
+from palette.waiting import Timeouts
+from protected import Secret
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from palette.authentication import Authentication
+
+USER_AGENT = "palette-edge-conformance"
+_CHUNK = 65536
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request as its sender means it.
+
+    ``in_project`` says that the resource belongs to a project: only then ``ProjectUid`` is sent. ``repeatable`` says
+    that carrying it out twice is the same as once; by default that is so for everything but POST and PATCH.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str | int | bool | None] = field(default_factory=dict)
+    body: Any = field(default=None, repr=False)
+    in_project: bool = True
+    repeatable: bool | None = None
+    authenticated: bool = True
+
+    @property
+    def may_happen_twice(self) -> bool:
+        """Whether a lost answer allows to send the request again."""
+        return self.method not in ("POST", "PATCH") if self.repeatable is None else self.repeatable
+
+    @property
+    def changes_something(self) -> bool:
+        """Whether the request leaves Palette in another state (a search is a POST that does not)."""
+        return self.method != "GET" and self.repeatable is not True
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One attempt as an observer is told of it: never headers, query values or bodies.
+
+    ``started`` is this machine's wall clock in seconds since the epoch, ``seconds`` the time until the answer was
+    complete. ``status`` is None when no answer came; ``code`` is Palette's error code, or the kind of failure.
+    """
+
+    method: str
+    path: str
+    status: int | None
+    started: float
+    seconds: float
+    code: str
+    attempt: int
+
+
+Observer = Callable[[Exchange], None]
+
+
+def checked_url(url: str) -> str:
+    """Give the base URL without a slash at its end, or say what is wrong with it.
+
+    The key travels in a header, so plain HTTP is accepted for this machine's own addresses only.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"Palette URL {url!r}: write https://host[:port], for instance https://api.spectrocloud.com")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError(f"Palette URL for {parts.hostname}: credentials do not belong into the URL; give an API key")
+    if parts.query or parts.fragment or parts.path.rstrip("/"):
+        raise ValueError(f"Palette URL {url!r}: leave out everything after the host; /v1/... is added by the client")
+    if parts.scheme == "http" and not _is_this_machine(parts.hostname):
+        raise ValueError(f"Palette URL {url!r}: the API key would travel in clear; write https://")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def new_session(authority: Path | None, proxy: str | None) -> requests.Session:
+    """Make the only kind of session this package uses.
+
+    ``trust_env`` is off because an environment's ``REQUESTS_CA_BUNDLE`` silently replaces ``verify``.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = True if authority is None else str(authority)
+    session.proxies = {} if proxy is None else {"http": proxy, "https": proxy}
+    session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json, application/octet-stream;q=0.9"})
+    return session
+
+
+@dataclass
+class Transport:
+    """The way to one Palette endpoint, usable by several threads at once."""
+
+    url: str
+    authentication: Authentication
+    authority: Path | None = None
+    proxy: str | None = None
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+    limits: Limits = field(default_factory=Limits)
+    clock: Clock = field(default_factory=Clock)
+    on_exchange: Observer | None = None
+    protect: tuple[Secret, ...] = ()
+    clock_difference: float | None = None
+    """Palette's clock minus this machine's, seconds; known after the first answer, good to about a second."""
+
+    _local: threading.local = field(default_factory=threading.local, repr=False)
+    _sessions: list[requests.Session] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse an unusable URL or authority before anything is sent."""
+        self.url = checked_url(self.url)
+        if self.authority is not None and not self.authority.exists():
+            raise ValueError(
+                f"authority {str(self.authority)!r} does not exist; name a PEM file of the authorities to trust"
+            )
+
+    def close(self) -> None:
+        """Close every connection."""
+        while self._sessions:
+            self._sessions.pop().close()
+        self._local = threading.local()
+
+    def palette_time(self) -> datetime | None:
+        """Give Palette's own time as far as it is known from its answers, good to about a second; else None."""
+        if self.clock_difference is None:
+            return None
+        return datetime.fromtimestamp(self.clock.wall() + self.clock_difference, UTC)
+
+    def send(self, call: Call, project_uid: str | None = None) -> Answer:
+        """Send until there is an answer or the retry policy is used up.
+
+        Raises the PaletteError that says what went wrong last.
+        """
+        began, attempt, maybe_done, renewed = self.clock.now(), 1, False, False
+        while True:
+            outcome = self._attempt(call, project_uid, attempt)
+            if isinstance(outcome, Answer):
+                return outcome
+            if isinstance(outcome, NotFoundError) and call.method == "DELETE" and maybe_done:
+                return Answer(204, {}, b"")  # an attempt whose answer was lost has done it
+            maybe_done = maybe_done or outcome.outcome_unknown
+            if isinstance(outcome, UnauthorizedError) and call.authenticated and not renewed:
+                renewed = True
+                if self.authentication.renew():
+                    continue
+            elapsed = self.clock.now() - began
+            pause = self.retry.next_pause(outcome, attempt=attempt, elapsed=elapsed, repeatable=call.may_happen_twice)
+            if pause is None:
+                outcome.outcome_unknown = maybe_done and call.changes_something
+                raise outcome
+            self.clock.sleep(pause)
+            attempt += 1
+
+    def _attempt(self, call: Call, project_uid: str | None, attempt: int) -> Answer | PaletteError:
+        headers = self._headers(call, project_uid)
+        self.limits.take(call.path, self.clock)
+        wall, began = self.clock.wall(), self.clock.now()
+        outcome = self._exchange(call, headers)
+        seconds = self.clock.now() - began
+        if isinstance(outcome, Answer):
+            self._note_clock(outcome, wall + seconds / 2)
+            status, outcome = outcome.status, refusal(call.method, call.path, outcome) or outcome
+        else:
+            status = None
+        if self.on_exchange is not None:
+            code = outcome.code if isinstance(outcome, PaletteError) else ""
+            self.on_exchange(Exchange(call.method, call.path, status, wall, seconds, code, attempt))
+        return outcome
+
+    def _headers(self, call: Call, project_uid: str | None) -> dict[str, Secret | str]:
+        headers: dict[str, Secret | str] = {}
+        if call.authenticated:
+            name, value = self.authentication.header(self._log_in)
+            headers[name] = value
+        if call.in_project and project_uid is not None:
+            headers["ProjectUid"] = project_uid
+        if call.body is not None:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def _log_in(self, path: str, body: Mapping[str, object]) -> object:
+        call = Call("POST", path, body=body, in_project=False, repeatable=True, authenticated=False)
+        return self.send(call).json(call.method, call.path)
+
+    def _exchange(self, call: Call, headers: Mapping[str, Secret | str]) -> Answer | PaletteError:
+        try:
+            return self._converse(call, headers)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            kind, maybe_done = undescribed(error)
+            told = self._scrub(kind.message)
+        # Raised later and elsewhere: the library's exception keeps the request with its headers and body.
+        return UnreachableError(
+            method=call.method, path=call.path, message=told, code=kind.code, outcome_unknown=maybe_done
+        )
+
+    def _converse(self, call: Call, headers: Mapping[str, Secret | str]) -> Answer:
+        deadline = self.timeouts.answer
+        response = self._session(fresh=not call.may_happen_twice).request(
+            call.method,
+            self.url + call.path,
+            params={key: _query_value(value) for key, value in call.query.items() if value is not None},
+            data=None if call.body is None else encoded(call.body),
+            headers={name: _revealed(value) for name, value in headers.items()},
+            timeout=(self.timeouts.connect, deadline),
+            allow_redirects=False,  # the library would carry the ApiKey header to the other host
+            stream=True,
+        )
+        with response:
+            content = self._read(response, self.clock.now() + deadline)
+            return Answer(response.status_code, dict(response.headers), content, response.reason or "", self._scrub)
+
+    def _read(self, response: requests.Response, deadline: float) -> bytes:
+        # One socket operation has a time-out, many small ones would have none.
+        content = bytearray()
+        raw = cast("urllib3.HTTPResponse", response.raw)
+        while chunk := raw.read1(_CHUNK, decode_content=True):
+            content += chunk
+            if self.clock.now() > deadline:
+                raise requests.ReadTimeout(f"the answer was not complete after {self.timeouts.answer:g} s")
+        return bytes(content)
+
+    def _session(self, *, fresh: bool) -> requests.Session:
+        session = getattr(self._local, "session", None)
+        if session is None:
+            session = self._local.session = new_session(self.authority, self.proxy)
+            self._sessions.append(session)
+        elif fresh:
+            # An idle connection may be closed by the server at the moment of use, and then nobody knows whether the
+            # request was read. For what must not happen twice a handshake is cheaper than that doubt.
+            session.close()
+        return cast("requests.Session", session)
+
+    def _note_clock(self, answer: Answer, middle: float) -> None:
+        date = answer.header("Date")
+        try:
+            # The header has whole seconds, cut off: half a second is the best guess for the rest.
+            self.clock_difference = parsedate_to_datetime(date).timestamp() + 0.5 - middle
+        except ValueError:
+            return
+
+    def _scrub(self, text: str) -> str:
+        return scrubbed(text, (*self.protect, *self.authentication.secrets()))
+
+
+def scrubbed(text: str, protected: Iterable[Secret]) -> str:
+    """Replace every protected value in ``text`` by its fingerprint; Palette may quote what it was sent."""
+    for secret in sorted(protected, key=lambda secret: -len(secret.reveal())):
+        if secret.reveal():
+            text = text.replace(secret.reveal(), str(secret))
+    return text
+
+
+def encoded(body: object) -> bytes:
+    """Give the JSON of a body; protected secrets in it are revealed here and nowhere before."""
+    return json.dumps(body, default=_revealed, allow_nan=False).encode("ascii")
+
+
+def _revealed(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, str):
+        return value
+    raise TypeError(f"a request body holds a {type(value).__name__}; only JSON values and Secret can be sent")
+
+
+def _query_value(value: str | int | bool) -> str:  # noqa: FBT001 - a value of a query, not a switch
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@dataclass(frozen=True)
+class Scope:
+    """A transport and the project its project-scoped requests are for; what every noun stands on."""
+
+    transport: Transport
+    project_uid: str | None = None
+
+    def of_tenant(self) -> Scope:
+        """Give the same way without a project."""
+        return replace(self, project_uid=None)
+
+    def send(self, call: Call) -> Answer:
+        """Send one request in this scope."""
+        return self.transport.send(call, self.project_uid)
+
+    def ask(self, call: Call) -> dict[str, Any]:
+        """Send and give the JSON object of the answer.
+
+        Raises NotPaletteError when the answer is no JSON object.
+        """
+        return self.send(call).object(call.method, call.path)

@@ -1,0 +1,79 @@
+"""The one object through which everything reaches a registry, so that the witness can stand in front of it."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+
+HTTPS_PORT = 443
+_HIGHEST_PORT = 65535
+
+
+@dataclass(frozen=True)
+class RegistryAddress:
+    """Where a registry answers over HTTPS: a domain name or IP address (an IPv6 one without brackets) and a port."""
+
+    host: str
+    port: int = HTTPS_PORT
+
+    def __post_init__(self) -> None:
+        if not self.host or any(character in self.host for character in "/[]@ "):
+            raise ValueError(
+                f"registry host {self.host!r} is no name or IP address; write it as 'registry.example.org'"
+            )
+        if ":" in self.host and not self._is_ipv6():
+            raise ValueError(f"registry host {self.host!r} has a colon and is no IPv6 address; give the port apart")
+        if not 0 < self.port <= _HIGHEST_PORT:
+            raise ValueError(f"registry port {self.port} is out of range; write a number from 1 to {_HIGHEST_PORT}")
+
+    @classmethod
+    def parse(cls, text: str) -> RegistryAddress:
+        """Read ``host``, ``host:port`` or ``[ipv6]:port``; without a port it is 443.
+
+        Raises :exc:`ValueError` for a scheme, a path, or anything else that is no address.
+        """
+        if "://" in text:
+            raise ValueError(f"registry {text!r} has a scheme; write host:port alone, it is always reached over HTTPS")
+        if text.startswith("["):
+            host, bracket, port = text[1:].partition("]")
+            if not bracket or (port and not port.startswith(":")):
+                raise ValueError(f"registry {text!r} is no address; write an IPv6 address as '[2001:db8::1]:5000'")
+            return cls(host, _port(port[1:], text) if port else HTTPS_PORT)
+        if text.count(":") > 1:
+            raise ValueError(f"registry {text!r} is ambiguous; write an IPv6 address as '[2001:db8::1]:5000'")
+        host, colon, port = text.partition(":")
+        return cls(host, _port(port, text) if colon else HTTPS_PORT)
+
+    def __str__(self) -> str:
+        """Give ``host:port`` as it stands in an image reference; IPv6 in brackets, the port always written."""
+        return f"{self.bracketed_host}:{self.port}"
+
+    @property
+    def bracketed_host(self) -> str:
+        """The host as it stands in a URL."""
+        return f"[{self.host}]" if ":" in self.host else self.host
+
+    @property
+    def url(self) -> str:
+        """The base URL, without a slash at its end."""
+        return f"https://{self}"
+
+    def reference(self, repository: str, tag_or_digest: str) -> str:
+        """Give the full image reference; what looks like ``sha256:…`` is a digest and follows an ``@``.
+
+        Nothing is checked against the grammar of references: wrong ones are wanted by negative cases.
+        """
+        separator = "@" if ":" in tag_or_digest else ":"
+        return f"{self}/{repository}{separator}{tag_or_digest}"
+
+    def _is_ipv6(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).version == 6  # noqa: PLR2004 - the IP version
+        except ValueError:
+            return False
+
+
+def _port(text: str, whole: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"registry {whole!r}: {text!r} is no port; write a number from 1 to {_HIGHEST_PORT}")
+    return int(text)

@@ -1,0 +1,364 @@
+"""Name what a pull presented: compare an ``Authorization`` header with the account that was configured.
+
+Everything costly happens in :func:`prepare`, when the account is made: what each transform of the catalogue, and each
+ordered pair of them, would make of the account's secrets. Classifying a pull is then a few dictionary look-ups. Values
+stay in memory: no text of these objects shows one, and a :class:`Presented` holds none.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+from registry.transforms import SWAPPED, TRANSFORMS, Context, replace_invalid, transform, wire
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from registry.transforms import Transform
+
+    Rule = Callable[[Context], bytes | None]
+
+Kind = Literal["intact", "changed", "unknown-user", "anonymous", "other-scheme", "malformed"]
+
+LONGEST_HEADER = 16 * 1024  # bytes; longer ones are rubbish: the longest password bcrypt takes needs about 150
+LONGEST_FOR_PAIRS = 1024  # bytes; pairs of transforms are not prepared for a password beyond this
+_OTHER_SCHEMES = frozenset(
+    # https://www.iana.org/assignments/http-authschemes, and those of the great clouds. An unknown scheme is not
+    # repeated: a client that sends its password without any scheme must not have it in the record.
+    b"bearer concealed digest dpop gnap hoba mutual negotiate ntlm oauth privatetoken scram-sha-1 scram-sha-256 "
+    b"vapid aws4-hmac-sha256 sharedkey".split()
+)
+_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_CHARACTERS = (
+    ("lower case", re.compile(rb"[a-z]")),
+    ("upper case", re.compile(rb"[A-Z]")),
+    ("digits", re.compile(rb"[0-9]")),
+    ("blanks", re.compile(rb"[ \t\r\n]")),
+    ("punctuation", re.compile(rb"[!-/:-@\[-`{-~]")),
+    ("control characters", re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")),
+    ("non-ASCII", re.compile(rb"[\x80-\xff]")),
+)
+_NAMES_SHOWN = 2
+_ABOUT_PASSWORDS = frozenset({"user-name", "whole-pair", "auth-field", "previous", "other-registry"})
+_FOR_USER_NAMES = tuple(known for known in TRANSFORMS if known.id not in _ABOUT_PASSWORDS)
+_REPLACED = "invalid-replaced"
+
+
+def _replaced(context: Context) -> bytes:
+    return replace_invalid(context.password)
+
+
+# Only what a first change left behind can be invalid UTF-8, so this one cannot stand alone in the catalogue.
+_INVALID_REPLACED = (_REPLACED, _replaced)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Configured:
+    """The account as the profile says it: what every pull should present.
+
+    ``previous`` is the password before the last rotation and ``other`` the password of another registry; give them
+    where there are any, so that they can be recognised. Text is sent as its UTF-8; ValueError where it has none.
+    """
+
+    username: str | bytes
+    password: str | bytes
+    previous: str | bytes | None = None
+    other: str | bytes | None = None
+
+    def __repr__(self) -> str:
+        return "<Configured account>"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What may safely be said of a value that nothing explains: never the value itself. Lengths are in bytes."""
+
+    length: int
+    expected_length: int
+    common_prefix: int
+    common_suffix: int
+    characters: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.length} bytes for {self.expected_length}, the first {self.common_prefix} and the last "
+            f"{self.common_suffix} as configured; {', '.join(self.characters) or 'nothing in it'}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What one request presented, compared with the configured account, without any value in it.
+
+    ``name`` is for people: 'intact', 'anonymous', 'base64-decoded', 'base64-decoded then trimmed', 'unknown change'.
+    ``explanations`` are all equally short ways from the configured password to the presented one, each a transform's
+    id or two of them joined by '+'; none for an intact or an unknown one. ``username_name`` and
+    ``username_explanations`` say the same of the user name. ``features`` describe what nothing explains.
+    ``consistent`` holds every single transform that this observation agrees with: see :func:`narrow`.
+    """
+
+    kind: Kind
+    name: str
+    password_name: str = ""
+    explanations: tuple[str, ...] = ()
+    username_name: str = ""
+    username_explanations: tuple[str, ...] = ()
+    features: Features | None = None
+    username_features: Features | None = None
+    consistent: frozenset[str] = field(default=frozenset(), repr=False)
+
+    @property
+    def intact(self) -> bool:
+        """Tell whether exactly the configured user name and password were presented."""
+        return self.kind == "intact"
+
+    def as_record(self) -> dict[str, Any]:
+        """Give this as data for a journal or a report."""
+        record: dict[str, Any] = {"kind": self.kind, "name": self.name}
+        if self.explanations:
+            record["explanations"] = list(self.explanations)
+        if self.username_name not in {"", "intact"}:
+            record["username"] = {"name": self.username_name, "explanations": list(self.username_explanations)}
+        for key, features in (("features", self.features), ("username_features", self.username_features)):
+            if features:
+                record[key] = str(features)
+        return record
+
+
+def prepare(configured: Configured) -> Prepared:
+    """Work out, once per account, what every transform and every ordered pair would make of it.
+
+    Raises ValueError for text without UTF-8.
+    """
+    username, password = wire(configured.username), wire(configured.password)
+    return Prepared(
+        username=_Table(Context(username, username=password), _FOR_USER_NAMES),
+        password=_Table(Context(password, username, configured.previous, configured.other), TRANSFORMS),
+    )
+
+
+class _Table:
+    """One configured value and everything that known software makes of it."""
+
+    __slots__ = ("_firsts", "_pairs", "_singles", "unchanged", "value")
+
+    def __init__(self, context: Context, transforms: Sequence[Transform]) -> None:
+        self.value = context.password
+        self._singles: dict[bytes, list[str]] = {}
+        for known in transforms:
+            made = known.apply(context)
+            if made is not None:
+                self._singles.setdefault(made, []).append(known.id)
+        self.unchanged = frozenset(self._singles.pop(self.value, ()))
+        self._firsts = list(self._singles.values())
+        self._pairs: dict[bytes, list[tuple[int, str]]] = {}
+        if len(self.value) <= LONGEST_FOR_PAIRS:
+            self._prepare_pairs(context, (*((known.id, known.apply) for known in transforms), _INVALID_REPLACED))
+
+    def _prepare_pairs(self, context: Context, seconds: Sequence[tuple[str, Rule]]) -> None:
+        """Apply every transform to every *distinct* result of a first one: equal results share the work."""
+        pairs = self._pairs
+        shorter = {self.value, *self._singles}
+        for index, middle in enumerate(self._singles):
+            between = context.holding(middle)
+            for name, apply in seconds:
+                made = apply(between)
+                if made is not None and made not in shorter:
+                    pairs.setdefault(made, []).append((index, name))
+
+    def explain(self, presented: bytes) -> tuple[str, ...]:
+        """Give all equally short explanations of a changed value; none where nothing explains it."""
+        singles = self._singles.get(presented)
+        if singles:
+            return tuple(singles)
+        pairs = self._pairs.get(presented, ())
+        return tuple(f"{first}+{second}" for index, second in pairs for first in self._firsts[index])
+
+    def features(self, presented: bytes) -> Features:
+        shortest = min(len(self.value), len(presented))
+        prefix = next((at for at in range(shortest) if self.value[at] != presented[at]), shortest)
+        suffix = next((at for at in range(shortest) if self.value[-1 - at] != presented[-1 - at]), shortest)
+        characters = tuple(name for name, pattern in _CHARACTERS if pattern.search(presented))
+        return Features(len(presented), len(self.value), prefix, suffix, characters)
+
+
+class Prepared:
+    """An account ready for comparison; made by :func:`prepare`. Its text shows no value, and it cannot be pickled."""
+
+    __slots__ = ("_expected", "_password", "_username")
+
+    def __init__(self, username: _Table, password: _Table) -> None:
+        self._username = username
+        self._password = password
+        self._expected = b"Basic " + base64.b64encode(username.value + b":" + password.value)
+
+    def __repr__(self) -> str:
+        return "<Prepared account>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a prepared account holds secrets and cannot be pickled")
+
+    def classify(self, header: bytes | None) -> Presented:
+        """Say what an ``Authorization`` header presents (None: there was none). Takes well under a millisecond."""
+        if header is None:
+            return ANONYMOUS
+        if header == self._expected:
+            return self._intact()
+        read = _read_basic(header)
+        return read if isinstance(read, Presented) else self.compare(*read)
+
+    def compare(self, username: bytes, password: bytes) -> Presented:
+        """Say how a user name and a password that were presented relate to the configured ones.
+
+        A user name with a colon cannot be told from a shorter one with a longer password (RFC 7617 §2), so what
+        counts as intact is the two as they travel: joined by a colon.
+        """
+        if username + b":" + password == self._username.value + b":" + self._password.value:
+            return self._intact()
+        user = _Part.of(self._username, username)
+        secret = _Part.of(self._password, password)
+        swapped = user.swapped and secret.swapped
+        user, secret = user.settled(swapped=swapped), secret.settled(swapped=swapped)
+        return Presented(
+            kind="unknown-user" if user.unknown else "changed",
+            name=_said_of_both(user, secret, swapped=swapped),
+            password_name=secret.name,
+            explanations=secret.explanations,
+            username_name=user.name,
+            username_explanations=user.explanations,
+            features=secret.features,
+            username_features=user.features,
+            consistent=self._password.unchanged if secret.intact else frozenset(secret.explanations),
+        )
+
+    def _intact(self) -> Presented:
+        return Presented("intact", "intact", "intact", username_name="intact", consistent=self._password.unchanged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What became of one of the two values."""
+
+    explanations: tuple[str, ...]
+    features: Features | None
+    intact: bool
+
+    @classmethod
+    def of(cls, table: _Table, presented: bytes) -> _Part:
+        if presented == table.value:
+            return cls((), None, intact=True)
+        explanations = table.explain(presented)
+        return cls(explanations, None if explanations else table.features(presented), intact=False)
+
+    @property
+    def unknown(self) -> bool:
+        return not self.intact and not self.explanations
+
+    @property
+    def swapped(self) -> bool:
+        return SWAPPED in self.explanations
+
+    @property
+    def name(self) -> str:
+        if self.intact:
+            return "intact"
+        return said(self.explanations) if self.explanations else "unknown change"
+
+    def settled(self, *, swapped: bool) -> _Part:
+        """Both values swapped is one explanation; one alone cannot have been swapped."""
+        if swapped:
+            return _Part((SWAPPED,), None, intact=False)
+        rest = tuple(name for name in self.explanations if SWAPPED not in name.split("+"))
+        return _Part(rest or self.explanations, self.features, self.intact)
+
+
+def _said_of_both(user: _Part, secret: _Part, *, swapped: bool) -> str:
+    if swapped:
+        return secret.name
+    if user.unknown:
+        return "unknown user" if secret.intact else f"unknown user, password {secret.name}"
+    if user.intact:
+        return secret.name
+    if user.swapped:
+        return "user name replaced by the password" + ("" if secret.intact else f", password {secret.name}")
+    return f"user name {user.name}" if secret.intact else f"{secret.name}, user name {user.name}"
+
+
+def said(explanations: Sequence[str]) -> str:
+    """Say explanations in words: 'trimmed or line end lost'; the rest is counted when there are many."""
+    names = list(dict.fromkeys(" then ".join(_name(step) for step in known.split("+")) for known in explanations))
+    shown = " or ".join(names[:_NAMES_SHOWN])
+    return shown if len(names) <= _NAMES_SHOWN else f"{shown} or {len(names) - _NAMES_SHOWN} others"
+
+
+def _name(step: str) -> str:
+    return "U+FFFD for what is not UTF-8" if step == _REPLACED else transform(step).name
+
+
+ANONYMOUS = Presented("anonymous", "anonymous")
+
+
+def _malformed(why: str) -> Presented:
+    return Presented("malformed", f"malformed: {why}")
+
+
+def _read_basic(header: bytes) -> tuple[bytes, bytes] | Presented:
+    """Read Basic credentials as Go's ``net/http`` does, which is how the registry reads them (RFC 7617)."""
+    if len(header) > LONGEST_HEADER:
+        return _malformed(f"a header of {len(header)} bytes")
+    scheme, _, credentials = header.partition(b" ")
+    if scheme.lower() != b"basic":
+        known = scheme.lower() in _OTHER_SCHEMES
+        return (
+            Presented("other-scheme", f"other scheme: {scheme.lower().decode()}")
+            if known
+            else _malformed("no known scheme")
+        )
+    return _read_pair(credentials)
+
+
+def _read_pair(credentials: bytes) -> tuple[bytes, bytes] | Presented:
+    if not _BASE64.fullmatch(credentials):
+        unpadded = _BASE64.fullmatch(credentials + b"=" * (-len(credentials) % 4))
+        return _malformed("base64 without its padding" if unpadded else "not base64")
+    username, colon, password = binascii.a2b_base64(credentials).partition(b":")
+    return (username, password) if colon else _malformed("no colon between user name and password")
+
+
+def closest(accounts: Iterable[Prepared], header: bytes | None) -> tuple[Prepared | None, Presented]:
+    """Find the account that a header most likely meant, and say what it presents compared with that one.
+
+    An intact one wins, then one whose user name is intact, then one whose password is; the first of equals. Without
+    a header, or without accounts, there is no account.
+    """
+    if header is None:
+        return None, ANONYMOUS
+    compared = [(account, account.classify(header)) for account in accounts]
+    if not compared:
+        read = _read_basic(header)
+        return None, read if isinstance(read, Presented) else Presented("unknown-user", "unknown user")
+    best = min(compared, key=lambda each: _distance(each[1]))
+    return (best[0] if best[1].kind in {"intact", "changed"} else None), best[1]
+
+
+def _distance(presented: Presented) -> tuple[int, int]:
+    ranks: Mapping[str, int] = {"intact": 0, "": 3}
+    user = ranks.get(presented.username_name, 2)
+    secret = ranks.get(presented.password_name, 2 if presented.explanations else 3)
+    return (3 if presented.kind == "unknown-user" else user, secret)
+
+
+def narrow(presented: Iterable[Presented]) -> tuple[str, ...]:
+    """Give the single transforms that agree with *all* observations of one path, changed and intact alike.
+
+    Several pulls with different passwords say more than one: what a standard decoder and one that ignores errors make
+    of ``Passw0rdPassw0rd`` is the same, what they make of ``Passw0rdPassw0rdX`` is not. Observations that say nothing
+    about a password (anonymous, malformed …) are left out; no observation at all gives no transform.
+    """
+    seen = [each.consistent for each in presented if each.kind in {"intact", "changed", "unknown-user"}]
+    common = frozenset.intersection(*seen) if seen else frozenset()
+    return tuple(known.id for known in TRANSFORMS if known.id in common)

@@ -1,0 +1,387 @@
+# ruff: noqa: D401 - each docstring is a sentence about the set-up, and is shown to users as such
+"""TLS set-ups that are wrong, or unusual in one respect: what a server presents and what the client is told to trust.
+
+Each function makes one set-up for a registry that is reached as ``host`` and says in one sentence what is special
+about it; :data:`SETUPS` lists them by name. The catalogue follows the classes C-01 to C-13 of the research notes.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from registry.tls import Authority, ServerCertificate, Signer, alternative_name, sign
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_HOUR = dt.timedelta(hours=1)
+_DAY = dt.timedelta(days=1)
+
+Verdict = Literal["valid", "invalid", "acceptable"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the server presents, what the client is given as authorities (PEM), and whether that may work.
+
+    ``acceptable`` means that careful clients differ: the case records what happened.
+    """
+
+    server: ServerCertificate
+    trusted_pem: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One set-up of the catalogue: its name, what is special about it, and the function that makes it."""
+
+    name: str
+    comment: str
+    make: Callable[[str], Setup]
+
+
+SETUPS: dict[str, Recipe] = {}
+"""Every set-up by name, in the order of this file."""
+
+
+def _setup(function: Callable[[str], Setup]) -> Callable[[str], Setup]:
+    name = function.__name__.replace("_", "-")
+    SETUPS[name] = Recipe(name, (function.__doc__ or "").strip(), function)
+    return function
+
+
+def _chain(*signers: Signer) -> ServerCertificate:
+    """Present the first signer's certificate, followed by the others' as they are given."""
+    return ServerCertificate("".join(signer.pem for signer in signers), signers[0].key_pem)
+
+
+def _leaf(host: str, by: Signer, **wishes: object) -> Signer:
+    return sign(host, **{"by": by, "names": [alternative_name(host)], **wishes})  # type: ignore[arg-type]
+
+
+@_setup
+def well_formed(host: str) -> Setup:
+    """Nothing is wrong: the control."""
+    authority = Authority()
+    return Setup(authority.issue(host), authority.pem, "valid")
+
+
+# --- time -----------------------------------------------------------------------------------------------------------
+
+
+@_setup
+def expired(host: str) -> Setup:
+    """The server's certificate ended an hour ago."""
+    authority, now = Authority(), dt.datetime.now(dt.UTC)
+    leaf = _leaf(host, authority.signer, begins=now - 30 * _DAY, ends=now - _HOUR)
+    return Setup(_chain(leaf), authority.pem, "invalid")
+
+
+@_setup
+def not_yet_valid(host: str) -> Setup:
+    """The server's certificate begins tomorrow; a host whose clock is wrong sees good ones this way."""
+    authority, now = Authority(), dt.datetime.now(dt.UTC)
+    leaf = _leaf(host, authority.signer, begins=now + _DAY, ends=now + 30 * _DAY)
+    return Setup(_chain(leaf), authority.pem, "invalid")
+
+
+@_setup
+def expired_authority(host: str) -> Setup:
+    """The server's certificate is good, its authority ended an hour ago."""
+    now = dt.datetime.now(dt.UTC)
+    authority = sign("ended authority", authority=True, begins=now - 30 * _DAY, ends=now - _HOUR)
+    return Setup(_chain(_leaf(host, authority)), authority.pem, "invalid")
+
+
+# --- names ----------------------------------------------------------------------------------------------------------
+
+
+@_setup
+def wrong_name(host: str) -> Setup:
+    """The certificate is for another host."""
+    del host  # another one is the point
+    authority = Authority()
+    return Setup(authority.issue("another-registry.example.org"), authority.pem, "invalid")
+
+
+@_setup
+def no_alternative_name(host: str) -> Setup:
+    """The certificate has neither alternative names nor the host as its common name."""
+    del host
+    authority = Authority()
+    return Setup(_chain(sign("registry", by=authority.signer)), authority.pem, "invalid")
+
+
+@_setup
+def common_name_only(host: str) -> Setup:
+    """The host stands in the common name alone, which clients have not read since RFC 6125 and Go 1.15."""
+    authority = Authority()
+    return Setup(_chain(sign(host, by=authority.signer)), authority.pem, "invalid")
+
+
+@_setup
+def address_as_dns_name(host: str) -> Setup:
+    """The IP address is written as a DNS name, the usual repair that repairs nothing."""
+    authority = Authority()
+    leaf = _leaf(host, authority.signer, names=[x509.DNSName(host)])
+    return Setup(_chain(leaf), authority.pem, "invalid" if _is_address(host) else "valid")
+
+
+@_setup
+def wildcard(host: str) -> Setup:
+    """The certificate is for every host of the domain; an IP address never matches one."""
+    authority = Authority()
+    domain = "example.org" if _is_address(host) else host.partition(".")[2]
+    leaf = _leaf(host, authority.signer, names=[x509.DNSName(f"*.{domain}" if domain else "*")])
+    verdict: Verdict = "invalid" if _is_address(host) or not domain else "valid" if "." in domain else "acceptable"
+    return Setup(_chain(leaf), authority.pem, verdict)
+
+
+@_setup
+def many_names(host: str) -> Setup:
+    """The right name is the last of sixty."""
+    authority = Authority()
+    others = [f"mirror-{number}.example.org" for number in range(59)]
+    return Setup(authority.issue(*others, host), authority.pem, "valid")
+
+
+# --- authorities ----------------------------------------------------------------------------------------------------
+
+
+@_setup
+def unknown_authority(host: str) -> Setup:
+    """The client trusts an authority that has nothing to do with the server."""
+    return Setup(Authority().issue(host), Authority("another authority").pem, "invalid")
+
+
+@_setup
+def same_name_other_key(host: str) -> Setup:
+    """The trusted authority has the right name and another key: what a re-created authority looks like."""
+    return Setup(Authority().issue(host), Authority().pem, "invalid")
+
+
+@_setup
+def no_authority(host: str) -> Setup:
+    """The client is given no certificate at all, and the server's authority is not a public one."""
+    return Setup(Authority().issue(host), "", "invalid")
+
+
+@_setup
+def authority_without_ca_flag(host: str) -> Setup:
+    """The authority says CA:FALSE of itself and signs all the same."""
+    authority = sign("not an authority", names=[x509.DNSName("authority.example.org")])
+    return Setup(_chain(_leaf(host, authority)), authority.pem, "invalid")
+
+
+@_setup
+def path_too_long(host: str) -> Setup:
+    """The root allows no intermediate, and there is one."""
+    root = sign("strict root", authority=True, path_length=0)
+    middle = sign("intermediate", by=root, authority=True)
+    return Setup(_chain(_leaf(host, middle), middle), root.pem, "invalid")
+
+
+@_setup
+def client_certificate(host: str) -> Setup:
+    """The certificate is meant for clients only (extended key usage)."""
+    authority = Authority()
+    leaf = _leaf(host, authority.signer, usages=(ExtendedKeyUsageOID.CLIENT_AUTH,))
+    return Setup(_chain(leaf), authority.pem, "invalid")
+
+
+@_setup
+def self_signed(host: str) -> Setup:
+    """The server's certificate is self-signed, an authority by its own word, and trusted itself."""
+    leaf = sign(host, names=[alternative_name(host)], authority=True)
+    return Setup(_chain(leaf), leaf.pem, "valid")
+
+
+@_setup
+def self_signed_leaf(host: str) -> Setup:
+    """The server's certificate is self-signed, says CA:FALSE, and is trusted itself: clients differ about it."""
+    leaf = sign(host, names=[alternative_name(host)])
+    return Setup(_chain(leaf), leaf.pem, "acceptable")
+
+
+@_setup
+def self_signed_untrusted(host: str) -> Setup:
+    """The server's certificate is self-signed and the client trusts another authority."""
+    return Setup(_chain(sign(host, names=[alternative_name(host)])), Authority().pem, "invalid")
+
+
+# --- chains ---------------------------------------------------------------------------------------------------------
+
+
+def _three(host: str) -> tuple[Signer, Signer, Signer]:
+    """Give root, intermediate and leaf."""
+    root = sign("root authority", authority=True)
+    middle = sign("intermediate authority", by=root, authority=True, path_length=0)
+    return root, middle, _leaf(host, middle)
+
+
+@_setup
+def with_intermediate(host: str) -> Setup:
+    """The server presents its certificate and the intermediate; the client trusts the root."""
+    root, middle, leaf = _three(host)
+    return Setup(_chain(leaf, middle), root.pem, "valid")
+
+
+@_setup
+def whole_chain(host: str) -> Setup:
+    """The server presents the root, too, which is allowed and useless."""
+    root, middle, leaf = _three(host)
+    return Setup(_chain(leaf, middle, root), root.pem, "valid")
+
+
+@_setup
+def chain_out_of_order(host: str) -> Setup:
+    """After its own certificate the server presents the root before the intermediate; TLS 1.3 tells clients to cope."""
+    root, middle, leaf = _three(host)
+    return Setup(_chain(leaf, root, middle), root.pem, "valid")
+
+
+@_setup
+def chain_with_duplicates(host: str) -> Setup:
+    """The server presents the intermediate twice."""
+    root, middle, leaf = _three(host)
+    return Setup(_chain(leaf, middle, middle), root.pem, "valid")
+
+
+@_setup
+def missing_intermediate(host: str) -> Setup:
+    """The server leaves the intermediate out and the client knows the root only."""
+    root, _, leaf = _three(host)
+    return Setup(_chain(leaf), root.pem, "invalid")
+
+
+@_setup
+def intermediate_in_the_bundle(host: str) -> Setup:
+    """The server leaves the intermediate out; the client's bundle has it beside the root."""
+    root, middle, leaf = _three(host)
+    return Setup(_chain(leaf), root.pem + middle.pem, "valid")
+
+
+@_setup
+def intermediate_trusted_alone(host: str) -> Setup:
+    """The client trusts the intermediate and not the root: enough for Go, not for OpenSSL without partial chains."""
+    _, middle, leaf = _three(host)
+    return Setup(_chain(leaf, middle), middle.pem, "acceptable")
+
+
+# --- the form of the trusted text -----------------------------------------------------------------------------------
+
+
+def _good(host: str, rewrite: Callable[[str], str], verdict: Verdict = "valid") -> Setup:
+    authority = Authority()
+    return Setup(authority.issue(host), rewrite(authority.pem), verdict)
+
+
+@_setup
+def several_authorities(host: str) -> Setup:
+    """The right authority is the second of three."""
+    first, last = Authority("first"), Authority("last")
+    return _good(host, lambda pem: first.pem + pem + last.pem)
+
+
+@_setup
+def authority_twice(host: str) -> Setup:
+    """The right authority stands there twice."""
+    return _good(host, lambda pem: pem + pem)
+
+
+@_setup
+def windows_line_ends(host: str) -> Setup:
+    """Lines end in CR LF."""
+    return _good(host, lambda pem: pem.replace("\n", "\r\n"))
+
+
+@_setup
+def no_last_line_end(host: str) -> Setup:
+    """The last line has no line end."""
+    return _good(host, str.rstrip)
+
+
+@_setup
+def blank_lines_around(host: str) -> Setup:
+    """Blank lines stand before and after the certificate."""
+    return _good(host, lambda pem: f"\n\n{pem}\n\n")
+
+
+@_setup
+def trailing_blanks(host: str) -> Setup:
+    """Every line ends in blanks."""
+    return _good(host, lambda pem: pem.replace("\n", "  \n"), "acceptable")
+
+
+@_setup
+def indented(host: str) -> Setup:
+    """Every line is indented, as when a YAML block is cut out by hand."""
+    return _good(host, lambda pem: textwrap.indent(pem, "    "), "acceptable")
+
+
+@_setup
+def explained(host: str) -> Setup:
+    """Text stands before the certificate, as `openssl x509 -text` writes it."""
+    return _good(host, lambda pem: f"subject=CN = conformance run authority\n# internal root\n{pem}")
+
+
+@_setup
+def byte_order_mark(host: str) -> Setup:
+    """A byte order mark stands before the first line."""
+    return _good(host, lambda pem: f"\ufeff{pem}", "acceptable")
+
+
+@_setup
+def one_line(host: str) -> Setup:
+    """All line ends were lost, as in an environment variable."""
+    return _good(host, lambda pem: pem.replace("\n", ""), "invalid")
+
+
+@_setup
+def escaped_line_ends(host: str) -> Setup:
+    r"""Line ends are the two characters ``\n``, as when JSON text is pasted into YAML."""
+    return _good(host, lambda pem: pem.replace("\n", "\\n"), "invalid")
+
+
+@_setup
+def cut_short(host: str) -> Setup:
+    """The second half of the certificate is missing."""
+    return _good(host, lambda pem: pem[: len(pem) // 2], "invalid")
+
+
+@_setup
+def documentation_sample(host: str) -> Setup:
+    """A line of dashes stands in the middle, as the vendor's guide prints its sample."""
+
+    def with_dashes(pem: str) -> str:
+        lines = pem.splitlines()
+        return "\n".join([*lines[:2], "-" * 64, *lines[-2:], ""])
+
+    return _good(host, with_dashes, "invalid")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def make(name: str, host: str) -> Setup:
+    """Make the set-up called ``name`` for a registry reached as ``host``.
+
+    Raises :exc:`ValueError` for an unknown name, with the names there are.
+    """
+    recipes: Mapping[str, Recipe] = SETUPS
+    if name not in recipes:
+        raise ValueError(f"no TLS set-up is called {name!r}; there are: {', '.join(recipes)}")
+    return recipes[name].make(host)

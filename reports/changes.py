@@ -1,0 +1,55 @@
+"""What is different from the run before: the first question of whoever reads a nightly report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reports.records import CaseFinished
+    from reports.results import Results
+    from reports.verdicts import Verdict
+
+
+@dataclass(frozen=True)
+class Change:
+    """A case that was or is red, and what it was before (``None``: it did not run)."""
+
+    case: CaseFinished
+    before: Verdict | None
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Red cases by what became of them since the run before; ``gone`` ran then and was red, and did not run now."""
+
+    since: str
+    new: tuple[Change, ...]
+    still: tuple[Change, ...]
+    mended: tuple[Change, ...]
+    gone: tuple[Change, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether no red case came, went or stayed."""
+        return not (self.new or self.still or self.mended or self.gone)
+
+
+def between(earlier: Results, later: Results) -> Changes:
+    """Compare two runs, case by case."""
+    before = {case.case: case for case in earlier.cases}
+    now = {case.case for case in later.cases}
+    pairs = [Change(case, before[case.case].verdict if case.case in before else None) for case in later.cases]
+    return Changes(
+        since=earlier.started.run_id,
+        new=tuple(pair for pair in pairs if pair.case.verdict.is_red and not _was_red(pair)),
+        still=tuple(pair for pair in pairs if pair.case.verdict.is_red and _was_red(pair)),
+        mended=tuple(pair for pair in pairs if not pair.case.verdict.is_red and _was_red(pair)),
+        gone=tuple(
+            Change(case, case.verdict) for name, case in before.items() if case.verdict.is_red and name not in now
+        ),
+    )
+
+
+def _was_red(pair: Change) -> bool:
+    return pair.before is not None and pair.before.is_red

@@ -1,0 +1,66 @@
+"""The end of a run: render, search for leaks, record, render again, and only then let ``latest`` name it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reports import github, junit, page, results, runs
+from reports.journal import FILE_NAME, Journal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from reports.leaks import Gate
+    from reports.records import RunFinished
+    from reports.results import Results
+
+SUMMARY = "summary.md"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A run that has its reports: where they are, and what they say."""
+
+    run: Path
+    results: Results
+
+
+def finish(run: Path, ended: RunFinished, gate: Gate) -> Finished:
+    """End a run whose journal is closed: every artefact is searched before the journal says that the run ended.
+
+    The reports are rendered before the search, so that they are searched too, and again after it, because they tell
+    what it found; what was written again is searched again. ``latest`` moves last.
+    """
+    _write(run, replace(results.load(run), finished=ended))
+    found = gate.search(run)
+    _record(run, replace(ended, leak_gate=found))
+    rendered = render(run)
+    found_again = gate.search_again(run, [run / FILE_NAME, *rendered], found)
+    if found_again != found:
+        _record(run, replace(ended, leak_gate=found_again))
+    runs.point_latest_to(run)
+    return Finished(run, results.load(run))
+
+
+def render(run: Path) -> list[Path]:
+    """Write all reports of a run from its journal, also of an old one; give the files."""
+    return _write(run, results.load(run))
+
+
+def _record(run: Path, ended: RunFinished) -> None:
+    with Journal(run / FILE_NAME) as journal:
+        journal.write(ended)
+
+
+def _write(run: Path, outcome: Results) -> list[Path]:
+    before = runs.previous(run)
+    earlier = results.load(before) if before else None
+    contents = {
+        runs.JUNIT: junit.render(outcome),
+        runs.PAGE: page.render(outcome, earlier, attachments=run),
+        SUMMARY: github.render(outcome, earlier),
+    }
+    for name, content in contents.items():
+        runs.write(run / name, content)
+    return [run / name for name in contents]

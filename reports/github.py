@@ -1,0 +1,113 @@
+"""The summary of a CI job, as GitHub shows it (``$GITHUB_STEP_SUMMARY``): Markdown that fits on one screen.
+
+GitHub cuts a summary at one mebibyte; what is hostile in a password must neither become markup nor a mention.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from reports import changes, wording
+from reports.text import duration, one_line, plural, visible
+from reports.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from reports.records import CaseFinished
+    from reports.results import RequirementResult, Results
+
+LONGEST = 1_000_000
+_MARKS = {
+    Verdict.PASS: "🟢",
+    Verdict.NOT_COVERED: "⚪",
+    Verdict.KNOWN: "🔵",
+    Verdict.FIXED: "🟡",
+    Verdict.DEAD: "🟣",
+    Verdict.VACUOUS: "🟠",
+    Verdict.ERROR: "🟤",
+    Verdict.FAIL: "🔴",
+}
+_MARKUP = re.compile(r"[\\`*_{}\[\]<>#!|@&~]")
+_FULL_STORIES = 20
+
+
+def render(results: Results, earlier: Results | None = None) -> bytes:
+    """Give the summary; the run before, where there is one, tells what is new."""
+    lines = "\n".join(_lines(results, earlier)) + "\n"
+    content = lines.encode()
+    if len(content) <= LONGEST:
+        return content
+    note = "\n\n… cut here: the whole report is among the artefacts of the job\n"
+    return content[:LONGEST].rsplit(b"\n", 1)[0] + note.encode()
+
+
+def _lines(results: Results, earlier: Results | None) -> Iterator[str]:
+    yield f"## {_escape(wording.sentence(results))}"
+    yield ""
+    counted = [
+        f"{_MARKS[verdict]} {results.counts[verdict]} {verdict.value}"
+        for verdict in _gravest_first()
+        if results.counts[verdict]
+    ]
+    yield " · ".join(
+        [
+            *counted,
+            duration(results.seconds),
+            f"site {_escape(results.started.site)}",
+            f"seed `{_code(results.started.seed)}`",
+        ]
+    )
+    yield from (f"> partial: {_escape(gap)}" for gap in results.gaps)
+    if earlier:
+        yield from _changed(changes.between(earlier, results))
+    yield from _stories(results.red)
+    yield from _table(results.requirements)
+
+
+def _changed(difference: changes.Changes) -> Iterator[str]:
+    parts = [
+        ("new", difference.new),
+        ("still", difference.still),
+        ("mended", difference.mended),
+        ("not run any more", difference.gone),
+    ]
+    told = [f"{len(some)} {name}" for name, some in parts if some]
+    yield ""
+    yield f"Since `{_code(difference.since)}`: {', '.join(told) or 'nothing red came, went or stayed'}."
+
+
+def _stories(red: Iterable[CaseFinished]) -> Iterator[str]:
+    every = list(red)
+    for case in every[:_FULL_STORIES]:
+        yield ""
+        yield f"### {_MARKS[case.verdict]} {case.verdict.value} · {_escape(' '.join(case.requirements) or case.case)}"
+        yield ""
+        yield from (f"    {visible(line)}" for line in wording.story(case))
+    if len(every) > _FULL_STORIES:
+        yield ""
+        yield f"… and {plural(len(every) - _FULL_STORIES, 'more case')}; all of them stand in the report."
+
+
+def _table(rows: Iterable[RequirementResult]) -> Iterator[str]:
+    yield ""
+    yield "| | Requirement | Claim | Passed | Time |"
+    yield "|---|---|---|---|---|"
+    for row in rows:
+        mark = f"{_MARKS[row.verdict]} {row.label}" if row.verdict else row.label
+        claim = _escape(row.requirement.claim)
+        time = duration(row.seconds) if row.cases else ""
+        yield f"| {mark} | {_escape(row.requirement.id)} | {claim} | {wording.held(row)} | {time} |"
+
+
+def _escape(text: str) -> str:
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", one_line(text))
+
+
+def _code(text: str) -> str:
+    return one_line(text).replace("`", "'")
+
+
+def _gravest_first() -> Iterable[Verdict]:
+    return reversed(Verdict)

@@ -1,0 +1,165 @@
+"""A run as its reports need it: the records of a journal, and what follows from them.
+
+Nothing here is stored. The same journal gives the same results, today and in a year.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from reports import journal
+from reports.records import CaseFinished, LeakGate, Requirement, RunFinished, RunStarted, WaiverInForce, moment
+from reports.text import plural
+from reports.verdicts import ExitCode, Verdict, exit_code, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from reports.records import Record
+
+_LOST = RunStarted(run_id="unknown", started="", site="unknown", level="unknown")
+
+
+@dataclass(frozen=True)
+class RequirementResult:
+    """A requirement and the cases that spoke of it in this run."""
+
+    requirement: Requirement
+    cases: tuple[CaseFinished, ...]
+
+    @cached_property
+    def verdict(self) -> Verdict | None:
+        """The gravest verdict of its cases; ``None`` if no case was run."""
+        return worst(case.verdict for case in self.cases)
+
+    @property
+    def label(self) -> str:
+        """The verdict as a reader sees it."""
+        return self.verdict.value if self.verdict else "not run"
+
+    @cached_property
+    def counts(self) -> Counter[Verdict]:
+        """How many of its cases ended how."""
+        return Counter(case.verdict for case in self.cases)
+
+    @property
+    def seconds(self) -> float:
+        """The time that its cases took together."""
+        return sum(case.seconds for case in self.cases)
+
+
+@dataclass(frozen=True)
+class Results:
+    """All that is known of one run."""
+
+    started: RunStarted
+    cases: tuple[CaseFinished, ...]
+    finished: RunFinished | None
+    damage: tuple[journal.Damage, ...] = ()
+
+    @cached_property
+    def counts(self) -> Counter[Verdict]:
+        """How many cases ended how."""
+        return Counter(case.verdict for case in self.cases)
+
+    @cached_property
+    def requirements(self) -> tuple[RequirementResult, ...]:
+        """Every requirement known to the run, in the guide's order, with its cases; unknown ones at the end."""
+        cases: dict[str, list[CaseFinished]] = defaultdict(list)
+        for case in self.cases:
+            for requirement in case.requirements:
+                cases[requirement].append(case)
+        known = [RequirementResult(entry, tuple(cases.pop(entry.id, ()))) for entry in self.started.requirements]
+        strangers = [
+            RequirementResult(Requirement(id=name, claim="(not in this run's list of requirements)"), tuple(them))
+            for name, them in cases.items()
+        ]
+        return (*known, *strangers)
+
+    @property
+    def red(self) -> tuple[CaseFinished, ...]:
+        """The cases that somebody has to look at, the gravest first, in the order in which they ran."""
+        red = (case for case in self.cases if case.verdict.is_red)
+        return tuple(sorted(red, key=lambda case: -case.verdict.gravity))
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the run did not come to its own end: stopped, or killed before it could say so."""
+        return self.finished is None or self.finished.interrupted
+
+    @property
+    def leak_gate(self) -> LeakGate | None:
+        """What the leak gate found, ``None`` if it did not run."""
+        return self.finished.leak_gate if self.finished else None
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The code with which the run ended, or would have."""
+        gate = self.leak_gate
+        return exit_code(
+            self.counts,
+            interrupted=self.interrupted,
+            leaked=bool(gate and gate.hits),
+            gate_broken=bool(gate and not gate.canary_found),
+        )
+
+    @property
+    def seconds(self) -> float:
+        """Wall time in seconds, from the first record to the last that tells a time."""
+        begin = moment(self.started.started)
+        end = moment(self.finished.ended) if self.finished else None
+        if begin and end:
+            return max(0.0, (end - begin).total_seconds())
+        return sum(case.seconds for case in self.cases)
+
+    @cached_property
+    def gaps(self) -> tuple[str, ...]:
+        """Why this run is *partial*: one reason each; empty for a complete run.
+
+        A case whose feature the site lacks is no gap: the report says *not covered* beside its requirement.
+        """
+        return tuple(self._find_gaps())
+
+    def _find_gaps(self) -> Iterable[str]:
+        if self.finished is None:
+            yield "the run did not end: its journal has no last record"
+        elif self.finished.interrupted:
+            yield "the run was interrupted"
+        if self.damage:
+            yield f"{plural(len(self.damage), 'line')} of the journal could not be read"
+        if self.finished and self.finished.deselected:
+            yield f"{plural(self.finished.deselected, 'case')} left out by the command line"
+        collected = self.finished.collected if self.finished else 0
+        if len(self.cases) < collected:
+            yield f"{collected - len(self.cases)} of {plural(collected, 'case')} did not run"
+        silent = [result.requirement.id for result in self.requirements if not result.cases]
+        if silent:
+            yield f"{plural(len(silent), 'requirement')} without a case that ran: {', '.join(silent)}"
+
+    def waiver(self, identifier: str) -> WaiverInForce | None:
+        """Find a waiver of this run by its id."""
+        return next((waiver for waiver in self.started.waivers if waiver.id == identifier), None)
+
+
+def of(records: Iterable[Record], damage: tuple[journal.Damage, ...] = ()) -> Results:
+    """Order the records of a run. A case that was recorded twice counts as it was recorded last."""
+    started, finished = _LOST, None
+    cases: dict[str, CaseFinished] = {}
+    for record in records:
+        if isinstance(record, CaseFinished):
+            cases[record.case] = record
+        elif isinstance(record, RunStarted):
+            started = record
+        else:
+            finished = record
+    return Results(started, tuple(cases.values()), finished, damage)
+
+
+def load(run: Path) -> Results:
+    """Read a run's directory. Raises FileNotFoundError if there is no journal in it."""
+    contents = journal.read(run / journal.FILE_NAME)
+    return of(contents.records, contents.damage)

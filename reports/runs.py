@@ -1,0 +1,103 @@
+"""Where runs are kept: ``reports/runs/<run-id>/`` for each, and ``reports/latest`` for the last one that finished."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from reports import journal
+from reports.records import RunFinished
+
+HOME = Path(__file__).parent
+JUNIT, PAGE = "junit.xml", "report.html"
+
+
+class NoSuchRunError(Exception):
+    """There is no run of this name; the message lists the ones nearby."""
+
+
+def create(home: Path = HOME, *, now: datetime | None = None) -> Path:
+    """Make the directory of a new run; its name sorts by time and is the run's id."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%d-%H%M%S")
+    runs = home / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    while True:
+        run = runs / f"{stamp}-{secrets.token_hex(2)}"
+        with suppress(FileExistsError):
+            run.mkdir()
+            return run
+
+
+def every(home: Path = HOME) -> list[Path]:
+    """List all runs that have a journal, oldest first."""
+    return sorted(path.parent for path in (home / "runs").glob(f"*/{journal.FILE_NAME}"))
+
+
+def find(name: str, home: Path = HOME) -> Path:
+    """Find a run by ``latest``, its id, the beginning of its id, or the path of its directory.
+
+    Raises NoSuchRunError.
+    """
+    if name == "latest":
+        if (home / "latest" / journal.FILE_NAME).exists():
+            return (home / "latest").resolve()
+        raise NoSuchRunError(f"{home / 'latest'}: no run has finished here yet; start one with './run conformance'")
+    if (Path(name) / journal.FILE_NAME).exists():
+        return Path(name).resolve()
+    return _by_beginning(name, every(home))
+
+
+def _by_beginning(name: str, runs: list[Path]) -> Path:
+    matches = [run for run in runs if name and run.name.startswith(name)]
+    exact = [run for run in matches if run.name == name]
+    if len(exact or matches) == 1:
+        return (exact or matches)[0]
+    found = "several runs begin so" if matches else "no such run"
+    nearby = ", ".join(run.name for run in (matches or runs)[-5:]) or "none"
+    raise NoSuchRunError(f"run '{name}': {found}; there are: {nearby}")
+
+
+def previous(run: Path) -> Path | None:
+    """Give the finished run that came just before this one in the same place."""
+    older = [other for other in sorted(run.parent.glob("*")) if other.name < run.name and is_finished(other)]
+    return older[-1] if older else None
+
+
+def is_finished(run: Path) -> bool:
+    """Whether the run came to its end and its reports are all there."""
+    if not all((run / name).is_file() for name in (journal.FILE_NAME, JUNIT, PAGE)):
+        return False
+    return any(isinstance(record, RunFinished) for record in journal.read(run / journal.FILE_NAME).records)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old one or the new one, never a part."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with beside.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def point_latest_to(run: Path) -> Path:
+    """Let ``reports/latest`` name this run from now on; a reader sees the old run or the new one.
+
+    Raises ValueError if the run is not finished: ``latest`` never names a half-written run.
+    """
+    if not is_finished(run):
+        raise ValueError(f"{run}: not finished, 'latest' stays where it is")
+    latest = run.parent.parent / "latest"
+    beside = latest.with_name(f".latest.{secrets.token_hex(4)}")
+    beside.symlink_to(Path("runs") / run.name, target_is_directory=True)
+    try:
+        beside.replace(latest)
+    finally:
+        beside.unlink(missing_ok=True)
+    return latest

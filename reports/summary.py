@@ -1,0 +1,125 @@
+"""The summary at the end of a run, for the terminal: what it means, requirement by requirement, and what broke."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TextIO
+
+from reports import wording
+from reports.text import duration, one_line, plural, visible
+from reports.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from reports.records import CaseFinished
+    from reports.results import RequirementResult, Results
+
+_STYLES = {
+    Verdict.PASS: "32",
+    Verdict.NOT_COVERED: "2",
+    Verdict.KNOWN: "36",
+    Verdict.FIXED: "33",
+    Verdict.DEAD: "35",
+    Verdict.VACUOUS: "35",
+    Verdict.ERROR: "35",
+    Verdict.FAIL: "31",
+}
+_FULL_STORIES = 12
+_WIDEST = 120
+_WORD = max(len(verdict.value) for verdict in Verdict)
+
+
+def wants_colour(stream: TextIO) -> bool:
+    """Whether to colour what goes to this stream: a terminal, and nobody said no (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def render(results: Results, *, width: int = 100, colour: bool = False, where: Path | None = None) -> str:
+    """Give the summary, ending in a line feed. Without colour it says exactly the same."""
+    paint = _Paint(colour)
+    width = min(max(width, 60), _WIDEST)
+    parts = [
+        _table(results, width, paint),
+        _stories(results, paint),
+        _asides(results),
+        _closing(results, paint, where),
+    ]
+    return "\n".join("\n".join(lines) + "\n" for part in parts if (lines := list(part)))
+
+
+class _Paint:
+    def __init__(self, colour: bool) -> None:  # noqa: FBT001  private, one caller, one flag
+        self._colour = colour
+
+    def verdict(self, verdict: Verdict | None, text: str) -> str:
+        return self.code(_STYLES[verdict] if verdict else "2", text)
+
+    def code(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+
+
+def _table(results: Results, width: int, paint: _Paint) -> Iterator[str]:
+    rows = results.requirements
+    identifier = max((len(row.requirement.id) for row in rows), default=0)
+    for row in rows:
+        yield _row(row, identifier, width, paint)
+
+
+def _row(row: RequirementResult, identifier: int, width: int, paint: _Paint) -> str:
+    tail = f"{wording.held(row):>8}  {duration(row.seconds) if row.cases else '':>10}"
+    room = max(20, width - identifier - _WORD - len(tail) - 6)
+    claim = one_line(row.requirement.claim)
+    claim = claim if len(claim) <= room else claim[: room - 1] + "…"
+    label = paint.verdict(row.verdict, row.label.ljust(_WORD))
+    return f"{label}  {one_line(row.requirement.id).ljust(identifier)}  {claim.ljust(room)}  {tail}".rstrip()
+
+
+def _stories(results: Results, paint: _Paint) -> Iterator[str]:
+    red = results.red
+    for place, case in enumerate(red[:_FULL_STORIES]):
+        if place:
+            yield ""
+        yield from _story(case, paint)
+    if len(red) > _FULL_STORIES:
+        yield ""
+        yield f"… and {len(red) - _FULL_STORIES} more; all of them stand in the report"
+
+
+def _story(case: CaseFinished, paint: _Paint) -> Iterator[str]:
+    first, *rest = wording.story(case)
+    yield f"{paint.verdict(case.verdict, case.verdict.value.upper())}  {paint.code('1', first)}"
+    yield from rest
+
+
+def _asides(results: Results) -> Iterator[str]:
+    for case in results.cases:
+        if case.verdict is Verdict.KNOWN:
+            waiver = results.waiver(case.waiver)
+            until = f" (waiver {case.waiver} of {waiver.owner}, until {waiver.expires})" if waiver else ""
+            yield f"known: {one_line(' '.join(case.requirements) or case.case)}{one_line(until)}"
+    uncovered = [case for case in results.cases if case.verdict is Verdict.NOT_COVERED]
+    for reason in dict.fromkeys(wording.why(case) for case in uncovered):
+        number = sum(wording.why(case) == reason for case in uncovered)
+        yield f"not covered: {plural(number, 'case')}, {reason}"
+    yield from (f"partial: {one_line(gap)}" for gap in results.gaps)
+    if results.leak_gate:
+        yield from (f"leak: {one_line(hit.file)} held {hit.secret} ({hit.form})" for hit in results.leak_gate.hits)
+
+
+def _closing(results: Results, paint: _Paint, where: Path | None) -> Iterator[str]:
+    style = "1;32" if results.exit_code == 0 else "1;31"
+    yield paint.code(style, visible(wording.sentence(results)))
+    facts = [_counted(results.counts), f"seed {results.started.seed}" if results.started.seed else ""]
+    yield " · ".join(fact for fact in [*facts, duration(results.seconds)] if fact)
+    if where:
+        yield f"reports: {where}"
+
+
+def _counted(counts: dict[Verdict, int]) -> str:
+    return ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in _loudest_first() if counts.get(verdict))
+
+
+def _loudest_first() -> Iterable[Verdict]:
+    return reversed(Verdict)

@@ -1,0 +1,54 @@
+"""Text that arrived from anywhere, made visible.
+
+Passwords are generated to be hostile: control characters, lone surrogates, characters that turn the line around.
+A report must show them, survive them, and not be steered by them.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+# Control, format (invisible, or turns the line around), surrogate, private use, unassigned, line and paragraph
+# separator: none of them has a shape of its own.
+_SHAPELESS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_PLAIN = re.compile(r"[\n\x20-\x7e]*\Z")
+
+
+def visible(text: str) -> str:
+    r"""Give the text with every character that has no shape as its escape (``\x1b``, ``\u202e``, ``\ud800``).
+
+    Line feeds stay: reports are made of lines. The result can be written into XML, HTML and a terminal, and is
+    always encodable.
+    """
+    if _PLAIN.match(text):
+        return text
+    return "".join(_escape(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    r"""Give the text as :func:`visible` does, on one line: line feeds too become ``\n``."""
+    return visible(text).replace("\n", "\\n")
+
+
+def _escape(character: str) -> str:
+    if character == "\n" or unicodedata.category(character) not in _SHAPELESS:
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def plural(number: int, noun: str) -> str:
+    """Give ``1 case``, ``2 cases``."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """Give a duration as a person says it: ``0.42 s``, ``12.3 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 60:  # noqa: PLR2004  a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:  # noqa: PLR2004  an hour
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

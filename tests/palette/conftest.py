@@ -1,0 +1,75 @@
+"""What the client's tests stand on: a clock that only moves when someone sleeps, and clients for small servers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from palette import Limits, Palette, RetryPolicy, Timeouts
+from palette.clock import Clock
+from protected import Secret
+from tests.palette.openapi import SPEC_4_8, SPEC_4_9, Spec, directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+KEY = "test-key-0123456789"
+
+
+@dataclass
+class SteppedClock:
+    """Time that passes only by sleeping; ``slept`` holds every pause."""
+
+    time: float = 1000.0
+    slept: list[float] = field(default_factory=list)
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        self.slept.append(seconds)
+        self.time += seconds
+
+    @property
+    def clock(self) -> Clock:
+        """The clock as the client takes it; labels keep the real time, since servers do."""
+        return Clock(now=lambda: self.time, sleep=self.sleep)
+
+
+@pytest.fixture
+def stepped() -> SteppedClock:
+    """Give a clock that only moves when someone sleeps."""
+    return SteppedClock()
+
+
+@pytest.fixture
+def client(stepped: SteppedClock) -> Iterator[Callable[..., Palette]]:
+    """Make clients for a server: quick, on the stepped clock, closed at the end."""
+    made: list[Palette] = []
+
+    def make(url: str, **options: Any) -> Palette:  # noqa: ANN401 - Palette's own options
+        options.setdefault("api_key", None if "authentication" in options else Secret(KEY))
+        options.setdefault("retry", RetryPolicy(attempts=4, first_pause=2.0, jitter=0.0))
+        options.setdefault("limits", Limits.none())
+        options.setdefault("timeouts", Timeouts(connect=2, answer=2))
+        options.setdefault("clock", stepped.clock)
+        made.append(Palette(url, **options))
+        return made[-1]
+
+    yield make
+    for palette in made:
+        palette.close()
+
+
+@pytest.fixture(params=[SPEC_4_9, SPEC_4_8])
+def spec(request: pytest.FixtureRequest) -> Spec:
+    """Give the published description, once for each kept version."""
+    return load_spec(directory() / request.param)
+
+
+def load_spec(path: Path) -> Spec:
+    """Read a description, or skip the test and say what is missing where."""
+    if not path.exists():
+        pytest.skip(f"{path.name} is not at {path.parent}; set PALETTE_OPENAPI to the directory that holds it")
+    return Spec.load(path)

@@ -1,0 +1,255 @@
+"""The client as a whole: what it refuses, how it authenticates, what it never shows."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from palette import ApiKey, Palette, PaletteError, RetryPolicy, SessionToken, Timeouts
+from palette.os_layer import OsLayer, ProviderCredentials
+from palette.profiles import Pack, Variable
+from protected import Secret
+from tests.palette.conftest import KEY
+from tests.palette.servers import Request, answer, in_turn, page, refuse, reset, serving, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.palette.conftest import SteppedClock
+
+PROJECTS = answer({"items": [{"metadata": {"uid": "p1", "name": "Default"}}]})
+NOTHING = answer({"items": []})
+
+
+def test_a_few_lines_are_enough(client: Callable[..., Palette]) -> None:
+    """A project is found by its name, and its requests carry key and project."""
+    with serving(in_turn(PROJECTS, NOTHING)) as server:
+        project = client(server.url).in_project("Default")
+        assert list(project.edge_hosts.search()) == []
+
+    assert (project.uid, project.name) == ("p1", "Default")
+    sent = server.requests[-1]
+    assert (sent.headers["ApiKey"], sent.headers["ProjectUid"]) == (KEY, "p1")
+    assert sent.headers["User-Agent"] == "palette-edge-conformance"
+    assert sent.query == {"limit": "50"}
+
+
+def test_a_project_that_is_not_there_is_named_with_those_that_are(client: Callable[..., Palette]) -> None:
+    """A wrong project name is answered with the names there are; a part of a name does not count."""
+    with serving(PROJECTS) as server, pytest.raises(LookupError, match=r"no project 'Defaul'; there are: Default"):
+        client(server.url).in_project("Defaul")
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [
+        ("api.spectrocloud.com", "write https://"),
+        ("ftp://api.spectrocloud.com", "write https://"),
+        ("https://", "write https://"),
+        ("https://user:pw@api.spectrocloud.com", "credentials do not belong"),
+        ("https://api.spectrocloud.com/v1", "everything after the host"),
+        ("https://api.spectrocloud.com/?ProjectUid=1", "everything after the host"),
+        ("http://api.spectrocloud.com", "in clear"),
+        ("http://127.0.0.1.example.test", "in clear"),
+    ],
+)
+def test_a_url_that_cannot_work_is_refused(url: str, hint: str) -> None:
+    """A wrong URL is refused before anything is sent, and a password in it is not repeated."""
+    with pytest.raises(ValueError, match=hint) as caught:
+        Palette(url, api_key=Secret("k"))
+
+    assert ":pw@" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", "k-y\n", " k-y", "k-y\r\nX-Other: 1", "schlüssel", "a\0b"])
+def test_a_key_that_cannot_be_a_header_is_refused_without_being_shown(key: str) -> None:
+    """A key with a line break from its file is the usual slip; the HTTP library would print it."""
+    with pytest.raises(ValueError, match="the API key") as caught:
+        Palette("https://api.spectrocloud.com", api_key=Secret(key))
+
+    assert not key.strip() or key not in str(caught.value)
+
+
+def test_one_way_to_authenticate_is_needed() -> None:
+    """No credentials and two kinds of credentials are both refused."""
+    with pytest.raises(ValueError, match="one way to authenticate"):
+        Palette("https://palette.invalid")
+    with pytest.raises(ValueError, match="one way to authenticate"):
+        Palette("https://palette.invalid", api_key=Secret("k"), authentication=ApiKey(Secret("k")))
+
+
+def test_an_authority_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    """The file is named before anything is sent."""
+    with pytest.raises(ValueError, match=r"nothing\.pem"):
+        Palette("https://palette.invalid", api_key=Secret("k"), authority=tmp_path / "nothing.pem")
+
+
+@pytest.mark.parametrize("uid", ["", ".", ".."])
+def test_a_uid_that_would_name_another_resource_is_refused(uid: str, client: Callable[..., Palette]) -> None:
+    """Deleting an empty uid or one made of dots never becomes a request for something larger."""
+    with pytest.raises(ValueError, match="must name one object"):
+        client("https://palette.invalid").profiles.delete(uid)
+
+
+def test_a_uid_is_one_segment_of_the_path(client: Callable[..., Palette]) -> None:
+    """Slashes, blanks and question marks in a name stay within it."""
+    with serving(answer()) as server:
+        client(server.url).cloud_configs.delete_pool("c", "a/../b c?d")
+
+    assert server.requests[0].url == "/v1/cloudconfigs/edge-native/c/machinePools/a%2F..%2Fb%20c%3Fd"
+
+
+def login(token: str) -> Callable[[Request], None]:
+    """Answer a login."""
+    return answer({"Authorization": token, "isMfa": False})
+
+
+def tokens(client: Callable[..., Palette], url: str, stepped: SteppedClock) -> Palette:
+    """Make a client with a session login on the stepped clock."""
+    return client(url, authentication=SessionToken("a@example.com", Secret("pw"), clock=stepped.clock))
+
+
+def test_a_session_token_is_renewed_before_it_ends(client: Callable[..., Palette], stepped: SteppedClock) -> None:
+    """One login serves many requests until shortly before 15 minutes have passed."""
+    with serving(in_turn(login("t1"), NOTHING, NOTHING, login("t2"), NOTHING)) as server:
+        palette = tokens(client, server.url, stepped)
+        list(palette.projects.list())
+        stepped.time += 700
+        list(palette.projects.list())
+        stepped.time += 199
+        list(palette.projects.list())
+
+    assert [request.headers.get("Authorization") for request in server.requests] == [None, "t1", "t1", None, "t2"]
+
+
+def test_a_refused_session_token_is_renewed_once(client: Callable[..., Palette], stepped: SteppedClock) -> None:
+    """A token that ended early is renewed and the request repeated; a second refusal is raised."""
+    with serving(in_turn(login("t1"), refuse(401), login("t2"), NOTHING)) as server:
+        list(tokens(client, server.url, stepped).projects.list())
+    with serving(in_turn(login("t1"), refuse(401), login("t2"), refuse(401))) as refusing, pytest.raises(PaletteError):
+        list(tokens(client, refusing.url, stepped).projects.list())
+
+    assert len(server.requests) == len(refusing.requests) == 4
+
+
+def test_a_wrong_password_is_unauthorized(client: Callable[..., Palette], stepped: SteppedClock) -> None:
+    """A refused login is told as such and not tried for ever."""
+    with serving(refuse(401, "InvalidCredentials")) as server, pytest.raises(PaletteError, match="InvalidCredentials"):
+        list(tokens(client, server.url, stepped).projects.list())
+
+    assert len(server.requests) <= 2
+
+
+@pytest.mark.parametrize("body", [{}, {"Authorization": ""}, {"Authorization": None}, {"Authorization": 5}])
+def test_a_login_without_a_token_is_not_palette(
+    body: dict[str, Any], client: Callable[..., Palette], stepped: SteppedClock
+) -> None:
+    """An answer to the login that holds no token is named as the failure."""
+    with serving(answer(body)) as server, pytest.raises(PaletteError, match="holds no token"):
+        list(tokens(client, server.url, stepped).projects.list())
+
+
+def test_threads_share_a_client(client: Callable[..., Palette]) -> None:
+    """Several threads use one client at once, each over connections of its own."""
+    with serving(answer({"metadata": {"uid": "h"}})) as server:
+        palette = client(server.url)
+        found: list[str] = []
+        threads = [
+            threading.Thread(target=lambda: found.extend(palette.edge_hosts.get("h").uid for _ in range(10)))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert found == ["h"] * 40
+
+
+@pytest.mark.parametrize("years", [-20, 0, 20])
+def test_palettes_clock_is_known_whatever_this_machines_says(years: int, client: Callable[..., Palette]) -> None:
+    """The Date of an answer tells Palette's time to about a second, so that events can be asked since then."""
+    then = datetime.now(UTC) + timedelta(days=365 * years)
+    with serving(answer({"items": []}, Date=format_datetime(then, usegmt=True))) as server:
+        palette = client(server.url)
+        assert palette.time() is None
+        list(palette.projects.list())
+
+        time = palette.time()
+
+    assert time is not None
+    assert abs(time - then) < timedelta(seconds=3)
+
+
+def everything_about(error: BaseException) -> str:
+    """Give all that a report could print of an exception: its text, its chain, and the variables of its frames."""
+    parts = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is None or id(one) in seen:
+            continue
+        seen.add(id(one))
+        waiting += [one.__cause__, one.__context__]
+        parts.append(repr(vars(one)))
+        trace = one.__traceback__
+        while trace is not None:
+            if "/palette/" in trace.tb_frame.f_code.co_filename and "tests" not in trace.tb_frame.f_code.co_filename:
+                parts.append(repr(trace.tb_frame.f_locals))
+            trace = trace.tb_next
+    return "\n".join(parts)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        reset,
+        silent,
+        refuse(400, "Invalid", f"cannot read 'pass-SECRET-word' sent with {KEY}"),
+        refuse(401, KEY, KEY),
+        page(500, f"<html>{KEY} pass-SECRET-word</html>".encode()),
+        page(200, f"<html>{KEY} pass-SECRET-word</html>".encode()),
+    ],
+)
+def test_no_exception_shows_the_key_or_what_was_sent(
+    trouble: Callable[[Request], None], client: Callable[..., Palette], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither text nor chain nor local variables nor debug logs of a failure hold the key or a protected password."""
+    caplog.set_level(logging.DEBUG)
+    password = Secret("pass-SECRET-word")
+    values = OsLayer("r.test/i:1", ProviderCredentials("r.test", "u", password)).values()
+    with serving(trouble) as server, pytest.raises(PaletteError) as caught:
+        client(
+            server.url, retry=RetryPolicy(attempts=1), timeouts=Timeouts(answer=0.3), protect=(password,)
+        ).profiles.create("n", [Pack("p", values=values)], variables=[Variable("v", password)])
+
+    assert password.reveal() in server.requests[0].content.decode()
+    told = everything_about(caught.value) + caplog.text
+    assert KEY not in told
+    assert "SECRET" not in told
+
+
+def test_nothing_of_the_client_shows_the_key(client: Callable[..., Palette]) -> None:
+    """The text of a client, its parts and a login never holds a credential."""
+    palette = client("https://palette.invalid").in_project_with("p")
+    session = SessionToken("a@example.com", Secret("pw-SECRET"))
+
+    assert KEY not in repr(palette) + str(palette) + repr(palette.profiles) + repr(palette.scope.transport)
+    assert "SECRET" not in repr(session)
+
+
+def test_a_registration_token_is_a_protected_secret(client: Callable[..., Palette]) -> None:
+    """The text of a registration token is only given on purpose."""
+    with serving(answer({"metadata": {"uid": "t"}, "spec": {"token": "tok-SECRET"}})) as server:
+        token = client(server.url).tokens.get("t")
+
+    assert "SECRET" not in repr(token)
+    assert token.token.reveal() == "tok-SECRET"

@@ -1,0 +1,287 @@
+"""When a request is repeated, after which pause, and when it must not be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from palette import PaletteError, RetryPolicy
+from palette.errors import ConflictError, NotFoundError, RateLimitedError, ServerError, UnauthorizedError
+from palette.profiles import Pack
+from tests.palette.servers import Request, answer, cut_off, hang_up, in_turn, page, refuse, reset, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from palette import Exchange, Palette
+    from tests.palette.conftest import SteppedClock
+
+HOST = answer({"metadata": {"uid": "host-1"}})
+OLD, NEW = "2020-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize("trouble", [refuse(429), refuse(502), refuse(503), refuse(504), reset, hang_up, cut_off])
+def test_a_read_is_repeated_until_it_succeeds(
+    trouble: Callable[[Request], None], client: Callable[..., Palette], stepped: SteppedClock
+) -> None:
+    """Too many requests, statuses above 500 and broken connections are overcome, with pauses doubled each time."""
+    with serving(in_turn(trouble, trouble, HOST)) as server:
+        host = client(server.url).edge_hosts.get("host-1")
+
+    assert host.uid == "host-1"
+    assert stepped.slept == [2.0, 4.0]
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 500])
+def test_a_refusal_is_not_repeated(status: int, client: Callable[..., Palette]) -> None:
+    """What was understood and refused, and status 500 itself, is raised at once."""
+    with serving(refuse(status)) as server, pytest.raises(PaletteError):
+        client(server.url).edge_hosts.get("host-1")
+
+    assert len(server.requests) == 1
+
+
+def test_attempts_are_counted(client: Callable[..., Palette]) -> None:
+    """After the policy's attempts the last failure is raised."""
+    with serving(refuse(429, "TooManyRequests")) as server, pytest.raises(RateLimitedError, match="TooManyRequests"):
+        client(server.url).edge_hosts.get("host-1")
+
+    assert len(server.requests) == 4
+
+
+def test_no_attempt_is_started_after_the_policys_time(client: Callable[..., Palette], stepped: SteppedClock) -> None:
+    """Patience is bounded in seconds as well as in attempts."""
+    policy = RetryPolicy(attempts=99, first_pause=10, longest_pause=10, jitter=0, give_up_after=35)
+    with serving(refuse(503)) as server, pytest.raises(ServerError):
+        client(server.url, retry=policy).edge_hosts.get("host-1")
+
+    assert stepped.slept == [10, 10, 10]
+
+
+def test_retry_after_in_seconds_is_honoured(client: Callable[..., Palette], stepped: SteppedClock) -> None:
+    """A pause that the server asks for is kept."""
+    with serving(in_turn(refuse(429, Retry_After="7"), HOST)) as server:
+        client(server.url).edge_hosts.get("host-1")
+
+    assert stepped.slept == [7.0]
+
+
+def test_retry_after_as_a_date_ignores_the_difference_of_clocks(
+    client: Callable[..., Palette], stepped: SteppedClock
+) -> None:
+    """A date is compared with the server's own clock, which may be years off."""
+    then = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+    until = format_datetime(then + timedelta(seconds=11), usegmt=True)
+    with serving(in_turn(refuse(503, Retry_After=until, Date=format_datetime(then, usegmt=True)), HOST)) as server:
+        client(server.url).edge_hosts.get("host-1")
+
+    assert stepped.slept == [11.0]
+
+
+@pytest.mark.parametrize("asked", ["soon", "-5", "", "1e3", "٣"])
+def test_an_unreadable_retry_after_is_ignored(
+    asked: str, client: Callable[..., Palette], stepped: SteppedClock
+) -> None:
+    """Without a readable wish the policy's own pause counts."""
+    headers = {"Retry_After": asked.encode().decode("latin-1")}
+    with serving(in_turn(refuse(429, **headers), HOST)) as server:
+        client(server.url).edge_hosts.get("host-1")
+
+    assert stepped.slept == [2.0]
+
+
+def test_a_retry_after_beyond_the_policys_time_ends_the_attempts(client: Callable[..., Palette]) -> None:
+    """A server that asks for an hour is not waited for."""
+    with serving(refuse(429, Retry_After="3600")) as server, pytest.raises(RateLimitedError):
+        client(server.url).edge_hosts.get("host-1")
+
+    assert len(server.requests) == 1
+
+
+def test_jitter_leaves_part_of_the_pause_to_chance() -> None:
+    """The pause lies between the planned one and the planned one less the jitter."""
+    lowest = RetryPolicy(first_pause=8, jitter=0.25, chance=lambda: 1.0)
+    highest = RetryPolicy(first_pause=8, jitter=0.25, chance=lambda: 0.0)
+
+    assert (lowest.pause(1), highest.pause(1), highest.pause(2)) == (6.0, 8.0, 16.0)
+
+
+def test_pauses_do_not_grow_without_end() -> None:
+    """The longest pause bounds them, however often the attempt failed."""
+    assert RetryPolicy(longest_pause=30, jitter=0).pause(10_000 // 16) == 30
+
+
+@pytest.mark.parametrize(
+    "options", [{"attempts": 0}, {"first_pause": -1}, {"factor": 0.5}, {"jitter": 1.5}, {"give_up_after": -1}]
+)
+def test_a_policy_that_cannot_work_is_refused(options: dict[str, float]) -> None:
+    """Bad values are named at once."""
+    with pytest.raises(ValueError, match="RetryPolicy"):
+        RetryPolicy(**options)  # type: ignore[arg-type]
+
+
+def profile(created: str) -> Callable[[Request], None]:
+    """Answer reads as a Palette that holds one profile, and creations as if a lost one had made it."""
+
+    def act(request: Request) -> None:
+        if request.method == "POST":
+            reset(request)
+        elif request.path.endswith("metadata"):
+            item = {"metadata": {"uid": "made", "name": "n"}, "spec": {"version": "1.0.0"}}
+            answer({"items": [item]})(request)
+        elif request.path == "/v1/clusterprofiles/made":
+            answer({"metadata": {"uid": "made", "creationTimestamp": created}})(request)
+        else:
+            answer({"items": []})(request)
+
+    return act
+
+
+def create(palette: Palette) -> str:
+    """Create a profile after Palette's clock is known."""
+    palette.profiles.packs("any")
+    return palette.profiles.create("n", [Pack("p")])
+
+
+def test_a_lost_creation_is_looked_for_before_it_is_repeated(client: Callable[..., Palette]) -> None:
+    """When the answer to a creation is lost and the object is there, it is taken and not made twice."""
+    with serving(profile(NEW)) as server:
+        uid = create(client(server.url))
+
+    assert uid == "made"
+    assert server.asked.count("POST /v1/clusterprofiles") == 1
+
+
+def test_an_older_object_of_the_same_name_is_not_taken_for_ones_own(client: Callable[..., Palette]) -> None:
+    """What somebody else made before is never adopted: this run would delete it at its end."""
+    with serving(profile(OLD)) as server, pytest.raises(PaletteError, match="may have been carried out"):
+        create(client(server.url))
+
+
+def test_a_lost_creation_that_was_not_done_is_repeated(client: Callable[..., Palette]) -> None:
+    """When nothing of the name is there, the creation is sent again."""
+    posts = in_turn(reset, answer({"uid": "second"}, 201))
+
+    def act(request: Request) -> None:
+        (posts if request.method == "POST" else answer({"items": []}))(request)
+
+    with serving(act) as server:
+        uid = create(client(server.url))
+
+    assert uid == "second"
+    assert server.asked.count("POST /v1/clusterprofiles") == 2
+
+
+def test_a_conflict_after_a_lost_creation_is_ones_own_object(client: Callable[..., Palette]) -> None:
+    """An object that shows only after the second attempt was refused as a duplicate is found then."""
+    posts = in_turn(reset, refuse(409, "Duplicate"))
+    listings = in_turn(answer({"items": []}), profile(NEW))
+
+    def act(request: Request) -> None:
+        if request.method == "POST":
+            posts(request)
+        else:
+            (listings if request.path.endswith("metadata") else profile(NEW))(request)
+
+    with serving(act) as server:
+        assert create(client(server.url)) == "made"
+
+
+def test_a_plain_conflict_is_raised(client: Callable[..., Palette]) -> None:
+    """A name that is taken without any lost answer is a conflict and nothing is looked for."""
+    with serving(refuse(409, "Duplicate")) as server, pytest.raises(ConflictError):
+        client(server.url).profiles.create("n", [Pack("p")])
+
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("trouble", [page(502, b""), page(504, b"")])
+def test_a_creation_lost_behind_a_gateway_is_not_blindly_repeated(
+    trouble: Callable[[Request], None], client: Callable[..., Palette]
+) -> None:
+    """A gateway that got no answer in time does not know what happened behind it."""
+
+    def act(request: Request) -> None:
+        (trouble if request.method == "POST" else profile(NEW))(request)
+
+    with serving(act) as server:
+        assert create(client(server.url)) == "made"
+
+    assert server.asked.count("POST /v1/clusterprofiles") == 1
+
+
+@pytest.mark.parametrize("trouble", [refuse(429), refuse(503)])
+def test_a_creation_that_was_not_attempted_is_repeated(
+    trouble: Callable[[Request], None], client: Callable[..., Palette]
+) -> None:
+    """Too many requests and "unavailable" say that nothing was done."""
+    with serving(in_turn(trouble, answer({"uid": "u"}, 201))) as server:
+        assert client(server.url).profiles.create("n", [Pack("p")]) == "u"
+
+
+def test_a_deletion_whose_answer_was_lost_counts_as_done_when_nothing_is_there(client: Callable[..., Palette]) -> None:
+    """The second attempt finds nothing because the first one worked."""
+    with serving(in_turn(reset, refuse(404))) as server:
+        client(server.url).profiles.delete("p")
+
+    assert len(server.requests) == 2
+
+
+def test_deleting_what_is_not_there_is_not_found(client: Callable[..., Palette]) -> None:
+    """Without a lost answer, nothing to delete is an error."""
+    with serving(in_turn(refuse(429), refuse(404))) as server, pytest.raises(NotFoundError):
+        client(server.url).profiles.delete("p")
+
+
+def test_a_profile_replaced_by_a_lost_request_is_not_replaced_twice(client: Callable[..., Palette]) -> None:
+    """A second PATCH could attach the profile twice, so the cluster is looked at first."""
+    attached = answer({"spec": {"clusterProfileTemplates": [{"uid": "new"}]}})
+
+    def act(request: Request) -> None:
+        (reset if request.method == "PATCH" else attached)(request)
+
+    with serving(act) as server:
+        client(server.url).clusters.replace_profile("c", old="old", new="new")
+
+    assert server.asked == ["PATCH /v1/spectroclusters/c/profiles", "GET /v1/spectroclusters/c"]
+
+
+def test_a_key_that_is_refused_is_not_tried_again(client: Callable[..., Palette]) -> None:
+    """Repeating a refused key would only lock it."""
+    with serving(refuse(401)) as server, pytest.raises(UnauthorizedError):
+        client(server.url).edge_hosts.get("h")
+
+    assert len(server.requests) == 1
+
+
+def test_an_idle_connection_that_the_server_closed_does_not_fail_a_creation(client: Callable[..., Palette]) -> None:
+    """A kept connection that the server closes between two requests is not used for a creation: nothing is lost."""
+
+    def act(request: Request) -> None:
+        answer({"uid": "u", "items": []}, 201)(request)
+        request.handler.close_connection = True
+
+    with serving(act) as server:
+        palette = client(server.url)
+        for _ in range(20):
+            assert palette.profiles.create("n", [Pack("p")]) == "u"
+
+    assert server.asked == ["POST /v1/clusterprofiles"] * 20
+
+
+def test_an_observer_is_told_of_every_attempt(client: Callable[..., Palette]) -> None:
+    """Each attempt gives method, path, status, code and times; a broken one has no status."""
+    told: list[Exchange] = []
+    with serving(in_turn(refuse(429, "TooManyRequests"), reset, HOST)) as server:
+        client(server.url, on_exchange=told.append).edge_hosts.get("host-1")
+
+    assert [(one.attempt, one.status, one.code) for one in told] == [
+        (1, 429, "TooManyRequests"),
+        (2, None, "Reset"),
+        (3, 200, ""),
+    ]
+    assert {(one.method, one.path) for one in told} == {("GET", "/v1/edgehosts/host-1")}
