@@ -98,7 +98,8 @@ class AttachedProfile:
 class ClusterRequest:
     """An Edge cluster to be made (``v1SpectroEdgeNativeClusterEntity``).
 
-    ``endpoint`` is its virtual address, outside those of its hosts. ``ssh_keys`` give access to the hosts as the user ``spectro``.
+    ``endpoint`` is its virtual address, outside those of its hosts. ``ssh_keys`` give access to
+    the hosts as the user ``spectro``.
     """
 
     name: str

@@ -9,12 +9,12 @@ from palette.errors import BadRequestError, ConflictError, InvalidError, NotFoun
 from palette.once import do_once, made_after
 from palette.reading import at, dig, flag, items, moment, text, texts
 from palette.transport import Call, Scope
+from protected import Secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
-    from protected import Secret
 
 Layer = Literal["kernel", "os", "k8s", "cni", "csi", "addon"]
 

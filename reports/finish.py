@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reports import github, junit, page, results, runs
+from reports import bundle, github, junit, page, results, runs
 from reports.journal import FILE_NAME, Journal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
+    from securesystemslib.signer import Signer
+
     from reports.leaks import Gate
-    from reports.records import RunFinished
+    from reports.records import LeakGate, RunFinished
     from reports.results import Results
 
 SUMMARY = "summary.md"
@@ -20,32 +23,46 @@ SUMMARY = "summary.md"
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that has its reports: where they are, and what they say."""
+    """A run that has its reports: where they are, what they say, and its certificate if one was asked for."""
 
     run: Path
     results: Results
+    certificate: Path | None = None
 
 
-def finish(run: Path, ended: RunFinished, gate: Gate) -> Finished:
+def finish(
+    run: Path, ended: RunFinished, gate: Gate, *, signer: Signer | None = None, extra: Mapping[str, bytes] | None = None
+) -> Finished:
     """End a run whose journal is closed: every artefact is searched before the journal says that the run ended.
 
     The reports are rendered before the search, so that they are searched too, and again after it, because they tell
-    what it found; what was written again is searched again. ``latest`` moves last.
+    what it found; what was written again is searched again. With a ``signer`` a certificate is written, unless
+    something leaked; ``extra`` are files that go into it (``kill-matrix.json``). ``latest`` moves last.
     """
+    for name, content in (extra or {}).items():
+        runs.write(run / name, content)
     _write(run, replace(results.load(run), finished=ended))
     found = gate.search(run)
     _record(run, replace(ended, leak_gate=found))
-    rendered = render(run)
-    found_again = gate.search_again(run, [run / FILE_NAME, *rendered], found)
-    if found_again != found:
-        _record(run, replace(ended, leak_gate=found_again))
+    found = _search_again(run, gate, ended, found, render(run))
+    certificate = None
+    if signer and found.canary_found and not found.hits:
+        certificate = bundle.write(run, signer)
+        _search_again(run, gate, ended, found, [certificate])
     runs.point_latest_to(run)
-    return Finished(run, results.load(run))
+    return Finished(run, results.load(run), certificate)
 
 
 def render(run: Path) -> list[Path]:
     """Write all reports of a run from its journal, also of an old one; give the files."""
     return _write(run, results.load(run))
+
+
+def _search_again(run: Path, gate: Gate, ended: RunFinished, before: LeakGate, files: list[Path]) -> LeakGate:
+    found = gate.search_again(run, [run / FILE_NAME, *files], before)
+    if found != before:
+        _record(run, replace(ended, leak_gate=found))
+    return found
 
 
 def _record(run: Path, ended: RunFinished) -> None:

@@ -75,9 +75,14 @@ class Contents:
 
 def read(path: Path) -> Contents:
     """Read all that can be read of a journal, whatever state it is in. Raises OSError if there is no such file."""
+    return parse(path.read_bytes())
+
+
+def parse(content: bytes) -> Contents:
+    """Read all that can be read of a journal's bytes."""
     records: list[Record] = []
     damage: list[Damage] = []
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+    for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip(b"\0\r\t "):  # a file system may leave NULs where a power cut ended a write
             continue
         try:

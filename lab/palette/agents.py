@@ -26,6 +26,7 @@ from aiohttp import web
 
 from lab.palette.bodies import NAME, TEXT, WHOLE, check, many, one_of, read_json, record
 from lab.palette.context import Context
+from lab.palette.events import Source
 from lab.palette.errors import not_found, unauthorized
 from lab.palette.reconciler import Reconciler
 from lab.palette.store import EdgeHost, Token, now
@@ -131,15 +132,11 @@ class AgentChannel:
     def _event(self, host: EdgeHost, report: dict[str, Any]) -> None:
         events = self._context.events
         said = (report["severity"], report["reason"], report["message"])
-        source: dict[str, Any] = {
-            "component": "stylus-agent",
-            "host": host.meta.uid,
-            "time": _time(report.get("time", "")),
-        }
-        events.about_host(host, *said, **source)
+        source = Source("stylus-agent", host.meta.uid, _time(report.get("time", "")))
+        events.about_host(host, *said, source)
         cluster = self._context.store.clusters.get(host.cluster_uid or "")
         if cluster is not None:
-            events.about_cluster(cluster, *said, **source)
+            events.about_cluster(cluster, *said, source)
 
     def _host(self, request: web.Request) -> EdgeHost:
         host = self._context.store.hosts.get(request.match_info["uid"])

@@ -182,7 +182,7 @@ def without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
 def _explain(error: jsonschema.ValidationError) -> tuple[str, str]:
     place, wanted = _place(error.absolute_path), cast("Any", error.validator_value)
     if error.validator == "required":
-        missing = next(name for name in wanted if name not in error.instance)
+        missing = next(name for name in wanted if name not in cast("Any", error.instance))
         return f"{place}.{missing}" if place != "body" else missing, "is missing"
     if error.validator == "enum":
         return place, f"'{error.instance}' is not one of {', '.join(wanted)}"

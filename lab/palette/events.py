@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Literal
 
-from lab.palette.store import Cluster, EdgeHost, new_uid, now
+from lab.palette.store import Cluster, EdgeHost, Meta, new_uid, now
 from lab.palette.times import as_text
 
 KEPT = 1000
@@ -23,15 +23,15 @@ ObjectKind = Literal["spectrocluster", "edgehost"]
 class Event:
     """One thing that happened. Reasons of errors begin with ``Failed``."""
 
-    severity: str
+    severity: Severity
     reason: str
     message: str
     kind: ObjectKind
     object_uid: str
     object_name: str
-    component: str = "palette"
-    host: str = ""
-    time: datetime = field(default_factory=now)
+    component: str
+    host: str
+    time: datetime
     uid: str = field(default_factory=new_uid)
     number: int = 0
 
@@ -55,6 +55,18 @@ class Event:
         }
 
 
+@dataclass(frozen=True)
+class Source:
+    """Who says that something happened: a component, on a host, at its own time (None: when it is told)."""
+
+    component: str
+    host: str = ""
+    time: datetime | None = None
+
+
+PALETTE = Source("palette")
+
+
 class EventLog:
     """The events of all objects. ``keep`` decides what is kept of an event: it may change it, or give None."""
 
@@ -64,27 +76,16 @@ class EventLog:
         self._of: dict[tuple[str, str], deque[Event]] = defaultdict(lambda: deque(maxlen=KEPT))
 
     def about_cluster(
-        self,
-        cluster: Cluster,
-        severity: Severity,
-        reason: str,
-        message: str,
-        **source: Any,  # noqa: ANN401 - fields of Event
+        self, cluster: Cluster, severity: Severity, reason: str, message: str, source: Source = PALETTE
     ) -> None:
-        """Note an event of a cluster; ``source`` may name ``component``, ``host`` and ``time``."""
-        meta = cluster.meta
-        self._add(Event(severity, reason, message, "spectrocluster", meta.uid, meta.name, **source), cluster)
+        """Note an event of a cluster."""
+        self._add(_event(severity, reason, message, "spectrocluster", cluster.meta, source), cluster)
 
     def about_host(
-        self,
-        host: EdgeHost,
-        severity: Severity,
-        reason: str,
-        message: str,
-        **source: Any,  # noqa: ANN401 - fields of Event
+        self, host: EdgeHost, severity: Severity, reason: str, message: str, source: Source = PALETTE
     ) -> None:
         """Note an event of an Edge host."""
-        self._add(Event(severity, reason, message, "edgehost", host.meta.uid, host.meta.name, **source), None)
+        self._add(_event(severity, reason, message, "edgehost", host.meta, source), None)
 
     def _add(self, event: Event, cluster: Cluster | None) -> None:
         kept = self._keep(event, cluster)
@@ -98,3 +99,8 @@ class EventLog:
     def clear(self, kind: str, uid: str) -> None:
         """Forget the events of an object."""
         self._of.pop((kind, uid), None)
+
+
+def _event(severity: Severity, reason: str, message: str, kind: ObjectKind, about: Meta, source: Source) -> Event:
+    told = source.time or now()
+    return Event(severity, reason, message, kind, about.uid, about.name, source.component, source.host, told)

@@ -25,6 +25,7 @@ from typing import Any
 from lab.joints import APPLY_VERSION, DECIDE_REPAVE, DELIVER_ORDER, ORDER_NODES, REQUIRE_APPROVAL, TAKE_TURNS
 from lab.palette.context import Context
 from lab.palette.errors import ApiError, conflict
+from lab.palette.events import Source
 from lab.palette.rendering import render_layers
 from lab.palette.repave import Reason, repave_reasons
 from lab.palette.store import Attached, Cluster, ClusterState, Delivery, EdgeHost, Layers, Node, Pool, RepaveState, now
@@ -163,7 +164,7 @@ class Reconciler:
         node.running = node.generation
         for cluster in self._clusters_with(host):
             message = f'Node on Edge host {host.meta.name} runs provider image "{node.image}"'
-            self._events.about_cluster(cluster, "Normal", "NodeRunning", message, host=host.meta.uid)
+            self._events.about_cluster(cluster, "Normal", "NodeRunning", message, Source("palette", host.meta.uid))
 
     def _note(self, node: Node, report: dict[str, Any]) -> None:
         node.state = report["state"]

@@ -121,7 +121,10 @@ class PaletteEndpoint:
         """Stop listening and end every waiting request."""
         self._agents.close()
         if self._runner is not None:
+            server = self._runner.server
+            transports = [connection.transport for connection in server.connections] if server else []
             await self._runner.cleanup()
+            await _abort(transports)
             self._runner = None
         self._loop = None
 
@@ -165,6 +168,15 @@ class PaletteEndpoint:
         if trouble == "reset" and request.transport is not None:
             request.transport.abort()
             raise ConnectionResetError
+
+
+async def _abort(transports: Sequence[asyncio.Transport | None]) -> None:
+    """End connections without waiting for a client to say goodbye over TLS, as idle keep-alive clients never do."""
+    for transport in transports:
+        if transport is not None:
+            transport.abort()
+    for _turn in range(3):  # transport, TLS and socket are each closed in a turn of the loop
+        await asyncio.sleep(0)
 
 
 def _response(call: Call, answer: Any) -> web.Response:  # noqa: ANN401 - any Answer

@@ -24,15 +24,49 @@ BEGIN = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 GATE = LeakGate(files=9, secrets=2, forms=48, canary_found=True)
 
 REQUIREMENTS = (
-    Requirement(id="DEPLOY-01", claim="A deployment pulls the provider image with the profile's credentials.", section="Validate, step 5", phases=("deploy",)),
-    Requirement(id="REPAVE-03", claim="Every pull of a repave presents the password unchanged.", section="Known issue", phases=("repave",)),
-    Requirement(id="REPAVE-07", claim="A repave boots the image of the new profile version.", section="Enablement, step 8", phases=("repave",)),
-    Requirement(id="TLS-02", claim="A certificate of an unknown authority is refused.", section="Limitations", phases=("deploy",)),
-    Requirement(id="NODE-01", claim="Hosts of a cluster are repaved one at a time.", section="Repave behavior", phases=("repave",), features=("multi-node",)),
+    Requirement(
+        id="DEPLOY-01",
+        claim="A deployment pulls the provider image with the profile's credentials.",
+        section="Validate, step 5",
+        phases=("deploy",),
+    ),
+    Requirement(
+        id="REPAVE-03",
+        claim="Every pull of a repave presents the password unchanged.",
+        section="Known issue",
+        phases=("repave",),
+    ),
+    Requirement(
+        id="REPAVE-07",
+        claim="A repave boots the image of the new profile version.",
+        section="Enablement, step 8",
+        phases=("repave",),
+    ),
+    Requirement(
+        id="TLS-02",
+        claim="A certificate of an unknown authority is refused.",
+        section="Limitations",
+        phases=("deploy",),
+    ),
+    Requirement(
+        id="NODE-01",
+        claim="Hosts of a cluster are repaved one at a time.",
+        section="Repave behavior",
+        phases=("repave",),
+        features=("multi-node",),
+    ),
     Requirement(id="MASK-01", claim="The password never comes back in clear.", section="Enablement, step 6"),
-    Requirement(id="EVENT-01", claim="Events name the private registry.", section="Validate, step 4", phases=("deploy",)),
-    Requirement(id="CRED-04", claim="An alphanumeric password survives a repave.", section="Known issue", level="known issue", phases=("repave",)),
-)  # fmt: skip
+    Requirement(
+        id="EVENT-01", claim="Events name the private registry.", section="Validate, step 4", phases=("deploy",)
+    ),
+    Requirement(
+        id="CRED-04",
+        claim="An alphanumeric password survives a repave.",
+        section="Known issue",
+        level="known issue",
+        phases=("repave",),
+    ),
+)
 
 WAIVER = WaiverInForce(
     id="PE-3568",
@@ -87,9 +121,29 @@ def finished(**changes: object) -> RunFinished:
 def pulls(presented: str = "intact", status: int = 200, begin: float = 10) -> tuple[Pull, ...]:
     """Give the pulls of a deployment that worked and a repave that presented ``presented``."""
     return (
-        Pull(time=at(begin), phase="deploy", puller="agent", user_agent="skopeo/1.9.3", host="edge-1", repository="provider/ubuntu-k3s", reference="v1", presented="intact", status=200),
-        Pull(time=at(begin + 1.4), phase="repave", puller="node", user_agent="containerd/1.6.20", host="edge-1", repository="provider/ubuntu-k3s", reference="v2", presented=presented, status=status),
-    )  # fmt: skip
+        Pull(
+            time=at(begin),
+            phase="deploy",
+            puller="agent",
+            user_agent="skopeo/1.9.3",
+            host="edge-1",
+            repository="provider/ubuntu-k3s",
+            reference="v1",
+            presented="intact",
+            status=200,
+        ),
+        Pull(
+            time=at(begin + 1.4),
+            phase="repave",
+            puller="node",
+            user_agent="containerd/1.6.20",
+            host="edge-1",
+            repository="provider/ubuntu-k3s",
+            reference="v2",
+            presented=presented,
+            status=status,
+        ),
+    )
 
 
 def timeline(begin: float = 10) -> tuple[Moment, ...]:
@@ -104,7 +158,9 @@ def timeline(begin: float = 10) -> tuple[Moment, ...]:
         (1.9, "pull", "repave: node, base64-decoded, 401", "edge-1"),
         (2.6, "api", "Repave failed", ""),
     ]
-    return tuple(Moment(time=at(begin + when), lane=lane, label=label, host=host) for when, lane, label, host in moments)
+    return tuple(
+        Moment(time=at(begin + when), lane=lane, label=label, host=host) for when, lane, label, host in moments
+    )
 
 
 def case(verdict: Verdict, requirement: str = "DEPLOY-01", **changes: object) -> CaseFinished:
@@ -140,12 +196,22 @@ def failing(**changes: object) -> CaseFinished:
         pulls=pulls("base64-decoded", 401),
         timeline=timeline(),
         events=(
-            Event(time=at(10), severity="Normal", reason="PullingImage", message="pulling provider/ubuntu-k3s:v1 from registry.lab:5443"),
-            Event(time=at(12), severity="Warning", reason="FailedPull", message="authentication required at registry.lab:5443"),
+            Event(
+                time=at(10),
+                severity="Normal",
+                reason="PullingImage",
+                message="pulling provider/ubuntu-k3s:v1 from registry.lab:5443",
+            ),
+            Event(
+                time=at(12),
+                severity="Warning",
+                reason="FailedPull",
+                message="authentication required at registry.lab:5443",
+            ),
         ),
         attachments=("attachments/edge-1/journal.txt",),
         examples=12,
-    )  # fmt: skip
+    )
     return replace(record, **changes)  # type: ignore[arg-type]  # a test names fields
 
 
@@ -153,16 +219,27 @@ def one_of_each() -> tuple[Record, ...]:
     """Give a run in which every verdict occurs once."""
     return (
         started(),
-        case(Verdict.PASS, "DEPLOY-01", pulls=pulls(), timeline=timeline(), notes=("`user` and `username` are both honoured",)),
+        case(
+            Verdict.PASS,
+            "DEPLOY-01",
+            pulls=pulls(),
+            timeline=timeline(),
+            notes=("`user` and `username` are both honoured",),
+        ),
         failing(),
         case(Verdict.VACUOUS, "REPAVE-07", reason="the boot id of edge-1 did not change: no repave took place"),
         case(Verdict.DEAD, "TLS-02", reason="host edge-2 (10.7.0.12:22) is not reachable over SSH: connection refused"),
         case(Verdict.NOT_COVERED, "NODE-01", reason="the site has no feature 'multi-node'"),
         case(Verdict.ERROR, "MASK-01", reason="KeyError: 'resolved' in the harness"),
-        case(Verdict.FIXED, "EVENT-01", reason="waiver PE-1234 expects a failure, but the case passes; remove the waiver", waiver="PE-1234"),
+        case(
+            Verdict.FIXED,
+            "EVENT-01",
+            reason="waiver PE-1234 expects a failure, but the case passes; remove the waiver",
+            waiver="PE-1234",
+        ),
         case(Verdict.KNOWN, "CRED-04", reason="waiver PE-3568", waiver="PE-3568", pulls=pulls("base64-decoded", 401)),
         finished(),
-    )  # fmt: skip
+    )
 
 
 def all_green(cases: int = 8) -> tuple[Record, ...]:

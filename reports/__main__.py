@@ -1,0 +1,119 @@
+"""Reports of runs that are over: ``python -m reports report RUN``, ``verify``, ``certify``, ``keygen``, ``trend``."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports import bundle, finish, keys, results, runs, summary, trend
+from reports.text import visible
+from reports.verdicts import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; give its exit code: 0 done, 1 refused, 4 the command itself cannot be carried out."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except BrokenPipeError:  # the reader (head, less) has seen enough; say nothing more, also at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except (runs.NoSuchRunError, keys.KeyUnusableError, ValueError, OSError) as error:
+        sys.stderr.write(f"{visible(str(error))}\n")
+        return ExitCode.SETUP
+    return code
+
+
+def _report(options: argparse.Namespace) -> int:
+    run = runs.find(options.name, options.home)
+    if not options.read_only:
+        finish.render(run)
+    width = shutil.get_terminal_size((100, 24)).columns
+    outcome = results.load(run)
+    text = summary.render(outcome, width=width, colour=summary.wants_colour(sys.stdout), where=run)
+    sys.stdout.write(text)
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    try:
+        found = bundle.verify(options.bundle, keys.public_key(options.key), on=options.on)
+    except bundle.RefusedError as error:
+        sys.stdout.write(f"REFUSED  {visible(str(error))}\n")
+        return ExitCode.FAIL
+    claims = found.claims
+    sys.stdout.write(
+        f"verified  {len(found.files)} files, signed by key {found.key_id}\n"
+        f"run       {claims['run']} at {claims['site']}, level {claims['level']}, {claims['started']}\n"
+        f"result    {claims['result']}{'' if claims['complete'] else ', PARTIAL'}: {visible(claims['sentence'])}\n"
+    )
+    for gap in claims["gaps"]:
+        sys.stdout.write(f"partial   {visible(gap)}\n")
+    for waiver in claims["waivers"]:
+        sys.stdout.write(f"waiver    {waiver['id']} of {waiver['owner']}, until {waiver['expires']}\n")
+    return ExitCode.OK if found.is_clean_pass or not options.require_pass else ExitCode.FAIL
+
+
+def _keygen(options: argparse.Namespace) -> int:
+    public = keys.generate(options.file, options.type)
+    sys.stdout.write(f"{options.file}: the private key; keep it to yourself\n{public}: the public key; hand it out\n")
+    return 0
+
+
+def _trend(options: argparse.Namespace) -> int:
+    sys.stdout.write(trend.render(trend.load(options.home, last=options.last)))
+    return 0
+
+
+def _certify(options: argparse.Namespace) -> int:
+    run = runs.find(options.name, options.home)
+    made = bundle.write(run, keys.signer(options.key))
+    sys.stdout.write(f"{made}\n")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m reports", description="Reports of conformance runs that are over.")
+    parser.add_argument("--home", type=Path, default=runs.HOME, help="where runs/ and latest are (default: reports)")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    report = commands.add_parser("report", help="render the reports of a run again, and print its summary")
+    report.add_argument("name", metavar="RUN", help="a run's id, the beginning of it, its directory, or 'latest'")
+    report.add_argument("--read-only", action="store_true", help="print the summary, write nothing")
+    report.set_defaults(run=_report)
+
+    verify = commands.add_parser("verify", help="check a certificate; needs no network")
+    verify.add_argument("bundle", metavar="BUNDLE", type=Path)
+    verify.add_argument("--key", metavar="PUB", type=Path, required=True, help="the signer's public key (PEM)")
+    verify.add_argument(
+        "--on", metavar="DATE", type=dt.date.fromisoformat, help="judge waivers by this day, not the run's"
+    )
+    verify.add_argument("--require-pass", action="store_true", help="exit 1 also if the run was partial or is red")
+    verify.set_defaults(run=_verify)
+
+    certify = commands.add_parser("certify", help="write and sign the certificate of a run that is over")
+    certify.add_argument("name", metavar="RUN")
+    certify.add_argument("--key", metavar="FILE", type=Path, required=True, help="your private key (PEM)")
+    certify.set_defaults(run=_certify)
+
+    keygen = commands.add_parser("keygen", help="make a key pair that signs certificates")
+    keygen.add_argument("file", metavar="FILE", type=Path, help="the private key; FILE.pub becomes the public one")
+    keygen.add_argument("--type", choices=keys.KINDS, default=keys.KINDS[0])
+    keygen.set_defaults(run=_keygen)
+
+    history = commands.add_parser("trend", help="the verdict of every requirement over the last runs")
+    history.add_argument("--last", type=int, default=30, metavar="N", help="how many runs (default: 30)")
+    history.set_defaults(run=_trend)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
