@@ -49,11 +49,11 @@ _NO_READERS = (
 _LICENCES = "/usr/share/doc/*/copyright"
 
 
-class ProgramMissing(RuntimeError):
+class ProgramMissing(RuntimeError):  # noqa: N818 - it names a state of the machine
     """A program of the machine is not installed; the message has the command that installs it."""
 
 
-class BuildFailed(RuntimeError):
+class BuildFailed(RuntimeError):  # noqa: N818 - it says what happened
     """Building or importing a root file system failed; the message has the last lines of the builder's own words."""
 
 

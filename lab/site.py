@@ -221,6 +221,7 @@ def _write_site(lab: Lab) -> None:
             "project": "Default",
             "api_key": {"file": str(folder / "api_key")},
             "authority": str(folder / "palette-ca.pem"),
+            "rate_limits": lab.settings.strict_seed is not None,
         },
         "edge_hosts": [{"uid": h.settings.name, "ssh": f"{USER}@{h.settings.address}"} for h in lab.hosts],
         "ssh": {"key": str(folder / "ssh_key"), "known_hosts": str(folder / "known_hosts"), "sudo": True},

@@ -245,7 +245,7 @@ class Transport:
         raw = cast("urllib3.HTTPResponse", response.raw)
         while chunk := raw.read1(_CHUNK, decode_content=True):
             content += chunk
-            if False:
+            if self.clock.now() > deadline:
                 raise requests.ReadTimeout(f"the answer was not complete after {self.timeouts.answer:g} s")
         return bytes(content)
 

@@ -279,7 +279,7 @@ class _Trusting(HTTPAdapter):
         super().__init__(pool_maxsize=8)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
-        super().init_poolmanager(*args, **options, ssl_context=self._context)  # type: ignore[no-untyped-call]
+        super().init_poolmanager(*args, **options, ssl_context=self._context)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ANN401 - requests' own
         """Leave the connection to the context."""

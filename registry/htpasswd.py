@@ -50,19 +50,10 @@ def unusable(username: str, password: str) -> UnusableCredential | None:
 def _unusable_name(name: str) -> UnusableCredential | None:
     for rule, broken, explanation in (
         ("not-unicode", _not_utf8(name), "the user name has lone surrogates, which no UTF-8 text can carry"),
-        (
-            "colon-in-name",
-            ":" in name,
-            "everything after the first colon would be the password, in Basic and in the file",
-        ),
+        ("colon-in-name", ":" in name, "what follows the first colon would be the password, here and in Basic"),
         ("line-end-in-name", "\n" in name, "the file has one account per line"),
         ("hash-before-name", name.startswith("#"), "a line that begins with # is a comment"),
-        (
-            "byte-order-mark-before-name",
-            name.startswith("\ufeff"),
-            "editors and clients drop it, the registry does not",
-        ),
-        ("blank-around-name", name != name.strip(_GO_BLANKS), "the registry trims lines, clients trim names"),
+        ("blank-before-name", name != name.lstrip(_GO_BLANKS), "the registry trims lines; blanks at the end stay"),
     ):
         if broken:
             return UnusableCredential(rule, f"user name {name!r}: {explanation}")

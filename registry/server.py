@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import yaml
 
+from engine.ownership import Owner
 from registry.address import RegistryAddress
 from registry.client import RegistryClient
 from registry.engine_image import DEFAULT_IMAGE, registry_image
@@ -41,6 +42,7 @@ START_SECONDS = 20.0
 POLL_SECONDS = 0.003
 """Pause between two looks whether it answers: with a longer one the pause would be most of the start."""
 
+_ANSWER_SECONDS = 2.0  # for one look; somebody else may hold the port and say nothing
 _LIFE_SIGN_SECONDS = 0.1  # between two looks whether the program still runs; asking the engine is not free
 _HARNESS = "conformance-harness"  # the account with which the harness itself pushes
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - translated, not bound
@@ -67,7 +69,8 @@ class PrivateRegistry:
             registry.address, registry.authority.pem, account.username
 
     ``client`` is the engine's; without one the registry is a process. It listens on address ``bind`` and ``port``
-    (0: a free one); its certificate is for ``bind`` and the further ``names``. ``labels`` go on the container.
+    (0: a free one); its certificate is for ``bind`` and the further ``names``. ``labels`` go on the container; the
+    default makes this process answer for it, so that a later run clears it should this one be killed.
     ``parent`` is the directory in which its own is made (default: the machine's for temporary things).
 
     Entering raises :exc:`PortTaken`, :exc:`RegistryFailed`, or what getting the image raises; whatever was made until
@@ -94,7 +97,8 @@ class PrivateRegistry:
         self._bind = RegistryAddress(bind, usable_port(bind, port))
         self.address = RegistryAddress(_ANY_ADDRESS.get(bind, bind), self._bind.port)
         self.authority = authority or Authority()
-        self._names, self._labels, self._parent = names, labels or {}, parent
+        self._names, self._parent = names, parent
+        self._labels = labels or Owner.this_process("private-registry").labels
         self._harness = Account(_HARNESS, secrets.token_urlsafe(24))
         self._exits = contextlib.ExitStack()
         self._runner: Runner | None = None
@@ -167,7 +171,7 @@ class PrivateRegistry:
     def is_answering(self) -> bool:
         """Tell whether this very registry (its certificate says so) asks for a login at its address."""
         connection = HTTPSConnection(
-            self.address.host, self.address.port, timeout=START_SECONDS, context=self.authority.client_context()
+            self.address.host, self.address.port, timeout=_ANSWER_SECONDS, context=self.authority.client_context()
         )
         try:
             connection.request("GET", "/v2/")

@@ -19,6 +19,7 @@ from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SecureSystemsError
 
 from reports import archive, certificate, journal, results, runs
+from reports.text import one_line
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _statement(files: Mapping[str, bytes], outcome: Results) -> bytes:
         "configuration": [json_format.MessageToDict(_descriptor(CLAIMS, files[CLAIMS]).pb)],
         "passedTests": _cases(outcome, Verdict.PASS),
         "warnedTests": _cases(outcome, Verdict.KNOWN, Verdict.NOT_COVERED),
-        "failedTests": sorted(case.case for case in outcome.red),
+        "failedTests": _cases(outcome, *(verdict for verdict in Verdict if verdict.is_red)),
     }
     statement = Statement(subjects, PREDICATE_TYPE, predicate)
     statement.validate()
@@ -100,7 +101,8 @@ def _statement(files: Mapping[str, bytes], outcome: Results) -> bytes:
 
 
 def _cases(outcome: Results, *verdicts: Verdict) -> list[str]:
-    return sorted(case.case for case in outcome.cases if case.verdict in verdicts)
+    # visible: protobuf takes no lone surrogate
+    return sorted(one_line(case.case) for case in outcome.cases if case.verdict in verdicts)
 
 
 def _descriptor(name: str, content: bytes) -> ResourceDescriptor:

@@ -105,6 +105,7 @@ def _base64_cores(raw: bytes) -> Iterator[bytes]:
 
 
 _JSON_ESCAPE = re.compile(rb'\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|["\\/bfnrt])')
+_BYTE_ESCAPE = re.compile(rb"\\x([0-9a-fA-F]{2})")
 _JSON_SHORT = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _SURROGATES = re.compile(rb"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 
@@ -142,13 +143,22 @@ def _views(content: bytes) -> Iterator[tuple[str, bytes]]:
     if b"%" in content:
         yield "percent-encoded", unquote_to_bytes(content)
         yield "form-encoded", _unescape_percent(content)
-    unescaped = _unescape_json(content) if b"\\" in content else content
-    if unescaped is not content:
+    unescaped = content
+    if b"\\" in content:
+        unescaped = _unescape_json(content)
         yield "JSON-escaped", unescaped
+        yield from _deeper(content, unescaped)
     if b"&" in unescaped:
         yield "XML- or HTML-escaped", _unescape_markup(content)
         yield "JSON- and HTML-escaped", _unescape_json(_unescape_markup(content))
     yield "wrapped", _unwrap(unescaped)
+
+
+def _deeper(content: bytes, unescaped: bytes) -> Iterator[tuple[str, bytes]]:
+    if b"\\x" in content:
+        yield "byte-escaped", _BYTE_ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), content)
+    if b"\\\\" in content:  # a log line that quotes JSON, itself written as JSON
+        yield "JSON-escaped twice", _unescape_json(unescaped)
 
 
 def find(content: bytes, wanted: Sequence[Needle]) -> Iterator[tuple[Needle, str]]:

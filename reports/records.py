@@ -8,16 +8,14 @@ escapes everything that is not ASCII, so even a lone surrogate returns as it was
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from reports.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 SCHEMA = 1
 

@@ -28,6 +28,7 @@ _STYLES = {
 }
 _FULL_STORIES = 12
 _WIDEST = 120
+_WITH_TIME = 76  # columns; on less there is no room for the time beside the claim
 _WORD = max(len(verdict.value) for verdict in Verdict)
 
 
@@ -68,7 +69,8 @@ def _table(results: Results, width: int, paint: _Paint) -> Iterator[str]:
 
 
 def _row(row: RequirementResult, identifier: int, width: int, paint: _Paint) -> str:
-    tail = f"{wording.held(row):>8}  {duration(row.seconds) if row.cases else '':>10}"
+    time = f"  {duration(row.seconds) if row.cases else '':>10}" if width >= _WITH_TIME else ""
+    tail = f"{wording.held(row):>8}{time}"
     room = max(20, width - identifier - _WORD - len(tail) - 6)
     claim = one_line(row.requirement.claim)
     claim = claim if len(claim) <= room else claim[: room - 1] + "…"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
-from aiohttp import web
-
-from lab.palette.context import Context
 from lab.palette.errors import ApiError, unauthorized
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from lab.palette.context import Context
 
 
 class Access:

@@ -19,18 +19,21 @@ that runs Kubernetes may send its ``kubeconfig`` with it.
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from lab.palette.bodies import NAME, TEXT, WHOLE, check, many, one_of, read_json, record
-from lab.palette.context import Context
-from lab.palette.events import Source
 from lab.palette.errors import not_found, unauthorized
-from lab.palette.reconciler import Reconciler
+from lab.palette.events import Source
 from lab.palette.store import EdgeHost, Token, now
 from lab.palette.times import from_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lab.palette.context import Context
+    from lab.palette.reconciler import Reconciler
 
 TOKEN_HEADER = "RegistrationToken"  # noqa: S105 - the name of a header
 

@@ -6,13 +6,16 @@ Only what the endpoint reads is described; unknown fields are ignored and null c
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import jsonschema
-from aiohttp import web
 
 from lab.palette.errors import ApiError, invalid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aiohttp import web
 
 Schema = dict[str, Any]
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lab.palette.store import Pack
+if TYPE_CHECKING:
+    from lab.palette.store import Pack
 
 BYOOS_VALUES = """\
 pack:

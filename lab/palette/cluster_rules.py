@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.palette import profile_rules, shapes
-from lab.palette.context import Context
 from lab.palette.errors import ApiError, conflict, invalid
 from lab.palette.profile_rules import template_problems
 from lab.palette.store import Attached, Cluster, EdgeHost, Meta, Node, Pool, new_uid
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+
+    from lab.palette.context import Context
 
 Json = dict[str, Any]
 

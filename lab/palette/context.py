@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.joints import EMIT_EVENT, Behaviour
 from lab.palette.events import Event, EventLog
 from lab.palette.sessions import Sessions
-from lab.palette.settings import Settings
 from lab.palette.store import Cluster, Store
+
+if TYPE_CHECKING:
+    from lab.palette.settings import Settings
 
 
 @dataclass

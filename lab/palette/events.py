@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from itertools import count
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lab.palette.store import Cluster, EdgeHost, Meta, new_uid, now
 from lab.palette.times import as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
 
 KEPT = 1000
 """Events kept per object."""
@@ -67,6 +69,17 @@ class Source:
 PALETTE = Source("palette")
 
 
+@dataclass(frozen=True)
+class _About:
+    kind: ObjectKind
+    meta: Meta
+    source: Source
+
+    def event(self, severity: Severity, reason: str, message: str) -> Event:
+        told, by = self.source.time or now(), self.source
+        return Event(severity, reason, message, self.kind, self.meta.uid, self.meta.name, by.component, by.host, told)
+
+
 class EventLog:
     """The events of all objects. ``keep`` decides what is kept of an event: it may change it, or give None."""
 
@@ -76,16 +89,18 @@ class EventLog:
         self._of: dict[tuple[str, str], deque[Event]] = defaultdict(lambda: deque(maxlen=KEPT))
 
     def about_cluster(
-        self, cluster: Cluster, severity: Severity, reason: str, message: str, source: Source = PALETTE
+        self, cluster: Cluster, severity: Severity, reason: str, message: str, source: Source | None = None
     ) -> None:
-        """Note an event of a cluster."""
-        self._add(_event(severity, reason, message, "spectrocluster", cluster.meta, source), cluster)
+        """Note an event of a cluster, told by ``source`` or by Palette itself."""
+        about = _About("spectrocluster", cluster.meta, source or PALETTE)
+        self._add(about.event(severity, reason, message), cluster)
 
     def about_host(
-        self, host: EdgeHost, severity: Severity, reason: str, message: str, source: Source = PALETTE
+        self, host: EdgeHost, severity: Severity, reason: str, message: str, source: Source | None = None
     ) -> None:
-        """Note an event of an Edge host."""
-        self._add(_event(severity, reason, message, "edgehost", host.meta, source), None)
+        """Note an event of an Edge host, told by ``source`` or by Palette itself."""
+        about = _About("edgehost", host.meta, source or PALETTE)
+        self._add(about.event(severity, reason, message), None)
 
     def _add(self, event: Event, cluster: Cluster | None) -> None:
         kept = self._keep(event, cluster)
@@ -99,8 +114,3 @@ class EventLog:
     def clear(self, kind: str, uid: str) -> None:
         """Forget the events of an object."""
         self._of.pop((kind, uid), None)
-
-
-def _event(severity: Severity, reason: str, message: str, kind: ObjectKind, about: Meta, source: Source) -> Event:
-    told = source.time or now()
-    return Event(severity, reason, message, kind, about.uid, about.name, source.component, source.host, told)

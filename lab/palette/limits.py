@@ -9,11 +9,13 @@ from __future__ import annotations
 import random
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from lab.palette.settings import Strictness
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.palette.settings import Strictness
 
 _FAST = (
     re.compile(r"/v1/clusterprofiles"),

@@ -9,13 +9,15 @@ back is refused instead of having it stored. A macro's value is shown to whoever
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from lab.palette import yaml_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 MASK = "******"
 
@@ -31,11 +33,14 @@ _LONG_ENOUGH = 8
 
 def mask_values(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask every ``providerCredentials.password`` in YAML values, at whatever level, and what else equals a secret."""
-    masked = _mask_structure(text)
+    return _mask_wherever(_mask_structure(text), secrets)
+
+
+def _mask_wherever(text: str, secrets: Iterable[str]) -> str:
     for secret in secrets:
         if len(secret) >= _LONG_ENOUGH:
-            masked = masked.replace(secret, MASK)
-    return masked
+            text = text.replace(secret, MASK)
+    return text
 
 
 def mask_text(text: str, secrets: Iterable[str]) -> str:
@@ -97,10 +102,10 @@ def _mask_structure(text: str) -> str:
         root = yaml_text.compose(text)
     except yaml_text.YamlError:
         return _mask_lines(text)
-    spans = {_span(text, node) for node in _password_nodes(root) if _is_secret(node)}
-    for start, end in sorted(spans, reverse=True):
+    secret = [node for node in _password_nodes(root) if _is_secret(node)]
+    for start, end in sorted({_span(text, node) for node in secret}, reverse=True):
         text = _replace(text, start, end)
-    return text
+    return _mask_wherever(text, [node.value for node in secret])  # a comment may repeat it
 
 
 def _is_secret(node: yaml.ScalarNode) -> bool:

@@ -6,12 +6,14 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.palette.errors import invalid
 from lab.palette.settings import PAGE_SIZE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Json = dict[str, Any]
 

@@ -6,14 +6,16 @@ import base64
 import binascii
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.palette.catalogue import REGISTRY_UID, CataloguePack, by_name, by_uid
 from lab.palette.errors import ApiError, conflict, invalid
 from lab.palette.masking import MASK, holds_mask
 from lab.palette.rendering import forbidden_variable
 from lab.palette.store import Attached, Pack, Profile, Store, Template
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
 
 Json = dict[str, Any]
 

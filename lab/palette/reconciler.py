@@ -19,17 +19,20 @@ Where the vendor's pages leave it open, the lab does this:
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.joints import APPLY_VERSION, DECIDE_REPAVE, DELIVER_ORDER, ORDER_NODES, REQUIRE_APPROVAL, TAKE_TURNS
-from lab.palette.context import Context
 from lab.palette.errors import ApiError, conflict
 from lab.palette.events import Source
 from lab.palette.rendering import render_layers
 from lab.palette.repave import Reason, repave_reasons
 from lab.palette.store import Attached, Cluster, ClusterState, Delivery, EdgeHost, Layers, Node, Pool, RepaveState, now
 from lab.palette.values import RenderError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.palette.context import Context
 
 
 def control_plane_first(nodes: Sequence[Node]) -> list[Node]:
@@ -124,7 +127,7 @@ class Reconciler:
         host.resets += 1
         host.resetting = True
         for node in self._nodes_on(host):
-            node.running = 0
+            node.running, node.ran = 0, None
         self._events.about_host(host, "Normal", "EdgeHostReset", "The Edge host is told to reset")
         self.settle()
 
@@ -161,7 +164,7 @@ class Reconciler:
     def _note_running(self, node: Node, host: EdgeHost) -> None:
         if node.running == node.generation:
             return
-        node.running = node.generation
+        node.running, node.ran = node.generation, node.delivery
         for cluster in self._clusters_with(host):
             message = f'Node on Edge host {host.meta.name} runs provider image "{node.image}"'
             self._events.about_cluster(cluster, "Normal", "NodeRunning", message, Source("palette", host.meta.uid))
@@ -372,6 +375,11 @@ def _instruction(delivery: Delivery) -> str:
     return f"{message} is to be pulled from private registry {layer.credential.registry}"
 
 
+def _runs_another_image(node: Node, delivery: Delivery) -> bool:
+    """Tell whether a node of a cluster that is not ``Running`` yet got further than the others, with another image."""
+    return node.ran is not None and node.ran.layers.os.image != delivery.layers.os.image
+
+
 def _cluster_order(cluster: Cluster, node: Node, delivery: Delivery) -> dict[str, Any]:
     profile = delivery.infrastructure
     credential = delivery.layers.os.credential
@@ -387,6 +395,6 @@ def _cluster_order(cluster: Cluster, node: Node, delivery: Delivery) -> dict[str
         "osValues": delivery.layers.os_values,
         "k8sValues": delivery.layers.k8s_values,
         "turn": delivery is cluster.delivery,
-        "repave": bool(delivery.reasons),
+        "repave": bool(delivery.reasons) or _runs_another_image(node, delivery),
         "createdWithCertificate": cluster.created_with_certificate,
     }

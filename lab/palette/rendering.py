@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from lab.joints import RENDER_VALUES, RESOLVE_MACRO
-from lab.palette.context import Context
 from lab.palette.store import Attached, Cluster, Layers, Pack, Profile
 from lab.palette.values import RenderError, Scopes, read_os_layer, references, render_values, resolve_macro
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.palette.context import Context
 
 _NO_VARIABLES = "'{name}' of the OS layer is built from a profile variable; variables cannot be used for {name}"
 

@@ -10,8 +10,10 @@ pull nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lab.palette.values import OsLayer
+if TYPE_CHECKING:
+    from lab.palette.values import OsLayer
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-import ssl
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
@@ -22,9 +21,13 @@ from lab.palette.errors import ApiError
 from lab.palette.limits import RateLimits, Troubles
 from lab.palette.operations import catalogue, clusters, events, hosts, macros, pools, profile_packs, profiles, updates
 from lab.palette.reconciler import Reconciler
-from lab.palette.settings import Settings
 from lab.palette.store import Meta, Token, new_uid
-from lab.palette.web import Call, Created, File, Route
+from lab.palette.web import Accepted, Call, Created, File, Route
+
+if TYPE_CHECKING:
+    import ssl
+
+    from lab.palette.settings import Settings
 
 _TABLES = (catalogue, clusters, events, hosts, macros, pools, profile_packs, profiles, updates)
 _LARGEST_BODY = 8 * 1024 * 1024
@@ -184,6 +187,8 @@ def _response(call: Call, answer: Any) -> web.Response:  # noqa: ANN401 - any An
         return web.Response(status=204)
     if isinstance(answer, Created):
         return web.json_response({"uid": answer.uid}, status=201, headers={"AuditUid": new_uid()})
+    if isinstance(answer, Accepted):
+        return web.Response(status=202)
     if isinstance(answer, File):
         headers = {"Content-Disposition": f'attachment; filename="{answer.name}"'}
         return web.Response(body=answer.text.encode(), content_type="application/octet-stream", headers=headers)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.palette.catalogue import REGISTRY_UID, pack_version
-from lab.palette.settings import Settings
 from lab.palette.store import Attached, Cluster, EdgeHost, Meta, Pack, Profile, Store, Template, Token, now
 from lab.palette.times import as_text
 from lab.palette.values import references
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lab.palette.settings import Settings
 
 Json = dict[str, Any]
 

@@ -8,16 +8,19 @@ config once all nodes agree. Whether the profile version is everywhere is said b
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.joints import REPORT_HEALTH, REPORT_STATE
 from lab.palette import shapes
-from lab.palette.context import Context
-from lab.palette.repave import Reason
-from lab.palette.shapes import Json
-from lab.palette.store import Attached, Cluster, Node, Pool
 from lab.palette.times import as_text
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lab.palette.context import Context
+    from lab.palette.repave import Reason
+    from lab.palette.shapes import Json
+    from lab.palette.store import Attached, Cluster, Node, Pool
 
 ANNOTATION = "lab.spectrocloud.com"
 """Prefix of the annotations that say what a machine runs."""

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from lab.palette.errors import not_found
-from lab.palette.repave import Reason
-from lab.palette.values import OsLayer
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Iterable, Mapping
+
+    from lab.palette.repave import Reason
+    from lab.palette.values import OsLayer
 
 ClusterState = Literal["Provisioning", "Running", "Deleting", "Deleted"]
 NodeState = Literal["idle", "pulling", "installing", "running", "failed", "resetting"]
@@ -150,6 +153,8 @@ class Node:
     message: str = ""
     running: int = 0
     """The generation that the host last said it is running; 0 for none."""
+    ran: Delivery | None = None
+    """What that generation delivered; it stays when a newer one is delivered."""
     joined: datetime = field(default_factory=now)
     reported: datetime = field(default_factory=now)
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any
 
 from lab.joints import MASK_ANSWER
-from lab.palette.bodies import Schema
-from lab.palette.context import Context
 from lab.palette.errors import ApiError, invalid
 from lab.palette.masking import mask_answer
 from lab.palette.paging import Page
-from lab.palette.reconciler import Reconciler
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from lab.palette.bodies import Schema
+    from lab.palette.context import Context
+    from lab.palette.reconciler import Reconciler
 
 Json = dict[str, Any]
 
@@ -27,6 +29,11 @@ class Created:
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """202: it will be done."""
+
+
+@dataclass(frozen=True)
 class File:
     """200 with a file."""
 
@@ -34,7 +41,7 @@ class File:
     text: str
 
 
-Answer = Json | list[Any] | Created | File | None
+Answer = Json | list[Any] | Created | Accepted | File | None
 """JSON is answered with 200, None with 204."""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DEEPEST = 100
@@ -63,7 +65,7 @@ def scalar(node: yaml.Node | None) -> str:
 
     This is how a Go program reads YAML into a string field.
     """
-    if not isinstance(node, yaml.ScalarNode) or (node.tag == _NULL and node.style is None):
+    if not isinstance(node, yaml.ScalarNode) or (node.tag == _NULL and not node.style):
         return ""
     return str(node.value)
 

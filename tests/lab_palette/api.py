@@ -10,11 +10,12 @@ import requests
 import yaml
 
 Json = dict[str, Any]
+Judge = Callable[[str, str, requests.Response], None]
 
 PASSWORD = "Pa!sw#rd*1"
 
 
-class Refused(AssertionError):
+class RefusedError(AssertionError):
     """An answer that is not a success."""
 
     def __init__(self, status: int, body: Json) -> None:
@@ -35,16 +36,21 @@ class Api:
         self.session.verify = ca
         self.session.headers.update({"ApiKey": key, "ProjectUid": project})
         self.project = project
+        self.judge: Judge | None = None
+        """Called with every answer; raises what is wrong with it."""
 
     def send(self, method: str, path: str, body: Any = None, **options: Any) -> requests.Response:  # noqa: ANN401 - JSON
-        """Send a request and give the answer, whatever it is."""
-        return self.session.request(method, self.url + path, json=body, timeout=10, **options)
+        """Send a request and give the answer, whatever it is, once the published description allows it."""
+        answer = self.session.request(method, self.url + path, json=body, timeout=10, **options)
+        if self.judge is not None:
+            self.judge(method, path, answer)
+        return answer
 
     def call(self, method: str, path: str, body: Any = None, **options: Any) -> Any:  # noqa: ANN401 - JSON
-        """Send a request and give the body of a success. Raises Refused."""
+        """Send a request and give the body of a success. Raises RefusedError."""
         answer = self.send(method, path, body, **options)
         if not answer.ok:
-            raise Refused(answer.status_code, answer.json())
+            raise RefusedError(answer.status_code, answer.json())
         return answer.json() if answer.content else None
 
     def get(self, path: str, body: Any = None, **options: Any) -> Any:  # noqa: ANN401 - JSON
@@ -74,13 +80,24 @@ class Api:
         self.call("PUT", path, {"pack": sent})
         self.call("PATCH", f"/v1/clusterprofiles/{uid}/publish")
 
-    def deploy(self, profile_uid: str, *hosts: str, name: str = "edge-cluster", workers: tuple[str, ...] = ()) -> str:
-        """Make a cluster with these hosts as control plane."""
-        return str(self.call("POST", "/v1/spectroclusters/edge-native", cluster(name, profile_uid, hosts, workers))["uid"])
+    def deploy(
+        self,
+        profile_uid: str,
+        *hosts: str,
+        name: str = "edge-cluster",
+        workers: tuple[str, ...] = (),
+        **own: Any,  # noqa: ANN401 - JSON
+    ) -> str:
+        """Make a cluster with these hosts as control plane; ``own`` are its own values or variables."""
+        body = cluster(name, profile_uid, hosts, workers)
+        body["spec"]["profiles"][0] |= own
+        return str(self.call("POST", "/v1/spectroclusters/edge-native", body)["uid"])
 
     def move(self, uid: str, old: str, new: str) -> None:
         """Give a cluster another profile version."""
-        self.call("PATCH", f"/v1/spectroclusters/{uid}/profiles", {"profiles": [{"uid": new, "replaceWithProfile": old}]})
+        self.call(
+            "PATCH", f"/v1/spectroclusters/{uid}/profiles", {"profiles": [{"uid": new, "replaceWithProfile": old}]}
+        )
 
     def approve(self, uid: str) -> None:
         """Approve a repave."""
@@ -131,7 +148,10 @@ def eventually(condition: Callable[[], Any], what: str, seconds: float = 5.0) ->
 
 
 def os_values(
-    image: str = "registry.test/edge:v1", password: str | None = PASSWORD, certificates: str = "", **credentials: Any  # noqa: ANN401 - YAML
+    image: str = "registry.test/edge:v1",
+    password: str | None = PASSWORD,
+    certificates: str = "",
+    **credentials: Any,  # noqa: ANN401 - YAML
 ) -> str:
     """Write values of a BYOOS layer; a ``password`` of None means no credentials at all."""
     values: Json = {

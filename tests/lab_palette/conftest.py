@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 
 from lab.palette import PaletteEndpoint, Settings, serving
 from tests.lab_palette.api import Api
+from tests.lab_palette.contract import judge
 from tests.lab_palette.scripted_agent import PretendRegistry, ScriptedAgent, following
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 KEY = "lab-key"
 TOKEN = "lab-registration-token"
-SETTINGS = Settings(api_keys=(KEY,), projects=("Default", "Other"), registration_tokens=(TOKEN,), long_poll_s=2.0)
+SETTINGS = Settings(api_keys=(KEY,), projects=("Default", "Other"), registration_tokens=(TOKEN,), long_poll_s=0.25)
 
 
 @dataclass
@@ -31,7 +35,9 @@ class PaletteLab:
 
     def client(self, *, key: str = KEY, project: str = "Default") -> Api:
         """Give a client."""
-        return Api(self.url, key, self.ca, self.endpoint.project_uid(project))
+        api = Api(self.url, key, self.ca, self.endpoint.project_uid(project))
+        api.judge = judge()
+        return api
 
     def agent(self, uid: str, token: str = TOKEN) -> ScriptedAgent:
         """Give an agent that has not registered yet."""
@@ -67,7 +73,7 @@ def running(settings: Settings, tls: Tls) -> Iterator[PaletteLab]:
 
 @pytest.fixture
 def palette_lab(tls: Tls) -> Iterator[PaletteLab]:
-    """A healthy endpoint without hosts."""
+    """Run a healthy endpoint without hosts."""
     with running(SETTINGS, tls) as lab:
         yield lab
 
@@ -81,7 +87,7 @@ def make_lab(tls: Tls) -> Iterator[Callable[..., PaletteLab]]:
 
 @pytest.fixture
 def api(palette_lab: PaletteLab) -> Iterator[Api]:
-    """A client of the healthy endpoint."""
+    """Give a client of the healthy endpoint."""
     client = palette_lab.client()
     with client.session:
         yield client

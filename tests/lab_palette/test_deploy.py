@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab_palette.api import PASSWORD, Api, Refused, cluster, eventually, os_values
-from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.api import PASSWORD, Api, RefusedError, cluster, eventually, os_values
 from tests.lab_palette.scripted_agent import ScriptedAgent
+
+if TYPE_CHECKING:
+    from tests.lab_palette.conftest import PaletteLab
 
 Hosts = Callable[..., list[ScriptedAgent]]
 
@@ -79,7 +82,7 @@ def test_a_provisioning_cluster_refuses_another_profile(api: Api, hosts: Hosts) 
     profile = api.make_profile(password="wrong")
     uid = api.deploy(profile, "edge-1")
     other = api.new_version(profile, "1.0.1")
-    with pytest.raises(Refused, match="Provisioning") as refused:
+    with pytest.raises(RefusedError, match="Provisioning") as refused:
         api.move(uid, profile, other)
     assert (refused.value.status, refused.value.code) == (409, "ClusterNotUpdatable")
 
@@ -125,10 +128,20 @@ def test_an_idle_report_from_before_the_deletion_does_not_end_it(api: Api, palet
     [
         (lambda body: body["metadata"].update(name="Bad Name"), 400, "InvalidRequest"),
         (lambda body: body["spec"]["machinepoolconfig"][0]["poolConfig"].update(size=2), 400, "MachinePoolSize"),
-        (lambda body: body["spec"]["machinepoolconfig"][0]["cloudConfig"].update(edgeHosts=[{"hostUid": "x"}]), 400, "EdgeHostNotFound"),
+        (
+            lambda body: body["spec"]["machinepoolconfig"][0]["cloudConfig"].update(edgeHosts=[{"hostUid": "x"}]),
+            400,
+            "EdgeHostNotFound",
+        ),
         (lambda body: body["spec"]["profiles"][0].update(uid="0" * 24), 404, "ResourceNotFound"),
         (lambda body: body["spec"]["cloudConfig"].clear(), 400, "InvalidRequest"),
-        (lambda body: body["spec"]["machinepoolconfig"][0]["poolConfig"].update(machinePoolProperties={"archType": "arm64"}), 400, "EdgeHostArchitecture"),
+        (
+            lambda body: body["spec"]["machinepoolconfig"][0]["poolConfig"].update(
+                machinePoolProperties={"archType": "arm64"}
+            ),
+            400,
+            "EdgeHostArchitecture",
+        ),
     ],
 )
 def test_a_wrong_cluster_is_refused(
@@ -138,7 +151,7 @@ def test_a_wrong_cluster_is_refused(
     palette_lab.agent("edge-1").register()
     body = cluster("edge-cluster", api.make_profile(), ("edge-1",))
     change(body)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedError) as refused:
         api.call("POST", "/v1/spectroclusters/edge-native", body)
     assert (refused.value.status, refused.value.code) == (status, code)
     assert api.get("/v1/edgehosts/edge-1")["status"]["state"] == "ready"
@@ -149,7 +162,7 @@ def test_a_host_in_use_is_refused(api: Api, hosts: Hosts) -> None:
     hosts("edge-1")
     profile = api.make_profile()
     api.deploy(profile, "edge-1", name="one")
-    with pytest.raises(Refused, match="in use by cluster 'one'") as refused:
+    with pytest.raises(RefusedError, match="in use by cluster 'one'") as refused:
         api.deploy(profile, "edge-1", name="two")
     assert (refused.value.status, refused.value.code) == (409, "EdgeHostInUse")
 
@@ -157,7 +170,7 @@ def test_a_host_in_use_is_refused(api: Api, hosts: Hosts) -> None:
 def test_a_draft_is_not_deployed(api: Api, hosts: Hosts) -> None:
     """Only a published profile version can be deployed (facts R-048)."""
     hosts("edge-1")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedError) as refused:
         api.deploy(api.make_profile(publish=False), "edge-1")
     assert refused.value.code == "ClusterProfileNotPublished"
 

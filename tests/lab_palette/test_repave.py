@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab_palette.api import Api, Refused, eventually, os_values
-from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.api import Api, RefusedError, eventually, os_values
 from tests.lab_palette.scripted_agent import ScriptedAgent
+
+if TYPE_CHECKING:
+    from tests.lab_palette.conftest import PaletteLab
 
 Hosts = Callable[..., list[ScriptedAgent]]
 
@@ -17,7 +20,7 @@ V2 = "registry.test/edge:v2"
 
 @pytest.fixture
 def deployed(api: Api, hosts: Hosts, palette_lab: PaletteLab) -> tuple[str, str, list[ScriptedAgent]]:
-    """A running cluster of one control plane host and two workers: its identity, its profile, its agents."""
+    """Deploy a cluster on one control plane host and two workers; give its identity, its profile, its agents."""
     palette_lab.registry.images.add(V2)
     agents = hosts("worker-1", "leader", "worker-2")
     profile = api.make_profile()
@@ -173,7 +176,9 @@ def test_values_without_a_reason_are_applied_at_once(api: Api, deployed: tuple[s
     assert [agent.boot_id for agent in agents] == before
 
 
-def test_going_back_before_approval_reverts_the_repave(api: Api, deployed: tuple[str, str, list[ScriptedAgent]]) -> None:
+def test_going_back_before_approval_reverts_the_repave(
+    api: Api, deployed: tuple[str, str, list[ScriptedAgent]]
+) -> None:
     """Moving back to what runs takes a Pending repave back."""
     uid, profile, _agents = deployed
     new = api.new_version(profile, "1.1.0", image=V2)
@@ -181,12 +186,14 @@ def test_going_back_before_approval_reverts_the_repave(api: Api, deployed: tuple
     api.move(uid, new, profile)
     assert repave_state(api, uid) == "Reverted"
     eventually(lambda: api.done(uid), "as before")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RefusedError) as refused:
         api.approve(uid)
     assert refused.value.code == "RepaveNotPending"
 
 
-def test_an_update_for_later_waits_until_it_is_applied(api: Api, deployed: tuple[str, str, list[ScriptedAgent]]) -> None:
+def test_an_update_for_later_waits_until_it_is_applied(
+    api: Api, deployed: tuple[str, str, list[ScriptedAgent]]
+) -> None:
     """DownloadAndInstallLater changes nothing until spcApply, which then asks for approval."""
     uid, profile, _agents = deployed
     new = {"uid": api.new_version(profile, "1.1.0", image=V2), "replaceWithProfile": profile}
@@ -202,7 +209,7 @@ def test_a_second_infrastructure_profile_is_refused(api: Api, deployed: tuple[st
     """A PATCH without replaceWithProfile does not put a second infrastructure profile beside the first."""
     uid, profile, _agents = deployed
     new = api.new_version(profile, "1.1.0", image=V2)
-    with pytest.raises(Refused, match="exactly one infrastructure profile"):
+    with pytest.raises(RefusedError, match="exactly one infrastructure profile"):
         api.call("PATCH", f"/v1/spectroclusters/{uid}/profiles", {"profiles": [{"uid": new}]})
 
 

@@ -28,7 +28,7 @@ def test_an_address_is_written_as_it_stands_in_image_references(text: str, host:
     "text",
     [
         "", "https://registry", "registry/path", "registry:", "registry:0", "registry:65536", "registry:5k",
-        "::1", "::1:5000", "[::1", "[::1]5000", "[::1]:", "user@registry", "registry:٥٠٠٠", "[registry:1]", "a b",
+        "::1", "::1:5000", "[::1", "[::1]5000", "[::1]:", "user@registry", "registry:\u0665", "[registry:1]", "a b",
     ],
 )  # fmt: skip
 def test_what_is_no_address_is_refused(text: str) -> None:

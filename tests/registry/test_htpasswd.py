@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
@@ -10,6 +10,10 @@ import pytest
 from registry.client import RegistryClient, RegistryError
 from registry.htpasswd import AccountFile, UnusableCredential, replace_file, unusable
 from registry.server import Account, PrivateRegistry
+
+if TYPE_CHECKING:
+    from multiprocessing.context import SpawnProcess
+    from pathlib import Path
 
 LONGEST = "é" * 36  # 72 bytes
 
@@ -55,7 +59,9 @@ def test_a_credential_that_the_file_cannot_express_is_refused(
 
 
 @pytest.mark.parametrize("username", ["#a", " a", "\u00a0a", "\r"])
-def test_the_registry_agrees_that_a_refused_name_cannot_log_in(private_registry: PrivateRegistry, username: str) -> None:
+def test_the_registry_agrees_that_a_refused_name_cannot_log_in(
+    private_registry: PrivateRegistry, username: str
+) -> None:
     """A name that we refuse, written into the file all the same, does not get in."""
     path = private_registry.accounts.path
     before = path.read_bytes()
@@ -152,9 +158,10 @@ def test_processes_do_not_lose_each_others_accounts(tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     processes = [context.Process(target=_add_many, args=(path, f"process-{number}")) for number in range(2)]
     threads = [threading.Thread(target=_add_many, args=(path, f"thread-{number}")) for number in range(2)]
-    for worker in (*processes, *threads):
+    workers: list[threading.Thread | SpawnProcess] = [*processes, *threads]
+    for worker in workers:
         worker.start()
-    for worker in (*processes, *threads):
+    for worker in workers:
         worker.join()
 
     assert len(AccountFile(path).names) == 100

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.palette import shapes
 from lab.palette.bodies import FLAG, LAYER, PACK_TYPE, TEXT, many, one_of, record
@@ -11,6 +10,9 @@ from lab.palette.catalogue import PACKS, REGISTRY_UID, CataloguePack, by_name, b
 from lab.palette.errors import invalid, not_found, unauthorized
 from lab.palette.paging import listing
 from lab.palette.web import Call, Json, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TABLE = Table()
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.palette import cluster_rules, shapes, shapes_clusters
 from lab.palette.bodies import CLUSTER, FLAG, META, TEXT, one_of, record
@@ -12,8 +11,12 @@ from lab.palette.operations.catalogue import text_matches
 from lab.palette.operations.hosts import SEARCH
 from lab.palette.operations.search import matches
 from lab.palette.paging import listing
-from lab.palette.store import Attached, Cluster
 from lab.palette.web import Call, Created, File, Json, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from lab.palette.store import Attached, Cluster
 
 TABLE = Table()
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.palette import shapes
 from lab.palette.agents import token_of
@@ -16,6 +15,9 @@ from lab.palette.paging import listing
 from lab.palette.store import EdgeHost, Meta, Token, new_uid, now
 from lab.palette.times import from_text
 from lab.palette.web import Call, Created, Json, Table
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 TABLE = Table()
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lab.palette import cluster_rules, shapes_clusters
 from lab.palette.bodies import CLOUD_CONFIG, POOL, record
 from lab.palette.errors import ApiError, conflict, invalid, not_found
 from lab.palette.operations.clusters import note_secrets
-from lab.palette.store import Cluster, Node, Pool
 from lab.palette.web import Call, Created, Json, Table
+
+if TYPE_CHECKING:
+    from lab.palette.store import Cluster, Node, Pool
 
 TABLE = Table()
 

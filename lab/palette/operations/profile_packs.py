@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lab.palette import profile_rules, shapes
 from lab.palette.bodies import NAME, PACK, PACK_UPDATE, TEMPLATE, TEXT, VARIABLES, many, record
 from lab.palette.errors import ApiError, invalid, not_found
 from lab.palette.operations.profiles import edited, find, find_own, pack_results
 from lab.palette.rendering import profile_scopes, render_pack
-from lab.palette.store import Pack, Profile
 from lab.palette.values import RenderError, Scopes, read_os_layer
 from lab.palette.web import Call, Created, Json, Table
+
+if TYPE_CHECKING:
+    from lab.palette.store import Pack, Profile
 
 TABLE = Table()
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lab.palette import cluster_rules, profile_rules, shapes, shapes_clusters
 from lab.palette.bodies import CLUSTER_PACKS, CLUSTER_PROFILES, NAME, TEXT, many, record
 from lab.palette.errors import ApiError, invalid, not_found
 from lab.palette.operations.clusters import find
 from lab.palette.rendering import render_pack, scopes_of
-from lab.palette.store import Attached, Cluster
 from lab.palette.values import RenderError
-from lab.palette.web import Call, Json, Table
+from lab.palette.web import Accepted, Call, Json, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lab.palette.store import Attached, Cluster
 
 TABLE = Table()
 
@@ -197,9 +201,10 @@ def approve(call: Call) -> None:
 
 
 @TABLE.serves("POST", "/v1/spectroclusters/{uid}/status/spcApply")
-def apply_now(call: Call) -> None:
+def apply_now(call: Call) -> Accepted:
     """Apply what was to be installed later."""
     call.reconciler.apply_now(find(call))
+    return Accepted()
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/status/spcApply")

@@ -1,0 +1,131 @@
+"""Repave: an active cluster moves to a new version of its profile."""
+
+from __future__ import annotations
+
+from edge import reboot_proof
+from fixtures.layers import AnotherRegistry, Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+
+
+@requirement("REPAVE-01", "REPAVE-05", "REPAVE-02", "HOST-03", phase="repave")
+def test_a_new_version_repaves_the_cluster(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """Moved to a version with another image, the cluster pulls it from the private registry and boots it."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        before = cluster.host.boot()
+        cluster.repave(layers.with_image(cluster.layer))
+        after = cluster.host.boot()
+
+        assert reboot_proof(before, after).holds, f"after the repave the host has {reboot_proof(before, after)}"
+        assert after.image.endswith(cluster.layer.image.rpartition(":")[2]), f"the host booted {after.image}"
+        assert (after.slot, after.upgrade_failure) == ("active", False), f"the host booted slot {after.slot}"
+        assert private_registry.witness.pulls(cluster, phase="repave"), "nothing was pulled at the repave"
+
+
+@requirement("REPAVE-04", phase="repave")
+def test_the_third_repave_is_like_the_first(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """Repave after repave presents the same credentials and boots the image asked for."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        for _ in range(3):
+            cluster.repave(layers.with_image(cluster.layer))
+
+            assert cluster.host.boot().image.endswith(cluster.layer.image.rpartition(":")[2])
+        assert private_registry.witness.changes(cluster) == []
+
+
+@requirement("REPAVE-07", phase="repave")
+def test_a_repave_waits_for_approval(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """Before it is approved a planned repave pulls nothing and reboots nobody; afterwards it is done."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        before = cluster.host.boot()
+        new = layers.with_image(cluster.layer)
+        cluster.move_to(new)
+        planned = site.project.clusters.wait_for_repave(cluster.uid)
+        pulled = private_registry.witness.pulls_of_image(new.image)
+
+        assert planned.state == "Pending", f"the repave is {planned.state} before anybody approved it"
+        assert (cluster.host.boot(), pulled) == (before, []), "the repave began before it was approved"
+        cluster.approve()
+        cluster.wait_until_repaved()
+        assert reboot_proof(before, cluster.host.boot()).holds
+
+
+@requirement("REPAVE-02", phase="repave")
+def test_palette_foretells_the_repave(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """Asked beforehand, Palette says that another image repaves the cluster, and names system.uri as the reason."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        changed = layers.with_image(cluster.layer)
+        forecast = cluster.forecast(changed)
+
+        assert forecast.is_required, "Palette foretells no repave for another system.uri"
+        assert any("system.uri" in key for reason in forecast.reasons for key in reason.keys), forecast.reasons
+
+
+@requirement("REPAVE-06", phase="repave", hosts=2)
+def test_nodes_are_replaced_one_after_the_other(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """On a cluster of several hosts the control plane is repaved first, and no two hosts pull at the same time."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account), hosts=2) as cluster:
+        cluster.repave(layers.with_image(cluster.layer))
+        order = [event.host for event in cluster.events() if event.reason == "NodeRunning"][-2:]
+
+        assert order == [host.uid for host in cluster.hosts], f"hosts were repaved in the order {order}"
+        assert private_registry.witness.overlapping(cluster, phase="repave") == []
+
+
+@requirement("HOST-05", "EVENT-02", phase="repave")
+def test_a_failed_pull_keeps_the_old_system(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """When the pull of a repave fails, the old system runs on untouched, an event says why, and a right image completes it."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        before = cluster.host.boot()
+        good = layers.with_image(cluster.layer)
+        cluster.begin_repave(layers.with_image(cluster.layer, f"{private_registry.address}/conformance/provider:missing"))
+        event = cluster.wait_for_error()
+
+        assert "missing" in event.message, event.message
+        assert cluster.host.boot() == before, "the failed pull changed the running system"
+        cluster.repave(good)
+        assert cluster.host.boot().image.endswith(good.image.rpartition(":")[2])
+
+
+@requirement("REPAVE-01", phase="repave")
+def test_a_rotated_password_is_used_at_the_next_repave(
+    site: Site, layers: Layers, private_registry: SiteRegistry
+) -> None:
+    """A new password in a new version is the one that the repave presents; the old one is never sent again."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        with private_registry.account(account.username, "Rotated!pass#word*2") as rotated:
+            cluster.repave(layers.fresh(rotated))
+
+            assert private_registry.witness.changes(cluster, phase="repave") == []
+
+
+@requirement("REPAVE-05", phase="repave")
+def test_a_cluster_rolls_back_to_the_version_before(
+    site: Site, layers: Layers, private_registry: SiteRegistry
+) -> None:
+    """Moved back to the image of an earlier version, the cluster boots that image again."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        first = cluster.layer
+        cluster.repave(layers.with_image(first))
+        cluster.repave(first)
+
+        assert cluster.host.boot().image.endswith(first.image.rpartition(":")[2])
+
+
+@requirement("LIMIT-03", phase="repave")
+def test_an_existing_cluster_is_given_no_certificate(
+    site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
+) -> None:
+    """An update that brings a new certificate, for a registry of another authority, fails on TLS at the repave."""
+    with (
+        private_registry.account() as account,
+        site.deploy(layers.fresh(account)) as cluster,
+        another_registry() as others,
+        others.registry.account() as other_account,
+    ):
+        cluster.begin_repave(others.fresh(other_account))
+        event = cluster.wait_for_error()
+
+        assert "certificate" in event.message.lower() or "x509" in event.message, event.message
+        assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"

@@ -1,0 +1,117 @@
+"""The cluster profile as the guide builds it."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from fixtures.layers import Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+from palette.errors import PaletteError
+from palette.os_layer import IMAGE_MACRO, PACK, OsLayer, ProviderCredentials
+
+MASK = "******"
+LAYER = OsLayer(
+    "registry.example/provider:v1.4.5", ProviderCredentials("registry.example", "user", "Passw0rd!", "no certificate")
+)
+
+
+@requirement("PROFILE-03", "PROFILE-04", phase="profile")
+def test_a_new_profile_begins_with_the_bring_your_own_os_pack(site: Site) -> None:
+    """A new profile for Edge clusters has its layers in order: the Bring Your Own OS pack first."""
+    profile = site.project.profiles.get(site.create_profile(f"{site.run}-shape", LAYER))
+
+    assert [pack.layer for pack in profile.packs][:2] == ["os", "k8s"], f"layers are {profile.packs}"
+    assert profile.packs[0].name == PACK, f"the OS layer is pack {profile.packs[0].name}"
+
+
+@requirement("PROFILE-02", phase="profile")
+def test_a_new_version_leaves_the_old_one_as_it_was(site: Site) -> None:
+    """A new version is a profile of its own under the same name; the version before keeps its image."""
+    old = site.create_profile(f"{site.run}-versions", LAYER)
+    changed = OsLayer("registry.example/provider:v2.0.0", LAYER.credentials)
+    new = site.new_version(old, "1.1.0", changed)
+    before, after = site.project.profiles.get(old), site.project.profiles.get(new)
+
+    assert (after.name, after.version, after.uid == before.uid) == (before.name, "1.1.0", False)
+    assert "v1.4.5" in before.pack("os").values, "the old version no longer names its own image"
+    assert "v2.0.0" in after.pack("os").values, "the new version does not name the new image"
+
+
+@requirement("PROFILE-09", phase="profile")
+def test_a_saved_version_is_published(site: Site) -> None:
+    """A version that was saved with its changes is published; before, it is a draft."""
+    draft = site.create_profile(f"{site.run}-draft", LAYER, publish=False)
+    was_published = site.project.profiles.get(draft).is_published
+    site.project.profiles.publish(draft)
+
+    assert not was_published, "a profile that was not published says that it is"
+    assert site.project.profiles.get(draft).is_published, "a published profile says that it is a draft"
+
+
+@requirement("PROFILE-10", phase="profile")
+@pytest.mark.parametrize("version", ["v1.2", "2.2.2.develop", "1.2", "1.02.3", "one"])
+def test_a_malformed_version_is_refused(site: Site, version: str) -> None:
+    """A version that is not strictly semantic is refused when a profile is made with it."""
+    with pytest.raises(PaletteError) as refusal:
+        site.create_profile(f"{site.run}-malformed", LAYER, version=version)
+
+    assert not refusal.value.is_infrastructure, f"version {version!r} ended in {refusal.value}"
+
+
+@requirement("PROFILE-06", phase="profile")
+def test_the_pack_macro_stands_for_system_uri(site: Site) -> None:
+    """The macro in ``pack.content.images`` resolves to the value of ``system.uri``."""
+    profile = site.create_profile(f"{site.run}-macro", LAYER)
+    resolved = site.project.profiles.resolved_values(profile, [IMAGE_MACRO])
+
+    assert LAYER.image in resolved.values(), f"the pack macro resolves to {resolved}"
+
+
+@requirement("PROFILE-08", phase="profile")
+def test_the_password_is_masked_in_every_answer(site: Site) -> None:
+    """No answer about a profile gives the password back in clear: get, packs, pack, export in both forms."""
+    password = "Pa!ss#w0rd*Clear"
+    layer = OsLayer(LAYER.image, ProviderCredentials("registry.example", "user", password))
+    uid = site.create_profile(f"{site.run}-masked", layer)
+    profiles = site.project.profiles
+    answers = {
+        "the profile": profiles.get(uid).pack("os").values,
+        "its packs": " ".join(pack.values for pack in profiles.packs(uid)),
+        "its OS pack": profiles.pack(uid, PACK).values,
+        "its export as YAML": profiles.export(uid),
+        "its export as JSON": profiles.export(uid, form="json"),
+    }
+    shown = [name for name, text in answers.items() if password in text]
+
+    assert shown == [], f"the password comes back in clear from {', '.join(shown)}"
+
+
+@requirement("PROFILE-07", phase="deploy")
+@pytest.mark.parametrize("place", ["pack", "options"])
+def test_credentials_below_the_root_are_not_honoured(
+    site: Site, layers: Layers, private_registry: SiteRegistry, place: str
+) -> None:
+    """Provider credentials nested under another key are not used: the pull is anonymous and refused."""
+    with private_registry.account() as account:
+        given = yaml.safe_load(layers.fresh(account).values())
+        given.setdefault(place, {})["providerCredentials"] = given.pop("providerCredentials")
+        layer = OsLayer(given["options"]["system.uri"], more=yaml.safe_dump(given), content_images=())
+        with site.begin_deploy(_Verbatim(layer.image, text=yaml.safe_dump(given))) as cluster:
+            cluster.wait_for_error()
+
+            assert cluster.state() != "Running", f"credentials under {place} were used"
+
+
+class _Verbatim(OsLayer):
+    """An OS layer whose YAML is given as it is."""
+
+    def __init__(self, image: str, *, text: str) -> None:
+        super().__init__(image)
+        object.__setattr__(self, "more", text)
+
+    def values(self) -> str:
+        """Give the text."""
+        return self.more

@@ -1,0 +1,32 @@
+"""Small things that the registry's tests are made of."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from registry.images import Image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RELEASE = 'KAIROS_NAME="kairos"\nKAIROS_VERSION="v1"\nKAIROS_IMAGE_LABEL="base"\n'
+LABELS = {"palette-edge-conformance.test": "registry"}
+
+ImageMaker = Callable[..., Image]
+
+
+def tar_of(path: Path, files: Mapping[str, str]) -> Path:
+    """Write a tar with the given files; a value that begins with ``->`` is a symbolic link."""
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            if content.startswith("->"):
+                member.type, member.linkname = tarfile.SYMTYPE, content[2:]
+                tar.addfile(member)
+            else:
+                member.size = len(content.encode())
+                tar.addfile(member, io.BytesIO(content.encode()))
+    return path

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reports import finish, keys
+from reports.__main__ import main
+from reports.leaks import Gate
+from reports.verdicts import Verdict
+from tests.reports import samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.reports.conftest import MakeRun
+
+
+@pytest.fixture
+def certified(make_run: MakeRun, tmp_path: Path) -> Path:
+    """Give a bundle, signed with ``tmp_path/key``."""
+    keys.generate(tmp_path / "key")
+    run = make_run(samples.all_green()[:-1])
+    ended = finish.finish(run, samples.finished(), Gate([]), signer=keys.signer(tmp_path / "key"))
+    assert ended.certificate
+    return ended.certificate
+
+
+def test_an_old_run_is_rendered_again_from_its_journal(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    """All reports of a run can be made again from its journal, whether or not it ended."""
+    run = make_run(samples.one_of_each()[:-1])
+
+    assert main(["report", str(run)]) == 0
+    assert {"junit.xml", "report.html", "summary.md"} <= {path.name for path in run.iterdir()}
+    assert "partial: the run did not end" in capsys.readouterr().out
+
+
+def test_reading_a_run_can_leave_it_untouched(make_run: MakeRun) -> None:
+    """With --read-only the summary is printed and nothing is written."""
+    run = make_run(samples.all_green())
+
+    assert main(["report", "--read-only", str(run)]) == 0
+    assert [path.name for path in run.iterdir()] == ["journal.ndjson"]
+
+
+def test_a_good_bundle_verifies_and_says_what_it_certifies(
+    certified: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Verify exits 0 and tells run, site, level, result and signer."""
+    assert main(["verify", str(certified), "--key", str(tmp_path / "key.pub"), "--require-pass"]) == 0
+
+    told = capsys.readouterr().out
+    assert "level certification" in told
+    assert "PASSED: Conforms: all 8 requirements hold." in told
+
+
+def test_a_bad_bundle_is_refused_with_the_first_thing_that_does_not_match(
+    certified: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Verify exits 1 and names what is wrong."""
+    content = bytearray(certified.read_bytes())
+    content[700] ^= 1
+    certified.write_bytes(content)
+
+    assert main(["verify", str(certified), "--key", str(tmp_path / "key.pub")]) == 1
+    assert capsys.readouterr().out.startswith("REFUSED  attestation.dsse.json")
+
+
+def test_a_red_run_does_not_satisfy_who_requires_a_pass(make_run: MakeRun, tmp_path: Path) -> None:
+    """An authentic certificate of a failing run verifies, but not with --require-pass."""
+    keys.generate(tmp_path / "key")
+    run = make_run((*samples.all_green()[:-1], samples.failing(), samples.finished(collected=9)))
+    assert main(["certify", str(run), "--key", str(tmp_path / "key")]) == 0
+    verify = ["verify", str(run / "certificate.tar"), "--key", str(tmp_path / "key.pub")]
+
+    assert main(["report", str(run)]) == 0
+    assert main(verify) == 1  # the page was rendered after it was signed for: made anew below
+    assert main(["certify", str(run), "--key", str(tmp_path / "key")]) == 0
+    assert main(verify) == 0
+    assert main([*verify, "--require-pass"]) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", "nonsense"],
+        ["verify", "missing.tar", "--key", "missing.pub"],
+        ["certify", "latest", "--key", "missing"],
+    ],
+)
+def test_what_cannot_be_carried_out_exits_4_with_one_line(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A missing run, bundle or key is told in a line on standard error, without a traceback."""
+    assert main(["--home", str(tmp_path), *arguments]) == 4
+
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "Traceback" not in told
+
+
+def test_the_trend_shows_every_requirement_over_the_runs(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each requirement, one letter for each run that ended, the latest on the right."""
+    runs = [make_run(samples.all_green()), make_run(samples.one_of_each()), make_run(samples.all_green()[:-1])]
+    runs.append(make_run((samples.started(), samples.case(Verdict.DEAD, "REPAVE-03"), samples.finished())))
+    for place, run in enumerate(runs):
+        run.rename(run.with_name(f"2026112{place}"))
+
+    assert main(["--home", str(runs[0].parent.parent), "trend"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:4] == ["           111", "           111", "           222", "           222"]
+    assert "DEPLOY-01  .." in lines
+    assert "REPAVE-03  .FD" in lines
+
+
+def test_the_commands_run_as_a_module() -> None:
+    """``python -m reports`` lists its commands."""
+    told = subprocess.run(
+        [sys.executable, "-m", "reports", "--help"], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert all(command in told for command in ("report", "verify", "certify", "keygen", "trend"))

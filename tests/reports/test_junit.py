@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from reports import junit, results
+from reports.verdicts import Verdict
+from tests.reports import samples
+
+SCHEMA = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit-10.xsd")))
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=40)
+EXPECTED = {
+    Verdict.PASS: None,
+    Verdict.FAIL: "failure",
+    Verdict.FIXED: "failure",
+    Verdict.ERROR: "error",
+    Verdict.DEAD: "error",
+    Verdict.VACUOUS: "error",
+    Verdict.KNOWN: "skipped",
+    Verdict.NOT_COVERED: "skipped",
+}
+
+
+def parsed(*records: object) -> etree._Element:
+    """Render records and read the file as its consumers do, against the schema."""
+    root = etree.fromstring(junit.render(results.of(records)))  # type: ignore[arg-type]  # records of any kind
+    SCHEMA.assertValid(root)
+    return root
+
+
+def properties(suite: etree._Element) -> dict[str | None, str | None]:
+    """Give a suite's properties by name."""
+    return {entry.get("name"): entry.get("value") for entry in suite.findall("properties/property")}
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_each_verdict_becomes_the_element_that_tools_show_right(verdict: Verdict) -> None:
+    """Failures, errors and skipped cases are told apart, and each names its verdict."""
+    case = parsed(samples.started(), samples.case(verdict, reason="because"), samples.finished()).find(".//testcase")
+
+    assert case is not None
+    outcomes = [(child.tag, child.get("type")) for child in case if child.tag != "system-out"]
+    assert outcomes == ([(EXPECTED[verdict], verdict.value)] if EXPECTED[verdict] else [])
+
+
+def test_counts_are_those_of_the_elements() -> None:
+    """The numbers at the root and at each suite are the numbers of their elements."""
+    root = parsed(*samples.one_of_each())
+
+    for level in (root, *root):
+        assert level.get("tests") == str(len(level.findall(".//testcase")))
+        assert level.get("failures") == str(len(level.findall(".//failure")))
+        assert level.get("errors") == str(len(level.findall(".//error")))
+
+
+def test_a_case_has_its_properties() -> None:
+    """Requirement, phase, vector, seed, host and verdict stand as properties beside each case."""
+    suite = parsed(samples.started(), samples.failing(), samples.finished())[1]
+
+    assert properties(suite) == {
+        "verdict": "fail",
+        "requirement": "REPAVE-03",
+        "phase": "repave",
+        "vector": "PW-017",
+        "vector-class": "alphanumeric",
+        "seed": "20261122",
+        "host": "edge-1",
+        "expected": "the password 'Passw0rdPassw0rd', unchanged",
+        "observed": "base64-decode(password)",
+        "examples": "12",
+        "reproduce": "tox -e conformance -- -k repave_presents --hypothesis-seed 20261122",
+    }
+
+
+def test_the_facts_of_the_run_are_properties_of_the_first_suite() -> None:
+    """Versions and digests of product, hosts and images are readable without any case."""
+    facts = properties(parsed(*samples.all_green())[0])
+
+    assert samples.FACTS.items() <= facts.items()
+    assert facts["exit-code"] == "0 OK"
+
+
+def test_a_failure_tells_the_whole_story() -> None:
+    """The text of a failure is the story: what was presented at each pull, and the line to reproduce it."""
+    failure = parsed(samples.started(), samples.failing(), samples.finished()).find(".//failure")
+
+    assert failure is not None
+    assert failure.text is not None
+    assert failure.text.splitlines() == [
+        "REPAVE-03  host edge-1 presented base64-decode(password) at repave; the profile says 'Passw0rdPassw0rd'",
+        "  deploy  agent  (skopeo/1.9.3)       intact",
+        "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized",
+        "  reproduce: tox -e conformance -- -k repave_presents --hypothesis-seed 20261122",
+    ]
+
+
+def test_attachments_are_marked_by_path() -> None:
+    """Attachments are named in the way that GitLab and Jenkins collect them."""
+    output = parsed(samples.started(), samples.failing(), samples.finished()).findtext(".//system-out")
+
+    assert output == "[[ATTACHMENT|reports/runs/20261122-030000-5eed/attachments/edge-1/journal.txt]]"
+
+
+@given(text=ANY_TEXT)
+def test_hostile_text_does_not_break_the_file(text: str) -> None:
+    """Whatever a vector, a host or an event says, the file is well-formed, valid, and says it visibly."""
+    case = samples.failing(
+        case=f"suites/test_x.py::test_x[{text}]", title=text, vector=text, observed=text, story=(text,)
+    )
+
+    root = parsed(samples.started(command=text), case, samples.finished())
+    assert len(root.findall(".//testcase")) == 1
+
+
+def test_characters_that_xml_forbids_are_shown_as_escapes() -> None:
+    """A NUL, an escape character and a lone surrogate are shown, not dropped; markup is text."""
+    suite = parsed(
+        samples.started(), samples.failing(vector="a\0\x1b[31m\ud800]]><b>&amp;\r\n\u202e"), samples.finished()
+    )[1]
+
+    assert properties(suite)["vector"] == "a\\x00\\x1b[31m\\ud800]]><b>&amp;\\r\\n\\u202e"
+
+
+def test_the_same_results_give_the_same_bytes() -> None:
+    """Rendering twice gives the same file."""
+    assert junit.render(results.of(samples.one_of_each())) == junit.render(results.of(samples.one_of_each()))

@@ -1,0 +1,241 @@
+from __future__ import annotations
+
+import base64
+import gzip
+import html
+import io
+import json
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+
+from protected import Secret
+from reports import finish, leak_forms, leaks, wording
+from reports.artefacts import CHUNK
+from reports.leak_forms import Protected
+from reports.leaks import Gate
+from reports.verdicts import ExitCode
+from tests.reports import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.reports.conftest import MakeRun
+
+KEY = 'k3y/+"&<é-9aTr0ub4dor'
+SECRET = Protected("api key", Secret(KEY))
+RAW = KEY.encode()
+
+
+def undone(raw: bytes) -> bytes | None:
+    """Stand in for a transform of the catalogue."""
+    return b"rot:" + bytes((byte + 13) % 256 for byte in raw)
+
+
+def archive(make: Callable[[io.BytesIO], None]) -> bytes:
+    """Give the bytes of an archive."""
+    packed = io.BytesIO()
+    make(packed)
+    return packed.getvalue()
+
+
+def as_tar(packed: io.BytesIO) -> None:
+    """Put the secret into a compressed tar."""
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        entry = tarfile.TarInfo("diagnostics/env")
+        entry.size = len(RAW)
+        tar.addfile(entry, io.BytesIO(RAW))
+
+
+def as_zip(packed: io.BytesIO) -> None:
+    """Put the secret into a compressed zip."""
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as zipped:
+        zipped.writestr("env", RAW)
+
+
+FORMS = {
+    "raw": RAW,
+    "base64": base64.b64encode(RAW),
+    "base64 of a pair": base64.b64encode(b"robot:" + RAW),
+    "base64 of a longer pair": base64.b64encode(b"robots:" + RAW + b"\n"),
+    "URL-safe base64": base64.urlsafe_b64encode(b"u:" + RAW),
+    "base64 over several lines": b"\n    ".join([base64.b64encode(RAW)[:9], base64.b64encode(RAW)[9:]]),
+    "percent-encoded": quote(KEY).encode(),
+    "wholly percent-encoded": "".join(f"%{byte:02x}" for byte in RAW).encode(),
+    "JSON": json.dumps({"Authorization": KEY}).encode(),
+    "JSON in JSON": json.dumps(json.dumps(KEY, ensure_ascii=False), ensure_ascii=False).encode(),
+    "XML": html.escape(KEY).encode(),
+    "HTML character references": "".join(f"&#{ord(character)};" for character in KEY).encode(),
+    "JSON in HTML": html.escape(json.dumps(KEY)).encode(),
+    "Python repr of bytes": repr(RAW).encode(),
+    "hex": RAW.hex().encode(),
+    "upper-case hex": RAW.hex().upper().encode(),
+    "reversed": KEY[::-1].encode(),
+    "UTF-16": KEY.encode("utf-16-le"),
+    "Latin-1": KEY.encode("latin-1"),
+    "a transform": undone(RAW) or b"",
+    "gzip": gzip.compress(RAW),
+    "tar": archive(as_tar),
+    "zip": archive(as_zip),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_secret_is_found_in_every_form(tmp_path: Path, form: str) -> None:
+    """A protected secret is found however it is written, and the artefact is withheld."""
+    path = tmp_path / "host.txt"
+    path.write_bytes(FORMS[form] if form in {"gzip", "tar", "zip"} else b"before " + FORMS[form] + b" after")
+
+    found = Gate([SECRET], {"rot13": undone}).search(tmp_path)
+
+    assert [(hit.file, hit.secret) for hit in found.hits] == [("host.txt", "api key")]
+    assert path.read_bytes().startswith(b"withheld: the leak gate found api key in this file")
+
+
+@pytest.mark.parametrize("before", [CHUNK - len(RAW) + 1, CHUNK - 1, CHUNK - len(RAW) // 2, 2 * CHUNK - 3])
+def test_a_secret_across_a_chunk_border_is_found(tmp_path: Path, before: int) -> None:
+    """A secret that begins in one chunk and ends in the next is found, also when it is escaped there."""
+    for form in ("raw", "HTML character references"):
+        (tmp_path / form).write_bytes(b"." * before + FORMS[form] + b"." * 99)
+
+    assert len(Gate([SECRET]).search(tmp_path).hits) == 2
+
+
+def test_a_hit_never_shows_the_value(tmp_path: Path) -> None:
+    """What is reported of a leak holds no form of the secret."""
+    (tmp_path / KEY.replace("/", "_")).write_text("innocent")
+    (tmp_path / "log.txt").write_text(KEY)
+    told = repr(Gate([Protected("api key", Secret(KEY.replace("/", "_"))), SECRET]).search(tmp_path)).encode()
+
+    assert not list(leak_forms.find(told, leak_forms.needles(SECRET, {})))
+    assert b"a file whose name gives it away" in told
+    assert [path.name for path in tmp_path.iterdir()] == ["log.txt"]
+
+
+def test_clean_artefacts_stay_as_they_are(tmp_path: Path) -> None:
+    """Without a hit no file is touched, and the canary is gone."""
+    (tmp_path / "report.html").write_text("<p>nothing &amp; more</p>")
+    found = Gate([SECRET], {"rot13": undone}).search(tmp_path)
+
+    assert found.canary_found
+    assert found.files == 1
+    assert found.hits == ()
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"report.html": "<p>nothing &amp; more</p>"}
+
+
+def test_a_gate_that_cannot_see_a_form_misses_its_canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a part of the search is broken, the canary is reported missing, in that form."""
+    real = leak_forms._views
+    monkeypatch.setattr(leak_forms, "_views", lambda content: [view for view in real(content) if "HTML" not in view[0]])
+    found = Gate([SECRET]).search(tmp_path)
+
+    assert not found.canary_found
+    assert {"HTML", "XML character references"} <= set(found.missed)
+
+
+def test_a_run_whose_gate_missed_its_canary_is_an_error(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run is no success if its leak gate does not work."""
+    monkeypatch.setattr(leaks, "find", lambda _content, _wanted: iter(()))
+    ended = finish.finish(make_run(samples.all_green()[:-1]), samples.finished(), Gate([SECRET]))
+
+    assert ended.results.exit_code is ExitCode.ERROR
+
+
+def test_a_leak_in_the_journal_fails_the_run_and_keeps_the_rest(make_run: MakeRun) -> None:
+    """A record that holds a secret is taken out; the other cases are reported, the run exits as a leak."""
+    case = samples.failing(observed=f"header Authorization: {KEY}")
+    run = make_run((*samples.all_green()[:-1], case))
+    ended = finish.finish(run, samples.finished(collected=9), Gate([SECRET]))
+
+    assert ended.results.exit_code is ExitCode.LEAK
+    assert len(ended.results.cases) == 8
+    gate = ended.results.leak_gate
+    assert gate
+    assert {hit.file for hit in gate.hits} >= {"journal.ndjson", "junit.xml", "report.html"}
+    assert "Not to be passed on" in wording.sentence(ended.results)
+    for path in run.rglob("*"):
+        assert not list(leak_forms.find(path.read_bytes(), leak_forms.needles(SECRET, {}))), path
+
+
+def test_a_leak_in_the_first_record_withholds_what_is_made_of_it(make_run: MakeRun) -> None:
+    """A secret on the command line costs the run's first record, not the verdict about its cases."""
+    run = make_run((samples.started(command=f"tox --api-key {KEY}"), samples.failing()))
+    ended = finish.finish(run, samples.finished(), Gate([SECRET]))
+
+    assert ended.results.exit_code is ExitCode.LEAK
+    assert ended.results.started.run_id == "unknown"
+    assert len(ended.results.cases) == 1
+
+
+def test_a_withheld_junit_file_is_an_error_to_its_readers(tmp_path: Path) -> None:
+    """A consumer of JUnit that gets a withheld file sees one error, named leak."""
+    (tmp_path / "junit.xml").write_text(f"<a>{html.escape(KEY)}</a>", encoding="utf-8")
+    Gate([SECRET]).search(tmp_path)
+
+    error = etree.parse(tmp_path / "junit.xml").find(".//error")
+    assert error is not None
+    assert error.get("type") == "leak"
+
+
+def test_a_key_of_several_lines_is_found_by_one_of_them(tmp_path: Path) -> None:
+    """A single line of a private key gives it away; its banner, which all keys share, does not."""
+    banner, own = "-----BEGIN OPENSSH PRIVATE KEY-----", "QyNTUxOQAAACDH2mV0r8Q0m4m1q3h5n0s1Y2Zp3u9d7cV8b6x5w4v3u2t1s"
+    key = Protected("ssh key", Secret("\n".join([banner, own, own[::-1], "-----END OPENSSH PRIVATE KEY-----"])))
+    (tmp_path / "banner").write_text(banner)
+    (tmp_path / "line").write_text(f"debug: {own}")
+
+    assert [hit.file for hit in Gate([key]).search(tmp_path).hits] == ["line"]
+
+
+def test_a_constant_mask_is_not_taken_for_the_secret(tmp_path: Path) -> None:
+    """A transform that makes the same of every secret gives nothing away."""
+    (tmp_path / "log").write_text("password: ********** [redacted]")
+
+    masks: dict[str, Callable[[bytes], bytes | None]] = {
+        "redacted": lambda _raw: b"[redacted]",
+        "stars": lambda raw: b"*" * len(raw),
+    }
+    assert Gate([Protected("password", Secret("0123456789"))], masks).search(tmp_path).hits == ()
+
+
+def test_a_secret_too_short_to_find_is_refused() -> None:
+    """A secret of three characters stands in every text; protecting it is refused with its name, not its value."""
+    with pytest.raises(ValueError, match="'pin' has 3 characters") as refusal:
+        Gate([Protected("pin", Secret("abc"))])
+
+    assert "abc" not in str(refusal.value).replace("fewer", "")
+
+
+def test_damaged_archives_are_read_as_they_are(tmp_path: Path) -> None:
+    """An archive that cannot be unpacked ends nothing, and is still searched byte by byte."""
+    (tmp_path / "a.gz").write_bytes(gzip.compress(b"x" * 999)[:-9] + RAW)
+    (tmp_path / "b.zip").write_bytes(b"PK\x03\x04" + b"\0" * 40)
+    (tmp_path / "c.tar").write_bytes(b"\0" * 257 + b"ustar" + b"\xff" * 600)
+
+    assert [hit.file for hit in Gate([SECRET]).search(tmp_path).hits] == ["a.gz"]
+
+
+@given(text=st.text(st.characters(codec=None, exclude_categories=()), min_size=8, max_size=30))
+def test_any_secret_is_found_raw_in_json_and_in_base64(text: str) -> None:
+    """Whatever a secret is made of, its plainest forms are found."""
+    wanted = leak_forms.needles(Protected("any", Secret(text)), {})
+    raw = text.encode("utf-8", "surrogatepass")
+
+    for content in (raw, base64.b64encode(b"user:" + raw), raw.hex().encode()):
+        assert next(leak_forms.find(b"(" + content + b")", wanted), None), content
+
+
+@given(text=st.text(min_size=8, max_size=30))
+def test_any_secret_is_found_escaped(text: str) -> None:
+    """Whatever a secret is made of, it is found in JSON, HTML and percent-encoding."""
+    wanted = leak_forms.needles(Protected("any", Secret(text)), {})
+
+    for content in (json.dumps(text), html.escape(text), quote(text), html.escape(json.dumps(text))):
+        assert next(leak_forms.find(content.encode(), wanted), None), content

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import html
+
+from reports import page, results, timeline
+from reports.records import Event, Moment
+from reports.verdicts import Verdict
+from tests.reports import samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lxml.html import HtmlElement
+
+ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=40)
+
+
+def read(*records: object, earlier: tuple[object, ...] = (), attachments: Path | None = None) -> HtmlElement:
+    """Render records and read the page back."""
+    before = results.of(earlier) if earlier else None  # type: ignore[arg-type]  # records of any kind
+    content = page.render(results.of(records), before, attachments=attachments)  # type: ignore[arg-type]  # likewise
+    return html.document_fromstring(content.decode())
+
+
+def text_of(document: HtmlElement, path: str) -> str:
+    """Give the text of the first element that the XPath finds, blanks made single."""
+    found = document.xpath(path)
+    return " ".join(" ".join(found[0].itertext()).split()) if found else ""
+
+
+def test_the_first_heading_is_the_verdict_in_one_sentence() -> None:
+    """Whoever reads nothing else reads whether the product conforms."""
+    assert text_of(read(*samples.all_green()), "//h1") == "Conforms: all 8 requirements hold."
+    assert text_of(read(*samples.one_of_each()), "//h1").startswith("Does not conform: 1 of 8 requirements fails")
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_each_verdict_is_shown_in_words_at_requirement_and_case(verdict: Verdict) -> None:
+    """A verdict is never told by colour alone."""
+    document = read(samples.started(), samples.case(verdict, reason="because of this"), samples.finished())
+
+    assert text_of(document, "//table[@id='requirements-t']//tbody/tr[1]/td[1]") == verdict.value
+    assert text_of(document, "//table[@id='cases-t']//tbody/tr[1]/td[1]") == verdict.value
+    assert bool(document.xpath("//article")) is verdict.is_red
+
+
+def test_a_failure_tells_story_pulls_events_and_the_line_to_reproduce() -> None:
+    """The engineer of the morning finds what each pull presented, what the cluster said, and how to see it again."""
+    document = read(samples.started(), samples.failing(), samples.finished())
+    told = text_of(document, "//article//pre")
+
+    assert "host edge-1 presented base64-decode(password) at repave" in told
+    assert "reproduce: tox -e conformance -- -k repave_presents --hypothesis-seed 20261122" in told
+    assert "repave node containerd/1.6.20 edge-1" in text_of(document, "//article//table[1]")
+    assert "authentication required" in text_of(document, "//article")
+
+
+def test_the_timeline_says_in_words_what_it_draws() -> None:
+    """Every numbered dot of the picture has its line in the list beside it."""
+    document = read(samples.started(), samples.failing(), samples.finished())
+
+    assert len(document.xpath("//article//circle")) == len(document.xpath("//article//ol/li")) == 7
+    assert "+1.80 s pulls repave: node pulled v2, base64-decoded, 401 Unauthorized" in text_of(
+        document, "//article//ol"
+    )
+
+
+@given(st.lists(st.floats(0, 100), min_size=2, max_size=30))
+def test_dots_of_the_timeline_stay_in_the_picture_and_in_order(seconds: list[float]) -> None:
+    """However close moments are, their dots keep their order, do not cover one another, and are not cut."""
+    moments = tuple(Moment(time=samples.at(second), lane="api", label="x") for second in seconds)
+    drawn = timeline.draw(samples.failing(timeline=moments, pulls=()))
+
+    assert drawn
+    places = [dot.place for _, dot in drawn.dots]
+    assert len(places) == len(seconds)
+    assert all(2.4 <= place <= 97.6 for place in places)
+    assert all(right - left >= 3.2 for left, right in pairwise(places))
+
+
+def test_waivers_name_owner_and_end() -> None:
+    """The release manager sees what is tolerated, who answers for it, and for how long."""
+    row = text_of(read(*samples.one_of_each()), "//section[@id='waivers']//tbody/tr[1]")
+
+    assert row == (
+        "PE-3568 CRED-04 alphanumeric passwords are taken for base64 at repave "
+        "phase = repave, presented = base64-decoded "
+        "edge-team@example.com 2026-12-20 28 days left matched 1 of 1"
+    )
+
+
+def test_what_changed_since_the_run_before_is_listed() -> None:
+    """New, still red and mended cases are told apart."""
+    document = read(*samples.one_of_each(), earlier=(samples.started(run_id="before"), samples.failing()))
+    told = text_of(document, "//section[@id='changes']")
+
+    assert "Compared with before." in told
+    assert "New 4" in told
+    assert "Still 1 fail REPAVE-03" in told
+
+
+def test_a_partial_run_says_so_on_top() -> None:
+    """A page of a run that did not end cannot be mistaken for one that did."""
+    assert "its journal has no last record" in text_of(read(*samples.all_green()[:-1]), "//header")
+
+
+def test_facts_and_leak_gate_are_there_for_the_auditor() -> None:
+    """Versions, digests and what the leak gate did stand on the page."""
+    told = text_of(read(*samples.all_green()), "//section[@id='environment']")
+
+    assert all(f"{name} {value}" in told for name, value in samples.FACTS.items())
+    assert "9 files searched for 2 protected secrets in 48 forms; canary found; 0 hits" in told
+
+
+def test_diagnostics_are_folded_into_the_page_and_cut(tmp_path: Path) -> None:
+    """The end of a long host journal is on the page; a file outside the run never is."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "journal.txt").write_text("early\n" + "x" * 50_000 + "\nthe end")
+    (tmp_path / "secret.txt").write_text("not for you")
+    case = samples.failing(attachments=("journal.txt", "../secret.txt", "missing.txt"))
+    content = page.render(results.of((samples.started(), case)), attachments=tmp_path / "run").decode()
+
+    assert "the end" in content
+    assert "early" not in content
+    assert "not for you" not in content
+    assert len(content) < 60_000
+
+
+@given(text=ANY_TEXT)
+def test_hostile_text_stays_text(text: str) -> None:
+    """Whatever a vector, a message or a fact says, it adds no element to the page and stays readable."""
+    hostile = {
+        "vector": text,
+        "title": text,
+        "observed": text,
+        "story": (text,),
+        "reproduce": text,
+        "vector_class": text,
+    }
+    plain = dict.fromkeys(hostile, "plain") | {"story": ("plain",)}
+    shapes = []
+    for fields in (hostile, plain):
+        case = samples.failing(**fields, events=(Event(time=fields["title"], message=fields["title"]),))  # type: ignore[arg-type]  # text
+        document = read(
+            samples.started(site=fields["title"], facts={"fact": fields["title"]}), case, samples.finished()
+        )
+        shapes.append([element.tag for element in document.iter()])
+
+    assert shapes[0] == shapes[1]
+
+
+def test_markup_in_a_password_is_shown_not_run() -> None:
+    """A password made of markup is text on the page."""
+    evil = "</pre><script>alert(1)</script>'\"><img src=x onerror=alert(1)>"
+    content = page.render(results.of((samples.started(), samples.failing(vector=evil, story=(evil,))))).decode()
+
+    assert "<script>alert" not in content
+    assert "<img" not in content
+    assert content.count("<script>") == 1
+
+
+def test_the_page_needs_nothing_from_anywhere() -> None:
+    """No address on the page is loaded; its only script is the one whose digest the page itself allows."""
+    content = page.render(results.of(samples.one_of_each())).decode()
+
+    assert not re.findall(r'(?:src|@import|url)\s*[=(]\s*["\']?(?!data:)\w', content)
+    assert "default-src 'none'" in content
+    assert re.search(r"script-src 'sha256-[A-Za-z0-9+/=]{44}'", content)
+
+
+@pytest.mark.parametrize("red_every", [25, 1], ids=["some red", "all red"])
+def test_a_page_of_500_cases_stays_under_2_mb(red_every: int) -> None:
+    """However a run of 500 cases went, its page can be mailed."""
+    assert len(page.render(results.of(samples.many(500, red_every)))) < 2_000_000
+
+
+def test_every_red_case_of_a_big_run_keeps_its_story() -> None:
+    """Where there is no room for details, a failing case still has its lines."""
+    content = page.render(results.of(samples.many(500, 1)))
+
+    assert content.count(b'<pre class="told"') == 500
+    assert 100 < content.count(b"<svg") < 500
+
+
+def test_the_same_results_give_the_same_page() -> None:
+    """Rendering twice gives the same bytes: a page can be certified."""
+    assert page.render(results.of(samples.one_of_each())) == page.render(results.of(samples.one_of_each()))

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import pytest
+
+from reports import changes, results, wording
+from reports.records import LeakGate, LeakHit, Record
+from reports.verdicts import ExitCode, Verdict
+from tests.reports import samples
+
+GREEN = samples.all_green()
+
+
+def run_of(*records: Record) -> results.Results:
+    """Give the results of records."""
+    return results.of(records)
+
+
+def test_a_requirement_is_as_good_as_the_worst_of_its_cases() -> None:
+    """One failing case makes a requirement fail, however many others pass."""
+    cases = [samples.case(Verdict.PASS, case=f"case {number}") for number in range(9)]
+    outcome = run_of(samples.started(), *cases, samples.case(Verdict.FAIL), samples.finished())
+
+    assert outcome.requirements[0].verdict is Verdict.FAIL
+    assert wording.held(outcome.requirements[0]) == "9 of 10"
+
+
+def test_a_requirement_without_a_case_is_not_run() -> None:
+    """A requirement that no case spoke of has no verdict, and makes the run partial."""
+    outcome = run_of(samples.started(), samples.case(Verdict.PASS), samples.finished(collected=1))
+
+    assert outcome.requirements[1].verdict is None
+    assert outcome.requirements[1].label == "not run"
+    assert any("REPAVE-03" in gap for gap in outcome.gaps)
+
+
+def test_a_requirement_that_the_list_does_not_know_is_shown_all_the_same() -> None:
+    """A case of an unlisted requirement is not lost."""
+    outcome = run_of(samples.started(), samples.case(Verdict.FAIL, "NEW-99"), samples.finished())
+
+    assert outcome.requirements[-1].requirement.id == "NEW-99"
+
+
+@pytest.mark.parametrize(
+    ("records", "gap"),
+    [
+        (GREEN[:-1], "did not end"),
+        ((*GREEN[:-1], samples.finished(interrupted=True)), "interrupted"),
+        ((*GREEN[:-1], samples.finished(collected=9)), "1 of 9 cases did not run"),
+        ((*GREEN[:-1], samples.finished(deselected=3)), "3 cases left out"),
+        ((GREEN[0], *GREEN[2:]), "DEPLOY-01"),
+    ],
+)
+def test_what_makes_a_run_partial_is_named(records: tuple[Record, ...], gap: str) -> None:
+    """A run that left something out says what; a whole run has no gap."""
+    assert run_of(*GREEN).gaps == ()
+    assert any(gap in told for told in run_of(*records).gaps)
+
+
+def test_a_case_that_is_recorded_again_counts_as_recorded_last() -> None:
+    """The last word on a case holds: a waiver that turned out to be out of date changes its verdict at the end."""
+    outcome = run_of(
+        samples.started(), samples.case(Verdict.PASS), samples.case(Verdict.FIXED, case=samples.case(Verdict.PASS).case)
+    )
+
+    assert [case.verdict for case in outcome.cases] == [Verdict.FIXED]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "words"),
+    [
+        (Verdict.FAIL, ExitCode.FAIL, "Does not conform: 1 of 8 requirements fails (DEPLOY-01)."),
+        (Verdict.ERROR, ExitCode.ERROR, "No verdict, the harness went wrong: 1 error (DEPLOY-01)."),
+        (Verdict.DEAD, ExitCode.DEAD, "No verdict, infrastructure was gone: 1 dead (DEPLOY-01)."),
+        (Verdict.VACUOUS, ExitCode.VACUOUS, "Not proven, phases did not really happen: 1 vacuous (DEPLOY-01)."),
+        (Verdict.FIXED, ExitCode.FIXED, "A waiver is out of date, remove it: 1 fixed (DEPLOY-01)."),
+        (Verdict.KNOWN, ExitCode.OK, "Conforms: all 8 requirements hold; 1 known."),
+        (Verdict.NOT_COVERED, ExitCode.OK, "Conforms: 7 of 8 requirements hold; 1 not covered."),
+        (Verdict.PASS, ExitCode.OK, "Conforms: all 8 requirements hold."),
+    ],
+)
+def test_each_class_has_its_sentence_and_its_exit_code(verdict: Verdict, code: ExitCode, words: str) -> None:
+    """A run with one case of a class says so in its first sentence, and exits with that class' code."""
+    outcome = run_of(GREEN[0], samples.case(verdict, case="suites/test_all.py::test_0"), *GREEN[2:])
+
+    assert outcome.exit_code is code
+    assert wording.sentence(outcome) == words
+
+
+def test_a_run_that_covered_nothing_claims_nothing() -> None:
+    """When every case was not covered, the sentence says that nothing was proven."""
+    assert "Nothing was proven" in wording.sentence(run_of(GREEN[0], samples.case(Verdict.NOT_COVERED), GREEN[-1]))
+
+
+def test_a_leak_and_an_interruption_are_told_first() -> None:
+    """A leaking and an interrupted run say that before anything else, and what failed beside it."""
+    leak = LeakGate(canary_found=True, hits=(LeakHit(file="a.txt", secret="api key", form="base64"),))
+    leaking = run_of(*GREEN[:-1], samples.failing(), samples.finished(leak_gate=leak))
+    stopped = run_of(*GREEN[:-1])
+
+    assert leaking.exit_code is ExitCode.LEAK
+    assert wording.sentence(leaking).startswith("Not to be passed on: a protected secret stood in 1 file")
+    assert "1 fail (REPAVE-03)" in wording.sentence(leaking)
+    assert stopped.exit_code is ExitCode.INTERRUPTED
+    assert wording.sentence(stopped) == "Not finished, not a result: 8 cases had ended."
+
+
+def test_changes_tell_new_still_mended_and_gone() -> None:
+    """A red case is new, still red, mended or not run any more, compared with the run before."""
+    names = {"still": Verdict.FAIL, "mended": Verdict.DEAD, "gone": Verdict.FAIL, "green": Verdict.PASS}
+    earlier = run_of(*(samples.case(verdict, case=name) for name, verdict in names.items()))
+    names = {"still": Verdict.VACUOUS, "mended": Verdict.PASS, "new": Verdict.FAIL, "green": Verdict.PASS}
+    later = run_of(*(samples.case(verdict, case=name) for name, verdict in names.items()))
+
+    found = changes.between(earlier, later)
+    for kind in (found.still, found.mended, found.gone, found.new):
+        assert len(kind) == 1
+    assert [change.case.case for change in (*found.still, *found.mended, *found.gone, *found.new)] == [
+        "still",
+        "mended",
+        "gone",
+        "new",
+    ]
+    assert changes.between(later, later).new == ()
+
+
+def test_pulls_that_look_alike_are_counted_not_repeated() -> None:
+    """A property's many examples do not bury the one pull that tells the story."""
+    lines = wording.pull_lines([*samples.pulls(), *samples.pulls(), *samples.pulls("base64-decoded", 401)])
+
+    assert lines == [
+        "  deploy  agent  (skopeo/1.9.3)       intact                            (x3)",
+        "  repave  node   (containerd/1.6.20)  intact                            (x2)",
+        "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized",
+    ]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from reports import finish, runs
+from reports.leaks import Gate
+from tests.reports import samples
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.reports.conftest import MakeRun
+
+
+def end(run: Path) -> Path:
+    """Bring a run to its end."""
+    return finish.finish(run, samples.finished(), Gate([])).run
+
+
+def test_latest_names_the_run_that_finished_last(make_run: MakeRun) -> None:
+    """When a run finishes, latest leads to it."""
+    first, second = make_run(samples.all_green()[:-1]), make_run(samples.all_green()[:-1])
+
+    end(second)
+    end(first)
+    assert (first.parent.parent / "latest").resolve() == first
+
+
+def test_latest_does_not_move_to_a_run_that_is_not_finished(make_run: MakeRun) -> None:
+    """A run without its last record, or without one of its reports, is never the latest."""
+    good, unfinished = end(make_run(samples.all_green()[:-1])), make_run(samples.all_green()[:-1])
+    finish.render(unfinished)
+    pageless = make_run(samples.all_green())
+    finish.render(pageless)
+    (pageless / "report.html").unlink()
+
+    for run in (unfinished, pageless):
+        with pytest.raises(ValueError, match="not finished"):
+            runs.point_latest_to(run)
+    assert (good.parent.parent / "latest").resolve() == good
+
+
+def test_whoever_reads_latest_while_runs_finish_sees_a_finished_run(make_run: MakeRun) -> None:
+    """There is no moment at which latest is missing, or leads to a run that is not whole."""
+    home = end(make_run(samples.all_green()[:-1])).parent.parent
+    waiting = [make_run(samples.all_green()[:-1]) for _ in range(10)]
+    done = threading.Event()
+    wrong: list[Path] = []
+
+    def watch() -> None:
+        while not done.is_set():
+            seen = (home / "latest").resolve()
+            if not runs.is_finished(seen):
+                wrong.append(seen)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for run in waiting:
+        end(run)
+    done.set()
+    watcher.join()
+    assert wrong == []
+
+
+def test_a_run_is_found_by_id_beginning_path_or_as_latest(make_run: MakeRun) -> None:
+    """A run answers to its id, an unambiguous beginning of it, its directory, and latest if it is."""
+    run = end(make_run(samples.all_green()[:-1]))
+    home = run.parent.parent
+
+    for name in (run.name, run.name[:18], str(run), "latest"):
+        assert runs.find(name, home) == run
+
+
+@pytest.mark.parametrize("name", ["latest", "nonsense", ""])
+def test_a_run_that_does_not_exist_is_named(tmp_path: Path, name: str) -> None:
+    """Looking for a run that is not there says so, and what there is."""
+    with pytest.raises(runs.NoSuchRunError):
+        runs.find(name, tmp_path)
+
+
+def test_an_ambiguous_beginning_lists_the_candidates(make_run: MakeRun) -> None:
+    """A beginning that several runs share is refused with their names."""
+    first, second = make_run(samples.all_green()), make_run(samples.all_green())
+
+    with pytest.raises(runs.NoSuchRunError, match=f"several.*{min(first.name, second.name)}"):
+        runs.find(first.name[:4], first.parent.parent)
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    """A failed write leaves the old content, and nothing beside it."""
+    path = tmp_path / "report.html"
+    runs.write(path, b"old")
+    with pytest.raises(TypeError):
+        runs.write(path, "not bytes")  # type: ignore[arg-type]  # that is the point
+
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_the_previous_run_is_the_finished_one_just_before(make_run: MakeRun) -> None:
+    """A run is compared with the finished run before it, not with one that was stopped."""
+    named = sorted((make_run(samples.all_green()[:-1]) for _ in range(3)), key=lambda run: run.name)
+    end(named[0])
+
+    assert runs.previous(named[2]) == named[0]
+    assert runs.previous(named[0]) is None
