@@ -82,7 +82,10 @@ def install_packages(packages: list[str], say: Say) -> None:
     """
     say(f"installing {', '.join(packages)} from the distribution")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]):
+    for command in (
+        ["apt-get", "update", "-qq"],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+    ):
         done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
         if done.returncode != 0:
             last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
@@ -117,7 +120,9 @@ def _context_host() -> str | None:
     """Read the endpoint of the current docker context, if one other than the default is chosen."""
     folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
     try:
-        name = os.environ.get("DOCKER_CONTEXT") or json.loads((folder / "config.json").read_text()).get("currentContext")
+        name = os.environ.get("DOCKER_CONTEXT") or json.loads((folder / "config.json").read_text()).get(
+            "currentContext"
+        )
         if not name or name == "default":
             return None
         for meta in (folder / "contexts" / "meta").glob("*/meta.json"):

@@ -81,7 +81,9 @@ def _status(_arguments: argparse.Namespace) -> None:
     for lab in control.kept():
         status = lab.ask("status")
         faults = ", ".join(status["faults"]) or "healthy"
-        _say(f"{lab.settings.folder.name}: {status['hosts']} Edge hosts, {status['url']}, {faults}; --site {lab.site_file}")
+        _say(
+            f"{lab.settings.folder.name}: {status['hosts']} Edge hosts, {status['url']}, {faults}; --site {lab.site_file}"
+        )
 
 
 def _serve(arguments: argparse.Namespace) -> None:

@@ -110,9 +110,7 @@ def install() -> None:
     for directory in (SLOTS, LAYERS, PERSISTENT / ".state", STATE / "oem"):
         directory.mkdir(parents=True, exist_ok=True)
     (LAYERS / medium["diff_id"]).mkdir()
-    shutil.copytree(
-        SEED / "containerd", CONTAINERD, symlinks=True, ignore=_base_layer, copy_function=_copy_or_link
-    )
+    shutil.copytree(SEED / "containerd", CONTAINERD, symlinks=True, ignore=_base_layer, copy_function=_copy_or_link)
     for source in Path("/user-data").glob("*.yaml"):
         shutil.copy(source, STATE / "oem" / source.name)
         (STATE / "oem" / source.name).chmod(0o600)
@@ -208,7 +206,9 @@ def mount_kernel_views(root: Path, label: str) -> None:
     mount("--rbind", "/dev", str(root / "dev"))
     mount_cgroups(root / "sys/fs/cgroup")
     active, _, extra = label.partition(" ")
-    command_line = f"BOOT_IMAGE=(loop0)/boot/vmlinuz root=LABEL={active} cos-img/filename=/cOS/active.img {extra}".strip()
+    command_line = (
+        f"BOOT_IMAGE=(loop0)/boot/vmlinuz root=LABEL={active} cos-img/filename=/cOS/active.img {extra}".strip()
+    )
     for name, text in (("boot_id", f"{uuid.uuid4()}\n"), ("cmdline", command_line + "\n")):
         (BOOT / name).write_text(text)
     mount("--bind", str(BOOT / "boot_id"), str(root / "proc/sys/kernel/random/boot_id"))

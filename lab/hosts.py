@@ -129,7 +129,8 @@ def _transforms() -> list[Mount]:
     """Mount the catalogue of transforms, which seeded faults on the host are made of."""
     root = SOURCE.parent / "registry"
     place = root / "transforms" if (root / "transforms").is_dir() else root / "transforms.py"
-    if not place.exists(): return []
+    if not place.exists():
+        return []
     return [Mount(f"/opt/lab/registry/{place.name}", str(place), type="bind", read_only=True)]
 
 

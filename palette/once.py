@@ -21,7 +21,8 @@ def do_once(scope: Scope, act: Callable[[], T], look: Callable[[], T | None]) ->
     """Act; where the answer got lost, look whether it was done, and only then act again.
 
     ``look`` gives the result when the deed is seen to be done, else None. A conflict after a lost answer is taken
-    for our own deed showing late, and looked for as well. Raises what ``act`` raised last.
+    for our own deed showing late, and looked for as well. Raises what ``act`` raised last, with ``outcome_unknown``
+    where it was impossible to look.
     """
     policy, clock = scope.transport.retry, scope.transport.clock
     attempt = 0
@@ -36,7 +37,12 @@ def do_once(scope: Scope, act: Callable[[], T], look: Callable[[], T | None]) ->
             failure = error
         attempt += 1
         clock.sleep(policy.pause(attempt))
-        done = look()
+        try:
+            done = look()
+        except PaletteError as trouble:
+            # The caller must learn that something may be left behind, not only that Palette could not be asked.
+            failure.outcome_unknown = True
+            raise failure from trouble
         if done is not None:
             return done
         if attempt >= policy.attempts or isinstance(failure, ConflictError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 USER_AGENT = "palette-edge-conformance"
 _CHUNK = 65536
+_BY_CHANCE = 3
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,8 @@ def checked_url(url: str) -> str:
         raise ValueError(f"Palette URL for {parts.hostname}: credentials do not belong into the URL; give an API key")
     if parts.query or parts.fragment or parts.path.rstrip("/"):
         raise ValueError(f"Palette URL {url!r}: leave out everything after the host; /v1/... is added by the client")
+    if parts.port == 0:  # asking for the port also refuses one that is no number or too large
+        raise ValueError(f"Palette URL {url!r}: port 0 cannot be reached")
     if parts.scheme == "http" and not _is_this_machine(parts.hostname):
         raise ValueError(f"Palette URL {url!r}: the API key would travel in clear; write https://")
     return f"{parts.scheme}://{parts.netloc}"
@@ -134,7 +138,7 @@ class Transport:
     """Palette's clock minus this machine's, seconds; known after the first answer, good to about a second."""
 
     _local: threading.local = field(default_factory=threading.local, repr=False)
-    _sessions: list[requests.Session] = field(default_factory=list, repr=False)
+    _sessions: weakref.WeakSet[requests.Session] = field(default_factory=weakref.WeakSet, repr=False)
 
     def __post_init__(self) -> None:
         """Refuse an unusable URL or authority before anything is sent."""
@@ -146,8 +150,8 @@ class Transport:
 
     def close(self) -> None:
         """Close every connection."""
-        while self._sessions:
-            self._sessions.pop().close()
+        for session in list(self._sessions):
+            session.close()
         self._local = threading.local()
 
     def palette_time(self) -> datetime | None:
@@ -253,7 +257,7 @@ class Transport:
         session = getattr(self._local, "session", None)
         if session is None:
             session = self._local.session = new_session(self.authority, self.proxy)
-            self._sessions.append(session)
+            self._sessions.add(session)
         elif fresh:
             # An idle connection may be closed by the server at the moment of use, and then nobody knows whether the
             # request was read. For what must not happen twice a handshake is cheaper than that doubt.
@@ -273,9 +277,12 @@ class Transport:
 
 
 def scrubbed(text: str, protected: Iterable[Secret]) -> str:
-    """Replace every protected value in ``text`` by its fingerprint; Palette may quote what it was sent."""
+    """Replace every protected value in ``text`` by its fingerprint; Palette may quote what it was sent.
+
+    Values of three characters or fewer are left: they occur by chance, and nothing of that length is a secret.
+    """
     for secret in sorted(protected, key=lambda secret: -len(secret.reveal())):
-        if secret.reveal():
+        if len(secret.reveal()) > _BY_CHANCE:
             text = text.replace(secret.reveal(), str(secret))
     return text
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from reports.records import CaseFinished, Moment, Pull
 
-_FIRST, _LAST = 2.5, 97.5  # per cent: a dot at either end is not cut
+_FIRST, _LAST = 3.2, 96.8  # per cent: a dot at either end is not cut, on a phone either
 _CLOSEST = 3.4  # per cent between two dots of a lane, where there is room for that
 _TALLEST = 60  # moments shown; a case that has more tells them in its attachments
 

@@ -72,12 +72,17 @@ def filtered(items: Sequence[Json], filters: str) -> list[Json]:
 
 
 def ordered(items: Sequence[Json], order: str) -> list[Json]:
-    """Sort by ``orderBy`` (``metadata.name=1,metadata.uid=-1``). Raises ApiError 400."""
+    """Sort by ``orderBy`` (``metadata.name=1,metadata.uid=-1``). Raises ApiError 400.
+
+    Equal items keep their order, and are in the opposite one where the order descends: ``items`` come oldest first.
+    """
     result = list(items)
     for clause in reversed([part for part in order.split(",") if part]):
         path, _, direction = clause.partition("=")
         if direction not in {"1", "-1", ""}:
             raise invalid("query parameter orderBy", f"'{clause}' is no order; write field=1 or field=-1")
+        if direction == "-1":
+            result.reverse()
         result.sort(key=lambda item, path=path: str(pick(item, path) or ""), reverse=direction == "-1")  # type: ignore[misc]
     return result
 

@@ -19,6 +19,7 @@ Where the vendor's pages leave it open, the lab does this:
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from lab.joints import APPLY_VERSION, DECIDE_REPAVE, DELIVER_ORDER, ORDER_NODES, REQUIRE_APPROVAL, TAKE_TURNS
@@ -26,7 +27,19 @@ from lab.palette.errors import ApiError, conflict
 from lab.palette.events import Source
 from lab.palette.rendering import render_layers
 from lab.palette.repave import Reason, repave_reasons
-from lab.palette.store import Attached, Cluster, ClusterState, Delivery, EdgeHost, Layers, Node, Pool, RepaveState, now
+from lab.palette.store import (
+    Attached,
+    Cluster,
+    ClusterState,
+    Delivery,
+    EdgeHost,
+    Layers,
+    Node,
+    Pool,
+    Profile,
+    RepaveState,
+    now,
+)
 from lab.palette.values import RenderError
 
 if TYPE_CHECKING:
@@ -115,11 +128,11 @@ class Reconciler:
                 self._refresh(cluster)
         self.settle()
 
-    def follow_profile(self, attached: Attached) -> None:
-        """Hand an edited profile version to the clusters that are still ``Provisioning`` with it."""
+    def follow_profile(self, profile: Profile) -> None:
+        """Hand a published profile version that was edited to the clusters that are still ``Provisioning`` with it."""
         for cluster in self._store.clusters.values():
-            if cluster.state == "Provisioning" and any(a.uid == attached.uid for a in cluster.attached):
-                self._apply(cluster, tuple(_follow(a, attached) for a in cluster.attached))
+            if cluster.state == "Provisioning" and any(a.uid == profile.meta.uid for a in cluster.attached):
+                self._apply(cluster, tuple(_follow(attached, profile) for attached in cluster.attached))
         self.settle()
 
     def reset(self, host: EdgeHost) -> None:
@@ -343,18 +356,10 @@ class Reconciler:
         return [n for c in self._clusters_with(host) for n in c.nodes if n.host_uid == host.meta.uid]
 
 
-def _follow(current: Attached, edited: Attached) -> Attached:
-    if current.uid != edited.uid:
-        return current
-    return Attached(
-        edited.uid,
-        edited.name,
-        edited.version,
-        edited.template,
-        edited.variables,
-        current.overrides,
-        current.variable_values,
-    )
+def _follow(attached: Attached, profile: Profile) -> Attached:
+    if attached.uid != profile.meta.uid or profile.published is None:
+        return attached
+    return replace(attached, template=profile.published, variables=tuple(profile.variables))
 
 
 def _unfinished(cluster: Cluster) -> bool:

@@ -38,7 +38,7 @@ class File:
     """200 with a file."""
 
     name: str
-    text: str
+    content: bytes
 
 
 Answer = Json | list[Any] | Created | Accepted | File | None

@@ -73,10 +73,14 @@ class ScriptedAgent:
         """Begin to follow orders."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End the thread."""
+    def leave(self) -> None:
+        """Tell the thread to end."""
         self._stop.set()
         self.hold.set()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self.leave()
         self._thread.join(10)
         self._session.close()
 
@@ -137,5 +141,7 @@ def following(*agents: ScriptedAgent) -> Iterator[None]:
     try:
         yield
     finally:
+        for agent in agents:
+            agent.leave()
         for agent in agents:
             agent.stop()

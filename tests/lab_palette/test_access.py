@@ -39,7 +39,7 @@ def test_a_wrong_key_is_unauthorized(palette_lab: PaletteLab, headers: dict[str,
 
 
 def test_a_session_is_as_good_as_a_key(make_lab: Callable[..., PaletteLab]) -> None:
-    """authenticate gives a token that works in the header Authorization until it ends."""
+    """Signing in gives a token that works in the header Authorization until it ends."""
     api = make_lab(users={"qa@example.test": "pw"}).client()
     with api.session:
         login = {"emailId": "qa@example.test", "password": "pw"}
@@ -200,6 +200,7 @@ def test_an_export_can_be_imported(api: Api) -> None:
     before, after = (api.get(f"/v1/clusterprofiles/{u}")["spec"]["published"]["packs"] for u in (uid, copy))
     assert before == after
     secret = json.loads(api.send("GET", f"/v1/clusterprofiles/{api.make_profile(name='secret')}/export").text)
+    secret["metadata"]["name"] = "secret-copy"
     with pytest.raises(RefusedError, match="is the mask"):
         api.call("POST", "/v1/clusterprofiles/import", secret)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import traceback
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from palette import ApiKey, Palette, PaletteError, RetryPolicy, SessionToken, Timeouts
+from palette import ApiKey, Limits, Palette, PaletteError, RetryPolicy, SessionToken, Timeouts
 from palette.os_layer import OsLayer, ProviderCredentials
 from palette.profiles import Pack, Variable
 from protected import Secret
@@ -26,6 +27,37 @@ if TYPE_CHECKING:
 
 PROJECTS = answer({"items": [{"metadata": {"uid": "p1", "name": "Default"}}]})
 NOTHING = answer({"items": []})
+
+
+def test_a_proxy_is_used_when_it_is_named(client: Callable[..., Palette]) -> None:
+    """The environment's proxies do not count, one that the site file names does."""
+    with serving(NOTHING) as proxy:
+        list(client("http://localhost:9", proxy=proxy.url).projects.list())
+
+    assert proxy.requests[0].url.startswith("http://localhost:9/v1/")
+
+
+def test_requests_keep_the_rate(client: Callable[..., Palette], stepped: SteppedClock) -> None:
+    """The client waits before it sends what would exceed the published rate."""
+    with serving(answer({"metadata": {"uid": "h"}})) as server:
+        palette = client(server.url, limits=Limits(share=0.02))
+        for _ in range(3):
+            palette.edge_hosts.get("h")
+
+    assert sum(stepped.slept) == pytest.approx(10.0)
+
+
+def test_connections_of_threads_that_ended_are_closed(client: Callable[..., Palette]) -> None:
+    """A long run with many short threads does not collect open connections."""
+    with serving(answer({"metadata": {"uid": "h"}})) as server:
+        palette = client(server.url)
+        for _ in range(20):
+            thread = threading.Thread(target=lambda: palette.edge_hosts.get("h"))
+            thread.start()
+            thread.join()
+        gc.collect()
+
+        assert len(palette.scope.transport._sessions) <= 1
 
 
 def test_a_few_lines_are_enough(client: Callable[..., Palette]) -> None:
@@ -56,6 +88,8 @@ def test_a_project_that_is_not_there_is_named_with_those_that_are(client: Callab
         ("https://user:pw@api.spectrocloud.com", "credentials do not belong"),
         ("https://api.spectrocloud.com/v1", "everything after the host"),
         ("https://api.spectrocloud.com/?ProjectUid=1", "everything after the host"),
+        ("https://api.spectrocloud.com:0", "port 0"),
+        ("https://api.spectrocloud.com:99999", "Port out of range"),
         ("http://api.spectrocloud.com", "in clear"),
         ("http://127.0.0.1.example.test", "in clear"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -98,22 +99,39 @@ import json, sys
 from pathlib import Path
 from palette.clock import Clock
 from palette.limits import Limits, Rate
-slept = []
-limits = Limits(Path(sys.argv[1]), share=1.0, rates=(Rate("/v1", 40),))
-clock = Clock(sleep=slept.append)
-print(json.dumps([limits.take("/v1/x", clock) for _ in range(int(sys.argv[2]))]))
+limits = Limits(Path(sys.argv[1]), share=1.0, rates=(Rate("/v1", 0.001),))
+clock = Clock(sleep=lambda seconds: None)
+print("ready", flush=True)
+sys.stdin.readline()
+print(json.dumps([limits.take("/v1/x", clock) for _ in range(2000)]))
 """
 
 
 def test_processes_share_one_bucket(tmp_path: Path) -> None:
-    """Four processes at once get one burst together, and each further request is put behind all the others."""
-    command = [sys.executable, "-c", TAKE, str(tmp_path), "100"]
-    running = [subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) for _ in range(4)]
-    waits = sorted(wait for process in running for wait in json.loads(process.communicate(timeout=30)[0]))
+    """Processes that ask at the same moment are put one behind the other; no two get the same place."""
+    command = [sys.executable, "-c", TAKE, str(tmp_path)]
+    running = [_started(command) for _ in range(3)]
+    for process in running:
+        assert process.stdout is not None
+        process.stdout.readline()
+    outputs = [process.communicate(timeout=60)[0] for process in _all_started(running)]
+    waits = sorted(wait for output in outputs for wait in json.loads(output))
 
-    # 400 requests at 40/s with a burst of 200: the last one is due 5 s after the burst, less what passed meanwhile.
-    assert 200 <= sum(wait == 0 for wait in waits) <= 300
-    assert 2.5 < waits[-1] <= 5.0
+    # One request every 1000 s: each of the 6000 waits about 1000 s longer than the one before it.
+    assert min(later - sooner for sooner, later in pairwise(waits)) > 500
+    assert len(waits) == 6000
+
+
+def _started(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, cwd=REPOSITORY, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def _all_started(running: list[subprocess.Popen[str]]) -> list[subprocess.Popen[str]]:
+    for process in running:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    return running
 
 
 @pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 16, b"\0" * 7])

@@ -218,3 +218,22 @@ def test_a_new_version_of_an_unknown_pack_is_refused_before_anything_is_made(cli
         client(server.url).profiles.new_version("o", "1.1.0", {"byoi": ""})
 
     assert len(server.requests) == 1
+
+
+def test_a_search_wants_every_filter_to_pass(client: Callable[..., Palette]) -> None:
+    """Filters are joined with "and", the values of one filter with "or", as the dashboard's search spells it."""
+    with serving(answer({"items": []})) as server:
+        list(client(server.url).edge_hosts.search(Filter("state", ("ready", "in-use")), Filter("tags", ("a:b",))))
+
+    group = server.requests[0].body["filter"]["filterGroups"][0]
+    assert group["conjunction"] == "and"
+    assert [one["property"] for one in group["filters"]] == ["state", "tags"]
+    assert group["filters"][0]["condition"]["string"]["match"] == {"conjunction": "or", "values": ["ready", "in-use"]}
+
+
+def test_a_search_for_everything_has_no_filter(client: Callable[..., Palette]) -> None:
+    """Without filters the body is still the described one."""
+    with serving(answer({"items": []})) as server:
+        list(client(server.url).edge_hosts.search())
+
+    assert server.requests[0].body == {"filter": {"conjunction": "and", "filterGroups": []}, "sort": []}

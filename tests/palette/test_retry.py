@@ -250,6 +250,31 @@ def test_a_profile_replaced_by_a_lost_request_is_not_replaced_twice(client: Call
     assert server.asked == ["PATCH /v1/spectroclusters/c/profiles", "GET /v1/spectroclusters/c"]
 
 
+def test_a_creation_that_cannot_be_looked_for_is_told_as_uncertain(client: Callable[..., Palette]) -> None:
+    """When Palette goes away for good in the middle of a creation, the error says that something may be left."""
+
+    def act(request: Request) -> None:
+        (reset if request.method == "POST" else refuse(503))(request)
+
+    with serving(act) as server, pytest.raises(PaletteError) as caught:
+        client(server.url).profiles.create("n", [Pack("p")])
+
+    assert caught.value.request == "POST /v1/clusterprofiles"
+    assert caught.value.outcome_unknown
+
+
+def test_a_profile_takes_the_place_of_the_attached_one(client: Callable[..., Palette]) -> None:
+    """The PATCH names both versions, because without the old one Palette attaches a second profile."""
+    with serving(answer()) as server:
+        client(server.url).clusters.replace_profile("c", old="old", new="new")
+
+    assert server.requests[0].body == {
+        "profiles": [{"uid": "new", "replaceWithProfile": "old"}],
+        "spcApplySettings": {"actionType": "DownloadAndInstall"},
+    }
+    assert server.requests[0].query == {"resolveNotification": "true"}
+
+
 def test_a_key_that_is_refused_is_not_tried_again(client: Callable[..., Palette]) -> None:
     """Repeating a refused key would only lock it."""
     with serving(refuse(401)) as server, pytest.raises(UnauthorizedError):

@@ -90,6 +90,14 @@ def test_an_outage_of_palette_is_borne_for_a_while(stepped: SteppedClock) -> Non
     assert wait.until("x", looks("a", broken(), broken(), "b"), lambda seen: seen == "b", within=999) == "b"
 
 
+def test_outages_are_counted_one_by_one(stepped: SteppedClock) -> None:
+    """Many short outages with answers between them never add up to a long one."""
+    seen = [broken() if number % 3 else "a" for number in range(60)]
+    wait = Wait(Timeouts(outage=30, first_look=10, slowest_look=10), stepped.clock)
+
+    assert wait.until("x", looks(*seen, "b"), lambda found: found == "b", within=9999) == "b"
+
+
 def test_a_long_outage_ends_the_wait(stepped: SteppedClock) -> None:
     """When Palette stays away longer than an outage may last, its failure is raised and not a time-out."""
     with pytest.raises(ServerError):

@@ -38,7 +38,9 @@ def listed(call: Call) -> Json:
     kept = call.context.events.of(*_object(call))
     until = page.until if page.until is not None else max((event.number for event in kept), default=0)
     items = [event.as_answer() for event in kept if event.number <= until]
-    items = ordered(filtered(items, call.query("filters")), call.query("orderBy"))
+    items = filtered(items, call.query("filters"))
+    if call.query("orderBy"):
+        items = ordered(items[::-1], call.query("orderBy"))
     shown, listmeta = page.of(items, until=until)
     return {"items": [projected(item, call.query("fields")) for item in shown], "listmeta": listmeta}
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-
 import yaml
 
 from lab.palette import profile_rules, shapes
@@ -77,13 +75,8 @@ def find_own(call: Call) -> Profile:
 def edited(call: Call, profile: Profile) -> None:
     """Note that a profile was changed, and hand a published one to the clusters that still follow it."""
     profile.meta.touch()
-    if profile.draft is None and call.context.store.users_of(profile.meta.uid):
-        call.reconciler.follow_profile(profile_rules.attach(profile, {}, "profile", _in_use(call, profile)))
-
-
-def _in_use(call: Call, profile: Profile) -> Any:  # noqa: ANN401 - Attached or None
-    users = call.context.store.users_of(profile.meta.uid)
-    return next((a for cluster in users for a in cluster.attached if a.uid == profile.meta.uid), None)
+    if profile.draft is None:
+        call.reconciler.follow_profile(profile)
 
 
 @TABLE.serves("POST", "/v1/clusterprofiles", body=PROFILE)

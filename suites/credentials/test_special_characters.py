@@ -1,0 +1,27 @@
+"""The guide's advice, and what it opens: passwords with special characters."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.evidence import Evidence
+from fixtures.layers import Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+
+ADVISED = ("Pa!sw#rd*Passw0r", "!abc1", "#abc1", "*abc1", "abc #x", "a:b: c", "{{x}}", "pa$word", 'q"u\'o\\te', "pässwörd")
+
+
+@requirement("CRED-01", phase="repave")
+@pytest.mark.parametrize("password", ADVISED)
+def test_special_characters_arrive_unchanged(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
+) -> None:
+    """A password with special characters, quoted in the profile, is presented unchanged by deployment and repave."""
+    evidence.example(repr(password), expected=f"every pull presents {password!r}")
+    with private_registry.account(password=password) as account, site.deploy(layers.fresh(account)) as cluster:
+        cluster.try_repave(layers.with_image(cluster.layer))
+
+        assert private_registry.witness.changes(cluster) == []
+        cluster.wait_until_repaved()

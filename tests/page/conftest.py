@@ -1,0 +1,102 @@
+"""A real Chromium: Debian's, without a screen, driven by Playwright's Python package.
+
+Without the browser the tests are skipped, visibly; with ``PAGE_TESTS=required`` (as CI sets it) they fail.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from reports import page, results
+from reports.records import Event
+from tests.reports import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+    OpenPage = Callable[..., Page]
+
+CALM = (
+    "--no-sandbox",  # CI runs as root
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def _chromium() -> str:
+    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    if found:
+        return found
+    reason = "no chromium on PATH; install it with 'apt-get install chromium'"
+    if os.environ.get("PAGE_TESTS") == "required":
+        pytest.fail(f"PAGE_TESTS=required, but {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Start the browser once; it keeps nothing and asks nobody."""
+    executable = _chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(CALM))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Render one page of each kind: everything red, all green, some red, a big run, a hostile one."""
+    home = tmp_path_factory.mktemp("pages")
+    (home / "journal.txt").write_text("edge-1 agent[412]: pulling provider/ubuntu-k3s:v1\n" * 60, encoding="utf-8")
+    hostile = '"><b>x</b>' + "W" * 300 + "\u202e\0"
+    long = samples.failing(
+        title=hostile,
+        vector=hostile,
+        observed=hostile,
+        story=(hostile,),
+        reproduce=hostile,
+        attachments=("journal.txt",),
+    )
+    earlier = results.of(samples.all_green())
+    runs = {
+        "red": samples.one_of_each(),
+        "green": samples.all_green(),
+        "some": samples.many(60, red_every=10),
+        "many": samples.many(500),
+        "hostile": (samples.started(site=hostile, facts={hostile: hostile}), long, samples.finished()),
+    }
+    for name, records in runs.items():
+        (home / f"{name}.html").write_bytes(page.render(results.of(records), earlier, attachments=home))
+    return home
+
+
+@pytest.fixture
+def open_page(browser: Browser, pages: Path) -> Iterator[OpenPage]:
+    """Give a function that opens a page; whatever the console complains of in between fails the test."""
+    contexts, complaints = [], []
+
+    def open_(name: str, *, width: int = 1200, height: int = 900, **options: object) -> Page:
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)  # type: ignore[arg-type]  # passed on
+        contexts.append(context)
+        opened = context.new_page()
+        opened.on("console", lambda message: complaints.append(message.text))
+        opened.on("pageerror", lambda error: complaints.append(str(error)))
+        opened.on("request", lambda request: complaints.append(request.url) if request.url.startswith("http") else None)
+        opened.goto((pages / f"{name}.html").as_uri())
+        return opened
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
