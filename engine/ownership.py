@@ -1,22 +1,28 @@
-"""Who owns what on the engine, so that a run leaves nothing behind and the next one clears what a killed run left.
+"""Who owns what on the engine, so that a run leaves nothing behind and the next one clears what a killed one left.
 
 Every container, network and volume of a run carries labels that name the run and the process that answers for it:
-its id, its start time, and the boot of the machine. A process id alone is not enough, since ids are used again.
+its id, its start time, the boot of the machine, and the machine. A process id alone is not enough, since ids are used
+again; and on an engine that several machines share, only the owner's machine can tell whether the owner still lives.
 """
 
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
-
-from docker.errors import APIError, NotFound
 from typing import TYPE_CHECKING
 
+from docker.errors import APIError, NotFound
+
 if TYPE_CHECKING:
-    import docker
     from collections.abc import Callable, Mapping
+
+    import docker
+    from docker.models.containers import Container
+    from docker.models.volumes import Volume
 
 PREFIX = "palette-edge-conformance"
 _RUN, _KEEPER = f"{PREFIX}.run", f"{PREFIX}.keeper"
@@ -43,19 +49,30 @@ class Owner:
 
 
 def process_identity(pid: int) -> str:
-    """Name a process for good: ``<pid>@<start tick>@<boot of the machine>``; ``<pid>@gone`` when it does not run."""
+    """Name a process for good: ``<pid>@<start tick>@<boot>@<where pids count>``; ``<pid>@gone`` if it does not run."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return f"{pid}@gone"
-    return f"{pid}@{fields[19]}@{boot}"
+    return f"{pid}@{fields[19]}@{boot}@{_place()}"
+
+
+def _place() -> str:
+    """Name where a process id means something: this machine, and on it this namespace of process ids."""
+    return f"{socket.gethostname()}-{Path('/proc/self/ns/pid').stat().st_ino}"
 
 
 def is_alive(keeper: str) -> bool:
-    """Tell whether the process that ``keeper`` names still runs (and is not another one with its number)."""
-    pid = keeper.partition("@")[0]
-    return pid.isdigit() and process_identity(int(pid)) == keeper
+    """Tell whether the process that ``keeper`` names still runs (and is not another one with its number).
+
+    A process of another machine, or of a container, cannot be seen from here and counts as alive.
+    """
+    pid, _, rest = keeper.partition("@")
+    tick_and_boot, _, place = rest.rpartition("@")
+    if not pid.isdecimal() or not tick_and_boot:
+        return False
+    return place != _place() or process_identity(int(pid)) == keeper
 
 
 def sweep(client: docker.DockerClient) -> list[str]:
@@ -68,40 +85,50 @@ def remove_run(client: docker.DockerClient, run: str) -> list[str]:
     return _remove(client, lambda labels: labels.get(_RUN) == run)
 
 
+def label_of(run: str) -> str:
+    """Give the label, as a filter, by which the engine finds what belongs to ``run`` and to no other."""
+    return f"{_RUN}={run}"
+
+
 def left_of(client: docker.DockerClient, run: str) -> list[str]:
     """Name what is still there of ``run``: the second look after a clean-up."""
-    filters = {"label": f"{_RUN}={run}"}
+    label = label_of(run)
     return [
-        *(str(c.name) for c in client.containers.list(all=True, filters=filters, ignore_removed=True)),
-        *(str(n.name) for n in client.networks.list(filters=filters)),
-        *(str(v.name) for v in client.volumes.list(filters=filters)),
+        *(str(c.name) for c in _containers(client, label)),
+        *(str(n.name) for n in client.networks.list(filters={"label": label})),
+        *(str(v.name) for v in _volumes(client, label)),
     ]
 
 
 def _remove(client: docker.DockerClient, chosen: Callable[[Mapping[str, str]], bool]) -> list[str]:
-    filters = {"label": _RUN}
-    removed: list[str] = []
-    for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
-        if chosen(container.labels):
-            _gone(lambda c=container: c.remove(force=True, v=True))
-            removed.append(str(container.name))
-    for network in client.networks.list(filters=filters):
-        if chosen(network.attrs.get("Labels") or {}):
-            _gone(network.remove)
-            removed.append(str(network.name))
-    for volume in client.volumes.list(filters=filters):
-        if chosen(volume.attrs.get("Labels") or {}):
-            _gone(lambda v=volume: v.remove(force=True))
-            removed.append(str(volume.name))
-    return removed
+    removals: list[tuple[str | None, Mapping[str, str] | None, Callable[[], object]]] = [
+        *((c.name, c.labels, partial(c.remove, force=True, v=True)) for c in _containers(client, _RUN)),
+        *((n.name, n.attrs.get("Labels"), n.remove) for n in client.networks.list(filters={"label": _RUN})),
+        *((v.name, v.attrs.get("Labels"), partial(v.remove, force=True)) for v in _volumes(client, _RUN)),
+    ]
+    return [str(name) for name, labels, remove in removals if chosen(labels or {}) and _gone(remove)]
 
 
-def _gone(remove: Callable[[], object]) -> None:
-    """Remove, and be content if somebody else (another run's sweep) was faster."""
+def _containers(client: docker.DockerClient, label: str) -> list[Container]:
+    return client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+
+
+def _volumes(client: docker.DockerClient, label: str) -> list[Volume]:
+    return client.volumes.list(filters={"label": label})
+
+
+#: 409: its removal is already in progress, or it is in use; 403: a network that somebody else's container is on.
+_SOMEBODY_ELSE = (HTTPStatus.CONFLICT, HTTPStatus.FORBIDDEN)
+
+
+def _gone(remove: Callable[[], object]) -> bool:
+    """Remove; be content if somebody else was faster or still uses it. Tells whether it was removed here."""
     try:
         remove()
     except NotFound:
-        return
+        return False
     except APIError as error:
-        if error.status_code != HTTPStatus.CONFLICT:  # 409: its removal is already in progress
+        if error.status_code not in _SOMEBODY_ELSE:
             raise
+        return False
+    return True

@@ -6,7 +6,6 @@ had to be provided stays afterwards as a service of the machine, and the user is
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docker
+from docker.context import ContextAPI
 from docker.errors import DockerException
 
 Say = Callable[[str], None]
@@ -23,9 +23,10 @@ Say = Callable[[str], None]
 ENGINE_START = 30.0
 _OS_RELEASE = Path("/etc/os-release")
 _LOG = Path("/var/log/docker.log")
+_ADVICE = "run: apt-get install docker.io && service docker start"
 
 
-class EngineUnavailable(Exception):
+class EngineUnavailable(Exception):  # noqa: N818 - it names a state of the machine
     """No Docker engine can be had; the message says what to run."""
 
 
@@ -42,26 +43,46 @@ def connect(say: Say, *, provision: bool = True) -> docker.DockerClient:
     _refuse_unless_provisionable(provision=provision)
     if shutil.which("dockerd") is None:
         install_packages(["docker.io"], say)
-    _start(say)
+    log = _start(say)
     client = _reach()
     if client is None:
-        raise EngineUnavailable(f"the Docker engine was started and does not answer; its log is {_LOG}")
+        raise EngineUnavailable(f"the Docker engine was started and does not answer; its log: {log}")
     return client
 
 
 def _refuse_unless_provisionable(*, provision: bool) -> None:
-    advice = "run: apt-get install docker.io && service docker start"
-    if os.environ.get("DOCKER_HOST"):
+    chosen = _chosen()
+    if chosen:
+        raise EngineUnavailable(f"no Docker engine answers at {chosen}; start it, or choose another")
+    if _may_not_connect():
         raise EngineUnavailable(
-            f"no Docker engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}; start it, or unset DOCKER_HOST"
+            f"a Docker engine runs and {_SOCKET} is not yours to use; run: usermod -aG docker $USER, and log in again"
         )
     if not provision:
-        raise EngineUnavailable(f"no Docker engine is running and --no-provision forbids to provide one; {advice}")
+        raise EngineUnavailable(f"no Docker engine is running and --no-provision forbids to provide one; {_ADVICE}")
     if not is_debian_family() or os.geteuid() != 0:
         who = "root" if os.geteuid() == 0 else "not root"
         raise EngineUnavailable(
-            f"no Docker engine is running, and it is provided only for root on Debian or Ubuntu (here: {who}); {advice}"
+            f"no Docker engine is running; it is provided only for root on Debian or Ubuntu (here: {who}); {_ADVICE}"
         )
+
+
+_SOCKET = Path("/var/run/docker.sock")
+
+
+def _may_not_connect() -> bool:
+    return _SOCKET.is_socket() and not os.access(_SOCKET, os.W_OK)
+
+
+def _chosen() -> str:
+    """Name the engine that the user chose, empty when it is just this machine's: DOCKER_HOST first, then a context."""
+    if host := os.environ.get("DOCKER_HOST"):
+        return f"DOCKER_HOST={host}"
+    try:
+        context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT"))
+    except Exception as error:  # noqa: BLE001 - docker-py raises plain Exception for a context it cannot read
+        return f"the current docker context ({error})"
+    return "" if context is None or context.Name == "default" else f"{context.Host} (docker context {context.Name})"
 
 
 def is_debian_family() -> bool:
@@ -92,43 +113,31 @@ def install_packages(packages: list[str], say: Say) -> None:
             raise EngineUnavailable(f"'{' '.join(command)}' failed: {last}")
 
 
-def _start(say: Say) -> None:
-    """Start the engine as a service; where no service manager runs it, as a daemon of its own."""
+def _start(say: Say) -> str:
+    """Start the engine as a service; where no service manager runs it, as a daemon of its own. Gives where it logs."""
     say("starting the Docker engine; it stays as a service of this machine after the run")
     if Path("/run/systemd/system").is_dir():
         subprocess.run(["systemctl", "start", "docker"], check=False, capture_output=True)
+        where = "journalctl -u docker"
     else:
         with _LOG.open("ab") as log:
             subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        where = str(_LOG)
     deadline = time.monotonic() + ENGINE_START
     while _reach() is None and time.monotonic() < deadline:
         time.sleep(0.1)
+    return where
 
 
 def _reach() -> docker.DockerClient | None:
     """Connect as the docker command does: DOCKER_HOST first, then the current context, then the local socket."""
-    host = os.environ.get("DOCKER_HOST") or _context_host()
     try:
-        client = docker.DockerClient(base_url=host, timeout=120) if host else docker.from_env(timeout=120)
+        client = docker.from_env(timeout=120)
+    except Exception:  # noqa: BLE001 - beside its own, docker-py raises plain Exception for a context it cannot read
+        return None
+    try:
         client.ping()
     except (DockerException, OSError):
+        client.close()
         return None
     return client
-
-
-def _context_host() -> str | None:
-    """Read the endpoint of the current docker context, if one other than the default is chosen."""
-    folder = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
-    try:
-        name = os.environ.get("DOCKER_CONTEXT") or json.loads((folder / "config.json").read_text()).get(
-            "currentContext"
-        )
-        if not name or name == "default":
-            return None
-        for meta in (folder / "contexts" / "meta").glob("*/meta.json"):
-            context = json.loads(meta.read_text())
-            if context["Name"] == name:
-                return str(context["Endpoints"]["docker"]["Host"])
-    except (OSError, ValueError, KeyError):
-        pass
-    return None

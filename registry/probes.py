@@ -53,14 +53,14 @@ def probes() -> tuple[Probe, ...]:
 
 
 def row(password: str) -> Row:
-    """Number the results of all transforms of a password: equal numbers where the results are equal."""
+    """Give each transform's result of a password a number: equal numbers where the results are equal."""
     context = Context(password, USERNAME, PREVIOUS, OTHER)
     seen: dict[bytes | None, int] = {context.password: 0}
     return (0, *(seen.setdefault(known.apply(context), len(seen)) for known in TRANSFORMS))
 
 
 def groups(rows: Iterable[Row]) -> list[int]:
-    """Number the transforms so that two have the same number exactly where no row tells them apart."""
+    """Give each transform a number, so that two have the same number exactly where no row tells them apart."""
     current = [0] * len(_NAMES)
     for each in rows:
         seen: dict[tuple[int, int], int] = {}
@@ -120,18 +120,13 @@ def _cover(rows: dict[str, Row], needed: Collection[tuple[int, int]]) -> tuple[l
     take = {password: model.new_bool_var(str(index)) for index, password in enumerate(rows)}
     for a, b in sorted(needed):
         model.add_bool_or([take[password] for password, each in rows.items() if each[a] != each[b]])
-    model.minimize(sum(_cost(password) * chosen for password, chosen in take.items()))
+    model.minimize(sum(take.values()))
     solver = cp_model.CpSolver()
     solver.parameters.max_time_in_seconds = 300
     solver.parameters.random_seed = 1
     solver.parameters.num_workers = 1  # one worker gives the same set every time
     status = solver.solve(model)
     return [password for password in rows if solver.value(take[password])], status == cp_model.OPTIMAL
-
-
-def _cost(password: str) -> int:
-    """One password more always costs more than any length; what the registry does not take comes last."""
-    return 1_000_000 + len(password.encode()) + (10_000 if password in BEYOND else 0)
 
 
 def _records(chosen: Iterable[str]) -> list[Probe]:
@@ -151,7 +146,7 @@ def _comment(password: str) -> str:
 def _write() -> None:
     chosen, proven = smallest_set(pool())
     data = {
-        "what": "The smallest set of passwords that detects every transform and tells any two apart; see registry.probes.",
+        "what": "the smallest set of passwords that detects every transform and tells any two apart",
         "account": {"username": USERNAME, "previous": PREVIOUS, "other": OTHER},
         "proven_smallest_for_the_pool": proven,
         "probes": [
@@ -168,19 +163,23 @@ def _write() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the probe set, after computing it anew when asked to. Gives the exit code: 1 where the set is not enough."""
+    """Print the probe set, after computing it anew when asked to; 1, as an exit code, means that it is not enough."""
     parser = argparse.ArgumentParser(prog="python -m registry.probes", description=__doc__)
     parser.add_argument("--write", action="store_true", help="compute the set anew and write registry/probes.json")
     if parser.parse_args(arguments).write:
         _write()
     known = probes()
-    for probe in known:
-        print(f"{probe.id}  {ascii(probe.password)}  {probe.comment}")
+    lines = [f"{probe.id}  {probe.password!a}  {probe.comment}" for probe in known]
     missing = sorted(set(alike(probe.password for probe in known)) - set(alike(pool())))
-    for names in missing:
-        print(f"registry/probes.json: does not tell apart {', '.join(names)}; run python -m registry.probes --write")
+    lines += [
+        f"registry/probes.json: does not tell apart {', '.join(names)}; run python -m registry.probes --write"
+        for names in missing
+    ]
     cycles = sum(probe.registry_accepts for probe in known)
-    print(f"{cycles} deploy+repave cycles (and {len(known) - cycles} beyond bcrypt) for {len(TRANSFORMS)} transforms")
+    lines.append(
+        f"{cycles} deploy+repave cycles (and {len(known) - cycles} beyond bcrypt) for {len(TRANSFORMS)} transforms"
+    )
+    sys.stdout.write("\n".join(lines) + "\n")
     return 1 if missing else 0
 
 

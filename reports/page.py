@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from reports import breakdown, changes, timeline, wording
 from reports.records import moment
@@ -72,7 +72,7 @@ def _environment() -> Environment:
     environment.globals.update(
         verdicts=list(reversed(Verdict)), wording=wording, plural=plural, pass_=Verdict.PASS, draw=timeline.draw
     )
-    environment.filters.update(duration=duration, slug=_slug, when=_when, share=_share, headline=_headline)
+    environment.filters.update(duration=duration, slug=_slug, when=_when, share=_share, headline=_headline, tail=_tail)
     return environment
 
 
@@ -83,9 +83,17 @@ def _shown(value: object) -> object:
 
 def _headline(sentence: str) -> Markup:
     """Keep requirement ids in one piece, and set what comes besides apart from what counts."""
-    first, _, rest = visible(sentence).partition("; also ")
-    text = Markup("{}").format(first) + (Markup('<span class="also">; also {}</span>').format(rest) if rest else "")
-    return Markup(re.sub(r"\b[A-Z]+(?:-[A-Z]+)*-\d+", r'<span class="whole">\g<0></span>', text))  # noqa: S704  escaped above
+    first, _, rest = str(escape(visible(sentence))).partition("; also ")
+    text = first + (f'<span class="also">; also {rest}</span>' if rest else "")
+    return Markup(_REQUIREMENT.sub(r'<span class="whole">\g<0></span>', text))  # noqa: S704  escaped above
+
+
+_REQUIREMENT = re.compile(r"\b[A-Z]+(?:-[A-Z]+)*-\d+")
+
+
+def _tail(path: str) -> str:
+    """Give host and file of a path to diagnostics."""
+    return "/".join(path.split("/")[-2:])
 
 
 def _slug(verdict: Verdict | None) -> str:
@@ -108,7 +116,7 @@ class Story:
     case: CaseFinished
     lines: tuple[str, ...]
     detailed: bool
-    diagnostics: list[tuple[str, str]] = field(default_factory=list)
+    diagnostics: dict[str, str] = field(default_factory=dict)
 
 
 def _bare(case: CaseFinished) -> Story:
@@ -121,8 +129,8 @@ def _stories(results: Results, attachments: Path | None) -> Iterator[Story]:
         room -= _weight(case)
         story = Story(case, wording.story(case), detailed=room > 0)
         if room > 0 and attachments:
-            story.diagnostics = list(_diagnostics(case.attachments, attachments, room_for_diagnostics))
-            room_for_diagnostics -= sum(len(text) for _, text in story.diagnostics)
+            story.diagnostics = dict(_diagnostics(case.attachments, attachments, room_for_diagnostics))
+            room_for_diagnostics -= sum(len(text) for text in story.diagnostics.values())
         yield story
 
 

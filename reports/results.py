@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from reports import journal
 from reports.records import CaseFinished, LeakGate, Requirement, RunFinished, RunStarted, WaiverInForce, moment
-from reports.text import plural
+from reports.text import plural, some
 from reports.verdicts import ExitCode, Verdict, exit_code, worst
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Results:
             yield f"{collected - len(self.cases)} of {plural(collected, 'case')} did not run"
         silent = [result.requirement.id for result in self.requirements if not result.cases]
         if silent:
-            yield f"{plural(len(silent), 'requirement')} without a case that ran: {', '.join(silent)}"
+            yield f"{plural(len(silent), 'requirement')} without a case that ran: {some(silent)}"
 
     def waiver(self, identifier: str) -> WaiverInForce | None:
         """Find a waiver of this run by its id."""

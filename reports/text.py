@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 # Control, format (invisible, or turns the line around), surrogate, private use, unassigned, line and paragraph
 # separator: none of them has a shape of its own.
@@ -40,6 +44,12 @@ def _escape(character: str) -> str:
 def plural(number: int, noun: str) -> str:
     """Give ``1 case``, ``2 cases``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def some(names: Sequence[str], most: int = 4) -> str:
+    """Give ``A, B, C, D and 7 more``."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def duration(seconds: float) -> str:

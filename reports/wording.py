@@ -6,7 +6,7 @@ from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from reports.text import one_line, plural
+from reports.text import one_line, plural, some
 from reports.verdicts import ExitCode, Verdict, exit_code
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from reports.records import CaseFinished, Pull
     from reports.results import RequirementResult, Results
-
-_SHOWN_IDS = 4
 
 
 def sentence(results: Results) -> str:
@@ -37,7 +35,8 @@ def _good_news(results: Results) -> str:
     asides = [f"{results.counts[verdict]} {verdict.value}" for verdict in _QUIET if results.counts[verdict]]
     if results.gaps:
         asides.append("the run is partial")
-    return f"Conforms: {_share_that_holds(results)}{'; ' if asides else ''}{', '.join(asides)}."
+    news = "Nothing failed of what ran" if results.gaps else "Conforms"
+    return f"{news}: {_share_that_holds(results)}{'; ' if asides else ''}{', '.join(asides)}."
 
 
 def _share_that_holds(results: Results) -> str:
@@ -56,7 +55,7 @@ def _failed(results: Results) -> str:
     if not hit:
         return f"Does not conform: {_counted(results, Verdict.FAIL)}"
     fails = "fails" if len(hit) == 1 else "fail"
-    return f"Does not conform: {len(hit)} of {plural(len(results.requirements), 'requirement')} {fails} ({_some(hit)})"
+    return f"Does not conform: {len(hit)} of {plural(len(results.requirements), 'requirement')} {fails} ({some(hit)})"
 
 
 def _broken(results: Results) -> str:
@@ -92,16 +91,11 @@ _CODE_OF = {verdict: exit_code([verdict]) for verdict in Verdict}
 
 def _counted(results: Results, verdict: Verdict) -> str:
     hit = _hit(results, verdict)
-    return f"{results.counts[verdict]} {verdict.value}{f' ({_some(hit)})' if hit else ''}"
+    return f"{results.counts[verdict]} {verdict.value}{f' ({some(hit)})' if hit else ''}"
 
 
 def _hit(results: Results, verdict: Verdict) -> list[str]:
     return [result.requirement.id for result in results.requirements if result.counts[verdict]]
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - _SHOWN_IDS
-    return ", ".join(names[:_SHOWN_IDS]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def story(case: CaseFinished) -> tuple[str, ...]:

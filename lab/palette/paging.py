@@ -88,11 +88,14 @@ def ordered(items: Sequence[Json], order: str) -> list[Json]:
 
 
 def projected(item: Json, fields: str) -> Json:
-    """Keep only the fields named in ``fields`` (comma separated paths); all when it is empty."""
+    """Keep only the fields named in ``fields`` (comma separated paths) and the identity; all when it is empty.
+
+    Items of a list must differ (``uniqueItems`` in the published description), so the identity always stays.
+    """
     if not fields:
         return item
     kept: Json = {}
-    for path in fields.split(","):
+    for path in ("metadata.uid", *fields.split(",")):
         value = pick(item, path)
         if value is not None:
             _put(kept, path.split("."), value)

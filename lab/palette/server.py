@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import secrets
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -19,7 +20,19 @@ from lab.palette.bodies import check, read_json
 from lab.palette.context import Context
 from lab.palette.errors import ApiError
 from lab.palette.limits import RateLimits, Troubles
-from lab.palette.operations import catalogue, clusters, events, hosts, macros, pools, profile_packs, profiles, updates
+from lab.palette.operations import (
+    catalogue,
+    clusters,
+    events,
+    hosts,
+    logs,
+    macros,
+    pools,
+    profile_packs,
+    profiles,
+    tokens,
+    updates,
+)
 from lab.palette.reconciler import Reconciler
 from lab.palette.store import Meta, Token, new_uid
 from lab.palette.web import Accepted, Call, Created, File, Route
@@ -29,7 +42,7 @@ if TYPE_CHECKING:
 
     from lab.palette.settings import Settings
 
-_TABLES = (catalogue, clusters, events, hosts, macros, pools, profile_packs, profiles, updates)
+_TABLES = (catalogue, clusters, events, hosts, logs, macros, pools, profile_packs, profiles, tokens, updates)
 _LARGEST_BODY = 8 * 1024 * 1024
 _log = logging.getLogger(__name__)
 
@@ -190,8 +203,9 @@ def _response(call: Call, answer: Any) -> web.Response:  # noqa: ANN401 - any An
     if isinstance(answer, Accepted):
         return web.Response(status=202)
     if isinstance(answer, File):
-        headers = {"Content-Disposition": f'attachment; filename="{answer.name}"'}
-        return web.Response(body=answer.text.encode(), content_type="application/octet-stream", headers=headers)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", answer.name)  # a name is the client's text; a header is not
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+        return web.Response(body=answer.content, content_type="application/octet-stream", headers=headers)
     return web.json_response(call.masked(answer))
 
 

@@ -196,6 +196,7 @@ class Cluster:
     upgrades_locked: bool = False
     kubeconfig: str = field(default="", repr=False)
     passwords: set[str] = field(default_factory=set, repr=False)
+    log_requests: list[str] = field(default_factory=list)
 
     @property
     def present(self) -> bool:

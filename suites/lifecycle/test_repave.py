@@ -88,18 +88,6 @@ def test_a_failed_pull_keeps_the_old_system(site: Site, layers: Layers, private_
         assert cluster.host.boot().image.endswith(good.image.rpartition(":")[2])
 
 
-@requirement("REPAVE-01", phase="repave")
-def test_a_rotated_password_is_used_at_the_next_repave(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
-    """A new password in a new version is the one that the repave presents; the old one is never sent again."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        with private_registry.account(account.username, "Rotated!pass#word*2") as rotated:
-            cluster.repave(layers.fresh(rotated))
-
-            assert private_registry.witness.changes(cluster, phase="repave") == []
-
-
 @requirement("REPAVE-05", phase="repave")
 def test_a_cluster_rolls_back_to_the_version_before(
     site: Site, layers: Layers, private_registry: SiteRegistry

@@ -98,20 +98,8 @@ def test_credentials_below_the_root_are_not_honoured(
     with private_registry.account() as account:
         given = yaml.safe_load(layers.fresh(account).values())
         given.setdefault(place, {})["providerCredentials"] = given.pop("providerCredentials")
-        layer = OsLayer(given["options"]["system.uri"], more=yaml.safe_dump(given), content_images=())
-        with site.begin_deploy(_Verbatim(layer.image, text=yaml.safe_dump(given))) as cluster:
+        with site.begin_deploy(layers.verbatim(given["options"]["system.uri"], yaml.safe_dump(given))) as cluster:
             cluster.wait_for_error()
 
             assert cluster.state() != "Running", f"credentials under {place} were used"
 
-
-class _Verbatim(OsLayer):
-    """An OS layer whose YAML is given as it is."""
-
-    def __init__(self, image: str, *, text: str) -> None:
-        super().__init__(image)
-        object.__setattr__(self, "more", text)
-
-    def values(self) -> str:
-        """Give the text."""
-        return self.more

@@ -205,6 +205,14 @@ def test_an_export_can_be_imported(api: Api) -> None:
         api.call("POST", "/v1/clusterprofiles/import", secret)
 
 
+def test_a_name_cannot_add_headers(api: Api) -> None:
+    """A profile's name in a file name stays one word of one header."""
+    uid = api.make_profile(name='edge"\r\nX-Injected: yes')
+    answer = api.send("GET", f"/v1/clusterprofiles/{uid}/export")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="edge_X-Injected_yes-1.0.0.json"'
+    assert "X-Injected" not in answer.headers
+
+
 def test_a_profile_in_use_is_not_deleted(api: Api, palette_lab: PaletteLab) -> None:
     """A version that a cluster uses stays; the cluster is named."""
     palette_lab.agent("edge-1").register()

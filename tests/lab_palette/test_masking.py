@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -144,7 +146,11 @@ def paths(api: Api, cluster: str, profile_uid: str) -> Iterator[str]:
         "/v1/projects": api.project,
     }
     for route in routes():
-        if route.method == "GET" and "kubeconfig" not in route.path.lower() and "tenantUid" not in route.path:
+        if (
+            route.method == "GET"
+            and "kubeconfig" not in route.path.lower()
+            and not {"tenantUid", "logFetcher"} & set(re.split(r"\W+", route.path))
+        ):
             path = route.path
             for name, value in known.items():
                 path = path.replace(name, value)
@@ -173,6 +179,13 @@ def deployed(api: Api, hosts: Callable[..., list[ScriptedAgent]], palette_lab: P
 def answers(api: Api, cluster: str, uid: str) -> dict[str, str]:
     """Give the text of every answer that shows something of the cluster or its profile."""
     texts = {path: api.send("GET", path).text for path in paths(api, cluster, uid)}
+    request = api.call("POST", f"/v1/spectroclusters/{cluster}/features/logFetcher", {})["uid"]
+    for path in (
+        f"/v1/spectroclusters/features/logFetcher/{request}/download",
+        f"/v1/spectroclusters/{cluster}/download",
+    ):
+        with zipfile.ZipFile(io.BytesIO(api.send("GET", path).content)) as archive:
+            texts |= {f"{path} {name}": archive.read(name).decode() for name in archive.namelist()}
     texts["export yaml"] = api.send("GET", f"/v1/clusterprofiles/{uid}/export?format=yaml").text
     references = {"references": ["{{.spectro.var.spare}}", ".spectro.var.spare"]}
     texts["reference"] = api.send("GET", f"/v1/clusterprofiles/{uid}/packs/resolvedValues", references).text

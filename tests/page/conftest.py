@@ -63,10 +63,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     long = samples.failing(
         title=hostile,
         vector=hostile,
+        vector_class=hostile,
+        hosts=(hostile,),
         observed=hostile,
         story=(hostile,),
         reproduce=hostile,
-        attachments=("journal.txt",),
+        attachments=("journal.txt", hostile),
+        notes=(hostile,),
+        pulls=(replace(samples.pulls()[0], puller=hostile, repository=hostile, presented=hostile, host=hostile),),
+        timeline=tuple(replace(moment, label=hostile, host=hostile) for moment in samples.timeline()),
+        events=(Event(time=hostile, severity=hostile, reason=hostile, message=hostile),),
     )
     earlier = results.of(samples.all_green())
     runs = {

@@ -19,7 +19,15 @@ ALPHANUMERIC = "Passw0rdPassw0rd"
 CANARY = "Canary-7f3a-Passw0rd"
 
 
-TELLING = (ALPHANUMERIC, ALPHANUMERIC + "X", ALPHANUMERIC + "Xy", "Pass+w0rd/Passw0", "Passw0rdPassw0==", "Passw0rd!Passw0rd", "Pa!sw#rd*")
+TELLING = (
+    ALPHANUMERIC,
+    ALPHANUMERIC + "X",
+    ALPHANUMERIC + "Xy",
+    "Pass+w0rd/Passw0",
+    "Passw0rdPassw0==",
+    "Passw0rd!Passw0rd",
+    "Pa!sw#rd*",
+)
 
 
 def basic(username: str | bytes, password: str | bytes) -> bytes:

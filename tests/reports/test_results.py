@@ -91,6 +91,13 @@ def test_a_run_that_covered_nothing_claims_nothing() -> None:
     assert "Nothing was proven" in wording.sentence(run_of(GREEN[0], samples.case(Verdict.NOT_COVERED), GREEN[-1]))
 
 
+def test_a_partial_run_does_not_claim_to_conform() -> None:
+    """A selection of cases that all pass says so, and no more."""
+    outcome = run_of(samples.started(), samples.case(Verdict.PASS), samples.finished(collected=1, deselected=7))
+
+    assert wording.sentence(outcome) == "Nothing failed of what ran: 1 of 8 requirements holds; the run is partial."
+
+
 def test_a_leak_and_an_interruption_are_told_first() -> None:
     """A leaking and an interrupted run say that before anything else, and what failed beside it."""
     leak = LeakGate(canary_found=True, hits=(LeakHit(file="a.txt", secret="api key", form="base64"),))

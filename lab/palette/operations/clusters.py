@@ -108,6 +108,16 @@ def delete(call: Call) -> None:
     call.reconciler.delete(find(call), force=call.flag("forceDelete"))
 
 
+@TABLE.serves("PUT", "/v1/spectroclusters/{uid}/reset")
+def reset(call: Call) -> None:
+    """Tell every host of a cluster to become as it was registered; they deploy anew."""
+    cluster = find(call)
+    for node in cluster.nodes:
+        host = call.context.store.hosts.get(node.host_uid)
+        if host is not None and host.cluster_uid == cluster.meta.uid:
+            call.reconciler.reset(host)
+
+
 @TABLE.serves("PATCH", "/v1/spectroclusters/{uid}/metadata", body=record("metadata", metadata=META))
 def update_metadata(call: Call) -> None:
     """Change a cluster's labels and annotations."""
@@ -136,12 +146,13 @@ def upgrade_settings(call: Call) -> None:
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/kubeconfig")
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/adminKubeconfig")
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/kubeconfigclient")
 def kubeconfig(call: Call) -> File:
     """Give the kubeconfig that a control plane host reported. Raises ApiError 404 where hosts run no Kubernetes."""
     cluster = find(call)
     if not cluster.kubeconfig:
         raise not_found("kubeconfig of cluster", cluster.meta.uid)
-    return File(f"{cluster.meta.name}.kubeconfig", cluster.kubeconfig)
+    return File(f"{cluster.meta.name}.kubeconfig", cluster.kubeconfig.encode())
 
 
 # -- lists -----------------------------------------------------------------------------------------------------------

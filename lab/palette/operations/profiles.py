@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+
 import yaml
 
 from lab.palette import profile_rules, shapes
@@ -258,7 +259,7 @@ def export(call: Call) -> File:
         text = json.dumps(content, indent=2, ensure_ascii=False)
     else:
         text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-    return File(f"{profile.meta.name}-{profile.version}.{format_}", text)
+    return File(f"{profile.meta.name}-{profile.version}.{format_}", text.encode())
 
 
 def _exported(profile: Profile) -> Json:

@@ -1,0 +1,45 @@
+"""The registry's address in the profile: name or number, with a port, with a path."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.layers import Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+
+
+@requirement("PROFILE-15", phase="deploy")
+def test_a_registry_is_named_by_address_or_domain(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """Every address under which the site's hosts reach the registry, a domain or a number, can stand in the profile."""
+    with private_registry.account() as account:
+        for address in private_registry.addresses:
+            fresh = layers.images.fresh()
+            image = fresh.at(address).reference
+            credentials = layers.credentials(account, registry=str(address))
+            with site.deploy(layers.fresh(None, image=image, credentials=credentials)) as cluster:
+                assert private_registry.witness.changes(cluster, phase="deploy") == [], f"registry {address}"
+
+
+@requirement("PROFILE-15", phase="deploy")
+def test_a_registry_is_named_with_a_path(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """An address with a project behind it, as Harbor has it, is used for images of that project."""
+    with private_registry.account() as account:
+        credentials = layers.credentials(account, registry=f"{private_registry.address}/conformance")
+        with site.deploy(layers.fresh(None, credentials=credentials)) as cluster:
+            assert private_registry.witness.changes(cluster, phase="deploy") == []
+
+
+@requirement("PROFILE-05", phase="deploy")
+@pytest.mark.parametrize("tag", ["1.10", "0474915", "72044e0", "v1.4.5"])
+def test_a_tag_that_looks_like_a_number_is_a_tag(
+    site: Site, layers: Layers, private_registry: SiteRegistry, tag: str
+) -> None:
+    """A tag that YAML could read as a number is pulled exactly as it stands in system.uri."""
+    with private_registry.account() as account:
+        image = layers.images.named(tag).reference
+        with site.deploy(layers.fresh(account, image=image)) as cluster:
+            asked = {pull.reference for pull in private_registry.witness.pulls(cluster)}
+
+            assert tag in asked, f"the registry was asked for {sorted(asked)}"

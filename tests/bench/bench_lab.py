@@ -1,0 +1,129 @@
+"""How fast the lab is, and how much memory a run takes: numbers to write down, never a verdict.
+
+Run by ``tox -e bench``. Machines are shared and noisy: read medians, and ratios of things run side by side.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from engine import ownership
+from engine.reach import connect
+from fixtures.evidence import Evidence
+from fixtures.layers import Layers
+from fixtures.ledger import Ledger
+from fixtures.private_registry import SiteRegistry, open_registry
+from fixtures.provider_images import ProviderImages
+from fixtures.site import Site
+from fixtures.site_file import read_site_file
+from lab import control
+from lab.site import LabSettings, labs_folder
+
+ROUNDS = 5
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Give the seconds that ``work`` takes."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def show(what: str, seconds: list[float]) -> None:
+    """Print minimum, median and maximum."""
+    low, middle, high = min(seconds), statistics.median(seconds), max(seconds)
+    print(f"{what:<44} {low:7.2f} s {middle:7.2f} s {high:7.2f} s")
+
+
+class Memory(threading.Thread):
+    """Watches the memory of the lab's containers and of our own processes; ``peak`` is in MiB."""
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        super().__init__(daemon=True)
+        self._client, self.peak, self.over = client, 0.0, threading.Event()
+
+    def run(self) -> None:
+        """Look twice a second."""
+        while not self.over.wait(0.5):
+            self.peak = max(self.peak, self._containers() + _our_processes())
+
+    def _containers(self) -> float:
+        total = 0.0
+        for container in self._client.containers.list():
+            used = container.stats(stream=False)["memory_stats"]
+            inactive = used.get("stats", {}).get("total_inactive_file", 0)
+            total += (used.get("usage", 0) - inactive) / 2**20
+        return total
+
+
+def _our_processes() -> float:
+    total = 0.0
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes()
+            if b"bench_lab" in words or b"-m\0lab\0serve" in words:
+                total += int((folder / "statm").read_text().split()[1]) * 4096 / 2**20
+        except OSError:
+            continue
+    return total
+
+
+def rounds(site: Site, layers: Layers, registry: SiteRegistry) -> None:
+    """Deploy, repave and reset a host a few times."""
+    deploys, repaves, resets = [], [], []
+    for _ in range(ROUNDS):
+        with registry.account() as account:
+            began = time.perf_counter()
+            cluster = site.deploy(layers.fresh(account))
+            deploys.append(time.perf_counter() - began)
+            repaves.append(timed(lambda c=cluster: c.repave(layers.with_image(c.layer))))
+            resets.append(timed(lambda c=cluster: (c.delete(), site.free_hosts(len(site.hosts)))))
+    show("deploy", deploys)
+    show("repave", repaves)
+    show("deploy + repave", [a + b for a, b in zip(deploys, repaves, strict=True)])
+    show("reset of a host for the next case", resets)
+
+
+def main() -> None:
+    """Measure and print."""
+    client = connect(print)
+    memory = Memory(client)
+    memory.start()
+    print(f"{'':<44} {'least':>9} {'median':>9} {'most':>9}")
+    starts = []
+    for number in range(ROUNDS):
+        began = time.perf_counter()
+        lab = control.start(LabSettings(labs_folder() / f"bench-{number}"), lambda _message: None)
+        starts.append(time.perf_counter() - began)
+        if number < ROUNDS - 1:
+            lab.stop()
+    show("lab of two hosts, up and registered", starts)
+    try:
+        described = read_site_file(lab.site_file)
+        owner = ownership.Owner.this_process("bench")
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            open_registry(described, None, client, owner, lambda _message: None) as registry,
+            Site.open(described, "bench", Ledger(), Evidence(Path(folder))) as site,
+        ):
+            images = ProviderImages(registry.client(), described.provider_image, lambda _message: None, registry.address)
+            show("provider image into the registry", [timed(lambda: images.base)])
+            rounds(site, Layers(registry, images), registry)
+    finally:
+        lab.stop()
+        memory.over.set()
+    print(f"{'peak memory of lab, registry and harness':<44} {memory.peak:7.0f} MiB")
+
+
+if __name__ == "__main__":
+    main()
