@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from registry.mint import Difference, mint
     from registry.server import Account, PrivateRegistry
     from registry.tls import Authority, ServerCertificate
+    from registry.witness import Witness
 
 __all__ = [
     "Account",
@@ -29,6 +30,7 @@ __all__ = [
     "RegistryError",
     "ServerCertificate",
     "UnusableCredential",
+    "Witness",
     "mint",
 ]
 
@@ -43,6 +45,7 @@ _HOMES = {
     "RegistryError": "client",
     "ServerCertificate": "tls",
     "UnusableCredential": "htpasswd",
+    "Witness": "witness",
     "mint": "mint",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -82,16 +83,122 @@ class Proxy:
         """Note the request, pass it on, and note how it ended."""
         headers = [value for name, value in request.raw_headers if name.lower() == b"authorization"]
         account, presented = self._judge.judge(headers)
-        running = self._note(client, request.method, request.raw_path, request.headers.get("User-Agent", ""), presented, account)
+        agent = request.headers.get("User-Agent", "")
+        running = self._note(client, request.method, request.raw_path, agent, presented, account)
         try:
             return await self._pass_on(request, running)
         except aiohttp.ClientConnectorError:
             return _refuse(running, HTTPStatus.BAD_GATEWAY, "the registry cannot be reached")
         except (aiohttp.ClientError, TimeoutError):
-            running.ended = "the registry broke off"
-            return _break_off(request, running)
-        except BaseException:  # cancellation, too: the client is gone
+            running.ended = running.ended or "the registry broke off"
+            if request.writer.output_size == 0:
+                return _refuse(running, HTTPStatus.BAD_GATEWAY, "the registry broke off")
+            if request.transport is not None:
+                request.transport.abort()  # an orderly end would make half a blob look whole
+            raise ConnectionResetError from None
+        except BaseException:  # cancellation, too
             running.ended = running.ended or "the client went away"
             raise
         finally:
             running.finish()
+
+    def _note(
+        self, client: str, method: str, path: str, agent: str, presented: Presented, account: str = ""
+    ) -> Running:
+        host = self._journal.host_at(client)
+        target = Target.of(printable(self._judge.without_secrets(path)))
+        return self._journal.open(
+            Pull(
+                at=now(),
+                client=client,
+                host=host,
+                user_agent=printable(self._judge.without_secrets(agent)),
+                method=method,
+                action=target.action,
+                repository=target.repository,
+                reference=target.reference,
+                presented=presented,
+                account=account,
+                mark=self._journal.mark_of(host),
+            )
+        )
+
+    async def _pass_on(self, request: web.BaseRequest, running: Running) -> web.StreamResponse:
+        try:
+            url, headers = self._url(request.raw_path), _passed_on(request)
+        except ValueError:
+            return _refuse(running, HTTPStatus.BAD_REQUEST, "the path or a header cannot be read")
+        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
+            await request.writer.write(_CONTINUE)
+            request.writer.output_size = 0  # it was no part of the answer
+        assert self._session is not None
+        body = _pieces(request, running) if request.body_exists else None
+        async with self._session.request(
+            request.method, url, headers=headers, data=body, allow_redirects=False
+        ) as answer:
+            return await self._hand_back(answer, request, running)
+
+    async def _hand_back(
+        self, answer: aiohttp.ClientResponse, request: web.BaseRequest, running: Running
+    ) -> web.StreamResponse:
+        headers = CIMultiDict((name, value) for name, value in answer.headers.items() if _is_passed_on(name))
+        if location := headers.get(hdrs.LOCATION):
+            headers[hdrs.LOCATION] = location.removeprefix(self._upstream.url)  # never past us to the registry
+        response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
+        running.status = answer.status
+        async with _to_client(running):
+            await response.prepare(request)
+        async for piece in answer.content.iter_any():
+            running.sent += len(piece)
+            async with _to_client(running):
+                await response.write(piece)
+        async with _to_client(running):
+            await response.write_eof()
+        return response
+
+    def _url(self, path: str) -> URL:
+        if not path.startswith("/") or "#" in path or not path.isascii():
+            raise ValueError("a path begins with a slash, is ASCII, and has no fragment")
+        return URL(f"{self._upstream.url}{path}", encoded=True)
+
+
+@contextlib.asynccontextmanager
+async def _to_client(running: Running) -> AsyncIterator[None]:
+    """Tell a client that went away from a registry that broke off: aiohttp raises the same for both."""
+    try:
+        yield
+    except aiohttp.ClientError:
+        running.ended = "the client went away"
+        raise
+
+
+async def _pieces(request: web.BaseRequest, running: Running) -> AsyncIterator[bytes]:
+    try:
+        async for piece in request.content.iter_any():
+            running.received += len(piece)
+            yield piece
+    except Exception:
+        running.ended = "the client went away"
+        raise
+
+
+def _is_passed_on(name: str) -> bool:
+    return name.lower() not in _HOP_BY_HOP
+
+
+def _passed_on(request: web.BaseRequest) -> CIMultiDict[str]:
+    """Give the headers for the registry. Raises :exc:`ValueError` for one that is no UTF-8."""
+    named = {name.strip().lower() for name in request.headers.get(hdrs.CONNECTION, "").split(",")}
+    return CIMultiDict(
+        (name.decode(), value.decode())
+        for name, value in request.raw_headers
+        if _is_passed_on(name.decode()) and name.decode().lower() not in named
+    )
+
+
+def _refuse(running: Running, status: HTTPStatus, why: str) -> web.Response:
+    """Answer in the registry's own form (OCI distribution specification, error codes)."""
+    running.status, running.ended = status, running.ended or why
+    answer = web.json_response({"errors": [{"code": "UNAVAILABLE", "message": why}]}, status=status)
+    answer.force_close()
+    return answer

@@ -11,7 +11,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -86,7 +86,9 @@ class Pull:
 
     def __str__(self) -> str:
         what = f"{self.method} {self.repository or '/v2/'} {self.reference}".strip()
-        return f"{self.phase or '-'}  {self.place}  {self.user_agent or '-'}  {what}  {self.presented.name}  {self.status}"
+        return (
+            f"{self.phase or '-'}  {self.place}  {self.user_agent or '-'}  {what}  {self.presented.name}  {self.status}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +235,27 @@ class Journal:
         """Give all connections that did not become a request."""
         with self._lock:
             return list(self._failures)
+
+
+class Which(TypedDict, total=False):
+    """What narrows a question to the journal; what is not given does not."""
+
+    host: str
+    phase: str
+    case: str
+    since: dt.datetime
+
+
+def matches(record: Pull | FailedConnection, cluster: str | None, which: Which) -> bool:
+    """Tell whether a record is of this cluster (None: of any) and as narrow as asked for."""
+    mark = record.mark
+    return (
+        cluster in (None, mark.cluster)
+        and which.get("host", record.host) in (record.host, record.client)
+        and which.get("phase", mark.phase) == mark.phase
+        and which.get("case", mark.case) == mark.case
+        and ("since" not in which or record.at >= which["since"])
+    )
 
 
 def now() -> dt.datetime:

@@ -116,7 +116,9 @@ def main() -> None:
             open_registry(described, None, client, owner, lambda _message: None) as registry,
             Site.open(described, "bench", Ledger(), Evidence(Path(folder))) as site,
         ):
-            images = ProviderImages(registry.client(), described.provider_image, lambda _message: None, registry.address)
+            images = ProviderImages(
+                registry.client(), described.provider_image, lambda _message: None, registry.address
+            )
             show("provider image into the registry", [timed(lambda: images.base)])
             rounds(site, Layers(registry, images), registry)
     finally:

@@ -1,0 +1,244 @@
+"""The witness: stands in front of a private registry and says what each pull presented.
+
+It is used in the registry's place (the same address, authority, accounts), passes everything through unchanged, and
+names what became of the password on its way here: ``intact``, ``base64-decoded``, ``unknown change`` … Passwords are
+compared in memory; what comes out are names.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self, Unpack
+from urllib.parse import quote
+
+from registry.address import RegistryAddress
+from registry.classify import ANONYMOUS, Configured, Presented, closest, prepare
+from registry.front import Front
+from registry.proxy import Proxy
+from registry.pulls import Journal, Mark, Which, changes, matches, overlapping
+from registry.server import usable_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    from registry.classify import Prepared
+    from registry.client import RegistryClient
+    from registry.htpasswd import AccountFile
+    from registry.pulls import FailedConnection, Pull
+    from registry.server import Account, PrivateRegistry
+    from registry.tls import Authority, ServerCertificate
+
+_WORTH_HIDING = 4  # characters; a shorter password would blot out ordinary text
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class _InForce:
+    username: str
+    password: str
+    prepared: Prepared
+
+
+class AccountsInForce:
+    """The accounts that pulls are compared with; the newest of a user name counts, the one before is its previous."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._all: list[_InForce] = []
+
+    @contextlib.contextmanager
+    def expecting(self, username: str, password: str, other: str | None = None) -> Iterator[None]:
+        """Compare pulls with this account while the context lasts."""
+        with self._lock:
+            previous = next((known.password for known in reversed(self._all) if known.username == username), None)
+        prepared = prepare(Configured(username, password, previous=previous, other=other))
+        account = _InForce(username, password, prepared)
+        with self._lock:
+            self._all.append(account)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._all = [known for known in self._all if known is not account]
+
+    def judge(self, headers: Sequence[bytes]) -> tuple[str, Presented]:
+        """Say which account the ``Authorization`` headers of a request mean, and what they present."""
+        if not headers:
+            return "", ANONYMOUS
+        if len(headers) > 1:
+            return "", Presented("malformed", f"malformed: {len(headers)} Authorization headers")
+        with self._lock:
+            newest = {known.username: known for known in self._all}
+        meant, presented = closest((known.prepared for known in newest.values()), headers[0])
+        return next((known.username for known in newest.values() if known.prepared is meant), ""), presented
+
+    def without_secrets(self, text: str) -> str:
+        """Give text in which no password in force stands any more, as it is or percent-encoded."""
+        with self._lock:
+            passwords = {known.password for known in self._all if len(known.password) >= _WORTH_HIDING}
+        for password in passwords:
+            for form in (password, quote(password, safe="")):
+                text = text.replace(form, "[password]")
+        return text
+
+
+class Witness:
+    """Stands in front of ``registry``, as a context manager inside the registry's.
+
+    ::
+
+        with PrivateRegistry(client) as registry, Witness(registry, bind="172.17.0.1") as witness:
+            witness.know_hosts({"172.17.0.5": "edge-1"})
+            with witness.account(password="aBcd1234") as account, witness.phase("repave"):
+                ...
+            assert witness.changes(phase="repave") == []
+
+    It listens on ``bind`` and ``port`` (0: a free one) with a certificate of the registry's authority for ``bind`` and
+    ``names``, or with ``certificate``. What is reached through :attr:`address` is recorded; :meth:`client` goes past
+    it, so that the harness' own pushes are no pulls. Entering raises :exc:`registry.server.PortTaken`.
+    """
+
+    def __init__(
+        self,
+        registry: PrivateRegistry,
+        *,
+        bind: str = "127.0.0.1",
+        port: int = 0,
+        names: tuple[str, ...] = (),
+        certificate: ServerCertificate | None = None,
+    ) -> None:
+        self.registry = registry
+        self.address = RegistryAddress(bind, usable_port(bind, port))
+        self.journal = Journal()
+        self._accounts = AccountsInForce()
+        self._certificate = certificate or registry.authority.issue(bind, *names)
+        proxy = Proxy(registry.address, registry.authority.client_context(), self.journal, self._accounts)
+        self._front = Front(self.address, self._certificate, proxy)
+
+    def __enter__(self) -> Self:
+        self._front.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._front.stop()
+
+    # --- in the registry's place -------------------------------------------------------------------------------------
+
+    @property
+    def authority(self) -> Authority:
+        """The authority that a client has to trust."""
+        return self.registry.authority
+
+    @property
+    def accounts(self) -> AccountFile:
+        """Who may log in. Accounts made here are unknown to the witness; prefer :meth:`account`."""
+        return self.registry.accounts
+
+    def client(self, account: Account | None = None) -> RegistryClient:
+        """Give a client that goes to the registry itself, past the witness."""
+        return self.registry.client(account)
+
+    @contextlib.contextmanager
+    def account(
+        self, username: str | None = None, password: str | None = None, *, other: str | None = None
+    ) -> Iterator[Account]:
+        """Let somebody log in while the context lasts, and compare pulls with that account.
+
+        An account made inside another one's context with the same name is a rotation: the outer password is known as
+        the previous one. ``other`` is the password of another registry, to recognise it here. Raises as
+        :meth:`registry.server.PrivateRegistry.account`.
+        """
+        with self.registry.account(username, password) as account, self.expecting(account, other=other):
+            yield account
+
+    @contextlib.contextmanager
+    def expecting(self, account: Account, *, other: str | None = None) -> Iterator[None]:
+        """Compare pulls with a credential that a profile has, whether or not the registry accepts it."""
+        with self._accounts.expecting(account.username, account.password, other):
+            yield
+
+    def start(self) -> None:
+        """End an outage."""
+        self.registry.start()
+        self._front.start()
+
+    def stop(self) -> None:
+        """Begin an outage: connections are reset, new ones refused, here and at the registry."""
+        self._front.stop()
+        self.registry.stop()
+
+    def restart(self) -> None:
+        """Stop and start."""
+        self.stop()
+        self.start()
+
+    def log(self) -> str:
+        """Give the last lines of the registry's own log."""
+        return self.registry.log()
+
+    @contextlib.contextmanager
+    def presenting(self, certificate: ServerCertificate) -> Iterator[None]:
+        """Present another certificate while the context lasts; connections that are open end with their request."""
+        before, self._certificate = self._certificate, certificate
+        self._front.present(certificate)
+        try:
+            yield
+        finally:
+            self._certificate = before
+            self._front.present(before)
+
+    # --- what is going on --------------------------------------------------------------------------------------------
+
+    def know_hosts(self, hosts: Mapping[str, str]) -> None:
+        """Say which Edge host has which network address (address to name); may be said again when it changes."""
+        self.journal.know_hosts(hosts)
+
+    def begin(self, phase: str, *, cluster: str = "", case: str = "", hosts: Sequence[str] | None = None) -> None:
+        """From now on pulls of these hosts (by default: of all) belong to this phase."""
+        self.journal.begin(Mark(phase, cluster, case), hosts)
+
+    @contextlib.contextmanager
+    def phase(
+        self, phase: str, *, cluster: str = "", case: str = "", hosts: Sequence[str] | None = None
+    ) -> Iterator[None]:
+        """Let pulls belong to this phase while the context lasts."""
+        with self.journal.marked(Mark(phase, cluster, case), hosts):
+            yield
+
+    # --- what was seen -----------------------------------------------------------------------------------------------
+
+    def pulls(self, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull]:
+        """Give the requests that came, in their order: all, or those of a cluster, host, phase, case, since a moment."""
+        return [pull for pull in self.journal.pulls() if matches(pull, cluster, which)]
+
+    def changes(self, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull]:
+        """Give those of them that presented something else than what was configured: see :func:`pulls.changes`."""
+        return changes(self.pulls(cluster, **which))
+
+    def overlapping(self, cluster: str | None = None, **which: Unpack[Which]) -> list[tuple[Pull, Pull]]:
+        """Give pairs of them during which two hosts pulled at the same time: see :func:`pulls.overlapping`."""
+        return overlapping(self.pulls(cluster, **which))
+
+    def pulls_of_image(self, reference: str, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull]:
+        """Give those of them that asked for this image's manifest, by the tag or digest that the reference has."""
+        name = reference.removeprefix(f"{self.address}/")
+        repository, _, wanted = name.rpartition("@" if "@" in name else ":")
+        return [
+            pull
+            for pull in self.pulls(cluster, **which)
+            if pull.action == "manifest" and (pull.repository, pull.reference) == (repository, wanted)
+        ]
+
+    def failed_connections(self, cluster: str | None = None, **which: Unpack[Which]) -> list[FailedConnection]:
+        """Give the connections that did not become a request, such as those of clients that refused the certificate."""
+        return [failure for failure in self.journal.failures() if matches(failure, cluster, which)]
+
+    def malformed(self, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull | FailedConnection]:
+        """Give all rubbish: requests with a malformed credential, requests that were none, connections without TLS."""
+        pulls = [pull for pull in self.pulls(cluster, **which) if pull.presented.kind == "malformed"]
+        return [*pulls, *(failure for failure in self.failed_connections(cluster, **which) if failure.malformed)]
