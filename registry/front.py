@@ -45,7 +45,7 @@ READ_AHEAD = 1 << 20
 
 _GOODBYE_SECONDS = 0.2
 _PAUSE_SECONDS = 0.05  # after an accept that failed
-_SILENCE = logging.Logger("witness")  # made by hand: it has no parent that could print
+_SILENCE = logging.Logger("witness")  # noqa: LOG001 - made by hand, it has no parent that could print
 _SILENCE.addHandler(logging.NullHandler())
 
 
@@ -308,5 +308,5 @@ def address_of(peer: Any) -> str:  # noqa: ANN401 - a socket's peer name, of wha
 def _listener(address: RegistryAddress) -> socket.socket:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     listener = socket.create_server((address.host, address.port), family=family, backlog=256)
-    listener.setblocking(False)
+    listener.settimeout(0)
     return listener

@@ -71,7 +71,7 @@ class Proxy:
 
     def rubbish_request(self, client: str, why: str) -> None:
         """Note it as a malformed pull."""
-        running = self._note(client, "", "", "", Presented("malformed", f"malformed: {why}"))
+        running = self._note(client, Presented("malformed", f"malformed: {why}"))
         running.status = HTTPStatus.BAD_REQUEST
         running.finish()
 
@@ -83,8 +83,14 @@ class Proxy:
         """Note the request, pass it on, and note how it ended."""
         headers = [value for name, value in request.raw_headers if name.lower() == b"authorization"]
         account, presented = self._judge.judge(headers)
-        agent = request.headers.get("User-Agent", "")
-        running = self._note(client, request.method, request.raw_path, agent, presented, account)
+        running = self._note(
+            client,
+            presented,
+            method=request.method,
+            path=request.raw_path,
+            agent=request.headers.get("User-Agent", ""),
+            account=account,
+        )
         try:
             return await self._pass_on(request, running)
         except aiohttp.ClientConnectorError:
@@ -103,7 +109,7 @@ class Proxy:
             running.finish()
 
     def _note(
-        self, client: str, method: str, path: str, agent: str, presented: Presented, account: str = ""
+        self, client: str, presented: Presented, *, method: str = "", path: str = "", agent: str = "", account: str = ""
     ) -> Running:
         host = self._journal.host_at(client)
         target = Target.of(printable(self._judge.without_secrets(path)))

@@ -61,7 +61,7 @@ class Pull:
     status: int = 0
     sent: int = 0
     received: int = 0
-    seconds: float = 0.0
+    seconds: float = field(default=0.0, compare=False)  # it runs on until the exchange has ended
     ended: str = ""
 
     @property

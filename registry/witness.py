@@ -8,7 +8,6 @@ compared in memory; what comes out are names.
 from __future__ import annotations
 
 import contextlib
-import secrets
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, Unpack
@@ -213,7 +212,7 @@ class Witness:
     # --- what was seen -----------------------------------------------------------------------------------------------
 
     def pulls(self, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull]:
-        """Give the requests that came, in their order: all, or those of a cluster, host, phase, case, since a moment."""
+        """Give the requests that came, in order: all, or those of a cluster, host, phase, case, since a moment."""
         return [pull for pull in self.journal.pulls() if matches(pull, cluster, which)]
 
     def changes(self, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull]:

@@ -17,6 +17,7 @@ from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
 from in_toto_attestation.v1.statement import Statement
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import Error as SecureSystemsError
+from securesystemslib.signer import Signature
 
 from reports import archive, certificate, journal, results, runs
 from reports.text import one_line
@@ -35,6 +36,9 @@ FILE_NAME = "certificate.tar"
 ENVELOPE = "attestation.dsse.json"
 CLAIMS = "certificate.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
+# The one signature stands there twice, under the key's id and under none: of the DSSE tools some take a signature only
+# under the id that they know the key by, others only if its id is theirs or missing, and they compute ids differently.
+_ANY = ""
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 
 
@@ -82,7 +86,8 @@ def pack(files: Mapping[str, bytes], outcome: Results, signer: Signer) -> bytes:
     """Give the bundle of these files and of what the run's results claim."""
     named = {**files, CLAIMS: certificate.write(certificate.claims(outcome))}
     envelope = Envelope(_statement(named, outcome), PAYLOAD_TYPE, {})
-    envelope.sign(signer)
+    signature = envelope.sign(signer)
+    envelope.signatures[_ANY] = Signature(_ANY, signature.signature)
     return archive.pack({**named, ENVELOPE: certificate.write(envelope.to_dict())})
 
 
@@ -147,8 +152,11 @@ def _signed_statement(files: Mapping[str, bytes], key: Key) -> _Signed:
     if ENVELOPE not in files:
         raise RefusedError(f"{ENVELOPE} is missing: the bundle is not signed")
     envelope = _envelope(files[ENVELOPE])
-    if [*envelope.signatures] != [key.keyid]:
-        raise RefusedError(f"{ENVELOPE}: signed by key {', '.join(envelope.signatures) or 'none'}, not by {key.keyid}")
+    if [*envelope.signatures] != [key.keyid, _ANY]:
+        signers = ", ".join(name for name in envelope.signatures if name) or "none"
+        raise RefusedError(f"{ENVELOPE}: signed by key {signers}, not by {key.keyid}")
+    if envelope.signatures[_ANY].signature != envelope.signatures[key.keyid].signature:
+        raise RefusedError(f"{ENVELOPE}: its signatures are not of one key")
     try:
         envelope.verify([key], 1)
     except (SecureSystemsError, ValueError):

@@ -167,7 +167,7 @@ class Reconciler:
         state = report["state"]
         for node in self._nodes_on(host):
             self._note(node, report)
-            if state == "running" and node.delivery and node.generation == node.delivery.generation:
+            if state == "running" and node.delivery and report.get("generation") == node.delivery.generation:
                 self._note_running(node, host)
         for cluster in self._clusters_with(host):
             cluster.kubeconfig = report.get("kubeconfig", cluster.kubeconfig)

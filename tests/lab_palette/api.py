@@ -190,10 +190,9 @@ def pool(name: str, hosts: tuple[str, ...], *, control_plane: bool) -> Json:
 
 
 def cluster(name: str, profile_uid: str, hosts: tuple[str, ...], workers: tuple[str, ...] = ()) -> Json:
-    """Write the body of a cluster."""
-    pools = [pool("control-plane-pool", hosts, control_plane=True)]
-    if workers:
-        pools.append(pool("worker-pool", workers, control_plane=False))
+    """Write the body of a cluster; workers come first, so that nothing but their role can decide who repaves first."""
+    pools = [pool("worker-pool", workers, control_plane=False)] if workers else []
+    pools.append(pool("control-plane-pool", hosts, control_plane=True))
     return {
         "metadata": {"name": name},
         "spec": {

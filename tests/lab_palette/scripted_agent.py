@@ -69,6 +69,11 @@ class ScriptedAgent:
         answer = self._session.post(f"{self._url}/lab/agents/{self.uid}/reports", json={"reports": reports}, timeout=10)
         answer.raise_for_status()
 
+    def order(self) -> Json:
+        """Ask for the order of its cluster, without following it."""
+        answer = self._session.get(f"{self._url}/lab/agents/{self.uid}/orders", timeout=10)
+        return dict(answer.json()["cluster"])
+
     def start(self) -> None:
         """Begin to follow orders."""
         self._thread.start()

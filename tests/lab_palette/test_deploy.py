@@ -123,6 +123,19 @@ def test_an_idle_report_from_before_the_deletion_does_not_end_it(api: Api, palet
     assert api.state(uid) == "Deleted"
 
 
+def test_only_the_ordered_generation_counts_as_running(api: Api, palette_lab: PaletteLab) -> None:
+    """A host that says it runs something older than its order leaves the cluster Provisioning."""
+    agent = palette_lab.agent("edge-1")
+    agent.register()
+    uid = api.deploy(api.make_profile(), "edge-1")
+    generation = agent.order()["generation"]
+    for older in ({"generation": generation - 1}, {}):
+        agent.report({"kind": "state", "state": "running", **older})
+        assert api.state(uid) == "Provisioning"
+    agent.report({"kind": "state", "state": "running", "generation": generation})
+    assert api.state(uid) == "Running"
+
+
 @pytest.mark.parametrize(
     ("change", "status", "code"),
     [

@@ -170,8 +170,8 @@ def test_a_cluster_is_unhealthy_when_a_host_is_silent(make_lab: Callable[..., Pa
         agent = lab.agent("edge-1")
         agent.register()
         cluster = api.deploy(api.make_profile(), "edge-1")
-        order = agent._session.get(f"{lab.url}/lab/agents/edge-1/orders", timeout=5).json()["cluster"]
-        agent.report({"kind": "state", "state": "running", "generation": order["generation"]}, {"kind": "heartbeat"})
+        running = {"kind": "state", "state": "running", "generation": agent.order()["generation"]}
+        agent.report(running, {"kind": "heartbeat"})
         assert api.done(cluster)
         eventually(lambda: api.health(cluster) == "UnHealthy", "unhealthy")
         assert api.state(cluster) == "Running"

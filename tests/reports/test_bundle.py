@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from securesystemslib.signer import CryptoSigner
+from securesystemslib.dsse import Envelope
+from securesystemslib.signer import CryptoSigner, SSlibKey
 
 from reports import archive, bundle, certificate, finish, keys, results
 from reports.leaks import Gate
@@ -255,6 +256,21 @@ def test_the_envelope_is_dsse_as_the_specification_has_it() -> None:
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
     assert statement["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
     assert statement["predicate"]["result"] == "PASSED"
+
+
+def test_securesystemslib_verifies_the_envelope_by_itself() -> None:
+    """The library that in-toto's Python tools use takes the envelope with nothing but the public key."""
+    envelope = Envelope.from_dict(json.loads(archive.unpack(made())[bundle.ENVELOPE]))
+
+    assert envelope.verify([SSlibKey.from_crypto(SIGNER._private_key.public_key())], 1)
+
+
+def test_a_tool_that_knows_no_key_ids_finds_a_signature_without_one() -> None:
+    """Tools in Go skip a signature whose key id they would have computed otherwise; one without an id they try."""
+    signatures = json.loads(archive.unpack(made())[bundle.ENVELOPE])["signatures"]
+
+    assert [entry["keyid"] for entry in signatures] == [KEY.keyid, ""]
+    assert len({entry["sig"] for entry in signatures}) == 1
 
 
 def test_an_ecdsa_envelope_is_dsse_too() -> None:

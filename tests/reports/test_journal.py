@@ -125,6 +125,20 @@ def test_what_was_written_survives_sigkill(tmp_path: Path) -> None:
     assert outcome.interrupted
 
 
+def test_a_record_is_on_the_disk_when_write_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each record is flushed to the disk, whole, before the next case begins: a power cut costs nothing before it."""
+    synced: list[bytes] = []
+    monkeypatch.setattr(os, "fsync", lambda _file: synced.append((tmp_path / "journal.ndjson").read_bytes()))
+    with Journal(tmp_path / "journal.ndjson") as writer:
+        writer.write(samples.started())
+        writer.write(samples.finished())
+
+    assert [journal.parse(content).records for content in synced] == [
+        (samples.started(),),
+        (samples.started(), samples.finished()),
+    ]
+
+
 def test_every_record_says_its_kind_and_schema() -> None:
     """Each line can be told apart and dated without knowing the harness that wrote it."""
     heads = [json.loads(to_json(record)) for record in samples.one_of_each()]

@@ -164,6 +164,23 @@ def test_a_leak_in_the_journal_fails_the_run_and_keeps_the_rest(make_run: MakeRu
         assert not list(leak_forms.find(path.read_bytes(), leak_forms.needles(SECRET, {}))), path
 
 
+def test_what_is_rendered_after_the_search_is_searched_too(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that only the last rendering brings in fails the run as well."""
+    run = make_run(samples.all_green()[:-1])
+    real = finish.render
+
+    def render_and_leak(run: Path) -> list[Path]:
+        written = real(run)
+        (run / "report.html").write_text(f"<p>{html.escape(KEY)}</p>", encoding="utf-8")
+        return written
+
+    monkeypatch.setattr(finish, "render", render_and_leak)
+    ended = finish.finish(run, samples.finished(), Gate([SECRET]))
+
+    assert ended.results.exit_code is ExitCode.LEAK
+    assert "Withheld" in (run / "report.html").read_text(encoding="utf-8")
+
+
 def test_a_leak_in_the_first_record_withholds_what_is_made_of_it(make_run: MakeRun) -> None:
     """A secret on the command line costs the run's first record, not the verdict about its cases."""
     run = make_run((samples.started(command=f"tox --api-key {KEY}"), samples.failing()))

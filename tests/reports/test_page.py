@@ -159,6 +159,15 @@ def test_hostile_text_stays_text(text: str) -> None:
     assert shapes[0] == shapes[1]
 
 
+def test_what_has_no_shape_is_shown_as_an_escape() -> None:
+    """Control characters, lone surrogates and characters that turn the line around stand on the page as escapes."""
+    case = samples.failing(vector="a\0\x1b\ud800\u202e\u200b", title="t\x9b")
+    content = page.render(results.of((samples.started(site="s\u2066"), case))).decode()
+
+    assert "a\\x00\\x1b\\ud800\\u202e\\u200b" in content
+    assert not re.search("[\0-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]", content)
+
+
 def test_markup_in_a_password_is_shown_not_run() -> None:
     """A password made of markup is text on the page."""
     evil = "</pre><script>alert(1)</script>'\"><img src=x onerror=alert(1)>"

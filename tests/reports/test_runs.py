@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +11,6 @@ from reports.leaks import Gate
 from tests.reports import samples
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.reports.conftest import MakeRun
 
 
@@ -43,26 +42,35 @@ def test_latest_does_not_move_to_a_run_that_is_not_finished(make_run: MakeRun) -
     assert (good.parent.parent / "latest").resolve() == good
 
 
-def test_whoever_reads_latest_while_runs_finish_sees_a_finished_run(make_run: MakeRun) -> None:
-    """There is no moment at which latest is missing, or leads to a run that is not whole."""
-    home = end(make_run(samples.all_green()[:-1])).parent.parent
-    waiting = [make_run(samples.all_green()[:-1]) for _ in range(10)]
-    done = threading.Event()
-    wrong: list[Path] = []
+def test_latest_leads_to_the_old_run_until_it_leads_to_the_new_one(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no moment at which latest is missing: it is exchanged in one step."""
+    old = end(make_run(samples.all_green()[:-1]))
+    latest, seen = old.parent.parent / "latest", []
+    real = Path.replace
 
-    def watch() -> None:
-        while not done.is_set():
-            seen = (home / "latest").resolve()
-            if not runs.is_finished(seen):
-                wrong.append(seen)
+    def watched(beside: Path, target: Path) -> Path:
+        seen.append(latest.resolve())
+        return real(beside, target)
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    for run in waiting:
-        end(run)
-    done.set()
-    watcher.join()
-    assert wrong == []
+    monkeypatch.setattr(Path, "replace", watched)
+    new = end(make_run(samples.all_green()[:-1]))
+
+    assert set(seen) == {old}
+    assert latest.resolve() == new
+
+
+def test_runs_that_finish_at_once_leave_one_whole_latest(make_run: MakeRun) -> None:
+    """Runs that end at the same moment do not disturb each other; latest is one of them, and whole."""
+    waiting = [make_run(samples.all_green()[:-1]) for _ in range(6)]
+    with ThreadPoolExecutor() as pool:
+        ended = list(pool.map(end, waiting))
+    home = waiting[0].parent.parent
+
+    assert ended == waiting
+    assert runs.is_finished((home / "latest").resolve())
+    assert sorted(path.name for path in home.iterdir()) == ["latest", "runs"]
 
 
 def test_a_run_is_found_by_id_beginning_path_or_as_latest(make_run: MakeRun) -> None:
