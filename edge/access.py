@@ -6,14 +6,15 @@ import shlex
 import subprocess
 import time
 from dataclasses import dataclass, field
-
-import testinfra
 from typing import TYPE_CHECKING
 
+import testinfra
+
 if TYPE_CHECKING:
-    from testinfra.host import Host
-    from testinfra.backend.base import CommandResult
     from pathlib import Path
+
+    from testinfra.backend.base import CommandResult
+    from testinfra.host import Host
 
 #: Seconds until a TCP connection and login must stand.
 CONNECT_TIMEOUT = 5
@@ -22,7 +23,7 @@ RETRY = 0.05
 SSH_FAILED = 255
 
 
-class HostUnreachable(Exception):
+class HostUnreachable(Exception):  # noqa: N818 - it names a state of the host
     """The host does not answer over SSH; the message says where and what ssh said."""
 
 
@@ -45,7 +46,7 @@ class SshAccess:
     options: tuple[str, ...] = field(default=())
 
     def arguments(self) -> list[str]:
-        """The ssh options as a list."""
+        """Give the options of ssh as a list."""
         given = ["BatchMode=yes", "StrictHostKeyChecking=yes", f"ConnectTimeout={CONNECT_TIMEOUT}", "LogLevel=ERROR"]
         given += ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={self.control / '%C'}"]
         given += ["ServerAliveInterval=5", "ServerAliveCountMax=3"]

@@ -11,6 +11,7 @@ READ = (
     "cat /etc/kairos-release 2>/dev/null || grep KAIROS_ /etc/os-release; echo ---; "
     "ls /run/cos 2>/dev/null; echo ---; cut -d' ' -f1 /proc/uptime"
 )
+_PARTS = 5
 _SLOTS = {"COS_ACTIVE": "active", "COS_PASSIVE": "passive", "COS_RECOVERY": "recovery"}
 
 
@@ -34,15 +35,32 @@ class BootFacts:
 
 
 def read_facts(output: str) -> BootFacts:
-    """Read what :data:`READ` printed."""
-    boot_id, command_line, release, _modes, _uptime = (part.strip() for part in output.split("---\n"))
-    slot = next((name for label, name in _SLOTS.items() if label in command_line), "unknown")
-    variables = {}
+    """Read what :data:`READ` printed. Raises ValueError when it is cut short, as by a host that goes down."""
+    parts = [part.strip() for part in output.split("---\n")]
+    if len(parts) != _PARTS or not all((parts[0], parts[1], parts[-1])):
+        raise ValueError(f"the look at the boot was cut short: {output[-80:]!r}")
+    boot_id, command_line, release, modes, _uptime = parts
+    return BootFacts(boot_id, _slot(command_line, modes), "upgrade_failure" in command_line.split(), _variables(release))
+
+
+def _slot(command_line: str, modes: str) -> str:
+    """Tell the slot by the root's label, and where a host boots without one by the sentinel that its init leaves."""
+    labels = (name for label, name in _SLOTS.items() if f"LABEL={label}" in command_line)
+    sentinels = (name for name in _SLOTS.values() if f"{name}_mode" in modes.split())
+    return next(labels, None) or next(sentinels, "unknown")
+
+
+def _variables(release: str) -> dict[str, str]:
+    """Read a file of shell assignments; of a line that no shell would accept the value is kept as it stands."""
+    found = {}
     for line in release.splitlines():
-        name, separator, value = line.partition("=")
-        if separator:
-            variables[name] = " ".join(shlex.split(value))
-    return BootFacts(boot_id, slot, "upgrade_failure" in command_line, variables)
+        name, separator, value = line.strip().partition("=")
+        if separator and not name.startswith("#"):
+            try:
+                found[name] = " ".join(shlex.split(value))
+            except ValueError:
+                found[name] = value
+    return found
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from edge.access import HostUnreachable
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from edge.host import EdgeHost
 
 COMMANDS = {
@@ -29,7 +30,7 @@ COMMANDS = {
 def collect(host: EdgeHost, folder: Path) -> list[Path]:
     """Run each command and keep what it printed; a host that is lost leaves one file that says so."""
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
+    written: list[Path] = []
     for name, command in COMMANDS.items():
         path = folder / name
         try:

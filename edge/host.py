@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from edge.diagnostics import collect
 
 if TYPE_CHECKING:
     from pathlib import Path
+
     from testinfra.backend.base import CommandResult
     from testinfra.host import Host
 
@@ -40,11 +42,11 @@ class EdgeHost:
         """Run a shell command; ``%s`` takes the quoted ``words``. Raises HostUnreachable."""
         return ssh.run(self.testinfra, self.access, command, *words)
 
-    def unit(self, name: str) -> Any:
+    def unit(self, name: str) -> Any:  # noqa: ANN401 - testinfra makes its classes at run time
         """Give a systemd unit (``.is_running``, ``.is_enabled``)."""
         return self.testinfra.service(name)
 
-    def file(self, path: str) -> Any:
+    def file(self, path: str) -> Any:  # noqa: ANN401 - testinfra makes its classes at run time
         """Give a file (``.exists``, ``.mode``, ``.user``, ``.content_string``)."""
         return self.testinfra.file(path)
 
@@ -67,10 +69,8 @@ class EdgeHost:
         """Reboot, wait for the host to be gone and back, and give the new boot. Raises HostUnreachable."""
         before = self.boot()
         # the connection may be cut before or after the command returns, both are right
-        try:
+        with suppress(HostUnreachable):
             self.run("systemctl reboot")
-        except HostUnreachable:
-            pass
         return self.wait_for_boot_after(before)
 
     def wait_for_boot_after(self, before: BootFacts) -> BootFacts:

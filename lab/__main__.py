@@ -5,18 +5,26 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import secrets
+import select
+import shutil
+import signal
 import sys
-import time
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from docker.errors import DockerException
 
 from engine import ownership
 from engine.debian import BuildFailed, ProgramMissing
 from engine.reach import EngineUnavailable, connect
-from lab import control
+from lab import control, images
 from lab.faults import UnknownFault, specify
 from lab.site import LabSettings, labs_folder, serve
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 BAD_SETUP = 78  # EX_CONFIG of sysexits.h
 
@@ -27,7 +35,7 @@ def main() -> int:
     try:
         return int(arguments.command(arguments) or 0)
     except (EngineUnavailable, ProgramMissing, BuildFailed, UnknownFault, control.LabFailed, DockerException) as error:
-        print(f"lab: {error}", file=sys.stderr)
+        sys.stderr.write(f"lab: {error}\n")
         return BAD_SETUP
 
 
@@ -44,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     hidden = commands.add_parser("serve", help="run a lab in this process, for as long as its starter lives")
     hidden.add_argument("--folder", type=Path, required=True)
     hidden.add_argument("--hosts", type=_positive, default=2)
-    hidden.add_argument("--faults", type=json.loads, default=[])
+    hidden.add_argument("--faults", type=Path, help="a file with the faults' records")
     hidden.add_argument("--keep", action="store_true")
     hidden.add_argument("--strict", type=int)
     hidden.set_defaults(command=_serve)
@@ -58,15 +66,15 @@ def _positive(text: str) -> int:
 
 
 def _say(message: str) -> None:
-    print(message, flush=True)
+    sys.stdout.write(f"{message}\n")
+    sys.stdout.flush()
 
 
 def _up(arguments: argparse.Namespace) -> None:
     faults = tuple(dict(specify(name)) for name in arguments.lab_fault)
     ownership.sweep(connect(_say, provision=not arguments.no_provision))
-    folder = labs_folder() / f"lab-{time.strftime('%H%M%S')}"
+    folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
     lab = control.start(LabSettings(folder, arguments.hosts, faults, keep=True), _say)
-    (folder / "kept").touch()
     _say(f"the lab runs; use it with --site {lab.site_file}, or just run: a run picks it up")
 
 
@@ -81,16 +89,31 @@ def _status(_arguments: argparse.Namespace) -> None:
     for lab in control.kept():
         status = lab.ask("status")
         faults = ", ".join(status["faults"]) or "healthy"
-        _say(
-            f"{lab.settings.folder.name}: {status['hosts']} Edge hosts, {status['url']}, {faults}; --site {lab.site_file}"
-        )
+        name = lab.settings.folder.name
+        _say(f"{name}: {status['hosts']} Edge hosts, {status['url']}, {faults}; --site {lab.site_file}")
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    settings = LabSettings(
-        arguments.folder, arguments.hosts, tuple(arguments.faults), strict_seed=arguments.strict, keep=arguments.keep
-    )
-    asyncio.run(serve(settings, connect(_say, provision=False), _say))
+    faults = tuple(json.loads(arguments.faults.read_text())) if arguments.faults else ()
+    settings = LabSettings(arguments.folder, arguments.hosts, faults, strict_seed=arguments.strict, keep=arguments.keep)
+    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings.keeper.write_text(ownership.process_identity(os.getpid()))
+    signal.signal(signal.SIGTERM, _end)  # until the lab itself listens to signals: a build then clears up and ends
+    client = connect(_say, provision=False)
+    built = images.build(client, _say)
+    asyncio.run(serve(settings, client, built, _say))
+    if settings.keep or _starter_is_gone():
+        shutil.rmtree(settings.folder, ignore_errors=True)
+
+
+def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
+    sys.exit(128 + signal.SIGTERM)
+
+
+def _starter_is_gone() -> bool:
+    """Tell whether nobody is left who would clear the lab's folder: the starter's end of our input is closed."""
+    readable, _, _ = select.select([0], [], [], 0)
+    return bool(readable) and not os.read(0, 1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -10,8 +11,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from engine.ownership import is_alive
 from lab.site import LabSettings, labs_folder
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ READY = 600.0
 DOWN = 60.0
 
 
-class LabFailed(Exception):
-    """The lab did not come up; the message is the last thing it said."""
+class LabFailed(Exception):  # noqa: N818 - it says what happened
+    """The lab did not come up, or cannot do what it was asked; the message is what it said."""
 
 
 class RunningLab:
@@ -39,13 +41,25 @@ class RunningLab:
         """What everybody else needs to know about it."""
         return self.settings.site_file
 
-    def ask(self, word: str, **more: Any) -> dict[str, Any]:
-        """Say one word to the lab (``status``, ``faults``, ``power``, ``stop``). Raises OSError when it is gone."""
+    def ask(self, word: str, **more: object) -> dict[str, Any]:
+        """Say one word to the lab (``status``, ``faults``, ``power``, ``stop``) and give its answer.
+
+        Raises:
+            OSError: it is gone.
+            LabFailed: it cannot do that; the message says why.
+
+        """
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(DOWN)
             connection.connect(str(self.settings.socket))
             connection.sendall(json.dumps({"word": word, **more}).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(connection.makefile().readline())
+            with connection.makefile() as lines:
+                line = lines.readline()
+        if not line:
+            raise ConnectionResetError(f"the lab {self.settings.folder.name} went away while it was asked")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise LabFailed(f"lab {self.settings.folder.name}: {answer['error']}")
         return answer
 
     def stop(self) -> None:
@@ -58,16 +72,32 @@ class RunningLab:
         deadline = time.monotonic() + DOWN
         while self._alive() and time.monotonic() < deadline:
             time.sleep(0.02)
+        if self._process is not None:
+            _end(self._process)
         shutil.rmtree(self.settings.folder, ignore_errors=True)
 
     def _alive(self) -> bool:
         if self._process is not None:
             return self._process.poll() is None
-        try:
-            self.ask("status")
-        except (OSError, ValueError):
-            return False
-        return True
+        return is_running(self.settings)
+
+
+def is_running(settings: LabSettings) -> bool:
+    """Tell whether the process that answers for a lab's folder is alive."""
+    try:
+        return is_alive(settings.keeper.read_text())
+    except OSError:
+        return False
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """See to it that the lab's process and the pipes to it are gone."""
+    if process.poll() is None:
+        process.kill()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            stream.close()
+    process.wait()
 
 
 def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
@@ -81,7 +111,9 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     """
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "lab", "serve", "--folder", str(settings.folder), "--hosts", str(settings.hosts)]
-    command += ["--faults", json.dumps(list(settings.faults))]
+    faults = settings.folder / "faults.json"  # a fault from outside travels with its source, too long for an argument
+    faults.write_text(json.dumps(list(settings.faults)))
+    command += ["--faults", str(faults)]
     command += ["--keep"] if settings.keep else []
     command += ["--strict", str(settings.strict_seed)] if settings.strict_seed is not None else []
     source = Path(__file__).resolve().parent.parent
@@ -101,10 +133,18 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     try:
         _await_ready(settings, process, say)
     except BaseException:
-        process.terminate()
-        process.wait(DOWN)
+        _give_up(settings, process)
         raise
     return RunningLab(settings, process)
+
+
+def _give_up(settings: LabSettings, process: subprocess.Popen[str]) -> None:
+    """End a lab that did not come up: politely, so that it removes what it has; nothing of it stays."""
+    process.terminate()
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(DOWN)
+    _end(process)
+    shutil.rmtree(settings.folder, ignore_errors=True)
 
 
 def _await_ready(settings: LabSettings, process: subprocess.Popen[str], say: Callable[[str], None]) -> None:
@@ -121,16 +161,14 @@ def _await_ready(settings: LabSettings, process: subprocess.Popen[str], say: Cal
 
 
 def kept() -> list[RunningLab]:
-    """Find labs that were left running (``--keep-lab``, ``python -m lab up``) and answer; clear folders of dead ones."""
+    """Find labs that were left running (``--keep-lab``, ``python -m lab up``); clear the folders of dead ones."""
     found = []
     for folder in labs_folder().iterdir():
-        lab = RunningLab(LabSettings(folder, keep=True), None)
-        if not (folder / "kept").exists():
-            continue
-        try:
-            lab.ask("status")
-        except (OSError, ValueError):
+        settings = LabSettings(folder, keep=True)
+        if not settings.keeper.exists():
+            continue  # just being made
+        if not is_running(settings):
             shutil.rmtree(folder, ignore_errors=True)
-        else:
-            found.append(lab)
+        elif settings.kept.exists():
+            found.append(RunningLab(settings, None))
     return found

@@ -21,6 +21,7 @@ Standard library only: this runs inside the host.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -73,7 +74,8 @@ class Machine:
                  sys.executable, "-m", "lab.firmware", "boot"]
             )  # fmt: skip
             status = self._wait(self._boot.pid)
-            print(f"firmware: boot ended with {status}", flush=True)
+            sys.stdout.write(f"firmware: boot ended with {status}\n")
+            sys.stdout.flush()
             if status != REBOOT and not self._power_cut:
                 return 0 if status == POWER_OFF else 1
 
@@ -86,8 +88,15 @@ class Machine:
                 return os.waitstatus_to_exitcode(status)
 
     def _kill(self) -> None:
-        if self._boot is not None:
-            self._boot.kill()
+        """End the boot's process 1, and so all of it before anything else begins; two boots would share the disk."""
+        if self._boot is None:
+            return
+        children = Path(f"/proc/{self._boot.pid}/task/{self._boot.pid}/children")
+        with contextlib.suppress(OSError):
+            for pid in children.read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+                return
+        self._boot.kill()
 
     def _end(self, _signal: int, _frame: FrameType | None) -> None:
         self._kill()
@@ -109,7 +118,8 @@ def install() -> None:
     medium = json.loads((SEED / "medium.json").read_text())
     for directory in (SLOTS, LAYERS, PERSISTENT / ".state", STATE / "oem"):
         directory.mkdir(parents=True, exist_ok=True)
-    (LAYERS / medium["diff_id"]).mkdir()
+    (LAYERS / medium["diff_id"]).mkdir(exist_ok=True)
+    shutil.rmtree(CONTAINERD, ignore_errors=True)  # of an installation that was interrupted
     shutil.copytree(SEED / "containerd", CONTAINERD, symlinks=True, ignore=_base_layer, copy_function=_copy_or_link)
     for source in Path("/user-data").glob("*.yaml"):
         shutil.copy(source, STATE / "oem" / source.name)
@@ -143,10 +153,10 @@ def boot() -> None:
     BOOT.mkdir(exist_ok=True)
     mount("-t", "tmpfs", "tmpfs", str(BOOT))
     bind_medium()
-    label, slot = choose_slot()
+    name, slot = choose_slot()
     root = BOOT / "root"
     mount_root(root, slot)
-    mount_kernel_views(root, label)
+    mount_kernel_views(root, name)
     mount_ephemeral(root)
     mount_persistent(root)
     identify(root, slot)
@@ -154,7 +164,8 @@ def boot() -> None:
     mount("--move", ".", "/")
     os.chroot(".")
     os.chdir("/")
-    os.execve("/sbin/init", ["/sbin/init"], {"container": "docker", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    environment = {"container": "docker", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+    os.execve("/sbin/init", ["/sbin/init"], environment)  # noqa: S606 - it becomes process 1 of the slot
 
 
 def bind_medium() -> None:
@@ -169,13 +180,13 @@ def bind_medium() -> None:
 
 def choose_slot() -> tuple[str, dict[str, object]]:
     """Take the active slot, or the passive one if a layer of the active is missing or holds no init."""
-    for name, label in (("active.img", "COS_ACTIVE"), ("passive.img", "COS_PASSIVE upgrade_failure")):
+    for name in ("active", "passive"):
         try:
-            slot: dict[str, object] = json.loads((SLOTS / name).read_text())
+            slot: dict[str, object] = json.loads((SLOTS / f"{name}.img").read_text())
         except (OSError, ValueError):
             continue
         if all((LAYERS / str(layer)).is_dir() for layer in _layers(slot)) and _has_init(slot):
-            return label, slot
+            return name, slot
     sys.exit("firmware: no bootable slot")
 
 
@@ -199,20 +210,24 @@ def mount_root(root: Path, slot: dict[str, object]) -> None:
     mount("-t", "overlay", "overlay", "-o", "ro,lowerdir=" + ":".join([*lower, str(BOOT / "points")]), str(root))
 
 
-def mount_kernel_views(root: Path, label: str) -> None:
+def mount_kernel_views(root: Path, slot: str) -> None:
     """Give the boot its own /proc, with its boot id and command line, /sys, /dev and a writable cgroup tree."""
     mount("-t", "proc", "proc", str(root / "proc"))
     mount("--rbind", "/sys", str(root / "sys"))
     mount("--rbind", "/dev", str(root / "dev"))
     mount_cgroups(root / "sys/fs/cgroup")
-    active, _, extra = label.partition(" ")
-    command_line = (
-        f"BOOT_IMAGE=(loop0)/boot/vmlinuz root=LABEL={active} cos-img/filename=/cOS/active.img {extra}".strip()
-    )
-    for name, text in (("boot_id", f"{uuid.uuid4()}\n"), ("cmdline", command_line + "\n")):
-        (BOOT / name).write_text(text)
-    mount("--bind", str(BOOT / "boot_id"), str(root / "proc/sys/kernel/random/boot_id"))
-    mount("--bind", str(BOOT / "cmdline"), str(root / "proc/cmdline"))
+    views = (("sys/kernel/random/boot_id", str(uuid.uuid4())), ("cmdline", command_line(slot)))
+    for name, text in views:
+        view = BOOT / Path(name).name
+        view.write_text(text + "\n")
+        mount("--bind", str(view), str(root / "proc" / name))
+        mount("-o", "remount,bind,ro", str(root / "proc" / name))
+
+
+def command_line(slot: str) -> str:
+    """Give the kernel's command line as the boot loader of a Kairos host writes it; a fallback says why it is one."""
+    words = ["BOOT_IMAGE=(loop0)/boot/vmlinuz", f"root=LABEL=COS_{slot.upper()}", f"cos-img/filename=/cOS/{slot}.img"]
+    return " ".join([*words, *(["upgrade_failure"] if slot == "passive" else [])])
 
 
 def mount_cgroups(target: Path) -> None:
@@ -248,14 +263,27 @@ def mount_persistent(root: Path) -> None:
         target = root / name
         target.mkdir(parents=True, exist_ok=True)
         if not kept.exists():
-            subprocess.run(["cp", "--archive", str(target), str(kept)], check=True)  # owners too, unlike copytree
+            _keep(target, kept)
         mount("--rbind", str(kept), str(target))
-    for source, target in ((STATE / "cos-state", "run/initramfs/cos-state"), (SEED, "run/initramfs/live")):
-        (root / target).mkdir(parents=True, exist_ok=True)
-        mount("--rbind", str(source), str(root / target))
+    for source, place in ((STATE / "cos-state", "run/initramfs/cos-state"), (SEED, "run/initramfs/live")):
+        (root / place).mkdir(parents=True, exist_ok=True)
+        mount("--rbind", str(source), str(root / place))
     source_tree = root / "run" / "lab"
     source_tree.mkdir()
     mount("--rbind", "/opt/lab", str(source_tree))
+
+
+def _keep(image: Path, kept: Path) -> None:
+    """Begin a persistent directory with what the image has there; a host's SSH keys are its own, never the image's."""
+    partial = kept.with_name(kept.name + ".new")
+    shutil.rmtree(partial, ignore_errors=True)
+    subprocess.run(["cp", "--archive", str(image), str(partial)], check=True)  # owners too, unlike copytree
+    if image.name == "ssh":
+        for key in partial.glob("ssh_host_*"):
+            key.unlink()
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", str(partial / "ssh_host_ed25519_key")]
+        subprocess.run(command, check=True)
+    partial.rename(kept)
 
 
 def identify(root: Path, slot: dict[str, object]) -> None:
@@ -286,7 +314,7 @@ def _authorize(root: Path, keys: str) -> None:
 
 
 def mount(*arguments: str) -> None:
-    """Run mount(8); a failure ends the boot with mount's own words on the console."""
+    """Mount like the command; a failure ends the boot with mount's own words on the console."""
     subprocess.run(["mount", *arguments], check=True)
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
+from docker.errors import APIError
 from docker.types import IPAMConfig, IPAMPool, Mount
 
 from lab.images import HostImages, unconfined
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
     import docker
     from docker.models.containers import Container
     from docker.models.networks import Network
@@ -37,7 +39,7 @@ class LabNetwork:
     gateway: str
 
     def address_of(self, number: int) -> str:
-        """The fixed address of Edge host ``number`` (counted from 1)."""
+        """Give the fixed address of Edge host ``number`` (counted from 1)."""
         return str(ipaddress.ip_address(self.gateway) + 9 + number)
 
 
@@ -50,13 +52,19 @@ def create_network(client: docker.DockerClient, name: str, labels: Mapping[str, 
         if "." in pool.get("Subnet", "")
     ]
     for candidate in ipaddress.ip_network("172.28.0.0/14").subnets(new_prefix=24):
-        if not any(candidate.overlaps(network) for network in taken):
-            gateway = str(candidate[1])
-            pool = IPAMPool(subnet=str(candidate), gateway=gateway)
+        if any(candidate.overlaps(network) for network in taken):
+            continue
+        gateway = str(candidate[1])
+        pool = IPAMPool(subnet=str(candidate), gateway=gateway)
+        try:
             network = client.networks.create(
                 name, driver="bridge", internal=True, labels=dict(labels), ipam=IPAMConfig(pool_configs=[pool])
             )
-            return LabNetwork(network, gateway)
+        except APIError as error:
+            if "overlaps" not in str(error):
+                raise
+            continue  # another lab took this range since we looked
+        return LabNetwork(network, gateway)
     raise RuntimeError("the engine has no free network between 172.28.0.0 and 172.31.255.0; remove unused ones")
 
 
@@ -96,6 +104,7 @@ def start_host(
     user_data = _write_user_data(area, settings)
     name = f"{run}-{settings.name}"
     client.volumes.create(name, labels=dict(labels))
+    network_name = str(network.network.name)
     container = client.containers.create(
         images.engine_image,
         name=name,
@@ -105,7 +114,7 @@ def start_host(
         cap_add=list(CAPABILITIES),
         security_opt=unconfined(client),
         cgroupns="private",
-        tmpfs={"/run": "", "/tmp": ""},
+        tmpfs={"/run": "", "/tmp": ""},  # noqa: S108 - the container's own
         mounts=[
             Mount("/state", name),
             Mount("/seed", images.medium, read_only=True),
@@ -114,10 +123,8 @@ def start_host(
             *_transforms(),
         ],
         extra_hosts=dict.fromkeys(NAMES, network.gateway),
-        network=network.network.name,
-        networking_config={
-            network.network.name: client.api.create_endpoint_config(ipv4_address=settings.address),
-        },
+        network=network_name,
+        networking_config={network_name: client.api.create_endpoint_config(ipv4_address=settings.address)},
         pids_limit=4096,
         mem_limit="768m",
     )

@@ -9,6 +9,8 @@ Everything is built once, found again by its content hash, and shared by all lat
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import gzip
 import hashlib
 import io
@@ -16,17 +18,19 @@ import json
 import os
 import shutil
 import tarfile
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
+from docker.errors import ContainerError
 from docker.types import Mount
 
 from engine import ownership
-from engine.debian import Recipe, RootFile, Say, image_from_packages
+from engine.debian import BuildFailed, Recipe, RootFile, Say, image_from_packages
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import docker
 
 NAME = "palette-edge-conformance"
@@ -55,6 +59,7 @@ HOOKS = (
     'mkdir -p "$1/oem" "$1/seed" "$1/state" "$1/opt/lab" "$1/user-data"',
     'rm -rf "$1/var/lib/apt/lists" "$1/var/cache" "$1"/usr/lib/python3/dist-packages/*/test* "$1/usr/share/zoneinfo"',
     'rm -f "$1/etc/machine-id" "$1/var/lib/dbus/machine-id"; touch "$1/etc/machine-id"',
+    'rm -f "$1"/etc/ssh/ssh_host_*',  # each host makes its own
 )  # fmt: skip
 RELEASE = """\
 KAIROS_NAME="kairos-core-debian-12-lab"
@@ -87,7 +92,7 @@ def cache_folder() -> Path:
 
 
 def recipe() -> Recipe:
-    """The root of a lab Edge host."""
+    """Give the recipe of a lab Edge host's root."""
     return Recipe(packages=PACKAGES, files=_files(), hooks=HOOKS)
 
 
@@ -104,12 +109,21 @@ def _files() -> dict[str, RootFile]:
 def build(client: docker.DockerClient, say: Say) -> HostImages:
     """Build what is not there yet, in about a minute from nothing; otherwise take a few milliseconds.
 
+    One build runs at a time; what a killed one left half-built is made anew.
+
     Raises:
         engine.debian.ProgramMissing, engine.debian.BuildFailed: the root file system could not be built.
 
     """
     fingerprint = recipe().fingerprint
     layout = cache_folder() / f"provider-image-{fingerprint}"
+    with _alone(say):
+        image = _engine_image(client, layout, fingerprint, say)
+        return HostImages(image, _medium(client, image, layout, fingerprint, say), layout)
+
+
+def _engine_image(client: docker.DockerClient, layout: Path, fingerprint: str, say: Say) -> str:
+    """Give the firmware's image, and see to it that the provider image made of the same root exists."""
     tar = cache_folder() / f"root-{fingerprint}.tar"
     entry = ['ENTRYPOINT ["/usr/bin/python3","-m","lab.firmware"]', "ENV PYTHONPATH=/opt/lab PYTHONDONTWRITEBYTECODE=1"]
     needs_tar = not (layout / "index.json").exists()
@@ -120,7 +134,20 @@ def build(client: docker.DockerClient, say: Say) -> HostImages:
         say("compressing the provider image's base layer")
         write_layout(tar, layout)
         tar.unlink()
-    return HostImages(image, _medium(client, image, layout, fingerprint, say), layout)
+    return image
+
+
+@contextlib.contextmanager
+def _alone(say: Say) -> Iterator[None]:
+    """Let one process at a time build into the cache."""
+    cache_folder().mkdir(parents=True, exist_ok=True)
+    with (cache_folder() / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another process that builds the lab's images")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 # --- the provider image: an OCI image layout on disk ----------------------------------------------------------------
@@ -128,18 +155,18 @@ def build(client: docker.DockerClient, say: Say) -> HostImages:
 
 def write_layout(root: Path, layout: Path) -> None:
     """Write a two-layer image (base, release file) as an OCI image layout that appears whole or not at all."""
-    layout.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=layout.parent) as area:
-        blobs = Path(area) / "layout" / "blobs" / "sha256"
-        blobs.mkdir(parents=True)
-        with root.open("rb") as stream:
-            layers = [_add_layer(blobs, stream), _add_layer(blobs, io.BytesIO(_release_layer()))]
-        manifest = _manifest(blobs, layers)
-        index = {"schemaVersion": 2, "manifests": [{**manifest, "platform": {"architecture": "amd64", "os": "linux"}}]}
-        (blobs.parent.parent / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-        (blobs.parent.parent / "index.json").write_text(json.dumps(index))
-        shutil.rmtree(layout, ignore_errors=True)
-        blobs.parent.parent.rename(layout)
+    partial = layout.with_name(layout.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    blobs = partial / "blobs" / "sha256"
+    blobs.mkdir(parents=True)
+    with root.open("rb") as stream:
+        layers = [_add_layer(blobs, stream), _add_layer(blobs, io.BytesIO(_release_layer()))]
+    manifest = _manifest(blobs, layers)
+    index = {"schemaVersion": 2, "manifests": [{**manifest, "platform": {"architecture": "amd64", "os": "linux"}}]}
+    (partial / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    (partial / "index.json").write_text(json.dumps(index))
+    shutil.rmtree(layout, ignore_errors=True)
+    partial.rename(layout)
 
 
 def _release_layer() -> bytes:
@@ -194,7 +221,7 @@ def _manifest(blobs: Path, layers: list[dict[str, Any]]) -> dict[str, Any]:
     return _keep_json(blobs, document, str(document["mediaType"]))
 
 
-# --- the installation medium: a volume that every host mounts read-only ------------------------------------------------
+# --- the installation medium: a volume that every host mounts read-only ---------------------------------------------
 
 _MAKE_MEDIUM = r"""
 set -e
@@ -213,33 +240,55 @@ config = read(manifest["config"])
 medium = {"image": "medium/installer:1", "digest": manifest["config"]["digest"],
           "diff_id": config["rootfs"]["diff_ids"][0].partition(":")[2],
           "layer": manifest["layers"][0]["digest"].partition(":")[2]}
-pathlib.Path("/medium/medium.json").write_text(json.dumps(medium))
+pathlib.Path("/medium/medium.json.new").write_text(json.dumps(medium))
+pathlib.Path("/medium/medium.json.new").rename("/medium/medium.json")  # last: with it the medium is whole
 PYTHON
 """
 
 
 def _medium(client: docker.DockerClient, image: str, layout: Path, fingerprint: str, say: Say) -> str:
-    """Give the volume with the medium; fill it in a short-lived container when it is new."""
+    """Give the volume with the medium; fill it when it is new, or when whoever filled it was killed."""
     name = f"{NAME}-medium-{fingerprint}-{hashlib.sha256(_MAKE_MEDIUM.encode()).hexdigest()[:6]}"
+    known_whole = layout.with_name(f"{name}.whole")  # asking the engine takes a container
     if client.volumes.list(filters={"name": name}):
-        return name
+        if known_whole.exists() or _is_whole(client, image, name):
+            known_whole.touch()
+            return name
+        client.volumes.get(name).remove(force=True)
     say("unpacking the installation medium of the lab's Edge hosts")
-    volume = client.volumes.create(name, labels={ownership.CACHE: "installation medium"})
+    client.volumes.create(name, labels={ownership.CACHE: "installation medium"})
     try:
-        client.containers.run(
-            image,
-            entrypoint=["/bin/bash", "-c", _MAKE_MEDIUM],
-            mounts=[Mount("/medium", name), Mount("/layout", str(layout), type="bind", read_only=True)],
-            labels=ownership.Owner.this_process("medium").labels,
-            cap_add=["SYS_ADMIN"],  # containerd mounts the snapshots it unpacks into
-            security_opt=unconfined(client),
-            network_mode="none",
-            remove=True,
+        _run(
+            client, image, _MAKE_MEDIUM, [Mount("/medium", name), Mount("/layout", str(layout), "bind", read_only=True)]
         )
-    except BaseException:
-        volume.remove(force=True)
+    except BaseException as error:
+        client.volumes.get(name).remove(force=True)
+        if isinstance(error, ContainerError):
+            raise BuildFailed(f"the installation medium could not be unpacked: {error.stderr!r}") from error
         raise
+    known_whole.touch()
     return name
+
+
+def _is_whole(client: docker.DockerClient, image: str, name: str) -> bool:
+    try:
+        _run(client, image, "test -s /medium/medium.json", [Mount("/medium", name, read_only=True)])
+    except ContainerError:
+        return False
+    return True
+
+
+def _run(client: docker.DockerClient, image: str, script: str, mounts: list[Mount]) -> None:
+    client.containers.run(
+        image,
+        entrypoint=["/bin/bash", "-c", script],
+        mounts=mounts,
+        labels=ownership.Owner.this_process("medium").labels,
+        cap_add=["SYS_ADMIN"],  # containerd mounts the snapshots it unpacks into
+        security_opt=unconfined(client),
+        network_mode="none",
+        remove=True,
+    )
 
 
 def unconfined(client: docker.DockerClient) -> list[str]:

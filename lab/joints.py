@@ -8,7 +8,7 @@ This module runs on the Edge hosts too, so it needs nothing beyond the standard 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -82,7 +82,7 @@ class Behaviour:
 
     faults: tuple[Fault, ...] = field(default=())
 
-    def at(self, joint: Joint, healthy: Callable[..., Any], *args: Any) -> Any:
+    def at(self, joint: Joint, healthy: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - as varied as the joints
         """Do what is to be done at ``joint``: call ``healthy(*args)``, or the fault's replacement around it."""
         act = healthy
         for fault in self.faults:
@@ -93,7 +93,7 @@ class Behaviour:
 
 
 def _around(replacement: Callable[..., Any], healthy: Callable[..., Any]) -> Callable[..., Any]:
-    def act(*args: Any) -> Any:
+    def act(*args: Any) -> Any:  # noqa: ANN401 - as varied as the joints
         return replacement(healthy, *args)
 
     return act

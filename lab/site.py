@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import ssl
 import subprocess
 import sys
@@ -21,17 +22,21 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import docker
 import trustme
 import yaml
+from docker.errors import APIError
 
 from engine import ownership
 from lab import hosts, images
-from lab.faults import behaviour_of
+from lab.faults import UnknownFault, behaviour_of
 from lab.palette.server import PaletteEndpoint
 from lab.palette.settings import Settings, Strictness
+
+if TYPE_CHECKING:
+    import docker
+    from docker.models.containers import Container
 
 Say = Callable[[str], None]
 Message = dict[str, Any]
@@ -43,7 +48,7 @@ USER = "kairos"
 
 @dataclass(frozen=True)
 class LabSettings:
-    """What kind of lab: how many Edge hosts, which faults, how unfriendly a Palette, whether it outlives its starter."""
+    """What kind of lab: how many Edge hosts, which faults, how strict a Palette, whether it outlives its starter."""
 
     folder: Path
     hosts: int = 2
@@ -57,13 +62,23 @@ class LabSettings:
         return self.folder / "site.yaml"
 
     @property
+    def keeper(self) -> Path:
+        """Which process answers for the lab; a folder whose process is dead can go."""
+        return self.folder / "keeper"
+
+    @property
+    def kept(self) -> Path:
+        """A mark on a lab that was left running on purpose and may be used by anybody."""
+        return self.folder / "kept"
+
+    @property
     def socket(self) -> Path:
         """Where the lab listens for its owner."""
         return self.folder / "control.sock"
 
 
 def labs_folder() -> Path:
-    """The folder of this user's labs, one folder each, readable by nobody else."""
+    """Give the folder of this user's labs, one folder each, readable by nobody else."""
     folder = Path(tempfile.gettempdir()) / f"palette-edge-labs-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
@@ -96,19 +111,19 @@ class Lab:
 
 
 @contextlib.asynccontextmanager
-async def running_lab(settings: LabSettings, client: docker.DockerClient, say: Say) -> AsyncIterator[Lab]:
-    """Build, start, wait until every host is registered, write the site file; afterwards remove everything."""
-    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+async def running_lab(
+    settings: LabSettings, client: docker.DockerClient, built: images.HostImages, say: Say
+) -> AsyncIterator[Lab]:
+    """Start, wait until every host is registered, write the site file; afterwards remove everything."""
     run = settings.folder.name
     owner = ownership.Owner.this_process(run)
-    built = images.build(client, say)
     try:
         say(f"starting Palette and {settings.hosts} Edge hosts")
         network = await asyncio.to_thread(hosts.create_network, client, run, owner.labels)
         lab = await _start_palette(settings, client, built, network)
         try:
             await _start_hosts(lab, owner)
-            _write_site(lab)
+            await asyncio.to_thread(_write_site, lab)
             yield lab
         finally:
             await lab.endpoint.stop()
@@ -118,18 +133,19 @@ async def running_lab(settings: LabSettings, client: docker.DockerClient, say: S
 
 def _remove(client: docker.DockerClient, run: str) -> None:
     """Remove what carries the run's labels; containers in parallel, since each takes a moment."""
-    containers = client.containers.list(all=True, filters={"name": f"{run}-"}, ignore_removed=True)
+    label = ownership.label_of(run)
+    containers = client.containers.list(all=True, filters={"label": label}, ignore_removed=True)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda c: _quietly(lambda: c.remove(force=True, v=True)), containers))
+        list(pool.map(_remove_quietly, containers))
     ownership.remove_run(client, run)
     left = ownership.left_of(client, run)
     if left:
-        print(f"lab: could not remove {', '.join(left)}", file=sys.stderr)
+        sys.stderr.write(f"lab: could not remove {', '.join(left)}\n")
 
 
-def _quietly(remove: Callable[[], object]) -> None:
-    with contextlib.suppress(docker.errors.APIError):
-        remove()
+def _remove_quietly(container: Container) -> None:
+    with contextlib.suppress(APIError):  # the second look names what is left
+        container.remove(force=True, v=True)
 
 
 async def _start_palette(
@@ -211,9 +227,7 @@ def _write_site(lab: Lab) -> None:
     """Describe the lab as any site is described; the file appears whole, when everything is ready."""
     folder = lab.settings.folder
     (folder / "palette-ca.pem").write_bytes(lab.authority.cert_pem.bytes())
-    scan = ["ssh-keyscan", "-t", "ed25519", *(host.settings.address for host in lab.hosts)]
-    keys = subprocess.run(scan, check=True, capture_output=True, text=True).stdout
-    (folder / "known_hosts").write_text(keys)
+    (folder / "known_hosts").write_text(_host_keys([host.settings.address for host in lab.hosts]))
     document = {
         "name": "lab",
         "palette": {
@@ -234,6 +248,20 @@ def _write_site(lab: Lab) -> None:
     partial.rename(lab.settings.site_file)
 
 
+def _host_keys(addresses: list[str]) -> str:
+    """Ask the hosts for their SSH keys; a host may have registered before its sshd listens."""
+    deadline = time.monotonic() + REGISTRATION
+    while True:
+        scan = ["ssh-keyscan", "-t", "ed25519", *addresses]
+        keys = subprocess.run(scan, check=False, capture_output=True, text=True).stdout
+        silent = [address for address in addresses if f"{address} ssh-ed25519" not in keys]
+        if not silent:
+            return keys
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"no sshd answers at {', '.join(silent)} within {REGISTRATION:g} s")
+        time.sleep(0.02)
+
+
 #: A miniature site is fast: its time-outs are seconds where a real site's are minutes.
 TIMEOUTS = {
     "cluster_running": 60.0,
@@ -251,34 +279,33 @@ TIMEOUTS = {
 # --- the process of a lab ---------------------------------------------------------------------------------------------
 
 
-async def serve(settings: LabSettings, client: docker.DockerClient, say: Say) -> None:
+async def serve(settings: LabSettings, client: docker.DockerClient, built: images.HostImages, say: Say) -> None:
     """Run a lab until it is told to stop, its starter is gone (unless it is kept), or the process is signalled."""
     stop = asyncio.Event()
-    _stop_on_signals(stop)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if not settings.keep:
         _stop_with_starter(stop)
-    starting = asyncio.ensure_future(_serve(settings, client, say, stop))
+    serving = asyncio.ensure_future(_serve(settings, client, built, say, stop))
     stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done() and not settings.site_file.exists():
-        starting.cancel()  # told to stop while still starting
+    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if not settings.site_file.exists():
+        serving.cancel()  # told to stop while still starting
     with contextlib.suppress(asyncio.CancelledError):
-        await starting
+        await serving
 
 
-async def _serve(settings: LabSettings, client: docker.DockerClient, say: Say, stop: asyncio.Event) -> None:
-    async with running_lab(settings, client, say) as lab:
+async def _serve(
+    settings: LabSettings, client: docker.DockerClient, built: images.HostImages, say: Say, stop: asyncio.Event
+) -> None:
+    async with running_lab(settings, client, built, say) as lab:
         server = await asyncio.start_unix_server(_control(lab, stop), settings.socket)
+        if settings.keep:
+            settings.kept.touch()
         say("ready")
         async with server:
             await stop.wait()
-
-
-def _stop_on_signals(stop: asyncio.Event) -> None:
-    import signal
-
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
 
 
 def _stop_with_starter(stop: asyncio.Event) -> None:
@@ -294,13 +321,19 @@ def _stop_with_starter(stop: asyncio.Event) -> None:
 
 def _control(lab: Lab, stop: asyncio.Event) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        request: Message = json.loads(await reader.readline())
-        answer = _obey(lab, stop, request)
-        writer.write(json.dumps(answer).encode() + b"\n")
-        await writer.drain()
-        writer.close()
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+            if line := await reader.readline():
+                writer.write(json.dumps(_answer(lab, stop, line)).encode() + b"\n")
+                await writer.drain()
 
     return converse
+
+
+def _answer(lab: Lab, stop: asyncio.Event, line: bytes) -> Message:
+    try:
+        return _obey(lab, stop, json.loads(line))
+    except (ValueError, LookupError, TypeError, UnknownFault, APIError) as error:
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def _obey(lab: Lab, stop: asyncio.Event, request: Message) -> Message:
@@ -310,9 +343,10 @@ def _obey(lab: Lab, stop: asyncio.Event, request: Message) -> Message:
         case "faults":
             lab.set_faults(request["faults"])
         case "power":
-            next(h for h in lab.hosts if h.settings.name == request["host"]).cut_power()
+            by_name = {host.settings.name: host for host in lab.hosts}
+            by_name[request["host"]].cut_power()
         case "stop":
             stop.set()
         case word:
-            return {"error": f"unknown word {word!r}"}
+            raise LookupError(f"the lab knows no word {word!r}")
     return {}

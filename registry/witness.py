@@ -8,6 +8,7 @@ compared in memory; what comes out are names.
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, Unpack
@@ -34,11 +35,16 @@ if TYPE_CHECKING:
 _WORTH_HIDING = 4  # characters; a shorter password would blot out ordinary text
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class _InForce:
     username: str
     password: str
     prepared: Prepared
+
+    @functools.cached_property
+    def forms(self) -> tuple[str, ...]:
+        """How the password could stand in a path or a name: as it is and percent-encoded."""
+        return (self.password, quote(self.password, safe="")) if len(self.password) >= _WORTH_HIDING else ()
 
 
 class AccountsInForce:
@@ -77,10 +83,9 @@ class AccountsInForce:
     def without_secrets(self, text: str) -> str:
         """Give text in which no password in force stands any more, as it is or percent-encoded."""
         with self._lock:
-            passwords = {known.password for known in self._all if len(known.password) >= _WORTH_HIDING}
-        for password in passwords:
-            for form in (password, quote(password, safe="")):
-                text = text.replace(form, "[password]")
+            forms = [form for known in self._all for form in known.forms]
+        for form in forms:
+            text = text.replace(form, "[password]")
         return text
 
 

@@ -11,10 +11,16 @@ from urllib.parse import urlsplit
 
 #: Seconds to wait for an answer; a long poll is answered after 25 at the latest.
 ANSWER = 40
+#: Answers that will be the same however often the same is sent.
+_NEVER_TAKEN = (http.client.BAD_REQUEST, http.client.REQUEST_ENTITY_TOO_LARGE, http.client.UNPROCESSABLE_ENTITY)
 
 
-class PaletteUnreachable(Exception):
+class PaletteUnreachable(Exception):  # noqa: N818 - it names a state of the world
     """Palette did not answer, or not as it should."""
+
+
+class PaletteRefused(PaletteUnreachable):
+    """Palette does not take what was sent, and never will."""
 
 
 @dataclass
@@ -35,20 +41,37 @@ class Channel:
         return self._ask("GET", path, None)
 
     def _ask(self, method: str, path: str, body: str | None) -> dict[str, Any]:
+        was_open = self._connection is not None
+        try:
+            status, text = self._exchange(method, path, body)
+        except http.client.RemoteDisconnected as error:
+            if not was_open:
+                raise PaletteUnreachable(f"{method} {path}: {error}") from error
+            return self._ask(method, path, body)  # Palette had closed the idle connection: that is no failure
+        except (OSError, http.client.HTTPException) as error:
+            raise PaletteUnreachable(f"{method} {path}: {error}") from error
+        if status >= http.client.BAD_REQUEST:
+            kind = PaletteRefused if status in _NEVER_TAKEN else PaletteUnreachable
+            raise kind(f"{method} {path}: {status} {text[:200]!r}")
+        try:
+            document: dict[str, Any] = json.loads(text) if text else {}
+        except ValueError as error:
+            raise PaletteUnreachable(f"{method} {path}: the answer is no JSON") from error
+        return document
+
+    def _exchange(self, method: str, path: str, body: str | None) -> tuple[int, bytes]:
+        connection = self._connection or self._connect()
+        self._connection = None  # unless all goes well
         headers = {"RegistrationToken": self.token, "Content-Type": "application/json"}
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            self._connection.request(method, path, body, headers)
-            answer = self._connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._connection = None
-            raise PaletteUnreachable(f"{method} {path}: {error}") from error
-        if answer.status >= http.client.BAD_REQUEST:
-            raise PaletteUnreachable(f"{method} {path}: {answer.status} {text[:200]!r}")
-        document: dict[str, Any] = json.loads(text) if text else {}
-        return document
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            found = answer.status, answer.read()
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return found
 
     def _connect(self) -> http.client.HTTPSConnection:
         parts = urlsplit(self.endpoint if "//" in self.endpoint else f"https://{self.endpoint}")

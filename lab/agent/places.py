@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 USER_DATA = Path("/oem/90_custom.yaml")
 CLUSTER_CONFIG = Path("/oem/85_cluster_config.yaml")
@@ -17,9 +22,22 @@ SECRET = Path("/usr/local/.state/etc-kubernetes.bind/spectro-task/provider-crede
 TRUST = Path("/usr/local/spectrocloud/registry-trust/ca.crt")
 COS_STATE = Path("/run/initramfs/cos-state")
 MEDIUM = Path("/run/initramfs/live")
+#: What the medium holds: its image's name, the digest of that image's configuration, its base layer.
+MEDIUM_RECORD = MEDIUM / "medium.json"
 BOOTED_SLOT = Path("/run/cos/slot")
+PASSIVE_MODE = Path("/run/cos/passive_mode")
 UPGRADE_LOG = Path("/var/log/stylus-upgrade.log")
+#: Room for what a step needs and nobody may read; on memory, so that it never outlives a boot.
+WORK = Path("/run/stylus")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+
+@contextmanager
+def work_area() -> Iterator[Path]:
+    """Give a directory for the time of a step."""
+    WORK.mkdir(mode=0o700, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=WORK) as area:
+        yield Path(area)
 
 
 def write_private(path: Path, text: str) -> None:

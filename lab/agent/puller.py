@@ -6,14 +6,15 @@ import base64
 import json
 import os
 import shutil
-import subprocess
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lab.agent import places, slots
-from typing import TYPE_CHECKING
+from lab.agent.orders import StepTookTooLong, run_step
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from lab.agent.secret import Credential
 
 LAYOUT = places.CONTENT / "provider"
@@ -22,32 +23,40 @@ BLOBS = places.CONTENT / "blobs"
 PULL_TIMEOUT = 1800
 
 
-class PullFailed(Exception):
+class PullFailed(Exception):  # noqa: N818 - it names what happened
     """The image could not be pulled; the message is the puller's own, which never holds a credential."""
 
 
-def pull(image: str, credential: Credential | None, authority: Path | None, *, verify_tls: bool = True) -> slots.Slot:
+def pull(
+    image: str,
+    credential: Credential | None,
+    authority: Path | None,
+    *,
+    overtaken: Callable[[], bool],
+    verify_tls: bool = True,
+) -> slots.Slot:
     """Pull ``image`` and unpack what the host lacks of it. Gives the slot to boot.
 
     Raises:
         PullFailed: with the last line of what skopeo said.
+        lab.agent.orders.Overtaken: a newer order arrived, and the pull was given up.
 
     """
     shutil.rmtree(LAYOUT, ignore_errors=True)
     _offer_base_layer()
-    with tempfile.TemporaryDirectory(dir="/run") as area:
-        command = ["skopeo", "copy", "--quiet", "--src-cert-dir", _certificates(Path(area), authority)]
+    with places.work_area() as area:
+        command = ["skopeo", "copy", "--quiet", "--src-cert-dir", _certificates(area, authority)]
         command += ["--src-tls-verify=" + ("true" if verify_tls else "false")]
-        command += _login(Path(area), image, credential)
+        command += _login(area, image, credential)
         command += ["--digestfile", f"{area}/digest", "--dest-shared-blob-dir", str(BLOBS)]
-        _run([*command, f"docker://{image}", f"oci:{LAYOUT}:image"])
-        digest = (Path(area) / "digest").read_text().strip()
+        _run([*command, f"docker://{image}", f"oci:{LAYOUT}:image"], overtaken)
+        digest = (area / "digest").read_text().strip()
     return slots.Slot(image, digest, _unpack())
 
 
 def _offer_base_layer() -> None:
     """Let skopeo find the medium's base layer among its blobs, so that it is not transferred again."""
-    layer = str(places.read_json(places.MEDIUM / "medium.json")["layer"])
+    layer = str(places.read_json(places.MEDIUM_RECORD)["layer"])
     link = BLOBS / "sha256" / layer
     if not link.exists():
         link.parent.mkdir(parents=True, exist_ok=True)
@@ -74,11 +83,11 @@ def _login(area: Path, image: str, credential: Credential | None) -> list[str]:
     return ["--authfile", str(file)]
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], overtaken: Callable[[], bool]) -> None:
     try:
-        done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=PULL_TIMEOUT)
-    except subprocess.TimeoutExpired as error:
-        raise PullFailed(f"skopeo did not finish within {PULL_TIMEOUT} s") from error
+        done = run_step(command, overtaken, within=PULL_TIMEOUT)
+    except StepTookTooLong as error:
+        raise PullFailed(str(error)) from error
     if done.returncode != 0:
         lines = done.stderr.strip().splitlines() or [f"skopeo ended with {done.returncode}"]
         raise PullFailed(lines[-1])
@@ -95,15 +104,15 @@ def _unpack() -> tuple[str, ...]:
     return tuple(slots.bare(diff_id) for diff_id in config["rootfs"]["diff_ids"])
 
 
-def _check_platform(config: dict[str, object]) -> None:
+def _check_platform(config: dict[str, Any]) -> None:
     """Refuse an image of another architecture: nothing of it would run."""
     mine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
     if config.get("architecture") != mine:
         raise PullFailed(f"image architecture {config.get('architecture')} does not match this host's {mine}")
 
 
-def _blob(digest: str) -> dict[str, object]:
-    document: dict[str, object] = json.loads((BLOBS / "sha256" / slots.bare(digest)).read_text())
+def _blob(digest: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((BLOBS / "sha256" / slots.bare(digest)).read_text())
     return document
 
 

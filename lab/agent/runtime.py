@@ -13,16 +13,20 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.agent import slots
+from lab.agent import places, slots
 from lab.agent.puller import PULL_TIMEOUT, PullFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from lab.agent.secret import Credential
 
 SOCKET = "unix:///run/containerd/containerd.sock"
 CERTS = Path("/etc/containerd/certs.d")
 NAMESPACE = "k8s.io"
+_ID, _REPO_DIGESTS = 1, 3  # fields of the message Image
+_LENGTH_DELIMITED = 2  # protobuf's wire type of texts and messages
+_LOW_BITS, _MORE = 0x7F, 0x80  # of each byte of a varint
 
 
 def trust(registry: str, authority: Path | None) -> None:
@@ -48,8 +52,8 @@ def image_id(image: str) -> tuple[str, str] | None:
     if found is None:
         return None
     records = list(_fields(found))
-    config = next(value.decode() for number, value in records if number == 1)
-    digests = [value.decode().rpartition("@")[2] for number, value in records if number == 3]
+    config = next(value.decode() for number, value in records if number == _ID)
+    digests = [value.decode().rpartition("@")[2] for number, value in records if number == _REPO_DIGESTS]
     return config, (digests[0] if digests else "")
 
 
@@ -102,10 +106,11 @@ def _snapshots(image: str) -> list[Path]:
 
 
 def forget() -> None:
-    """Remove every image but the installation medium's."""
-    kept = ("medium/", "sha256:")
+    """Remove every image but the installation medium's, which has a second name: the digest of its configuration."""
+    medium = places.read_json(places.MEDIUM_RECORD)
+    kept = {medium["image"], medium["digest"]}
     for name in _ctr("images", "ls", "-q").split():
-        if not name.startswith(kept):
+        if name not in kept:
             _ctr("images", "rm", "--sync", name)
 
 
@@ -115,7 +120,7 @@ def _ctr(*arguments: str) -> str:
 
 
 def _call(method: str, request: bytes) -> bytes:
-    import grpc
+    import grpc  # noqa: PLC0415 - only hosts have it, and the module is read elsewhere too
 
     with grpc.insecure_channel(SOCKET) as channel:
         call = channel.unary_unary(f"/runtime.v1.ImageService/{method}", None, None)
@@ -126,7 +131,7 @@ def _call(method: str, request: bytes) -> bytes:
     return answer
 
 
-def _words(error: Any) -> str:
+def _words(error: Any) -> str:  # noqa: ANN401 - a grpc.Call, which has no types
     return str(error.details())
 
 
@@ -138,13 +143,13 @@ def _image(name: str) -> bytes:
 
 
 def _field(number: int, value: bytes) -> bytes:
-    return bytes([number << 3 | 2]) + _varint(len(value)) + value
+    return bytes([number << 3 | _LENGTH_DELIMITED]) + _varint(len(value)) + value
 
 
 def _varint(value: int) -> bytes:
     out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
+    while value > _LOW_BITS:
+        out.append(value & _LOW_BITS | _MORE)
         value >>= 7
     return bytes([*out, value])
 
@@ -155,7 +160,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
     while at < len(message):
         key, at = _read_varint(message, at)
         length, at = _read_varint(message, at)
-        if key & 7 == 2:
+        if key & 7 == _LENGTH_DELIMITED:
             yield key >> 3, message[at : at + length]
             at += length
 
@@ -164,7 +169,7 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = message[at]
-        value |= (byte & 0x7F) << shift
+        value |= (byte & _LOW_BITS) << shift
         at, shift = at + 1, shift + 7
-        if byte < 0x80:
+        if byte < _MORE:
             return value, at

@@ -7,13 +7,13 @@ import os
 import shutil
 import subprocess
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from lab.agent import places
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable
+    from pathlib import Path
 
 LAYERS = places.COS_STATE / "layers"
 SLOTS = places.COS_STATE / "cOS"
@@ -39,18 +39,42 @@ def active() -> Slot:
     return _read(SLOTS / "active.img")
 
 
+def passive() -> Slot:
+    """Give the slot that boots when the active one cannot."""
+    return _read(SLOTS / "passive.img")
+
+
+def is_passive_booted() -> bool:
+    """Tell whether this boot fell back to the passive slot."""
+    return places.PASSIVE_MODE.exists()
+
+
 def _read(path: Path) -> Slot:
-    record = places.read_json(path)
+    return slot_of_record(places.read_json(path))
+
+
+def slot_of_record(record: dict[str, Any]) -> Slot:
+    """Read a slot from its record. Raises KeyError."""
     return Slot(str(record["image"]), str(record["digest"]), tuple(map(str, record["layers"])))
 
 
 def switch_to(slot: Slot) -> None:
-    """Make ``slot`` the active one; the active becomes the passive, the passive is dropped (facts R-081)."""
+    """Make ``slot`` the active one; the active becomes the passive, the passive is dropped (facts R-081).
+
+    A host that runs from its passive slot keeps that one: its active slot is the broken one. Doing it twice changes
+    nothing more, so that an interrupted switch can be repeated.
+    """
+    if not is_passive_booted() and active() != slot:
+        _replace("passive.img", active())
+    _replace("active.img", slot)
+    os.sync()
+
+
+def _replace(name: str, slot: Slot) -> None:
+    """Write a slot's record, whole or not at all."""
     partial = SLOTS / "transition.img"
     partial.write_text(json.dumps(asdict(slot)))
-    shutil.copy(SLOTS / "active.img", SLOTS / "passive.img")
-    partial.rename(SLOTS / "active.img")
-    os.sync()
+    partial.replace(SLOTS / name)
 
 
 def has_layer(diff_id: str) -> bool:
@@ -94,8 +118,8 @@ def copy_tree(source: Path) -> Callable[[Path], None]:
 
 def drop_unused_layers() -> None:
     """Remove layers that no slot and not the running system needs; the medium's base layer always stays."""
-    medium = str(places.read_json(places.MEDIUM / "medium.json")["diff_id"])
-    used = {medium, *booted().layers, *active().layers, *_read(SLOTS / "passive.img").layers}
+    medium = str(places.read_json(places.MEDIUM_RECORD)["diff_id"])
+    used = {medium, *booted().layers, *active().layers, *passive().layers}
     for layer in LAYERS.iterdir():
         if layer.name not in used:
             shutil.rmtree(layer, ignore_errors=True)

@@ -36,4 +36,4 @@ def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(upgrade(json.loads(Path(sys.argv[1]).read_text()))))
+    sys.stdout.write(json.dumps(upgrade(json.loads(Path(sys.argv[1]).read_text()))))

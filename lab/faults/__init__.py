@@ -17,7 +17,7 @@ from lab.joints import Behaviour, Fault, Joint
 Specification = Mapping[str, Any]
 
 
-class UnknownFault(ValueError):
+class UnknownFault(ValueError):  # noqa: N818 - it says what is wrong
     """There is no such fault; the message lists near names."""
 
 
@@ -38,8 +38,8 @@ def fault(
 
 
 def catalogue() -> dict[str, Fault]:
-    """All faults of the project by name."""
-    from lab.faults import credentials
+    """Give all faults of the project by name."""
+    from lab.faults import credentials  # noqa: PLC0415 - it is made of what this module defines
 
     return {known.name: known for known in (*credentials.FAULTS,)}
 
@@ -77,7 +77,7 @@ def _from_source(specification: Specification) -> dict[str, Fault]:
     namespace: dict[str, Any] = {"__name__": "lab_fault_from_outside"}
     path = str(specification.get("path", "fault"))
     try:
-        exec(compile(str(specification["source"]), path, "exec"), namespace)
+        exec(compile(str(specification["source"]), path, "exec"), namespace)  # noqa: S102 - see above
     except Exception as error:
         raise UnknownFault(f"--lab-fault {path}: the file cannot be loaded: {error!r}") from error
     found = [value for value in namespace.values() if isinstance(value, Fault)]

@@ -287,7 +287,9 @@ class Reconciler:
             nodes = self._context.behaviour.at(ORDER_NODES, control_plane_first, nodes)
             nodes = self._context.behaviour.at(TAKE_TURNS, one_at_a_time, nodes)
         for node in nodes:
-            node.delivery = delivery
+            if node.delivery is not delivery:
+                node.repave = bool(delivery.reasons) or _runs_another_image(node, delivery)
+                node.delivery = delivery
 
     def _advance(self, cluster: Cluster) -> None:
         if cluster.state == "Deleting":
@@ -400,6 +402,6 @@ def _cluster_order(cluster: Cluster, node: Node, delivery: Delivery) -> dict[str
         "osValues": delivery.layers.os_values,
         "k8sValues": delivery.layers.k8s_values,
         "turn": delivery is cluster.delivery,
-        "repave": bool(delivery.reasons) or _runs_another_image(node, delivery),
+        "repave": node.repave,
         "createdWithCertificate": cluster.created_with_certificate,
     }

@@ -144,6 +144,8 @@ class Node:
     control_plane: bool
     uid: str = field(default_factory=new_uid)
     delivery: Delivery | None = None
+    repave: bool = False
+    """Whether that delivery replaces the node's system."""
     state: NodeState = "idle"
     generation: int = 0
     image: str = ""

@@ -10,18 +10,49 @@ from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
 from fixtures.site import Site
 from fixtures.strategies import passwords
+from registry.probes import probes
+
+
+@requirement("DEPLOY-03", phase="deploy")
+@given(password=passwords())
+def test_deploy_presents_the_password_unchanged(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
+) -> None:
+    """For every password that the registry accepts, a deployment presents exactly that password."""
+    evidence.example(repr(password), expected=f"every pull presents {password!r}")
+    with private_registry.account(password=password) as account:
+        with site.begin_deploy(layers.fresh(account)) as cluster:
+            cluster.runs_or_fails()
+
+            assert private_registry.witness.changes(cluster, phase="deploy") == []
+            cluster.wait_until_running()
+
+
+@requirement("REPAVE-03", phase="repave")
+@given(password=passwords())
+def test_repave_presents_the_password_unchanged(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
+) -> None:
+    """For every password that the registry accepts, a repave presents exactly that password."""
+    evidence.example(repr(password), expected=f"every pull presents {password!r}")
+    with private_registry.account(password=password) as account, site.deploy(layers.fresh(account)) as cluster:
+        cluster.try_repave(layers.with_image(cluster.layer))
+
+        assert private_registry.witness.changes(cluster, phase="repave") == []
+        cluster.wait_until_repaved()
 
 
 @requirement("REPAVE-03", "DEPLOY-03", phase="repave")
-@given(password=passwords())
-def test_deploy_and_repave_present_the_password_unchanged(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
+def test_the_probe_set_arrives_unchanged(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
-    """For every password that the registry accepts, deployment and repave both present it unchanged."""
-    evidence.example(repr(password), expected=f"every pull presents {password!r}")
-    with private_registry.account(password=password) as account, site.deploy(layers.fresh(account)) as cluster:
-        assert private_registry.witness.changes(cluster, phase="deploy") == []
-
-        cluster.try_repave(layers.with_image(cluster.layer))
-        assert private_registry.witness.changes(cluster, phase="repave") == []
-        cluster.wait_until_repaved()
+    """No probe is changed at deployment or repave; together they tell any two known changes of a password apart."""
+    found = []
+    for probe in filter(lambda probe: probe.registry_accepts, probes()):
+        evidence.example(probe.id, expected="every probe is presented unchanged")
+        with private_registry.account(password=probe.password) as account:
+            with site.begin_deploy(layers.fresh(account)) as cluster:
+                if cluster.runs_or_fails():
+                    cluster.try_repave(layers.with_image(cluster.layer))
+                found += [f"{change} ({probe.id})" for change in private_registry.witness.changes(cluster)]
+    assert not found, found[0]

@@ -91,7 +91,7 @@ def test_the_guides_shape_deploys(site: Site, layers: Layers, private_registry: 
 
 
 @requirement("PROFILE-14", phase="deploy")
-@pytest.mark.parametrize("wrong", ["no registry", "no user", "no password", "a list"])
+@pytest.mark.parametrize("wrong", ["no user", "no password", "a list"])
 def test_incomplete_credentials_do_not_deploy(
     site: Site, layers: Layers, private_registry: SiteRegistry, wrong: str
 ) -> None:
@@ -107,3 +107,19 @@ def test_incomplete_credentials_do_not_deploy(
             cluster.wait_for_error()
 
             assert cluster.state() != "Running"
+
+
+@requirement("PROFILE-15", phase="deploy", records=True)
+def test_credentials_without_a_registry_are_recorded(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+) -> None:
+    """What a site does with credentials that name no registry is recorded; no page says what it should do."""
+    with private_registry.account() as account:
+        values = yaml.safe_load(layers.fresh(account).values())
+        del values["providerCredentials"]["registry"]
+        layer = layers.verbatim(values["options"]["system.uri"], yaml.safe_dump(values))
+        with site.begin_deploy(layer) as cluster:
+            runs = cluster.runs_or_fails()
+            evidence.note(f"credentials without a registry: {'used for the image of system.uri' if runs else 'not used'}")
+
+            assert runs == (cluster.state() == "Running"), "the state and the events of the cluster disagree"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab_palette.api import PASSWORD, Api, RefusedError, cluster, eventually, os_values
-from tests.lab_palette.scripted_agent import ScriptedAgent
+from tests.lab_palette.scripted_agent import PretendRegistry, ScriptedAgent
 
 if TYPE_CHECKING:
     from tests.lab_palette.conftest import PaletteLab
@@ -76,6 +76,22 @@ def test_an_edited_profile_version_reaches_a_cluster_that_is_still_provisioning(
     eventually(lambda: api.done(uid), "Running")
 
 
+def test_a_correction_replaces_the_image_of_a_host_that_got_further(
+    api: Api, hosts: Hosts, palette_lab: PaletteLab
+) -> None:
+    """A host that runs already, while another failed, is told to replace its image with the corrected one."""
+    good, bad = hosts("edge-1", "edge-2")
+    bad.registry = PretendRegistry(password="other", images={"registry.test/edge:v2"})
+    profile = api.make_profile()
+    uid = api.deploy(profile, "edge-1", workers=("edge-2",))
+    eventually(lambda: {"NodeRunning", "FailedPullImage"} <= set(api.reasons(uid)), "one runs, one failed")
+    bad.registry.password = PASSWORD
+    palette_lab.registry.images.add("registry.test/edge:v2")
+    api.set_values(profile, os_values("registry.test/edge:v2"))
+    eventually(lambda: api.done(uid), "Running")
+    assert {good.orders[-1]["cluster"]["repave"], bad.orders[-1]["cluster"]["repave"]} == {True, False}
+
+
 def test_a_provisioning_cluster_refuses_another_profile(api: Api, hosts: Hosts) -> None:
     """A cluster cannot be updated while Provisioning (facts R-079)."""
     hosts("edge-1")
@@ -129,9 +145,10 @@ def test_only_the_ordered_generation_counts_as_running(api: Api, palette_lab: Pa
     agent.register()
     uid = api.deploy(api.make_profile(), "edge-1")
     generation = agent.order()["generation"]
-    for older in ({"generation": generation - 1}, {}):
-        agent.report({"kind": "state", "state": "running", **older})
-        assert api.state(uid) == "Provisioning"
+    agent.report({"kind": "state", "state": "running", "generation": generation - 1})
+    assert api.state(uid) == "Provisioning"
+    agent.report({"kind": "state", "state": "pulling", "generation": generation}, {"kind": "state", "state": "running"})
+    assert api.state(uid) == "Provisioning"
     agent.report({"kind": "state", "state": "running", "generation": generation})
     assert api.state(uid) == "Running"
 

@@ -206,6 +206,17 @@ def test_the_clear_password_is_in_no_answer(api: Api, deployed: tuple[str, str],
     assert palette_lab.registry.pulls[0][2] == PASSWORD
 
 
+def test_an_encoded_password_is_masked_in_both_forms(api: Api, palette_lab: PaletteLab) -> None:
+    """Neither the written form nor what it decodes to comes back in an event."""
+    agent = palette_lab.agent("edge-1")
+    agent.register()
+    cluster = api.deploy(api.make_profile(password="RGVjb2RlZCE9MQ==", encodedPassword=True), "edge-1")
+    assert agent.order()["credential"]["password"] == "Decoded!=1"
+    told = "tried RGVjb2RlZCE9MQ== and Decoded!=1"
+    agent.report({"kind": "event", "severity": "Error", "reason": "FailedLogin", "message": told})
+    assert api.events(cluster)[0]["message"] == f"tried {MASK} and {MASK}"
+
+
 def test_without_masking_the_crawl_finds_the_password(
     api: Api, deployed: tuple[str, str], palette_lab: PaletteLab
 ) -> None:

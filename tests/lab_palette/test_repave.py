@@ -201,8 +201,36 @@ def test_an_update_for_later_waits_until_it_is_applied(
     api.call("PATCH", f"/v1/spectroclusters/{uid}/profiles", body)
     assert repave_state(api, uid) == ""
     assert api.get(f"/v1/spectroclusters/{uid}/status/spcApply")["canBeApplied"] is True
+    with pytest.raises(RefusedError, match="no repave"):
+        api.approve(uid)
     api.call("POST", f"/v1/spectroclusters/{uid}/status/spcApply")
     assert repave_state(api, uid) == "Pending"
+
+
+def test_a_cluster_keeps_its_own_values(api: Api, deployed: tuple[str, str, list[ScriptedAgent]]) -> None:
+    """Applying the same version again takes its edits and keeps what the cluster overrides; a new version does not."""
+    uid, profile, agents = deployed
+    own = [{"name": "edge-native-byoi", "values": os_values() + "stages: {own: []}\n"}]
+    for sent in ({"uid": profile, "packValues": own}, {"uid": profile}):
+        api.call("PATCH", f"/v1/spectroclusters/{uid}/profiles", {"profiles": [sent]})
+        eventually(lambda: api.done(uid), "applied")
+        assert "own" in agents[0].orders[-1]["cluster"]["osValues"]
+    config = f"/v1/spectroclusters/{uid}/profiles/{profile}/packs/edge-native-byoi/config"
+    assert api.get(config)["items"][0]["spec"]["isValuesOverridden"] is True
+    api.move(uid, profile, api.new_version(profile, "1.1.0"))
+    eventually(lambda: api.done(uid), "applied")
+    assert "own" not in agents[0].orders[-1]["cluster"]["osValues"]
+
+
+def test_an_edited_version_is_an_update_that_waits(api: Api, deployed: tuple[str, str, list[ScriptedAgent]]) -> None:
+    """A running cluster does not follow its profile version by itself; the edit is listed until it is applied."""
+    uid, profile, agents = deployed
+    api.set_values(profile, os_values() + "stages: {edited: []}\n")
+    assert [update["uid"] for update in api.get(f"/v1/spectroclusters/{uid}/profileUpdates")["profiles"]] == [profile]
+    assert "edited" not in agents[0].orders[-1]["cluster"]["osValues"]
+    api.call("PATCH", f"/v1/spectroclusters/{uid}/profiles", {"profiles": [{"uid": profile}]})
+    eventually(lambda: "edited" in agents[0].orders[-1]["cluster"]["osValues"], "applied")
+    assert api.get(f"/v1/spectroclusters/{uid}/profileUpdates")["profiles"] == []
 
 
 def test_a_second_infrastructure_profile_is_refused(api: Api, deployed: tuple[str, str, list[ScriptedAgent]]) -> None:

@@ -129,6 +129,38 @@ def test_every_single_byte_counts() -> None:
             bundle.verify_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :], KEY)
 
 
+@pytest.mark.parametrize("change", [{"mtime": 1}, {"uname": "eve"}, {"mode": 0o4755}, {"type": tarfile.SYMTYPE}])
+def test_the_same_files_in_another_archive_are_refused(change: dict[str, object]) -> None:
+    """A well-formed archive with other times, owners, rights or kinds of entries is not the one that was made."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, content in archive.unpack(made()).items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            for field, value in change.items() if name == "junit.xml" else ():
+                setattr(entry, field, value)
+            tar.addfile(entry, io.BytesIO(content))
+
+    refused(packed.getvalue(), "junit.xml: its header has been changed")
+
+
+@pytest.mark.parametrize(
+    "rewrite",
+    [
+        lambda content: content.replace(b"\n", b" "),
+        lambda content: content.replace(b'"payloadType"', b'"extra": 1,\n "payloadType"'),
+        lambda content: content + b"\n",
+        lambda content: json.dumps(json.loads(content)).encode(),
+    ],
+    ids=["blanks", "one more key", "one more line", "written otherwise"],
+)
+def test_an_envelope_that_says_the_same_in_other_bytes_is_refused(rewrite: Callable[[bytes], bytes]) -> None:
+    """The envelope is not itself signed for, so there is only one way in which it may be written."""
+    content = changed(made(), lambda files: files.update({bundle.ENVELOPE: rewrite(files[bundle.ENVELOPE])}))
+
+    refused(content, "attestation.dsse.json: has been changed")
+
+
 def test_a_changed_file_is_named() -> None:
     """A file whose content is not what was signed is named."""
     refused(changed(made(), lambda files: files.update({"junit.xml": b"<all-good/>"})), "^junit.xml has been changed")

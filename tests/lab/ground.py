@@ -1,0 +1,104 @@
+"""What the tests of lab and Edge hosts stand on: a lab, its site, and a private registry with provider images."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from edge import HostUnreachable
+from fixtures.clusters import settled
+from fixtures.evidence import Evidence
+from fixtures.ledger import Ledger
+from fixtures.provider_images import ProviderImages
+from fixtures.site import Site
+from fixtures.site_file import read_site_file
+from lab import control
+from lab.site import LabSettings, labs_folder
+from palette.os_layer import OsLayer, ProviderCredentials
+from registry.server import Account, PrivateRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import docker
+
+    from edge import EdgeHost
+    from fixtures.clusters import Cluster
+    from palette.events import Event
+
+
+def say(_message: str) -> None:
+    """Tell nobody."""
+
+
+@contextmanager
+def running_lab(hosts: int) -> Iterator[control.RunningLab]:
+    """Run a lab with a folder and a name of its own."""
+    folder = labs_folder() / f"lab-test-{secrets.token_hex(3)}"
+    lab = control.start(LabSettings(folder, hosts), say)
+    try:
+        yield lab
+    finally:
+        lab.stop()
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A lab with everything that a deployment needs."""
+
+    lab: control.RunningLab
+    site: Site
+    registry: PrivateRegistry
+    images: ProviderImages
+    engine: docker.DockerClient
+
+    def layer(self, account: Account | None, image: str | None = None) -> OsLayer:
+        """Give an OS layer with an image that no host has pulled before, or with the one named."""
+        credentials = None
+        if account is not None:
+            credentials = ProviderCredentials(
+                str(self.registry.address), account.username, account.password, self.registry.authority.pem
+            )
+        return OsLayer(image or self.images.fresh().reference, credentials)
+
+    @property
+    def host(self) -> EdgeHost:
+        """The host that the next cluster of one host will be made of."""
+        return self.site.free_hosts(1)[0]
+
+    def container(self, host: EdgeHost) -> str:
+        """Give the name of the container that a host is."""
+        return f"{self.lab.settings.folder.name}-{host.uid}"
+
+
+@contextmanager
+def open_ground(lab: control.RunningLab, engine: docker.DockerClient, area: Path) -> Iterator[Ground]:
+    """Start a registry where the lab's hosts reach it, and open the lab as a site."""
+    file = read_site_file(lab.site_file)
+    with (
+        Site.open(file, f"own-{secrets.token_hex(2)}", Ledger(), Evidence(area)) as site,
+        PrivateRegistry(engine, bind=file.registry_bind, names=file.registry_names, say=say) as registry,
+    ):
+        images = ProviderImages(registry.client(), file.provider_image, say, registry.address)
+        yield Ground(lab, site, registry, images, engine)
+
+
+def wait_for_event(cluster: Cluster, reason: str) -> Event:
+    """Wait for an event of a cluster; gives the newest one."""
+
+    def found() -> list[Event]:
+        return [event for event in cluster.events() if event.reason == reason]
+
+    assert settled(lambda: bool(found()), 20), f"no event {reason} within 20 s: {[e.reason for e in cluster.events()]}"
+    return found()[-1]
+
+
+def kill_agent(host: EdgeHost) -> None:
+    """Kill the agent as nothing can be killed more; a host that just reboots has none."""
+    try:
+        host.run("systemctl kill --signal=KILL stylus-agent")
+    except HostUnreachable:
+        return

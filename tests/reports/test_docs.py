@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from reports import waivers
+from reports.finish import SUMMARY
+from reports.runs import JUNIT
+from reports.verdicts import ExitCode
+
+DOCS = Path(__file__).parents[2] / "docs"
+PIPELINES = sorted((DOCS / "pipelines").iterdir())
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.name)
+def test_a_sample_pipeline_runs_the_suite_and_keeps_its_reports(path: Path) -> None:
+    """Each sample runs the documented command and collects the files that a run really writes."""
+    text = path.read_text(encoding="utf-8")
+
+    assert "./run conformance" in text
+    assert JUNIT in text or SUMMARY in text
+    assert "reports/runs" in text
+
+
+@pytest.mark.parametrize("path", [path for path in PIPELINES if path.suffix == ".yml"], ids=lambda path: path.name)
+def test_a_sample_pipeline_is_yaml(path: Path) -> None:
+    """A sample can be copied as it stands."""
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def test_exit_codes_in_the_samples_mean_what_they_say() -> None:
+    """Jenkins tells findings from nights without a verdict, GitLab repeats a night without infrastructure."""
+    jenkins, gitlab = (DOCS / "pipelines" / name for name in ("Jenkinsfile", "gitlab-ci.yml"))
+
+    assert f"code in [{ExitCode.FAIL.value}, {ExitCode.FIXED.value}]" in jenkins.read_text(encoding="utf-8")
+    assert yaml.safe_load(gitlab.read_text(encoding="utf-8"))["conformance"]["retry"]["exit_codes"] == [ExitCode.DEAD]
+
+
+def test_the_waiver_in_the_documentation_is_a_good_one(tmp_path: Path) -> None:
+    """The record that the documentation shows can be copied and is accepted."""
+    shown = re.search(r"```yaml\n(known_issues:.*?)```", (DOCS / "reports.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert shown
+    (tmp_path / "known_issues.yaml").write_text(shown[1], encoding="utf-8")
+
+    found = waivers.load(tmp_path / "known_issues.yaml", {"CRED-04"}, today=dt.date(2026, 11, 22))
+    assert [waiver.id for waiver in found] == ["PE-3568"]
