@@ -40,7 +40,9 @@ def read_facts(output: str) -> BootFacts:
     if len(parts) != _PARTS or not all((parts[0], parts[1], parts[-1])):
         raise ValueError(f"the look at the boot was cut short: {output[-80:]!r}")
     boot_id, command_line, release, modes, _uptime = parts
-    return BootFacts(boot_id, _slot(command_line, modes), "upgrade_failure" in command_line.split(), _variables(release))
+    return BootFacts(
+        boot_id, _slot(command_line, modes), "upgrade_failure" in command_line.split(), _variables(release)
+    )
 
 
 def _slot(command_line: str, modes: str) -> str:

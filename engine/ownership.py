@@ -55,7 +55,12 @@ def process_identity(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return f"{pid}@gone"
+    if fields[0] in _ENDED:
+        return f"{pid}@gone"
     return f"{pid}@{fields[19]}@{boot}@{_place()}"
+
+
+_ENDED = "ZX"  # states of a process that has ended and whose parent has not looked yet
 
 
 def _place() -> str:

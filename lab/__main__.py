@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     hidden.add_argument("--faults", type=Path, help="a file with the faults' records")
     hidden.add_argument("--keep", action="store_true")
     hidden.add_argument("--strict", type=int)
+    hidden.add_argument("--version", default="4.9.0")
     hidden.set_defaults(command=_serve)
     return parser
 
@@ -95,7 +96,8 @@ def _status(_arguments: argparse.Namespace) -> None:
 
 def _serve(arguments: argparse.Namespace) -> None:
     faults = tuple(json.loads(arguments.faults.read_text())) if arguments.faults else ()
-    settings = LabSettings(arguments.folder, arguments.hosts, faults, strict_seed=arguments.strict, keep=arguments.keep)
+    settings = LabSettings(arguments.folder, arguments.hosts, faults, strict_seed=arguments.strict, keep=arguments.keep,
+        version=arguments.version,)
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.keeper.write_text(ownership.process_identity(os.getpid()))
     signal.signal(signal.SIGTERM, _end)  # until the lab itself listens to signals: a build then clears up and ends

@@ -26,7 +26,7 @@ from docker.errors import ContainerError
 from docker.types import Mount
 
 from engine import ownership
-from engine.debian import BuildFailed, Recipe, RootFile, Say, image_from_packages
+from engine.debian import BuildFailed, Recipe, RootFile, Say, image_from_packages, image_tag
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +61,7 @@ HOOKS = (
     'rm -f "$1/etc/machine-id" "$1/var/lib/dbus/machine-id"; touch "$1/etc/machine-id"',
     'rm -f "$1"/etc/ssh/ssh_host_*',  # each host makes its own
 )  # fmt: skip
+ENTRY = ('ENTRYPOINT ["/usr/bin/python3","-m","lab.firmware"]', "ENV PYTHONPATH=/opt/lab PYTHONDONTWRITEBYTECODE=1")
 RELEASE = """\
 KAIROS_NAME="kairos-core-debian-12-lab"
 KAIROS_FLAVOR="debian"
@@ -96,6 +97,11 @@ def recipe() -> Recipe:
     return Recipe(packages=PACKAGES, files=_files(), hooks=HOOKS)
 
 
+def engine_image() -> str:
+    """Give the tag of the firmware's image, built or not."""
+    return image_tag(f"{NAME}/lab-host", recipe(), ENTRY)
+
+
 def _files() -> dict[str, RootFile]:
     return {
         "/etc/systemd/system/stylus-agent.service": RootFile((HOST_FILES / "stylus-agent.service").read_bytes()),
@@ -125,10 +131,9 @@ def build(client: docker.DockerClient, say: Say) -> HostImages:
 def _engine_image(client: docker.DockerClient, layout: Path, fingerprint: str, say: Say) -> str:
     """Give the firmware's image, and see to it that the provider image made of the same root exists."""
     tar = cache_folder() / f"root-{fingerprint}.tar"
-    entry = ['ENTRYPOINT ["/usr/bin/python3","-m","lab.firmware"]', "ENV PYTHONPATH=/opt/lab PYTHONDONTWRITEBYTECODE=1"]
     needs_tar = not (layout / "index.json").exists()
     image = image_from_packages(
-        client, f"{NAME}/lab-host", recipe(), config=entry, say=say, rootfs=tar if needs_tar else None
+        client, f"{NAME}/lab-host", recipe(), config=ENTRY, say=say, rootfs=tar if needs_tar else None
     )
     if needs_tar:
         say("compressing the provider image's base layer")

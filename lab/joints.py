@@ -25,14 +25,56 @@ class Joint:
     meaning: str
 
 
+# The agent on the host: what it is told, what it keeps.
+HEED_ORDER = Joint("heed-order", "agent", "(order) -> whether the agent follows it")
+REMEMBER = Joint("remember", "agent", "(state) -> what the agent still knows of its cluster after a boot")
+CHOOSE_SOURCE = Joint(
+    "choose-source", "agent", "(cluster order, user data, phase) -> image and credential of the next pull"
+)
+CARRY_CREDENTIAL = Joint("carry-credential", "agent", "(credential) -> credential stored in the cluster as a Secret")
+KEEP_AUTHORITY = Joint(
+    "keep-authority", "agent", "(certificates given, phase) -> whether they become what the host trusts from now on"
+)
+FORGET_CLUSTER = Joint("forget-cluster", "agent", "(files of the cluster) -> those removed when the cluster is deleted")
+
 # The agent on the host: deployment.
 DEPLOY_CREDENTIAL = Joint("deploy-credential", "agent", "(credential) -> credential used for the deployment pull")
-CARRY_CREDENTIAL = Joint("carry-credential", "agent", "(credential) -> credential stored in the cluster as a Secret")
+DEPLOY_AUTHORITY = Joint("deploy-authority", "agent", "(file) -> authority that the deployment pull trusts")
+VERIFY_DEPLOY_TLS = Joint("verify-deploy-tls", "agent", "() -> whether the deployment pull verifies certificates")
+HAND_OVER_LOGIN = Joint(
+    "hand-over-login", "agent", "(folder, image, credential) -> the puller's arguments for its login"
+)
+DEPLOY_PULL = Joint("deploy-pull", "agent", "(image, credential) -> the system pulled; PullFailed when it cannot be")
+CHECK_PLATFORM = Joint("check-platform", "agent", "(image configuration) -> None; PullFailed for another machine's")
 
-# The upgrade path: repave.
-UPGRADE_CREDENTIAL = Joint("upgrade-credential", "upgrade", "(credential) -> credential used for the repave pull")
+# The agent on the host: from a pulled image to a running system.
+REPLACE_SYSTEM = Joint("replace-system", "agent", "(cluster order) -> whether this host pulls and boots another system")
+INSTALL_SYSTEM = Joint("install-system", "agent", "(system pulled, phase) -> the system that the next boot is to run")
+SWITCH_SLOT = Joint("switch-slot", "agent", "(system) -> None; the active slot becomes this system")
+BEFORE_PULL = Joint("before-pull", "agent", "(image, phase) -> None; what is done to the host before a pull: nothing")
+AFTER_FAILED_PULL = Joint("after-failed-pull", "agent", "(cluster order) -> None; what is done to the host: nothing")
+BACK_OFF = Joint("back-off", "agent", "(seconds waited last) -> seconds until a failed pull is tried again")
+
+# What the agent writes and says.
+WRITE_FILE = Joint("write-file", "host", "(path, text) -> None; the file is written, readable by root alone")
+LOG = Joint("log", "host", "(message, cluster order) -> the message written to the journal")
+REPORT = Joint("report", "agent", "(report, cluster order) -> the report sent to Palette, None for none")
+
+# The upgrade path: repave. ``nth`` counts the repaves of this cluster on this host from 1; a retry does not count.
+UPGRADE_CREDENTIAL = Joint("upgrade-credential", "upgrade", "(credential, nth) -> credential used for the repave pull")
+UPGRADE_AUTHORITY = Joint("upgrade-authority", "upgrade", "(file, nth) -> authority that the repave pull trusts")
+VERIFY_UPGRADE_TLS = Joint("verify-upgrade-tls", "upgrade", "() -> whether the repave pull verifies certificates")
+UPGRADE_IMAGE = Joint("upgrade-image", "upgrade", "(image of the profile) -> image pulled and installed")
+PULL_POLICY = Joint("pull-policy", "upgrade", "(image, whether the node has it) -> whether it is pulled")
+UPGRADE_PULL = Joint("upgrade-pull", "upgrade", "(image, credential) -> None; PullFailed when it cannot be pulled")
 
 # The Palette endpoint.
+CHECK_VERSION = Joint("check-version", "palette", "(version, place) -> None; ApiError for what is no version")
+EDIT_PROFILE = Joint(
+    "edit-profile", "palette", "(store, profile) -> None; what an edit does to other versions: nothing"
+)
+PUBLISH = Joint("publish", "palette", "(profile) -> None; the draft becomes what clusters use")
+READ_OS_LAYER = Joint("read-os-layer", "palette", "(values) -> provider image and credential of the OS layer")
 RESOLVE_MACRO = Joint(
     "resolve-macro", "palette", "(name, scopes) -> the macro's value, None when there is no such macro"
 )
@@ -47,23 +89,12 @@ REPORT_STATE = Joint("report-state", "palette", "(cluster) -> the cluster state 
 REPORT_HEALTH = Joint("report-health", "palette", "(cluster) -> the cluster health told to API clients")
 EMIT_EVENT = Joint("emit-event", "palette", "(event, cluster or None) -> the event that is kept, None for none")
 MASK_ANSWER = Joint("mask-answer", "palette", "(answer, clear secrets) -> the answer with its secrets masked")
+ANSWER = Joint("answer", "palette", "(operation such as 'GET /v1/edgehosts/{uid}', answer) -> the answer sent")
 
-PALETTE_JOINTS: tuple[Joint, ...] = (
-    RESOLVE_MACRO,
-    RENDER_VALUES,
-    APPLY_VERSION,
-    DECIDE_REPAVE,
-    REQUIRE_APPROVAL,
-    ORDER_NODES,
-    TAKE_TURNS,
-    DELIVER_ORDER,
-    REPORT_STATE,
-    REPORT_HEALTH,
-    EMIT_EVENT,
-    MASK_ANSWER,
-)
+JOINTS: tuple[Joint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Joint))
+"""Every joint, in the order above."""
 
-JOINTS: tuple[Joint, ...] = (DEPLOY_CREDENTIAL, CARRY_CREDENTIAL, UPGRADE_CREDENTIAL, *PALETTE_JOINTS)
+PALETTE_JOINTS: tuple[Joint, ...] = tuple(joint for joint in JOINTS if joint.room == "palette")
 
 
 @dataclass(frozen=True)

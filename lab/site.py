@@ -55,6 +55,7 @@ class LabSettings:
     faults: tuple[Message, ...] = ()
     strict_seed: int | None = None
     keep: bool = False
+    version: str = "4.9.0"
 
     @property
     def site_file(self) -> Path:
@@ -163,6 +164,7 @@ async def _start_palette(
             api_keys=((settings.folder / "api_key").read_text(),),
             registration_tokens=((settings.folder / "token").read_text(),),
             strictness=strict,
+            agent_version=settings.version,
         ),
         behaviour_of(settings.faults),
     )
@@ -339,7 +341,7 @@ def _answer(lab: Lab, stop: asyncio.Event, line: bytes) -> Message:
 def _obey(lab: Lab, stop: asyncio.Event, request: Message) -> Message:
     match request["word"]:
         case "status":
-            return {"hosts": len(lab.hosts), "url": lab.url, "faults": [f["name"] for f in lab.endpoint.faults]}
+            return {"hosts": len(lab.hosts), "version": lab.settings.version, "url": lab.url, "faults": [f["name"] for f in lab.endpoint.faults]}
         case "faults":
             lab.set_faults(request["faults"])
         case "power":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reports import bundle, github, junit, page, results, runs
+from reports import bundle, github, junit, page, results, runs, trend
 from reports.journal import FILE_NAME, Journal
 
 if TYPE_CHECKING:
@@ -71,12 +71,11 @@ def _record(run: Path, ended: RunFinished) -> None:
 
 
 def _write(run: Path, outcome: Results) -> list[Path]:
-    before = runs.previous(run)
-    earlier = results.load(before) if before else None
+    earlier = trend.before(run, outcome)
     contents = {
         runs.JUNIT: junit.render(outcome),
         runs.PAGE: page.render(outcome, earlier, attachments=run),
-        SUMMARY: github.render(outcome, earlier),
+        SUMMARY: github.render(outcome, earlier[-1] if earlier else None),
     }
     for name, content in contents.items():
         runs.write(run / name, content)

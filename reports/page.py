@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import breakdown, changes, timeline, wording
+from reports import breakdown, changes, timeline, trend, wording
 from reports.records import moment
 from reports.text import duration, plural, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reports.records import CaseFinished
     from reports.results import Results
@@ -33,8 +33,12 @@ _ROOM_FOR_DIAGNOSTICS = 300_000
 _TAIL = 6_000
 
 
-def render(results: Results, earlier: Results | None = None, *, attachments: Path | None = None) -> bytes:
-    """Give the page. ``earlier`` is the run before, ``attachments`` the directory that attachments are relative to."""
+def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Path | None = None) -> bytes:
+    """Give the page.
+
+    ``earlier`` are the runs before, oldest first: the last is compared with, all are the history of a requirement.
+    ``attachments`` is the directory that attachments are relative to.
+    """
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     html = (
         _environment()
@@ -44,7 +48,8 @@ def render(results: Results, earlier: Results | None = None, *, attachments: Pat
             sentence=wording.sentence(results),
             stories=list(_stories(results, attachments)),
             accepted=[_bare(case) for case in results.cases if case.verdict is Verdict.KNOWN],
-            changes=changes.between(earlier, results) if earlier else None,
+            changes=changes.between(earlier[-1], results) if earlier else None,
+            history=trend.Trend((*earlier, results)) if earlier else None,
             classes=breakdown.by_vector_class(results),
             slowest=breakdown.slowest(results),
             phases=breakdown.by_phase(results),

@@ -60,12 +60,6 @@ def _by_beginning(name: str, runs: list[Path]) -> Path:
     raise NoSuchRunError(f"run '{name}': {found}; there are: {nearby}")
 
 
-def previous(run: Path) -> Path | None:
-    """Give the finished run that came just before this one in the same place."""
-    older = [other for other in sorted(run.parent.glob("*")) if other.name < run.name and is_finished(other)]
-    return older[-1] if older else None
-
-
 def is_finished(run: Path) -> bool:
     """Whether the run came to its end and its reports are all there."""
     if not all((run / name).is_file() for name in (journal.FILE_NAME, JUNIT, PAGE)):

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from reports import results, runs
+from reports import journal, results, runs
 from reports.records import moment
 from reports.text import one_line, plural
 from reports.verdicts import Verdict
@@ -59,6 +59,23 @@ def load(home: Path = runs.HOME, *, last: int = 30) -> Trend:
     """Read the last runs that came to an end."""
     every = (results.load(run) for run in runs.every(home)[-2 * last :])
     return Trend(tuple(outcome for outcome in every if outcome.finished)[-last:])
+
+
+def before(run: Path, outcome: Results, *, last: int = 14) -> list[Results]:
+    """Give the last finished runs before this one of the same site and level, oldest first.
+
+    A night on a real site is not compared with somebody's try on the lab.
+    """
+    found: list[Results] = []
+    for other in sorted((path for path in run.parent.glob("*") if path.name < run.name), reverse=True):
+        if len(found) < last and (other / journal.FILE_NAME).exists():
+            earlier = results.load(other)
+            found += [earlier] if earlier.finished and _alike(earlier, outcome) else []
+    return found[::-1]
+
+
+def _alike(one: Results, other: Results) -> bool:
+    return (one.started.site, one.started.level) == (other.started.site, other.started.level)
 
 
 def render(trend: Trend) -> str:

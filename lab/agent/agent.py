@@ -27,15 +27,38 @@ from lab.agent.puller import PullFailed
 from lab.agent.reporter import Reporter, boot_id
 from lab.agent.secret import Credential
 from lab.faults import behaviour_of
-from lab.joints import CARRY_CREDENTIAL, DEPLOY_CREDENTIAL, Behaviour
+from lab.joints import (
+    AFTER_FAILED_PULL,
+    BACK_OFF,
+    BEFORE_PULL,
+    CARRY_CREDENTIAL,
+    CHOOSE_SOURCE,
+    DEPLOY_AUTHORITY,
+    DEPLOY_CREDENTIAL,
+    DEPLOY_PULL,
+    FORGET_CLUSTER,
+    HEED_ORDER,
+    INSTALL_SYSTEM,
+    KEEP_AUTHORITY,
+    LOG,
+    REMEMBER,
+    REPLACE_SYSTEM,
+    REPORT,
+    SWITCH_SLOT,
+    VERIFY_DEPLOY_TLS,
+    WRITE_FILE,
+    Behaviour,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 log = logging.getLogger("stylus")
 
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0  # seconds between tries of a failed pull, doubling
 HEARTBEAT = 2.0  # seconds
+DEPLOY, REPAVE = "deploy", "repave"
 #: What work on a host can fail with beside a refused pull: its disk, its programs, a document that is not as it should.
 TROUBLE = (OSError, subprocess.SubprocessError, ValueError, LookupError)
 
@@ -44,14 +67,16 @@ class Agent:
     """The agent of one Edge host."""
 
     def __init__(self) -> None:
-        self._user_data = yaml.safe_load(places.USER_DATA.read_text())["stylus"]
+        self._user_data = places.read_user_data()
         self._site = self._user_data["site"]
         self.uid = str(self._site["name"])
-        self._reporter = Reporter(self.uid, self._connect())
+        self._reporter = Reporter(self.uid, self._connect(), self._edit)
         self._orders = Inbox()
         self._state = places.read_json(places.STATE)
         self._behaviour = Behaviour()
         self._faults: list[dict[str, Any]] = []
+        self._cluster: dict[str, Any] = {}
+        self._just_booted = True
 
     def _connect(self) -> Channel:
         return Channel(self._site["paletteEndpoint"], self._site["edgeHostToken"], "\n".join(self._site["caCerts"]))
@@ -72,7 +97,7 @@ class Agent:
             if newer is not None:
                 order, pause = newer, FIRST_RETRY
             elif failed:
-                pause = min(2 * pause, LAST_RETRY)
+                pause = self._behaviour.at(BACK_OFF, _doubled, pause)
             failed = order is not None and not self._converge(order)
 
     def _register(self) -> None:
@@ -129,6 +154,10 @@ class Agent:
         try:
             self._faults = list(order.get("faults") or [])
             self._behaviour = behaviour_of(self._faults)
+            if not self._behaviour.at(HEED_ORDER, lambda _order: True, order):
+                return True
+            self._cluster = cluster or {}
+            self._remember()
             self._leave_other_clusters(order)
             if cluster is not None:
                 self._follow(cluster)
@@ -136,12 +165,19 @@ class Agent:
             log.info("given up: a newer order asks for something else")
         except PullFailed as error:
             self._reporter.pull_failed(cluster or {}, str(error))
+            self._behaviour.at(AFTER_FAILED_PULL, _leave_it, cluster)
             return False
         except TROUBLE as error:
             log.exception("cannot do what is ordered")
             self._reporter.trouble(cluster or {}, f"the host cannot do what is ordered: {error}")
             return False
         return True
+
+    def _remember(self) -> None:
+        """Begin where the agent ended before it, or the host, was started anew."""
+        if self._just_booted:
+            self._state = self._behaviour.at(REMEMBER, _unchanged, self._state)
+        self._just_booted = False
 
     def _leave_other_clusters(self, order: Order) -> None:
         """Reset the host unless it belongs to the ordered cluster already, and since the ordered number of resets."""
@@ -183,46 +219,49 @@ class Agent:
             self._boot_into(wanted)
         if slots.booted() != wanted:
             raise PullFailed(f"the host booted {slots.booted().image} again: the installed {wanted.image} did not boot")
+        if "running" in self._state:
+            self._state["repaves"] = self._state.get("repaves", 0) + 1
         self._state |= {"running": self._state.pop("installing"), "image": cluster["image"]}
         self._save()
 
     # --- deployment: the agent pulls ---------------------------------------------------------------------------------
 
     def _deploy(self, cluster: dict[str, Any]) -> None:
-        image, credential = self._source(cluster)
-        self._write_cluster_config(cluster)
-        self._store_trust(cluster)
-        self._carry(credential)
-        self._reporter.pulling(cluster, image, credential.registry if credential else None)
-        chosen = self._behaviour.at(DEPLOY_CREDENTIAL, lambda found: found, credential)
-        slot = puller.pull(image, chosen, places.TRUST, overtaken=self._orders.is_overtaken)
+        image, credential = self._prepare(cluster, DEPLOY)
+        self._announce_pull(cluster, image, credential, DEPLOY)
+        chosen = self._behaviour.at(DEPLOY_CREDENTIAL, _unchanged, credential)
+        slot = self._behaviour.at(DEPLOY_PULL, self._pull, image, chosen)
         self._reporter.event("Normal", "PulledImage", f'Successfully pulled image "{image}"')
-        self._install(cluster, slot)
+        self._install(cluster, slot, DEPLOY)
+
+    def _pull(self, image: str, credential: Credential | None) -> slots.Slot:
+        authority = self._behaviour.at(DEPLOY_AUTHORITY, _unchanged, places.TRUST)
+        verify = self._behaviour.at(VERIFY_DEPLOY_TLS, lambda: True)
+        how = puller.Way(authority, verify, self._orders.is_overtaken, self._behaviour)
+        return puller.pull(image, credential, how)
 
     # --- update and repave: the node's runtime pulls -----------------------------------------------------------------
 
     def _update(self, cluster: dict[str, Any]) -> None:
-        image, credential = self._source(cluster)
-        self._write_cluster_config(cluster)
-        self._carry(credential)
-        if not cluster.get("repave", True):
+        image, credential = self._prepare(cluster, REPAVE)
+        if not self._behaviour.at(REPLACE_SYSTEM, lambda order: order.get("repave", True), cluster):
             self._state["running"] = int(cluster["generation"])
             self._save()
             self._report_running(cluster)
             return
-        self._reporter.pulling(cluster, image, credential.registry if credential else None)
+        self._announce_pull(cluster, image, credential, REPAVE)
         answer = self._run_upgrade(image)
         if "error" in answer:
             raise PullFailed(str(answer["error"]))
         said = "Successfully pulled image" if answer["pulled"] else "Container image already present on machine:"
         self._reporter.event("Normal", "Pulled", f'{said} "{image}"')
-        self._install(cluster, slots.slot_of_record(answer["slot"]))
+        self._install(cluster, slots.slot_of_record(answer["slot"]), REPAVE)
 
     def _run_upgrade(self, image: str) -> dict[str, Any]:
         """Run the upgrade as the process of its own that it is on a cluster. Raises Overtaken."""
         with places.work_area() as area:
             plan = area / "plan.json"
-            places.write_private(plan, json.dumps({"image": image, "faults": self._faults}))
+            places.write_private(plan, json.dumps(self._plan(image)))
             with places.UPGRADE_LOG.open("a") as errors:
                 command = [sys.executable, "-m", "lab.agent.upgrade", str(plan)]
                 try:
@@ -234,7 +273,28 @@ class Agent:
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
+    def _plan(self, image: str) -> dict[str, Any]:
+        return {"image": image, "nth": self._state.get("repaves", 0) + 1, "faults": self._faults}
+
     # --- what both share ---------------------------------------------------------------------------------------------
+
+    def _prepare(self, cluster: dict[str, Any], phase: str) -> tuple[str, Credential | None]:
+        """Write what the host keeps of its cluster. Gives image and credential of the pull to come."""
+
+        def healthy(cluster: dict[str, Any], _user_data: dict[str, Any], _phase: str) -> tuple[str, Credential | None]:
+            return self._source(cluster)
+
+        chosen: tuple[str, Credential | None]
+        chosen = self._behaviour.at(CHOOSE_SOURCE, healthy, cluster, self._user_data, phase)
+        self._write_cluster_config(cluster)
+        self._store_trust(cluster, phase)
+        secret.store(self._behaviour.at(CARRY_CREDENTIAL, _unchanged, chosen[1]), self._write)
+        return chosen
+
+    def _announce_pull(self, cluster: dict[str, Any], image: str, credential: Credential | None, phase: str) -> None:
+        log.info("%s", self._behaviour.at(LOG, lambda message, _order: message, f"pulling {image}", cluster))
+        self._reporter.pulling(cluster, image, credential.registry if credential else None)
+        self._behaviour.at(BEFORE_PULL, lambda _image, _phase: None, image, phase)
 
     def _source(self, cluster: dict[str, Any]) -> tuple[str, Credential | None]:
         """Say whence the image comes and with which login: user data's registry wins over the profile's (the guide)."""
@@ -257,30 +317,30 @@ class Agent:
         self._state |= {"cluster": cluster["uid"]}
         self._save()
         document = {"cluster": cluster["uid"], "osValues": cluster["osValues"], "k8sValues": cluster["k8sValues"]}
-        places.write_private(places.CLUSTER_CONFIG, yaml.safe_dump(document, sort_keys=False))
+        self._write(places.CLUSTER_CONFIG, yaml.safe_dump(document, sort_keys=False))
 
-    def _store_trust(self, cluster: dict[str, Any]) -> None:
-        """Keep the authority that a *new* cluster was given; an update does not reach here (guide, Limitations)."""
+    def _store_trust(self, cluster: dict[str, Any], phase: str) -> None:
+        """Keep the authority that a *new* cluster was given; an update changes nothing of it (guide, Limitations)."""
         certificates = (cluster.get("credential") or {}).get("certificates")
+        if not self._behaviour.at(KEEP_AUTHORITY, lambda _given, phase: phase == DEPLOY, certificates, phase):
+            return
         if certificates:
-            places.write_private(places.TRUST, certificates)
+            self._write(places.TRUST, certificates)
         else:
             places.TRUST.unlink(missing_ok=True)
 
-    def _carry(self, credential: Credential | None) -> None:
-        secret.store(self._behaviour.at(CARRY_CREDENTIAL, lambda found: found, credential))
-
-    def _install(self, cluster: dict[str, Any], slot: slots.Slot) -> None:
+    def _install(self, cluster: dict[str, Any], pulled: slots.Slot, phase: str) -> None:
         """Note what is to be expected after the boot, then switch to the new system and boot it."""
         if self._orders.is_overtaken():
             raise Overtaken
+        slot = self._behaviour.at(INSTALL_SYSTEM, lambda system, _phase: system, pulled, phase)
         self._reporter.state("installing", cluster)
         self._state |= {"installing": int(cluster["generation"]), "installed": asdict(slot), "installed_in": boot_id()}
         self._save()
         self._boot_into(slot)
 
     def _boot_into(self, slot: slots.Slot) -> NoReturn:
-        slots.switch_to(slot)
+        self._behaviour.at(SWITCH_SLOT, slots.switch_to, slot)
         log.info("rebooting into %s (%s)", slot.image, slot.digest)
         while True:  # the reboot ends this process; systemd may refuse one while it is still starting
             subprocess.run(["systemctl", "reboot"], check=False, capture_output=True)
@@ -288,7 +348,8 @@ class Agent:
 
     def _reset(self, count: int) -> None:
         """Forget the cluster: its files, its login, its images. The running system stays until the next deployment."""
-        for path in (places.CLUSTER_CONFIG, places.SECRET, places.TRUST, places.UPGRADE_LOG):
+        files = (places.CLUSTER_CONFIG, places.SECRET, places.TRUST, places.UPGRADE_LOG)
+        for path in self._behaviour.at(FORGET_CLUSTER, _unchanged, files):
             path.unlink(missing_ok=True)
         if "cluster" in self._state:
             self._reporter.state("resetting", {})
@@ -300,8 +361,27 @@ class Agent:
         self._save()
         self._reporter.idle(count)
 
+    def _edit(self, report: dict[str, Any]) -> dict[str, Any] | None:
+        edited: dict[str, Any] | None = self._behaviour.at(REPORT, lambda said, _order: said, report, self._cluster)
+        return edited
+
+    def _write(self, path: Path, text: str) -> None:
+        self._behaviour.at(WRITE_FILE, places.write_private, path, text)
+
     def _save(self) -> None:
         places.write_private(places.STATE, json.dumps(self._state))
+
+
+def _unchanged(value: Any) -> Any:  # noqa: ANN401 - whatever a joint is about
+    return value
+
+
+def _doubled(pause: float) -> float:
+    return min(2 * pause, LAST_RETRY)
+
+
+def _leave_it(_cluster: dict[str, Any] | None) -> None:
+    """Do nothing: a failed pull leaves the running system as it is."""
 
 
 def _address() -> str:

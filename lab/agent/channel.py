@@ -44,7 +44,7 @@ class Channel:
         was_open = self._connection is not None
         try:
             status, text = self._exchange(method, path, body)
-        except http.client.RemoteDisconnected as error:
+        except (ConnectionError, ssl.SSLEOFError) as error:
             if not was_open:
                 raise PaletteUnreachable(f"{method} {path}: {error}") from error
             return self._ask(method, path, body)  # Palette had closed the idle connection: that is no failure

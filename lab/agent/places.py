@@ -7,12 +7,13 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
+import yaml
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-USER_DATA = Path("/oem/90_custom.yaml")
+OEM = Path("/oem")
 CLUSTER_CONFIG = Path("/oem/85_cluster_config.yaml")
 STATE = Path("/oem/.stylus-state")
 CONTENT = Path("/usr/local/spectrocloud/content")
@@ -49,6 +50,19 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def read_user_data() -> dict[str, Any]:
+    """Read what user data says of the agent: the ``stylus`` keys of every ``/oem/*.yaml`` in lexical order.
+
+    A later file wins key by key: Kairos reads its cloud-config files in this order, and so can an operator add to them.
+    """
+    merged: dict[str, Any] = {}
+    for file in sorted(OEM.glob("*.yaml")):
+        document = yaml.safe_load(file.read_text())
+        if isinstance(document, dict):
+            merged |= document.get("stylus") or {}
+    return merged
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,16 +6,19 @@ import base64
 import json
 import os
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lab.agent import places, slots
 from lab.agent.orders import StepTookTooLong, run_step
+from lab.joints import CHECK_PLATFORM, HAND_OVER_LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from lab.agent.secret import Credential
+    from lab.joints import Behaviour
 
 LAYOUT = places.CONTENT / "provider"
 BLOBS = places.CONTENT / "blobs"
@@ -27,14 +30,17 @@ class PullFailed(Exception):  # noqa: N818 - it names what happened
     """The image could not be pulled; the message is the puller's own, which never holds a credential."""
 
 
-def pull(
-    image: str,
-    credential: Credential | None,
-    authority: Path | None,
-    *,
-    overtaken: Callable[[], bool],
-    verify_tls: bool = True,
-) -> slots.Slot:
+@dataclass(frozen=True)
+class Way:
+    """How to pull: whom to trust, whether to verify at all, when to give up, and what the lab does at its joints."""
+
+    authority: Path | None
+    verify_tls: bool
+    overtaken: Callable[[], bool]
+    behaviour: Behaviour
+
+
+def pull(image: str, credential: Credential | None, way: Way) -> slots.Slot:
     """Pull ``image`` and unpack what the host lacks of it. Gives the slot to boot.
 
     Raises:
@@ -45,13 +51,13 @@ def pull(
     shutil.rmtree(LAYOUT, ignore_errors=True)
     _offer_base_layer()
     with places.work_area() as area:
-        command = ["skopeo", "copy", "--quiet", "--src-cert-dir", _certificates(area, authority)]
-        command += ["--src-tls-verify=" + ("true" if verify_tls else "false")]
-        command += _login(area, image, credential)
+        command = ["skopeo", "copy", "--quiet", "--src-cert-dir", _certificates(area, way.authority)]
+        command += ["--src-tls-verify=" + ("true" if way.verify_tls else "false")]
+        command += way.behaviour.at(HAND_OVER_LOGIN, _login, area, image, credential)
         command += ["--digestfile", f"{area}/digest", "--dest-shared-blob-dir", str(BLOBS)]
-        _run([*command, f"docker://{image}", f"oci:{LAYOUT}:image"], overtaken)
+        _run([*command, f"docker://{image}", f"oci:{LAYOUT}:image"], way.overtaken)
         digest = (area / "digest").read_text().strip()
-    return slots.Slot(image, digest, _unpack())
+    return slots.Slot(image, digest, _unpack(way.behaviour))
 
 
 def _offer_base_layer() -> None:
@@ -93,11 +99,11 @@ def _run(command: list[str], overtaken: Callable[[], bool]) -> None:
         raise PullFailed(lines[-1])
 
 
-def _unpack() -> tuple[str, ...]:
+def _unpack(behaviour: Behaviour) -> tuple[str, ...]:
     index = json.loads((LAYOUT / "index.json").read_text())
     manifest = _blob(index["manifests"][0]["digest"])
     config = _blob(manifest["config"]["digest"])
-    _check_platform(config)
+    behaviour.at(CHECK_PLATFORM, _check_platform, config)
     for layer, diff_id in zip(manifest["layers"], config["rootfs"]["diff_ids"], strict=True):
         if not slots.has_layer(diff_id):
             slots.add_layer(diff_id, slots.unpack_tar(BLOBS / "sha256" / slots.bare(layer["digest"])))

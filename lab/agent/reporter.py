@@ -12,6 +12,8 @@ from lab.agent import places, slots
 from lab.agent.channel import PaletteRefused, PaletteUnreachable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lab.agent.channel import Channel
 
 log = logging.getLogger("stylus")
@@ -26,6 +28,8 @@ class Reporter:
 
     uid: str
     channel: Channel
+    edit: Callable[[dict[str, Any]], dict[str, Any] | None] = dict
+    """Has the last word on a report before it is sent; None is not sent."""
 
     def state(self, state: str, cluster: dict[str, Any], message: str = "") -> None:
         """Report a state of the work on ``cluster``."""
@@ -69,7 +73,10 @@ class Reporter:
 
     def _report(self, record: dict[str, Any]) -> None:
         """Deliver a report, however long Palette is away: the order of reports tells the story."""
-        record = {**record, "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+        edited = self.edit(record)
+        if edited is None:
+            return
+        record = {**edited, "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
         while True:
             try:
                 self.channel.post(self._path, {"reports": [record]})

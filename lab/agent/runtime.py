@@ -29,11 +29,14 @@ _LENGTH_DELIMITED = 2  # protobuf's wire type of texts and messages
 _LOW_BITS, _MORE = 0x7F, 0x80  # of each byte of a varint
 
 
-def trust(registry: str, authority: Path | None) -> None:
+def trust(registry: str, authority: Path | None, *, verify: bool = True) -> None:
     """Tell containerd which authority vouches for ``registry`` (``host[:port]``), and nothing weaker."""
     folder = CERTS / registry
     shutil.rmtree(folder, ignore_errors=True)
-    if authority is not None and authority.exists():
+    if not verify:
+        folder.mkdir(parents=True)
+        (folder / "hosts.toml").write_text(f'[host."https://{registry}"]\n  skip_verify = true\n')
+    elif authority is not None and authority.exists():
         folder.mkdir(parents=True)
         shutil.copy(authority, folder / "ca.crt")
         server = f'server = "https://{registry}"\n[host."https://{registry}"]\n  ca = "{folder}/ca.crt"\n'

@@ -5,10 +5,15 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import yaml
 
 from lab.agent import places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Credential:
     password: str = field(repr=False)
 
 
-def store(credential: Credential | None) -> None:
+def store(credential: Credential | None, write: Callable[[Path, str], None] = places.write_private) -> None:
     """Write the Secret, or remove it when the cluster has no credential."""
     if credential is None:
         places.SECRET.unlink(missing_ok=True)
@@ -36,7 +41,7 @@ def store(credential: Credential | None) -> None:
             "password": _encode(credential.password),
         },
     }
-    places.write_private(places.SECRET, yaml.safe_dump(document, sort_keys=False))
+    write(places.SECRET, yaml.safe_dump(document, sort_keys=False))
 
 
 def load() -> Credential | None:

@@ -16,23 +16,35 @@ from typing import Any
 from lab.agent import places, runtime, secret
 from lab.agent.puller import PullFailed
 from lab.faults import behaviour_of
-from lab.joints import UPGRADE_CREDENTIAL
+from lab.joints import (
+    PULL_POLICY,
+    UPGRADE_AUTHORITY,
+    UPGRADE_CREDENTIAL,
+    UPGRADE_IMAGE,
+    UPGRADE_PULL,
+    VERIFY_UPGRADE_TLS,
+)
 
 
 def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
     """Pull the planned image unless the node has it, and prepare its slot. Gives the record that is printed."""
-    behaviour = behaviour_of(plan["faults"])
-    image = str(plan["image"])
-    credential = behaviour.at(UPGRADE_CREDENTIAL, lambda found: found, secret.load())
-    runtime.trust(image.partition("/")[0], places.TRUST)
-    present = runtime.has_image(image)
+    at, nth = behaviour_of(plan["faults"]).at, int(plan["nth"])
+    image = at(UPGRADE_IMAGE, str, plan["image"])
+    credential = at(UPGRADE_CREDENTIAL, lambda found, _nth: found, secret.load(), nth)
+    authority = at(UPGRADE_AUTHORITY, lambda file, _nth: file, places.TRUST, nth)
+    runtime.trust(image.partition("/")[0], authority, verify=at(VERIFY_UPGRADE_TLS, lambda: True))
     try:
-        if not present:
-            runtime.pull(image, credential)
+        wanted = at(PULL_POLICY, _if_not_present, image, runtime.has_image(image))
+        if wanted:
+            at(UPGRADE_PULL, runtime.pull, image, credential)
         slot = runtime.slot_of(image)
     except PullFailed as error:
         return {"error": str(error)}
-    return {"slot": asdict(slot), "pulled": not present}
+    return {"slot": asdict(slot), "pulled": wanted}
+
+
+def _if_not_present(_image: str, present: bool) -> bool:  # noqa: FBT001 - the node has the image or not
+    return not present
 
 
 if __name__ == "__main__":

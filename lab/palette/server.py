@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from lab.joints import Behaviour
+from lab.joints import ANSWER, Behaviour
 from lab.palette.access import Access
 from lab.palette.agents import AgentChannel
 from lab.palette.bodies import check, read_json
@@ -35,7 +35,7 @@ from lab.palette.operations import (
 )
 from lab.palette.reconciler import Reconciler
 from lab.palette.store import Meta, Token, new_uid
-from lab.palette.web import Accepted, Call, Created, File, Route
+from lab.palette.web import Accepted, Answer, Call, Created, File, Route
 
 if TYPE_CHECKING:
     import ssl
@@ -162,9 +162,16 @@ class PaletteEndpoint:
             if route.body is not None:
                 check(body, route.body)
             call = Call(self._context, self._reconciler, request, project, body)
-            return _response(call, route.operation(call))
+            return _response(call, self._answer(route, call))
 
         return handle
+
+    def _answer(self, route: Route, call: Call) -> Answer:
+        operation = f"{route.method} {route.path}"
+        answer: Answer = self._context.behaviour.at(
+            ANSWER, lambda _operation, said: said, operation, route.operation(call)
+        )
+        return answer
 
     @web.middleware
     async def _troubled(self, request: web.Request, handler: Handler) -> web.StreamResponse:

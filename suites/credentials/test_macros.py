@@ -24,9 +24,7 @@ HOSTILE = (
 
 @requirement("MACRO-01", phase="repave")
 @pytest.mark.parametrize("scope", ["project", "tenant"])
-def test_a_macro_holds_the_password(
-    site: Site, layers: Layers, private_registry: SiteRegistry, scope: Scope
-) -> None:
+def test_a_macro_holds_the_password(site: Site, layers: Layers, private_registry: SiteRegistry, scope: Scope) -> None:
     """A password that stands in a macro of the project or of the tenant is presented by deployment and repave."""
     with (
         private_registry.account(password="Passw0rd!") as account,
@@ -77,9 +75,7 @@ def test_a_macro_holds_any_characters(
 
 @requirement("MACRO-02", phase="deploy")
 @pytest.mark.parametrize("right", ["project", "tenant"])
-def test_the_projects_macro_wins(
-    site: Site, layers: Layers, private_registry: SiteRegistry, right: Scope
-) -> None:
+def test_the_projects_macro_wins(site: Site, layers: Layers, private_registry: SiteRegistry, right: Scope) -> None:
     """Of two macros of one name the project's is used: right there means Running, right at the tenant does not."""
     name = macro_name(site, "precedence")
     with private_registry.account() as account:
@@ -92,7 +88,9 @@ def test_the_projects_macro_wins(
             with site.begin_deploy(layers.fresh(None, credentials=credentials)) as cluster:
                 runs = cluster.runs_or_fails()
 
-                assert runs == (right == "project"), f"the password of the {right} was right, and the cluster ran: {runs}"
+                assert runs == (right == "project"), (
+                    f"the password of the {right} was right, and the cluster ran: {runs}"
+                )
 
 
 @requirement("MACRO-03", phase="repave")
@@ -108,7 +106,9 @@ def test_a_changed_macro_reaches_a_live_cluster(
         with site.deploy(layer) as cluster, private_registry.account(account.username, "Second!pass#2") as rotated:
             held.change(rotated.password)
             waiting = site.project.clusters.profile_updates(cluster.uid)
-            evidence.note(f"after a macro changed, profile updates wait for the cluster: {', '.join(waiting) or 'none'}")
+            evidence.note(
+                f"after a macro changed, profile updates wait for the cluster: {', '.join(waiting) or 'none'}"
+            )
             cluster.try_repave(layers.with_image(layer))
 
             assert private_registry.witness.changes(cluster, phase="repave") == []

@@ -74,7 +74,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeline=tuple(replace(moment, label=hostile, host=hostile) for moment in samples.timeline()),
         events=(Event(time=hostile, severity=hostile, reason=hostile, message=hostile),),
     )
-    earlier = results.of(samples.all_green())
+    earlier = [results.of(samples.all_green())] * 3
     runs = {
         "red": samples.one_of_each(),
         "green": samples.all_green(),

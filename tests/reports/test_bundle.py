@@ -349,5 +349,8 @@ def test_a_certified_run_has_its_bundle(make_run: MakeRun, tmp_path: Path) -> No
 
 def test_a_run_whose_leak_gate_did_not_pass_is_not_certified(make_run: MakeRun) -> None:
     """Without a leak gate that passed there is no certificate."""
-    with pytest.raises(ValueError, match="not certified"):
-        bundle.write(make_run((*GREEN[:-1], samples.finished(leak_gate=None))), SIGNER)
+    run = make_run((*GREEN[:-1], samples.finished(leak_gate=None)))
+    finish.render(run)
+
+    with pytest.raises(ValueError, match="its leak gate did not run"):
+        bundle.write(run, SIGNER)

@@ -24,7 +24,7 @@ ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), min_size=1,
 
 def read(*records: object, earlier: tuple[object, ...] = (), attachments: Path | None = None) -> HtmlElement:
     """Render records and read the page back."""
-    before = results.of(earlier) if earlier else None  # type: ignore[arg-type]  # records of any kind
+    before = [results.of(earlier)] if earlier else []  # type: ignore[arg-type]  # records of any kind
     content = page.render(results.of(records), before, attachments=attachments)  # type: ignore[arg-type]  # likewise
     return html.document_fromstring(content.decode())
 
@@ -107,6 +107,18 @@ def test_what_changed_since_the_run_before_is_listed() -> None:
     assert "Compared with before" in told
     assert "New 4" in told
     assert "Still 1 fail REPAVE-03" in told
+
+
+def test_each_requirement_shows_how_it_fared_before() -> None:
+    """Beside a requirement stand its verdicts of the runs before, in words for who cannot see the colours."""
+    nights = [
+        results.of((samples.started(), samples.case(verdict), samples.finished()))
+        for verdict in (Verdict.DEAD, Verdict.FAIL)
+    ]
+    document = html.document_fromstring(page.render(results.of(samples.all_green()), nights).decode())
+
+    strips = [strip.get("aria-label") for strip in document.iter("span") if strip.get("class") == "strip"]
+    assert strips[:2] == ["oldest first: dead, fail, pass", "oldest first: not run, not run, pass"]
 
 
 def test_a_partial_run_says_so_on_top() -> None:

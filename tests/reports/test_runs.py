@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reports import finish, runs
+from reports import finish, results, runs, trend
 from reports.leaks import Gate
 from tests.reports import samples
 
@@ -108,10 +108,15 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
 
-def test_the_previous_run_is_the_finished_one_just_before(make_run: MakeRun) -> None:
-    """A run is compared with the finished run before it, not with one that was stopped."""
-    named = sorted((make_run(samples.all_green()[:-1]) for _ in range(3)), key=lambda run: run.name)
-    end(named[0])
+def test_a_run_is_compared_with_finished_runs_of_its_own_kind(make_run: MakeRun) -> None:
+    """The runs before are those of the same site and level that came to their end, oldest first."""
+    real = samples.started(site="a real site")
+    kinds = [samples.all_green(), samples.all_green()[:-1], (real, samples.finished()), samples.one_of_each()]
+    made = [make_run(records) for records in (*kinds, samples.all_green())]
+    for place, run in enumerate(made):
+        made[place] = run.rename(run.with_name(f"run-{place}"))
+    found = trend.before(made[-1], results.load(made[-1]))
 
-    assert runs.previous(named[2]) == named[0]
-    assert runs.previous(named[0]) is None
+    assert [len(outcome.red) for outcome in found] == [0, 5]
+    assert trend.before(made[0], results.load(made[0])) == []
+    assert len(trend.before(made[-1], results.load(made[-1]), last=1)) == 1

@@ -6,6 +6,7 @@ import json
 
 import yaml
 
+from lab.joints import CHECK_VERSION, EDIT_PROFILE, PUBLISH
 from lab.palette import profile_rules, shapes
 from lab.palette.bodies import (
     CLONE,
@@ -25,7 +26,7 @@ from lab.palette.errors import ApiError, conflict, invalid, not_found
 from lab.palette.operations.catalogue import text_matches
 from lab.palette.paging import listing
 from lab.palette.profile_rules import DEFAULT_VERSION
-from lab.palette.store import Meta, Profile, new_uid
+from lab.palette.store import Meta, Profile, Store, new_uid
 from lab.palette.web import Call, Created, File, Json, Table
 
 TABLE = Table()
@@ -76,8 +77,21 @@ def find_own(call: Call) -> Profile:
 def edited(call: Call, profile: Profile) -> None:
     """Note that a profile was changed, and hand a published one to the clusters that still follow it."""
     profile.meta.touch()
+    call.context.behaviour.at(EDIT_PROFILE, _leave_other_versions, call.context.store, profile)
     if profile.draft is None:
         call.reconciler.follow_profile(profile)
+
+
+def _leave_other_versions(_store: Store, _profile: Profile) -> None:
+    """Every version of a profile stands for itself."""
+
+
+def _check_version(call: Call, version: str, place: str) -> None:
+    call.context.behaviour.at(CHECK_VERSION, profile_rules.check_version, version, place)
+
+
+def _publish(call: Call, profile: Profile) -> None:
+    call.context.behaviour.at(PUBLISH, profile_rules.publish, profile)
 
 
 @TABLE.serves("POST", "/v1/clusterprofiles", body=PROFILE)
@@ -88,14 +102,14 @@ def create(call: Call) -> Created:
 
 def _add(call: Call, sent: Json, spec: Json, *, publish: bool) -> Profile:
     version = spec.get("version") or DEFAULT_VERSION
-    profile_rules.check_version(version, "spec.version")
+    _check_version(call, version, "spec.version")
     profile_rules.check_free(call.context.store, call.project, sent["name"], version)
     template = profile_rules.make_template(spec.get("template", {}), "spec.template")
     variables = profile_rules.make_variables(spec.get("variables", []), "spec.variables")
     meta = Meta(new_uid(), sent["name"], call.project, sent.get("labels", {}), sent.get("annotations", {}))
     profile = Profile(meta, version, template, variables=variables)
     if publish:
-        profile_rules.publish(profile)
+        _publish(call, profile)
     call.context.store.profiles[meta.uid] = profile
     return profile
 
@@ -117,7 +131,7 @@ def validate_name(call: Call) -> None:
     name, version = call.query("name"), call.query("version") or DEFAULT_VERSION
     if not name:
         raise invalid("query parameter name", "is missing")
-    profile_rules.check_version(version, "query parameter version")
+    _check_version(call, version, "query parameter version")
     profile_rules.check_free(call.context.store, call.project, name, version)
 
 
@@ -150,7 +164,7 @@ def update(call: Call) -> None:
     """Change a profile's name, version and layers; the changed layers are a draft until they are published."""
     profile, sent, spec = find_own(call), call.body.get("metadata", {}), call.body.get("spec", {})
     name, version = sent.get("name") or profile.meta.name, spec.get("version") or profile.version
-    profile_rules.check_version(version, "spec.version")
+    _check_version(call, version, "spec.version")
     profile_rules.check_free(call.context.store, call.project, name, version, but=profile.meta.uid)
     if "template" in spec:
         profile.draft = profile_rules.make_template(spec["template"], "spec.template", profile.shown)
@@ -172,7 +186,7 @@ def update_metadata(call: Call) -> None:
     profile, sent = find_own(call), call.body["metadata"]
     name = sent.get("name") or profile.meta.name
     version = call.body.get("spec", {}).get("version") or profile.version
-    profile_rules.check_version(version, "spec.version")
+    _check_version(call, version, "spec.version")
     profile_rules.check_free(call.context.store, call.project, name, version, but=profile.meta.uid)
     profile.meta.name, profile.version = name, version
     _relabel(profile, sent)
@@ -183,14 +197,14 @@ def update_metadata(call: Call) -> None:
 def publish(call: Call) -> None:
     """Make the draft what clusters use."""
     profile = find_own(call)
-    profile_rules.publish(profile)
+    _publish(call, profile)
     edited(call, profile)
 
 
 def _check_clone(call: Call, profile: Profile, wanted: Json) -> tuple[str, str | None]:
     """Give version and project of the clone. Raises ApiError."""
     version = wanted.get("version") or profile.version
-    profile_rules.check_version(version, "metadata.version")
+    _check_version(call, version, "metadata.version")
     target = wanted.get("target", {})
     project = call.project
     if target.get("scope") == "tenant":
