@@ -96,8 +96,9 @@ def _status(_arguments: argparse.Namespace) -> None:
 
 def _serve(arguments: argparse.Namespace) -> None:
     faults = tuple(json.loads(arguments.faults.read_text())) if arguments.faults else ()
-    settings = LabSettings(arguments.folder, arguments.hosts, faults, strict_seed=arguments.strict, keep=arguments.keep,
-        version=arguments.version,)
+    settings = LabSettings(
+        arguments.folder, arguments.hosts, faults, arguments.strict, keep=arguments.keep, version=arguments.version
+    )
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     settings.keeper.write_text(ownership.process_identity(os.getpid()))
     signal.signal(signal.SIGTERM, _end)  # until the lab itself listens to signals: a build then clears up and ends

@@ -341,7 +341,8 @@ def _answer(lab: Lab, stop: asyncio.Event, line: bytes) -> Message:
 def _obey(lab: Lab, stop: asyncio.Event, request: Message) -> Message:
     match request["word"]:
         case "status":
-            return {"hosts": len(lab.hosts), "version": lab.settings.version, "url": lab.url, "faults": [f["name"] for f in lab.endpoint.faults]}
+            faults = [fault["name"] for fault in lab.endpoint.faults]
+            return {"hosts": len(lab.hosts), "version": lab.settings.version, "url": lab.url, "faults": faults}
         case "faults":
             lab.set_faults(request["faults"])
         case "power":

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 Kind = Literal["intact", "changed", "unknown-user", "anonymous", "other-scheme", "malformed"]
 
 LONGEST_HEADER = 16 * 1024  # bytes; longer ones are rubbish: the longest password bcrypt takes needs about 150
-LONGEST_FOR_PAIRS = 1024  # bytes; pairs of transforms are not prepared for a password beyond this
+LONGEST_FOR_TRANSFORMS = 8 * 1024  # bytes; beyond this, what no registry holds, only intact is told from changed
+LONGEST_FOR_PAIRS = 256  # bytes; pairs of transforms are not prepared for a password beyond this
 _OTHER_SCHEMES = frozenset(
     # https://www.iana.org/assignments/http-authschemes, and those of the great clouds. An unknown scheme is not
     # repeated: a client that sends its password without any scheme must not have it in the record.
@@ -149,7 +150,7 @@ class _Table:
     def __init__(self, context: Context, transforms: Sequence[Transform]) -> None:
         self.value = context.password
         self._singles: dict[bytes, list[str]] = {}
-        for known in transforms:
+        for known in transforms if len(self.value) <= LONGEST_FOR_TRANSFORMS else ():
             made = known.apply(context)
             if made is not None:
                 self._singles.setdefault(made, []).append(known.id)
@@ -164,6 +165,8 @@ class _Table:
         pairs = self._pairs
         shorter = {self.value, *self._singles}
         for index, middle in enumerate(self._singles):
+            if len(middle) > LONGEST_FOR_TRANSFORMS:
+                continue
             between = context.holding(middle)
             for name, apply in seconds:
                 made = apply(between)

@@ -7,8 +7,9 @@ import os
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
-import yaml
 from typing import TYPE_CHECKING, Any
+
+import yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,9 +24,10 @@ _KUBERNETES = re.compile(r"\$(\$\([^)]*\))")
 _BATCH = re.compile(r"%[A-Za-z_][A-Za-z0-9_]*%")
 _PRINTF = re.compile(r"%(?:([%sd])|.|\Z)", re.DOTALL)
 _PRINTF_GIVES = {"%": "%", "s": "", "d": "0"}
-_GO_ACTION = re.compile(r"[ \t\r\n]+(?=\{\{- )|\{\{(?:- )?(.*?)(?: -\}\}[ \t\r\n]*|\}\})", re.DOTALL)
-_GO_STRING = re.compile(r'"([^"\\\n]*)"|`([^`]*)`|([0-9]+)')
-_GO_FIELD = re.compile(r"\.(?:[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)?", re.ASCII)
+_GO_BLANKS = " \t\r\n"
+_GO_STRING = re.compile(r'"([^"\\\n]*)"|`([^`]*)`|(true|false)')
+_GO_INTEGER = re.compile(r"-?(?:0[xX][0-9A-Fa-f]{1,15}|0[0-7]{0,20}|[1-9][0-9]{0,17})")
+_GO_FIELD = re.compile(r"(?:\.[^\W\d]\w*)+")
 _JINJA = re.compile(r"\{#.*?#\}|\{\{-?\s*(.*?)\s*-?\}\}|(\{%|\{\{|\{#)", re.DOTALL)
 _JINJA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:\.[A-Za-z_][A-Za-z0-9_]*)?", re.ASCII)
 _JINJA_STRING = re.compile(r"""'([^'\\]*)'|"([^"\\]*)"|([1-9][0-9]*|0)""")
@@ -59,23 +60,34 @@ def _printf(text: str) -> str | None:
 
 
 def _go_value(action: str, missing: str) -> str | None:
-    action = action.strip(" \t\r\n")
+    """Give what an action prints; None for what the template engine refuses, or what is more than a literal."""
     if action.startswith("/*") and action.endswith("*/"):
         return ""
+    action = action.strip(_GO_BLANKS)
     literal = _GO_STRING.fullmatch(action)
     if literal:
         return next(group for group in literal.groups() if group is not None)
-    return missing if _GO_FIELD.fullmatch(action) and action != "." else None
+    if _GO_INTEGER.fullmatch(action):
+        octal = action.lstrip("-").startswith("0") and action.lstrip("-0").isdigit()
+        return str(int(action, 8 if octal else 0))
+    return missing if _GO_FIELD.fullmatch(action) else None
 
 
 def _go_template(missing: str) -> Callable[[str], str | None]:
     def render(text: str) -> str | None:
-        if "{{" not in text:
-            return text
-        values = [_go_value(found[1], missing) for found in _GO_ACTION.finditer(text) if found[1] is not None]
-        if None in values or "{{" in _GO_ACTION.sub("", text):
-            return None
-        return _GO_ACTION.sub(lambda found: "" if found[1] is None else _go_value(found[1], missing) or "", text)
+        head, *actions = text.split("{{")
+        out = [head]
+        for action in actions:
+            body, closing, rest = action.partition("}}")
+            if body.startswith("- "):
+                out[-1] = out[-1].rstrip(_GO_BLANKS)
+            if body.endswith(" -"):
+                rest = rest.lstrip(_GO_BLANKS)
+            value = _go_value(body.removeprefix("- ").removesuffix(" -"), missing)
+            if not closing or value is None:
+                return None
+            out += [value, rest]
+        return "".join(out) if actions else text
 
     return render
 

@@ -17,9 +17,11 @@ def test_good_user_data_wins_over_a_bad_profile(site: Site, layers: Layers, priv
         (host,) = site.free_hosts(1)
         right = registry_credentials(private_registry.address, account.username, account.password)
         layer = layers.fresh(None, credentials=layers.credentials(account, password="wrong-in-the-profile!"))
-        with user_data(host, right), site.deploy(layer, on=(host,)) as cluster:
-            cluster.try_repave(layers.with_image(layer))
+        with user_data(host, right), site.begin_deploy(layer, on=(host,)) as cluster:
+            runs = cluster.runs_or_fails()
 
+            assert runs, "the profile's wrong login was used although user data has a right one"
+            cluster.try_repave(layers.with_image(layer))
             assert private_registry.witness.changes(cluster) == []
             cluster.wait_until_repaved()
 

@@ -10,7 +10,9 @@ from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
 from fixtures.site import Site
 
-ADVISED = ("Pa!sw#rd*Passw0r", "!abc1", "#abc1", "*abc1", "abc #x", "a:b: c", "{{x}}", "pa$word", 'q"u\'o\\te', "pässwörd")
+ADVISED = (
+    "Pa!sw#rd*Passw0r", "!abc1", "#abc1", "*abc1", "abc #x", "a:b: c", "{{x}}", "pa$word", 'q"u\'o\\te', "pässwörd",
+)  # fmt: skip
 
 
 @requirement("CRED-01", phase="repave")

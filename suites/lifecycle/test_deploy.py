@@ -78,7 +78,7 @@ def test_a_plain_reboot_changes_nothing(site: Site, layers: Layers, private_regi
 def test_a_wrong_login_is_reported_and_changes_nothing(
     site: Site, layers: Layers, private_registry: SiteRegistry, wrong: str
 ) -> None:
-    """With a wrong password or an unknown user the cluster stays out of Running, events say why, the host is as it was."""
+    """With a wrong password or an unknown user the cluster does not run, events say why, and the host is as it was."""
     different = {"password": "not-the-password!"} if wrong == "password" else {"username": "nobody-of-that-name"}
     with private_registry.account() as account:
         layer = layers.with_image(layers.fresh(None))
@@ -87,7 +87,7 @@ def test_a_wrong_login_is_reported_and_changes_nothing(
             event = cluster.wait_for_error()
 
             assert layer.image in event.message, f"the event names no image: {event.message}"
-            assert "auth" in event.message.lower() or "401" in event.message, f"the event gives no reason: {event.message}"
+            assert "auth" in event.message.lower() or "401" in event.message, f"no reason is given: {event.message}"
             assert cluster.state() != "Running"
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
 
@@ -141,7 +141,7 @@ def test_a_certificate_of_another_authority_is_refused(
 
             assert "certificate" in event.message.lower() or "x509" in event.message, event.message
             assert cluster.state() != "Running"
-            assert private_registry.witness.pulls(cluster) == [], "credentials were sent to a registry nobody vouches for"
+            assert private_registry.witness.pulls(cluster) == [], "something was sent to a registry nobody vouches for"
 
 
 @requirement("EVENT-02", "VALID-01", phase="deploy")

@@ -75,11 +75,12 @@ def test_nodes_are_replaced_one_after_the_other(site: Site, layers: Layers, priv
 
 @requirement("HOST-05", "EVENT-02", phase="repave")
 def test_a_failed_pull_keeps_the_old_system(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """When the pull of a repave fails, the old system runs on untouched, an event says why, and a right image completes it."""
+    """After a failed pull the old system runs on untouched, an event says why, and a right image completes it."""
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
         before = cluster.host.boot()
         good = layers.with_image(cluster.layer)
-        cluster.begin_repave(layers.with_image(cluster.layer, f"{private_registry.address}/conformance/provider:missing"))
+        missing = private_registry.address.reference("conformance/provider", "missing")
+        cluster.begin_repave(layers.with_image(cluster.layer, missing))
         event = cluster.wait_for_error()
 
         assert "missing" in event.message, event.message
@@ -89,9 +90,7 @@ def test_a_failed_pull_keeps_the_old_system(site: Site, layers: Layers, private_
 
 
 @requirement("REPAVE-05", phase="repave")
-def test_a_cluster_rolls_back_to_the_version_before(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
+def test_a_cluster_rolls_back_to_the_version_before(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """Moved back to the image of an earlier version, the cluster boots that image again."""
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
         first = cluster.layer

@@ -102,4 +102,3 @@ def test_credentials_below_the_root_are_not_honoured(
             cluster.wait_for_error()
 
             assert cluster.state() != "Running", f"credentials under {place} were used"
-

@@ -14,12 +14,11 @@ from fixtures.site import Site
 from palette.os_layer import Form, KeySpelling
 
 PASSWORD = "Pa:ss w0rd'#1"
+FORMS = (Form.DOUBLE, Form.DOUBLE_AS_TYPED, Form.SINGLE, Form.LITERAL_STRIP, Form.FOLDED_STRIP)
 
 
 @requirement("PROFILE-11", phase="deploy")
-@pytest.mark.parametrize(
-    "form", [Form.DOUBLE, Form.DOUBLE_AS_TYPED, Form.SINGLE, Form.LITERAL_STRIP, Form.FOLDED_STRIP], ids=lambda f: f.name
-)
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_every_form_of_yaml_means_the_same_password(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, form: Form
 ) -> None:
@@ -120,6 +119,6 @@ def test_credentials_without_a_registry_are_recorded(
         layer = layers.verbatim(values["options"]["system.uri"], yaml.safe_dump(values))
         with site.begin_deploy(layer) as cluster:
             runs = cluster.runs_or_fails()
-            evidence.note(f"credentials without a registry: {'used for the image of system.uri' if runs else 'not used'}")
+            evidence.note(f"credentials that name no registry are {'used for system.uri' if runs else 'not used'}")
 
             assert runs == (cluster.state() == "Running"), "the state and the events of the cluster disagree"

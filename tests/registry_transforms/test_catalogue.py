@@ -124,6 +124,14 @@ def test_text_rules_agree_with_go(record: dict[str, Any]) -> None:
         assert made == (None if record[key] is None else record[key].encode()), key
 
 
+@pytest.mark.parametrize("record", golden("go_template.json"), ids=lambda record: ascii(record["value"]))
+def test_templates_agree_with_go(record: dict[str, Any]) -> None:
+    """A template of fields, comments and plain literals renders, or fails, as Go's text/template does."""
+    rendered = transform("go-template-rendered").apply(Context(record["value"]))
+
+    assert rendered == (None if record["rendered"] is None else record["rendered"].encode())
+
+
 def _as_pyyaml_reads(password: str) -> tuple[object] | None:
     try:
         document = yaml.safe_load(f"password: {password}")

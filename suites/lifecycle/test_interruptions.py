@@ -1,0 +1,71 @@
+"""Between a deployment and a repave: reboots, restarts, outages, and a cluster that goes and comes again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from fixtures.clusters import Cluster
+from fixtures.layers import Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+from fixtures.user_data import restart_agent
+
+Interruption = Callable[[Cluster, SiteRegistry], object]
+
+INTERRUPTIONS: dict[str, Interruption] = {
+    "reboot-of-the-host": lambda cluster, _registry: cluster.host.reboot(),
+    "restart-of-the-agent": lambda cluster, _registry: restart_agent(cluster.host),
+    "restart-of-the-registry": lambda _cluster, registry: registry.restart(),
+}
+
+
+@requirement("REPAVE-10", phase="repave")
+@pytest.mark.parametrize("interruption", INTERRUPTIONS)
+def test_a_repave_after_an_interruption_is_like_any_other(
+    site: Site, layers: Layers, private_registry: SiteRegistry, interruption: str
+) -> None:
+    """After a reboot of the host, or a restart of its agent or of the registry, a repave presents the same login."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        INTERRUPTIONS[interruption](cluster, private_registry)
+        cluster.wait_until_running()
+        cluster.try_repave(layers.with_image(cluster.layer))
+
+        assert private_registry.witness.changes(cluster, phase="repave") == []
+        cluster.wait_until_repaved()
+        assert cluster.host.boot().image.endswith(cluster.layer.image.rpartition(":")[2])
+
+
+@requirement("REPAVE-10", "HOST-05", phase="repave")
+def test_a_repave_waits_out_an_outage_of_the_registry(
+    site: Site, layers: Layers, private_registry: SiteRegistry
+) -> None:
+    """While the registry is away a repave fails and the old system runs on; when it is back the repave is completed."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        new = layers.with_image(cluster.layer)
+        with private_registry.outage():
+            cluster.begin_repave(new)
+            cluster.wait_for_error()
+
+            assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the running system"
+        cluster.wait_until_repaved()
+        assert cluster.host.boot().image.endswith(new.image.rpartition(":")[2])
+
+
+@requirement("DEPLOY-04", phase="deploy")
+def test_a_host_is_deployed_again_with_other_credentials(
+    site: Site, layers: Layers, private_registry: SiteRegistry
+) -> None:
+    """A host whose cluster was deleted joins another one with that one's login alone; nothing of the first is left."""
+    with private_registry.account() as first, site.deploy(layers.fresh(first)) as gone:
+        host = gone.host
+    site.project.edge_hosts.wait_until_free(host.uid)
+    with private_registry.account() as second, site.begin_deploy(layers.fresh(second), on=(host,)) as cluster:
+        runs = cluster.runs_or_fails()
+        users = private_registry.witness.users(cluster)
+
+        assert users == {second.username}, f"{host.uid} pulled as {', '.join(sorted(users)) or 'nobody'}"
+        assert runs, "the host does not deploy a second time"
+        assert host.boot().image.endswith(cluster.layer.image.rpartition(":")[2])
