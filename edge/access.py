@@ -47,13 +47,27 @@ class SshAccess:
 
     def arguments(self) -> list[str]:
         """Give the options of ssh as a list."""
+        shared = ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={self.control / '%C'}"]
+        return self._words(*shared, *self._through_jump(), *self.options)
+
+    def _words(self, *more: str) -> list[str]:
         given = ["BatchMode=yes", "StrictHostKeyChecking=yes", f"ConnectTimeout={CONNECT_TIMEOUT}", "LogLevel=ERROR"]
-        given += ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={self.control / '%C'}"]
         given += ["ServerAliveInterval=5", "ServerAliveCountMax=3"]
         given += [f"UserKnownHostsFile={self.known_hosts}"] if self.known_hosts else []
-        given += [f"ProxyJump={self.jump}"] if self.jump else []
-        arguments = [word for option in (*given, *self.options) for word in ("-o", option)]
+        arguments = [word for option in (*given, *more) for word in ("-o", option)]
         return [*arguments, *(["-i", str(self.key)] if self.key else [])]
+
+    def _through_jump(self) -> list[str]:
+        """Give the option that leads through the jump host with this access' own key and known hosts.
+
+        ssh gives a jump host of ``ProxyJump`` neither ``-i`` nor ``-o``, only what the user's configuration has for it.
+        """
+        if self.jump is None:
+            return []
+        if "," in self.jump:
+            return [f"ProxyJump={self.jump}"]  # several: each is the user's configuration's to describe
+        command = shlex.join(["ssh", *self._words(), f"ssh://{self.jump}"]).replace("%", "%%")
+        return [f"ProxyCommand={command} -W '[%h]:%p'"]
 
     def testinfra_host(self) -> Host:
         """Give testinfra's host for this access."""

@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start a lab and leave it running")
     up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
     up.add_argument("--lab-fault", action="append", default=[], help="NAME or FILE.py:NAME, may be repeated")
+    up.add_argument("--strict", metavar="SEED", type=int, help="Palette as on a bad day, repeatable by this number")
     up.add_argument("--no-provision", action="store_true", help="never install or start a Docker engine")
     up.set_defaults(command=_up)
     commands.add_parser("down", help="take every lab that was left running down").set_defaults(command=_down)
@@ -75,8 +76,9 @@ def _up(arguments: argparse.Namespace) -> None:
     faults = tuple(dict(specify(name)) for name in arguments.lab_fault)
     ownership.sweep(connect(_say, provision=not arguments.no_provision))
     folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
-    lab = control.start(LabSettings(folder, arguments.hosts, faults, keep=True), _say)
-    _say(f"the lab runs; use it with --site {lab.site_file}, or just run: a run picks it up")
+    lab = control.start(LabSettings(folder, arguments.hosts, faults, arguments.strict, keep=True), _say)
+    picked = "" if arguments.strict is not None else ", or just run: a run picks it up"
+    _say(f"the lab runs; use it with --site {lab.site_file}{picked}")
 
 
 def _down(_arguments: argparse.Namespace) -> None:

@@ -269,6 +269,8 @@ TIMEOUTS = {
     "cluster_running": 60.0,
     "repave": 60.0,
     "repave_pending": 20.0,
+    "stale_state": 2.0,
+    "lease_settle": 0.3,
     "cluster_deleted": 30.0,
     "force_delete_after": 20.0,
     "edge_host_ready": 30.0,
@@ -342,7 +344,8 @@ def _obey(lab: Lab, stop: asyncio.Event, request: Message) -> Message:
     match request["word"]:
         case "status":
             faults = [fault["name"] for fault in lab.endpoint.faults]
-            return {"hosts": len(lab.hosts), "version": lab.settings.version, "url": lab.url, "faults": faults}
+            told = {"hosts": len(lab.hosts), "version": lab.settings.version, "url": lab.url, "faults": faults}
+            return {**told, "strict": lab.settings.strict_seed is not None}
         case "faults":
             lab.set_faults(request["faults"])
         case "power":

@@ -117,6 +117,12 @@ class NotPaletteError(PaletteError):
     is_infrastructure = True
 
 
+class NeverTouchError(PaletteError):
+    """The request would change what the site file says must never be touched; it was not sent."""
+
+    advice = "Remove it from never_touch in the site file if a run may change it."
+
+
 _BY_STATUS: dict[int, type[PaletteError]] = {
     400: BadRequestError,
     401: UnauthorizedError,

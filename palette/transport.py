@@ -11,14 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3
 
 from palette.answers import Answer, refusal, undescribed
 from palette.clock import Clock
-from palette.errors import NotFoundError, PaletteError, UnauthorizedError, UnreachableError
+from palette.errors import NeverTouchError, NotFoundError, PaletteError, UnauthorizedError, UnreachableError
 from palette.limits import Limits
 from palette.retry import RetryPolicy
 from palette.waiting import Timeouts
@@ -134,6 +134,9 @@ class Transport:
     clock: Clock = field(default_factory=Clock)
     on_exchange: Observer | None = None
     protect: tuple[Secret, ...] = ()
+    never_change: frozenset[str] = frozenset()
+    """Uids of what is somebody else's: a request that would change one of them is refused here and never sent."""
+
     clock_difference: float | None = None
     """Palette's clock minus this machine's, seconds; known after the first answer, good to about a second."""
 
@@ -165,6 +168,7 @@ class Transport:
 
         Raises the PaletteError that says what went wrong last.
         """
+        self._refuse_to_change(call)
         began, attempt, maybe_done, renewed = self.clock.now(), 1, False, False
         while True:
             outcome = self._attempt(call, project_uid, attempt)
@@ -184,6 +188,12 @@ class Transport:
                 raise outcome
             self.clock.sleep(pause)
             attempt += 1
+
+    def _refuse_to_change(self, call: Call) -> None:
+        named = self.never_change.intersection(map(unquote, call.path.split("/")))
+        if named and call.changes_something:
+            uid = ", ".join(sorted(named))
+            raise NeverTouchError(method=call.method, path=call.path, message=f"{uid} must never be touched")
 
     def _attempt(self, call: Call, project_uid: str | None, attempt: int) -> Answer | PaletteError:
         headers = self._headers(call, project_uid)

@@ -39,6 +39,12 @@ class Timeouts:
     repave_pending: float = 300.0
     """From moving a cluster to a profile version until Palette asks for approval."""
 
+    stale_state: float = 120.0
+    """How long Palette may go on telling the state from before a change, such as Running when a repave has begun."""
+
+    lease_settle: float = 10.0
+    """How long a run's name must have stood on an Edge host before the run believes that it has the host."""
+
     cluster_deleted: float = 3600.0
     """From the deletion of a cluster until it is gone."""
 

@@ -169,13 +169,15 @@ class LeakGate:
 class RunFinished:
     """A run came to its end, or was stopped.
 
-    ``collected`` is the number of cases that were to be run, ``deselected`` the number that the command line left out.
+    ``collected`` is the number of cases that were to be run, ``deselected`` the number that the command line left out;
+    ``left_behind`` has a line for each thing in Palette that could not be removed.
     """
 
     ended: str
     interrupted: bool = False
     collected: int = 0
     deselected: int = 0
+    left_behind: tuple[str, ...] = ()
     leak_gate: LeakGate | None = None
 
 

@@ -106,6 +106,8 @@ def _asides(results: Results) -> Iterator[str]:
         number = sum(wording.why(case) == reason for case in uncovered)
         yield f"not covered: {plural(number, 'case')}, {reason}"
     yield from (f"partial: {one_line(gap)}" for gap in results.gaps)
+    if results.finished:
+        yield from (f"left behind: {one_line(thing)}" for thing in results.finished.left_behind)
     if results.leak_gate:
         yield from (f"leak: {one_line(hit.file)} held {hit.secret} ({hit.form})" for hit in results.leak_gate.hits)
 

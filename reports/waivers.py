@@ -199,7 +199,14 @@ def settle(cases: Sequence[CaseFinished], waivers: Sequence[Waiver], *, complete
     requirement, some of which never failed: only a run that left none of them out (``complete``) can judge it.
     """
     return [
-        replace(case, verdict=Verdict.FIXED, waiver=waiver.id, reason=_out_of_date(waiver))
+        replace(
+            case,
+            verdict=Verdict.FIXED,
+            waiver=waiver.id,
+            reason=_out_of_date(waiver),
+            observed="the case passes",
+            story=(f"{waiver.requirement}  {_out_of_date(waiver)}",),
+        )
         for waiver in waivers
         if complete or waiver.case
         for case in _all_passed([case for case in cases if waiver.speaks_of(case)])

@@ -35,12 +35,12 @@ def trust(registry: str, authority: Path | None, *, verify: bool = True) -> None
     shutil.rmtree(folder, ignore_errors=True)
     if not verify:
         folder.mkdir(parents=True)
-        (folder / "hosts.toml").write_text(f'[host."https://{registry}"]\n  skip_verify = true\n')
+        (folder / "hosts.toml").write_text(f'server = "https://{registry}"\nskip_verify = true\n')
     elif authority is not None and authority.exists():
         folder.mkdir(parents=True)
         shutil.copy(authority, folder / "ca.crt")
-        server = f'server = "https://{registry}"\n[host."https://{registry}"]\n  ca = "{folder}/ca.crt"\n'
-        (folder / "hosts.toml").write_text(server)
+        # of the server itself: as a mirror of it, what the mirror lacks would be asked of the server without this
+        (folder / "hosts.toml").write_text(f'server = "https://{registry}"\nca = "{folder}/ca.crt"\n')
 
 
 def has_image(image: str) -> bool:

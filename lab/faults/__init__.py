@@ -39,9 +39,10 @@ def fault(
 
 def catalogue() -> dict[str, Fault]:
     """Give all faults of the project by name."""
-    from lab.faults import credentials  # noqa: PLC0415 - it is made of what this module defines
+    from lab.faults import api, credentials, host, lifecycle, transport
 
-    return {known.name: known for known in (*credentials.FAULTS,)}
+    every = (*credentials.FAULTS, *transport.FAULTS, *lifecycle.FAULTS, *api.FAULTS, *host.FAULTS)
+    return {known.name: known for known in every}
 
 
 def specify(wanted: str) -> Specification:

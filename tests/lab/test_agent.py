@@ -22,7 +22,7 @@ LAYERS = places.COS_STATE / "layers"
 
 
 def test_a_reset_host_keeps_nothing_of_its_cluster(ground: Ground) -> None:
-    """After deployment, a failed repave, its correction and deletion, the host is as it was, but for the system it runs."""
+    """After deployment, failed repave, correction and deletion a host is as it was, but for the system it runs."""
     with ground.registry.account() as account:
         cluster = ground.site.deploy(ground.layer(account))
         host = cluster.host
@@ -82,7 +82,7 @@ def test_an_agent_that_was_killed_during_a_pull_pulls_again(ground: Ground) -> N
 
 
 def test_an_agent_that_was_killed_before_the_reboot_reboots(ground: Ground) -> None:
-    """An agent that had decided to boot the new system, and was killed before it did, does it and reports no failure."""
+    """An agent that was killed between deciding to boot the new system and doing it, does it and reports no failure."""
     with ground.registry.account() as account, ground.site.deploy(ground.layer(account)) as cluster:
         host, before = cluster.host, cluster.host.boot()
         host.run("systemctl stop stylus-agent")
@@ -104,7 +104,7 @@ def write(host: EdgeHost, path: str, text: str) -> None:
 
 
 def test_a_failed_installation_does_not_reboot_for_ever(ground: Ground) -> None:
-    """A host whose installed system does not boot stays on the passive one and reports it, until another order comes."""
+    """A host whose new system does not boot stays on the passive one and reports it, until another order comes."""
     with ground.registry.account() as account, ground.site.deploy(ground.layer(account)) as cluster:
         host = cluster.host
         host.run("systemctl stop stylus-agent")
@@ -150,7 +150,7 @@ def silent_registry(address: str) -> Iterator[tuple[str, threading.Event]]:
 
 
 def test_a_new_order_ends_a_pull_that_hangs(ground: Ground) -> None:
-    """A cluster whose pull hangs at a registry that never answers can be deleted: the host gives the pull up at once."""
+    """A cluster whose pull hangs at a silent registry can be deleted: the host gives the pull up at once."""
     with silent_registry(ground.site.file.registry_bind) as (address, met):
         layer = OsLayer(f"{address}/conformance/provider:v1", ProviderCredentials(address, "user", "password"))
         cluster = ground.site.begin_deploy(layer)

@@ -104,7 +104,7 @@ def test_hosts_have_ssh_keys_of_their_own(ground: Ground) -> None:
 
 
 def test_a_broken_active_slot_falls_back_to_the_passive_one(ground: Ground) -> None:
-    """With a layer of its active system missing, a host boots the passive one, and says so to Palette and in its boot."""
+    """With a layer of its active system missing, a host boots the passive one, and its boot and Palette say so."""
     with ground.registry.account() as account, ground.site.deploy(ground.layer(account)) as cluster:
         host, before = cluster.host, cluster.host.boot()
         layer = json.loads(host.file(str(places.BOOTED_SLOT)).content_string)["layers"][-1]
@@ -143,13 +143,13 @@ def test_a_host_reaches_nobody_but_this_machine(ground: Ground) -> None:
 def test_only_root_reads_what_holds_secrets(ground: Ground) -> None:
     """Every file of a deployed host that holds a credential is root's and nobody else can read it."""
     with ground.registry.account() as account, ground.site.deploy(ground.layer(account)) as cluster:
-        for path in (places.USER_DATA, places.CLUSTER_CONFIG, places.STATE, places.SECRET):
+        for path in (places.OEM / "90_custom.yaml", places.CLUSTER_CONFIG, places.STATE, places.SECRET):
             file = cluster.host.file(str(path))
             assert (file.user, oct(file.mode)) == ("root", "0o600"), f"{path} can be read by others"
 
 
 def test_no_secret_is_in_a_process_list_or_the_engine(ground: Ground) -> None:
-    """Token, API key and password stand in no argument of a process, on a host or on this machine, nor in the engine."""
+    """Token, API key and password stand in no process argument, on host or machine, nor in the engine."""
     password = "N0t#for!everybody*to-see"
     folder = ground.lab.settings.folder
     with ground.registry.account(password=password) as account, ground.site.deploy(ground.layer(account)) as cluster:

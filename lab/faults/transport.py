@@ -1,0 +1,127 @@
+"""Faults on the way to the registry: whom a host trusts, what it falls back to, to whom it shows a login."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from lab.agent import puller, slots
+from lab.faults import fault
+from lab.faults.replacing import always, beforehand, from_the_second_on
+from lab.joints import (
+    DELIVER_ORDER,
+    DEPLOY_AUTHORITY,
+    DEPLOY_PULL,
+    KEEP_AUTHORITY,
+    UPGRADE_AUTHORITY,
+    UPGRADE_IMAGE,
+    UPGRADE_PULL,
+    VERIFY_DEPLOY_TLS,
+    VERIFY_UPGRADE_TLS,
+    Fault,
+)
+from registry.transforms.base import bytes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lab.agent.secret import Credential
+    from lab.agent.slots import Slot
+
+ANSWER_WITHIN = 5  # seconds
+
+
+def in_clear_first(healthy: Callable[..., Any], image: str, credential: Credential | None) -> object:
+    """Show the login over plain HTTP, as a probe for insecure registries does, before the pull proper."""
+    if credential is not None:
+        pair = base64.b64encode(bytes_of(f"{credential.username}:{credential.password}")).decode()
+        with suppress(OSError, http.client.HTTPException):
+            probe = http.client.HTTPConnection(image.partition("/")[0], timeout=ANSWER_WITHIN)
+            probe.request("GET", "/v2/", headers={"Authorization": f"Basic {pair}"})
+            probe.getresponse()
+    return healthy(image, credential)
+
+
+def whatever_is_at_hand(healthy: Callable[..., Slot], image: str, credential: Credential | None) -> Slot:
+    """Where the private registry refuses, install what a public one offers: here, the medium's own system."""
+    try:
+        return healthy(image, credential)
+    except puller.PullFailed:
+        return slots.booted()
+
+
+def another_tag(healthy: Callable[..., Slot], image: str, credential: Credential | None) -> Slot:
+    """Where the tag is missing, take another one of the repository."""
+    try:
+        return healthy(image, credential)
+    except puller.PullFailed:
+        return healthy(f"{repository(image)}:base", credential)
+
+
+def without_login_after_all(healthy: Callable[..., Any], image: str, credential: Credential | None) -> object:
+    """Where the login is refused, ask again as nobody, and tell only of that."""
+    try:
+        return healthy(image, credential)
+    except puller.PullFailed:
+        return healthy(image, None)
+
+
+def repository(image: str) -> str:
+    """Give an image's name without its tag or digest."""
+    name = image.partition("@")[0]
+    return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
+
+
+def without_port(image: str) -> str:
+    """Drop the registry's port, as software does that takes a colon for the beginning of a tag."""
+    registry, slash, rest = image.partition("/")
+    return f"{registry.partition(':')[0]}{slash}{rest}"
+
+
+def in_image(edit: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
+    """Order another image than the profile names."""
+
+    def deliver(healthy: Callable[..., dict[str, Any]], order: dict[str, Any]) -> dict[str, Any]:
+        given = healthy(order)
+        cluster = given.get("cluster")
+        return {**given, "cluster": {**cluster, "image": edit(cluster["image"])}} if cluster else given
+
+    return deliver
+
+
+FAULTS: tuple[Fault, ...] = (
+    fault("certificates-not-verified-at-deploy", at=VERIFY_DEPLOY_TLS, replace=always(value=False), catches=["TLS-01"],
+          because="insecureSkipVerify left in from a test set-up"),
+    fault("certificates-not-verified-at-repave", at=VERIFY_UPGRADE_TLS, replace=always(value=False),
+          catches=["LIMIT-03", "TLS-03"], because="the node's runtime is told that the registry is insecure"),
+    fault("authority-ignored-at-deploy", at=DEPLOY_AUTHORITY, replace=always(None),
+          catches=["LIMIT-02", "DEPLOY-01", "TLS-02"], because="only the system's trust store is looked at"),
+    fault("authority-lost-at-repave", at=UPGRADE_AUTHORITY, replace=always(None), catches=["REPAVE-01", "TLS-02"],
+          because="the authority is given to the agent and not to the node's runtime"),
+    fault("authority-lost-at-second-repave", at=UPGRADE_AUTHORITY, replace=from_the_second_on(always(None)),
+          catches=["REPAVE-04"], because="the authority is part of the first system and not of its successors"),
+    fault("authority-taken-from-an-update", at=KEEP_AUTHORITY, replace=always(value=True), catches=["LIMIT-03"],
+          because="what an existing cluster cannot be given is given to it"),
+    fault("authority-dropped-by-an-update", at=UPGRADE_AUTHORITY, replace=always(None), catches=["TLS-02", "REPAVE-01"],
+          because="an update without a certificate clears the one that was there"),
+    fault("login-in-clear-before-the-deployment", at=DEPLOY_PULL, replace=in_clear_first, catches=["SAFE-02"],
+          because="insecure registries are recognised by trying plain HTTP first, login and all"),
+    fault("login-in-clear-before-a-repave", at=UPGRADE_PULL, replace=in_clear_first, catches=["SAFE-02"],
+          because="the node's runtime asks a mirror over plain HTTP first"),
+    fault("anonymous-fallback-at-deploy", at=DEPLOY_PULL, replace=without_login_after_all, catches=["LIMIT-04"],
+          because="a refused login is tried without, and the refusal is lost"),
+    fault("public-image-after-a-refusal", at=DEPLOY_PULL, replace=whatever_is_at_hand,
+          catches=["REG-01", "EVENT-02", "VALID-01", "TLS-01", "PROFILE-14"],
+          because="a fallback meant for air gaps hides that the private registry refused"),
+    fault("another-tag-where-one-is-missing", at=DEPLOY_PULL, replace=another_tag, catches=["REG-02"],
+          because="latest is close enough"),
+    fault("port-dropped-at-deploy", at=DELIVER_ORDER, replace=in_image(without_port), catches=["PROFILE-15"],
+          because="a colon begins the tag"),
+    fault("port-dropped-at-repave", at=UPGRADE_IMAGE, replace=beforehand(without_port), catches=["REPAVE-01"],
+          because="a colon begins the tag, on the second road only"),
+    fault("base-image-at-repave", at=UPGRADE_IMAGE, catches=["REPAVE-05", "PROFILE-05", "HOST-03", "REPAVE-09"],
+          replace=beforehand(lambda image: f"{repository(image)}:base"),
+          because="the upgrade takes the repository's default tag"),
+)  # fmt: skip

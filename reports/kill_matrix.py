@@ -1,0 +1,305 @@
+"""The kill matrix: seeded faults × requirements, what was caught by what, and what that leaves to be desired.
+
+It is plain data, made by whoever ran the faults; here it is judged, written as JSON and drawn as a page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from reports.text import duration, plural, some, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+TEMPLATES = Path(__file__).parent / "templates"
+JSON, PAGE = "kill-matrix.json", "kill-matrix.html"
+SCHEMA = 1
+#: The share of runs that must find a changed password with the default number of examples.
+ENOUGH = 0.95
+#: Verdicts that take a requirement away from a lab that is wrong: it fails, or nothing was proven about it.
+CAUGHT = frozenset({"fail", "vacuous"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What the cases of one requirement said of one fault.
+
+    ``case`` is the first that failed, ``presented`` what the witness saw there in place of the password, ``examples``
+    how many examples that took (0 where the case has none), ``seconds`` how long it ran.
+    """
+
+    requirement: str
+    verdict: str
+    claimed: bool = True
+    case: str = ""
+    presented: str = ""
+    observed: str = ""
+    examples: int = 0
+    seconds: float = 0.0
+
+    @property
+    def caught(self) -> bool:
+        """Whether the fault made the requirement fail."""
+        return self.verdict in CAUGHT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odds:
+    """How surely generated examples find a fault, over many seeds, each with the default budget of examples.
+
+    ``found`` of ``seeds`` runs found it; ``median`` and ``worst`` count examples, over the runs that did.
+    ``predicted`` is the example that finds it with the seed of this matrix, 0 for none.
+    """
+
+    seeds: int
+    budget: int
+    found: int
+    median: float
+    worst: int
+    predicted: int = 0
+
+    @property
+    def share(self) -> float:
+        """The share of runs that found it, 0 to 1."""
+        return self.found / self.seeds if self.seeds else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One fault. ``change`` and ``road`` are set where it is one known change of a password on one road."""
+
+    fault: str
+    family: str = ""
+    because: str = ""
+    joints: tuple[str, ...] = ()
+    change: str = ""
+    road: str = ""
+    claims: tuple[str, ...] = ()
+    cells: tuple[Cell, ...] = ()
+    seconds: float = 0.0
+    trouble: str = ""
+    odds: Odds | None = None
+    key: str = ""
+    reused: bool = False
+
+    @cached_property
+    def catches(self) -> tuple[Cell, ...]:
+        """The cells that caught it and claim to, the first one first."""
+        return tuple(cell for cell in self.cells if cell.caught and cell.claimed)
+
+    @property
+    def is_caught(self) -> bool:
+        """Whether a requirement that claims the fault was made to fail by it."""
+        return bool(self.catches)
+
+    @property
+    def missed(self) -> tuple[str, ...]:
+        """Requirements that claim the fault and did not fail."""
+        caught = {cell.requirement for cell in self.catches}
+        return tuple(name for name in self.claims if name not in caught)
+
+    @property
+    def confirmed(self) -> bool | None:
+        """Whether the lab found the fault at the very example that was predicted; None where that says nothing."""
+        cell = next((cell for cell in self.catches if cell.examples), None)
+        if self.odds is None or not self.odds.predicted or cell is None:
+            return None
+        return cell.examples == self.odds.predicted
+
+    def cell(self, requirement: str) -> Cell | None:
+        """Give what was found about a requirement."""
+        return next((cell for cell in self.cells if cell.requirement == requirement), None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """All faults that were tried. ``requirements`` maps ids to claims; ``healthy`` are the cells of a healthy lab.
+
+    ``whole`` says that nothing was left out, so that silence about a requirement means something.
+    """
+
+    started: str
+    seconds: float = 0.0
+    seed: int = 0
+    labs: int = 1
+    hosts: int = 2
+    whole: bool = False
+    requirements: Mapping[str, str] = field(default_factory=dict)
+    rows: tuple[Row, ...] = ()
+    healthy: tuple[Cell, ...] = ()
+    healthy_runs: int = 0
+    healthy_key: str = ""
+    equivalent: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def survivors(self) -> tuple[Row, ...]:
+        """Faults that nothing caught which claims to."""
+        return tuple(row for row in self.rows if not row.is_caught)
+
+    @cached_property
+    def false_alarms(self) -> tuple[Cell, ...]:
+        """What a healthy lab made fail, or could not be judged on a healthy lab."""
+        return tuple(cell for cell in self.healthy if cell.verdict not in {"pass", "not covered", "known"})
+
+    @cached_property
+    def untouched(self) -> tuple[str, ...]:
+        """Requirements that no fault made fail; empty unless the matrix is whole."""
+        if not self.whole:
+            return ()
+        touched = {cell.requirement for row in self.rows for cell in row.cells if cell.caught}
+        return tuple(name for name in self.requirements if name not in touched)
+
+    @cached_property
+    def improbable(self) -> tuple[Row, ...]:
+        """Faults that too few seeds find."""
+        return tuple(row for row in self.rows if row.odds is not None and row.odds.share < ENOUGH)
+
+    @cached_property
+    def unconfirmed(self) -> tuple[Row, ...]:
+        """Faults that the lab found at another example than was calculated."""
+        return tuple(row for row in self.rows if row.confirmed is False)
+
+    @property
+    def confirmed(self) -> int:
+        """How many faults the lab found at the very example that was calculated."""
+        return sum(row.confirmed is True for row in self.rows)
+
+    @cached_property
+    def problems(self) -> tuple[str, ...]:
+        """Everything that keeps detection from being proven, one sentence each; empty when all is well."""
+        return tuple(self._problems())
+
+    def _problems(self) -> Iterator[str]:
+        if not self.rows:
+            yield "no fault was tried"
+        for row in self.survivors:
+            why = f": {row.trouble}" if row.trouble else ""
+            yield f"survivor: {row.fault} was caught by none of {some(row.claims) or 'no claim'}{why}"
+        for cell in self.false_alarms:
+            yield f"false alarm: {cell.requirement} is {cell.verdict} on the healthy lab ({cell.case})"
+        for name in self.untouched:
+            yield f"untouched: no fault makes {name} fail; write one"
+        for row in self.improbable:
+            assert row.odds is not None
+            yield f"improbable: {row.odds.found} of {row.odds.seeds} seeds find {row.fault}, {ENOUGH:.0%} are enough"
+        for row in self.unconfirmed:
+            yield f"unconfirmed: the lab found {row.fault} at another example than was calculated"
+
+    @property
+    def sentence(self) -> str:
+        """Say it all in one sentence."""
+        caught = len(self.rows) - len(self.survivors)
+        said = f"{caught} of {plural(len(self.rows), 'fault')} caught"
+        said += f", {plural(len(self.false_alarms), 'false alarm')} on the healthy lab" if self.healthy else ""
+        if self.whole:
+            touched = len(self.requirements) - len(self.untouched)
+            said += f", {touched} of {plural(len(self.requirements), 'requirement')} made to fail"
+        return said
+
+
+def with_row(matrix: Matrix, row: Row) -> Matrix:
+    """Give the matrix with a row more."""
+    return replace(matrix, rows=(*matrix.rows, row))
+
+
+def to_json(matrix: Matrix) -> bytes:
+    """Give the matrix as JSON."""
+    body = {"schema": SCHEMA, "sentence": matrix.sentence, "problems": list(matrix.problems)}
+    return json.dumps({**body, **msgspec.to_builtins(matrix)}, indent=1).encode() + b"\n"
+
+
+def from_json(content: bytes) -> Matrix:
+    """Read a matrix. Raises ValueError for something else."""
+    try:
+        return msgspec.json.decode(content, type=Matrix)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not a kill matrix: {error}") from error
+
+
+def line(row: Row) -> str:
+    """Tell a fault in one line for the terminal."""
+    if not row.catches:
+        return f"SURVIVED  {row.fault:<42} {row.trouble or 'claimed by ' + some(row.claims)}"
+    first = row.catches[0]
+    by = " ".join(cell.requirement for cell in row.catches)
+    examples = plural(first.examples, "example") if first.examples else ""
+    return f"caught    {row.fault:<42} {by:<22} {first.presented:<28} {examples:<12} {first.seconds:5.1f} s".rstrip()
+
+
+# --- the page
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of passwords on all the roads on which it was tried."""
+
+    name: str
+    because: str
+    roads: Mapping[str, Row]
+
+
+def changes(matrix: Matrix) -> list[Change]:
+    """Give the known changes of a password, each with its rows by road."""
+    found: dict[str, dict[str, Row]] = {}
+    for row in matrix.rows:
+        if row.change:
+            found.setdefault(row.change, {})[row.road] = row
+    return [Change(name, next(iter(roads.values())).because, roads) for name, roads in found.items()]
+
+
+def families(matrix: Matrix) -> dict[str, list[Row]]:
+    """Give the other faults by family."""
+    found: dict[str, list[Row]] = {}
+    for row in matrix.rows:
+        if not row.change:
+            found.setdefault(row.family, []).append(row)
+    return found
+
+
+def columns(matrix: Matrix, rows: Iterable[Row]) -> list[str]:
+    """Give the requirements that are worth a column: in the guide's order, those that some of these faults concern."""
+    concerned = {name for row in rows for name in (*row.claims, *(cell.requirement for cell in row.cells))}
+    return [name for name in matrix.requirements if name in concerned]
+
+
+def render(matrix: Matrix) -> bytes:
+    """Give the page."""
+    stories = families(matrix)
+    return (
+        _environment()
+        .get_template("kill_matrix.html")
+        .render(
+            matrix=matrix,
+            stories=stories,
+            columns=columns(matrix, [row for rows in stories.values() for row in rows]),
+            changes=changes(matrix),
+            roads=list(dict.fromkeys(row.road for row in matrix.rows if row.road)),
+            enough=ENOUGH,
+            style=Markup((TEMPLATES / "kill_matrix.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
+        )
+        .encode()
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, finalize=_shown,
+    )  # fmt: skip
+    environment.globals.update(plural=plural)
+    environment.filters.update(duration=duration, slug=lambda verdict: verdict.replace(" ", "-"))
+    return environment
+
+
+def _shown(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,57 @@
+"""A real Edge host: one of a lab, reached over SSH like any other."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import docker
+import pytest
+from docker.errors import DockerException
+
+from edge import EdgeHost, SshAccess
+from fixtures.site_file import read_site_file
+from tests.lab.ground import running_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.control import RunningLab
+
+    Reach = Callable[..., EdgeHost]
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[RunningLab]:
+    """Run a lab with one Edge host."""
+    try:
+        with closing(docker.from_env()) as client:
+            client.ping()
+    except DockerException as error:
+        pytest.skip(f"no Docker engine: {error}")
+    with running_lab(1) as lab:
+        yield lab
+
+
+@pytest.fixture
+def reach(lab: RunningLab) -> Iterator[Reach]:
+    """Give a way to reach the host; what is given by name differs from the right access."""
+    site = read_site_file(lab.site_file)
+    target = site.edge_hosts["edge-1"]
+    hosts: list[EdgeHost] = []
+    with tempfile.TemporaryDirectory(prefix="ssh-") as control:
+
+        def reached(**different: object) -> EdgeHost:
+            right: dict[str, object] = {
+                "address": target.address, "user": target.user, "control": Path(control), "key": site.ssh_key,
+                "known_hosts": site.known_hosts,
+            }  # fmt: skip
+            access = SshAccess(**{**right, **different})  # type: ignore[arg-type] # as the test names them
+            hosts.append(EdgeHost("edge-1", access, back_within=30))
+            return hosts[-1]
+
+        yield reached
+        for host in hosts:
+            host.close()

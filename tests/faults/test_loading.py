@@ -1,0 +1,117 @@
+"""Seeded faults by name or from a file: what is wrong with one is said before anything is started."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lab.faults import UnknownFault, behaviour_of, fault, load, specify
+from lab.joints import DEPLOY_CREDENTIAL, JOINTS, UPGRADE_CREDENTIAL, Behaviour, Joint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.joints import Fault
+
+OUTSIDE = """
+from lab.faults import fault
+from lab.joints import DEPLOY_CREDENTIAL
+
+LOUDER = fault("louder", at=DEPLOY_CREDENTIAL, replace=lambda healthy, found: healthy(found) + "!",
+               catches=["DEPLOY-03"], because="somebody thought of it")
+"""
+
+
+def named(name: str, joint: Joint = DEPLOY_CREDENTIAL) -> Fault:
+    """Make a fault that puts its name around what the joint gives."""
+    return fault(
+        name, at=joint, replace=lambda healthy, found: f"{name}({healthy(found)})", catches=[], because="a test"
+    )
+
+
+def test_without_faults_the_healthy_function_decides() -> None:
+    """At a joint of a healthy lab the healthy function is called with what is given, and nothing else happens."""
+    assert Behaviour().at(DEPLOY_CREDENTIAL, lambda one, two: [one, two], 1, 2) == [1, 2]
+
+
+def test_faults_wrap_in_the_order_they_are_given() -> None:
+    """Of several faults at one joint the last is the outermost; each decides whether the ones before it are asked."""
+    behaviour = Behaviour((named("first"), named("second")))
+
+    assert behaviour.at(DEPLOY_CREDENTIAL, str.upper, "x") == "second(first(X))"
+
+
+def test_a_fault_acts_at_its_own_joint_only() -> None:
+    """At every other joint the lab stays healthy."""
+    behaviour = Behaviour((named("fault", UPGRADE_CREDENTIAL),))
+    others = [joint for joint in JOINTS if joint != UPGRADE_CREDENTIAL]
+
+    assert [behaviour.at(joint, str.upper, "x") for joint in others] == ["X"] * len(others)
+    assert behaviour.at(UPGRADE_CREDENTIAL, str.upper, "x") == "fault(X)"
+
+
+def test_a_fault_may_take_several_joints() -> None:
+    """A fault can be given as a mapping from joints to replacements."""
+    both = fault(
+        "both", at={DEPLOY_CREDENTIAL: lambda _h, _f: 1, UPGRADE_CREDENTIAL: lambda _h, _f: 2}, catches=[], because="x"
+    )
+
+    assert [Behaviour((both,)).at(joint, str, "x") for joint in (DEPLOY_CREDENTIAL, UPGRADE_CREDENTIAL)] == [1, 2]
+
+
+def test_a_fault_without_replacement_is_refused() -> None:
+    """A joint without a function to replace it is named."""
+    with pytest.raises(ValueError, match="fault 'empty': joint 'deploy-credential' has no replacement"):
+        fault("empty", at=DEPLOY_CREDENTIAL, catches=[], because="nothing")
+
+
+def test_joints_have_names_of_their_own() -> None:
+    """No two joints share a name, and each says what a healthy lab does there."""
+    assert len({joint.name for joint in JOINTS}) == len(JOINTS)
+    assert [joint.name for joint in JOINTS if " -> " not in joint.meaning] == []
+
+
+def test_an_unknown_name_is_answered_with_near_ones() -> None:
+    """A name that is nearly right is answered with the right one first."""
+    with pytest.raises(UnknownFault, match="strict-bas64: there is no such fault; did you mean strict-base64"):
+        specify("strict-bas64")
+
+
+def test_a_fault_from_a_file_needs_the_file_only_once(tmp_path: Path) -> None:
+    """A fault from outside travels as its source: it is loaded where the file is not, by name or variable."""
+    file = tmp_path / "outside.py"
+    file.write_text(OUTSIDE)
+    sent = [json.dumps(specify(f"{file}:{name}")) for name in ("louder", "LOUDER")]
+    file.unlink()
+
+    for text in sent:
+        assert behaviour_of([json.loads(text)]).at(DEPLOY_CREDENTIAL, str.upper, "x") == "X!"
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "said"),
+    [
+        (None, "X", "cannot read .*none.py: No such file or directory"),
+        ("import nothing_of_this_name", "X", "cannot be loaded: ModuleNotFoundError"),
+        ("def :", "X", "cannot be loaded: SyntaxError"),
+        ("raise SystemError('no')", "X", "cannot be loaded: SystemError"),
+        ("X = 5", "X", "X: there is no such fault"),
+        (OUTSIDE, "luoder", "luoder: there is no such fault; did you mean louder"),
+    ],
+)
+def test_a_file_that_gives_no_fault_is_refused(tmp_path: Path, source: str | None, name: str, said: str) -> None:
+    """A file that is missing, does not load, or does not hold the fault, is refused with what is wrong."""
+    file = tmp_path / "none.py"
+    if source is not None:
+        file.write_text(source)
+
+    with pytest.raises(UnknownFault, match=said):
+        specify(f"{file}:{name}")
+
+
+def test_a_specification_names_a_fault_of_the_project() -> None:
+    """A fault of the project travels by its name alone."""
+    assert specify("strict-base64") == {"name": "strict-base64"}
+    assert load({"name": "strict-base64"}).name == "strict-base64"

@@ -1,0 +1,58 @@
+"""A copy of the project in which a test can run the harness as its user does; reports and temporary files are apart."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+HOME = Path(__file__).parent.parent.parent
+_LEFT_OUT = shutil.ignore_patterns("runs", "latest", "__pycache__", "tests", "docs")
+_PARTS = ("suites", "fixtures", "lab", "palette", "edge", "registry", "reports", "engine", "protected", "protected.py")
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where the copy is, and where its processes put temporary files."""
+
+    folder: Path
+    temporary: Path
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start Python with ``arguments`` in a process group of its own, as a terminal does."""
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env={**os.environ, "TMPDIR": str(self.temporary), "PYTHONPATH": str(self.folder), **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    @property
+    def runs(self) -> list[Path]:
+        """The runs that left a directory."""
+        return sorted((self.folder / "reports" / "runs").glob("*"))
+
+    @property
+    def leftovers(self) -> list[str]:
+        """What is left of temporary files, but for a user's (empty) folder of labs and the locks of builds."""
+        found = {path.relative_to(self.temporary) for path in self.temporary.rglob("*")}
+        stays = {f"palette-edge-labs-{os.getuid()}", f"palette-edge-builds-{os.getuid()}"}
+        return sorted(str(path) for path in found if str(path) not in stays and path.suffix != ".lock")
+
+
+def copy_project(folder: Path, temporary: Path) -> Project:
+    """Copy what a conformance run needs."""
+    folder.mkdir()
+    for name in (*_PARTS, "conftest.py", "pyproject.toml"):
+        if (HOME / name).is_dir():
+            shutil.copytree(HOME / name, folder / name, ignore=_LEFT_OUT)
+        elif (HOME / name).exists():
+            shutil.copy(HOME / name, folder / name)
+    return Project(folder, temporary)

@@ -1,0 +1,266 @@
+"""The parts of the agent by themselves: orders, the channel to Palette, reports, slots."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import ssl
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+
+from lab.agent import places, reporter, secret, slots
+from lab.agent.channel import Channel, PaletteRefused, PaletteUnreachable
+from lab.agent.orders import Inbox, Overtaken, StepTookTooLong, run_step
+from lab.agent.reporter import Reporter
+from lab.agent.secret import Credential
+from lab.agent.slots import Slot
+from lab.firmware import command_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+OLD, NEW, NEWER = (Slot(f"registry.example/provider:{name}", f"sha256:{name}", ("base", name)) for name in "abc")
+
+
+def order(generation: int, revision: int = 0, **more: object) -> dict[str, object]:
+    """Make an order."""
+    return {"revision": revision, "reset": 0, "cluster": {"uid": "c", "generation": generation, "image": "i"}, **more}
+
+
+# --- orders ---------------------------------------------------------------------------------------------------------
+
+
+def test_only_the_newest_order_counts() -> None:
+    """Of several orders that wait, the newest is taken and the others are dropped."""
+    inbox = Inbox()
+    inbox.put(order(1))
+    inbox.put(order(2))
+
+    assert inbox.take(0) == order(2)
+    assert inbox.take(0) is None
+
+
+@pytest.mark.parametrize(
+    ("waiting", "overtaken"),
+    [
+        (order(1, revision=9), False),
+        (order(1, faults=["another"]), False),
+        (order(2), True),
+        (order(1) | {"reset": 1}, True),
+        (order(1) | {"cluster": None}, True),
+    ],
+)
+def test_work_is_overtaken_by_an_order_for_something_else(waiting: dict[str, object], overtaken: bool) -> None:  # noqa: FBT001 - a column of the table
+    """An order that asks for the same again lets the work go on; for another cluster, generation or reset ends it."""
+    inbox = Inbox()
+    inbox.put(order(1))
+    inbox.take(0)
+    inbox.put(waiting)
+
+    assert inbox.is_overtaken() is overtaken
+
+
+def test_a_step_gives_output_and_status() -> None:
+    """A step that ends gives what it wrote, however much, and its exit status."""
+    done = run_step([sys.executable, "-c", "print('x' * 300_000); raise SystemExit(3)"], lambda: False, within=20)
+
+    assert (done.returncode, len(done.stdout)) == (3, 300_001)
+
+
+def test_a_step_that_is_overtaken_ends_with_its_children() -> None:
+    """When a newer order arrives, a step ends at once, and so do the processes it started."""
+    began = time.monotonic()
+    with pytest.raises(Overtaken):
+        run_step(["sh", "-c", "sleep 60 & sleep 60"], lambda: True, within=60)
+
+    assert time.monotonic() - began < 10, "the step was waited for"
+
+
+def test_a_step_has_its_time() -> None:
+    """A step that does not end in its time is ended, and the error names program and time."""
+    with pytest.raises(StepTookTooLong, match=r"sleep did not finish within 0\.05 s"):
+        run_step(["sleep", "60"], lambda: False, within=0.05)
+
+
+# --- the channel ----------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class FakePalette:
+    """Answers with the given statuses, then with 204; keeps what it was sent."""
+
+    endpoint: str = ""
+    authority: str = ""
+    statuses: list[int] = field(default_factory=list)
+    close: bool = False
+    bodies: list[dict[str, object]] = field(default_factory=list)
+    text: bytes = b"{}"
+    channels: list[Channel] = field(default_factory=list)
+
+    def channel(self) -> Channel:
+        """Give a channel to it."""
+        self.channels.append(Channel(self.endpoint, "token", self.authority))
+        return self.channels[-1]
+
+    def hang_up(self) -> None:
+        """End every connection."""
+        for channel in self.channels:
+            if channel._connection is not None:
+                channel._connection.close()
+
+
+@pytest.fixture
+def palette() -> Iterator[FakePalette]:
+    """Run an endpoint over HTTPS that answers as it is told."""
+    told = FakePalette()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status = told.statuses.pop(0) if told.statuses else HTTPStatus.OK
+            if status == HTTPStatus.OK:
+                told.bodies.append(json.loads(body))
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(told.text)))
+            self.end_headers()
+            self.wfile.write(told.text)
+            self.close_connection = told.close
+
+        def log_message(self, *_words: object) -> None:
+            """Say nothing."""
+
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.daemon_threads = True
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        told.endpoint, told.authority = f"127.0.0.1:{server.server_port}", authority.cert_pem.bytes().decode()
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield told
+        told.hang_up()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_connection_that_palette_closed_is_made_anew(palette: FakePalette) -> None:
+    """That Palette closed an idle connection is no failure: what is sent next arrives, once."""
+    palette.close = True
+    channel = palette.channel()
+    channel.post("/a", {"number": 1})
+    channel.post("/a", {"number": 2})
+
+    assert palette.bodies == [{"number": 1}, {"number": 2}]
+
+
+def test_an_endpoint_that_nobody_serves_is_unreachable() -> None:
+    """A refused connection, and an answer that is no JSON, both mean that Palette was not reached."""
+    with pytest.raises(PaletteUnreachable, match="POST /a"):
+        Channel("127.0.0.1:1", "token", trustme.CA().cert_pem.bytes().decode()).post("/a", {})
+
+
+def test_an_answer_that_is_no_json_is_no_answer(palette: FakePalette) -> None:
+    """An answer that is no JSON means that Palette was not reached."""
+    palette.text = b"<html>"
+    with pytest.raises(PaletteUnreachable, match="no JSON"):
+        palette.channel().post("/a", {})
+
+
+def test_a_document_that_palette_never_takes_is_refused(palette: FakePalette) -> None:
+    """400 and 422 tell that sending again is no use; 503 does not."""
+    palette.statuses = [400, 422, 503]
+    channel = palette.channel()
+
+    for kind in (PaletteRefused, PaletteRefused, PaletteUnreachable):
+        with pytest.raises(kind) as caught:
+            channel.post("/a", {})
+        assert type(caught.value) is kind
+
+
+# --- reports --------------------------------------------------------------------------------------------------------
+
+
+def test_reports_arrive_in_order_though_palette_was_away(palette: FakePalette, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report is delivered when Palette is back, before the next one; one that it refuses holds nobody up."""
+    monkeypatch.setattr(reporter, "AGAIN", 0.001)
+    palette.statuses = [503, 503, 200, 400, 200]
+    told = Reporter("edge-1", palette.channel())
+    for reason in ("First", "Refused", "Last"):
+        told.event("Normal", reason, "message")
+
+    reports = [report for body in palette.bodies for report in body["reports"]]  # type: ignore[attr-defined] # JSON
+    assert [report["reason"] for report in reports] == ["First", "Last"]
+
+
+# --- slots ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slot_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a host that runs ``OLD`` from both slots."""
+    monkeypatch.setattr(slots, "SLOTS", tmp_path)
+    monkeypatch.setattr(places, "PASSIVE_MODE", tmp_path / "passive_mode")
+    for name in ("active.img", "passive.img"):
+        slots._replace(name, OLD)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("slot_folder")
+def test_the_active_slot_becomes_the_passive_one() -> None:
+    """Switching makes the new system active and keeps the one before as passive; a second time nothing changes."""
+    slots.switch_to(NEW)
+    slots.switch_to(NEW)
+
+    assert (slots.active(), slots.passive()) == (NEW, OLD)
+
+
+def test_a_host_on_its_passive_slot_keeps_it(slot_folder: Path) -> None:
+    """A host that fell back keeps the passive slot it runs from, and replaces the active one that did not boot."""
+    slots.switch_to(NEW)
+    (slot_folder / "passive_mode").touch()
+    slots.switch_to(NEWER)
+
+    assert (slots.active(), slots.passive()) == (NEWER, OLD)
+
+
+def test_the_command_line_tells_the_slot() -> None:
+    """The kernel's command line names the slot as a Kairos host's does, and a fallback has upgrade_failure."""
+    assert command_line("active").split()[1:] == ["root=LABEL=COS_ACTIVE", "cos-img/filename=/cOS/active.img"]
+    assert command_line("passive").split()[1:] == [
+        "root=LABEL=COS_PASSIVE", "cos-img/filename=/cOS/passive.img", "upgrade_failure",
+    ]  # fmt: skip
+
+
+# --- the credential -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("password", ["Passw0rd", "cGFzc3dvcmQ=", "a: b # 'c' \"d\"", "päss\n", "\udcff", ""])
+def test_a_credential_is_carried_unchanged(password: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the password is made of, it comes out of the cluster's Secret as it went in, and not in clear."""
+    monkeypatch.setattr(places, "SECRET", tmp_path / "secret.yaml")
+    credential = Credential("registry.example:5000", "user", password)
+    secret.store(credential)
+
+    assert secret.load() == credential
+    assert (tmp_path / "secret.yaml").stat().st_mode & 0o777 == 0o600
+    assert len(password) < 5 or password not in (tmp_path / "secret.yaml").read_text()
+
+
+def test_a_cluster_without_credentials_has_no_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a cluster no longer has credentials, the Secret of before is gone."""
+    monkeypatch.setattr(places, "SECRET", tmp_path / "secret.yaml")
+    secret.store(Credential("registry.example", "user", "password"))
+    secret.store(None)
+
+    assert secret.load() is None

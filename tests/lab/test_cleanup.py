@@ -1,0 +1,201 @@
+"""Nothing of a lab or a run is left behind, however it ends; and nothing of anybody else is touched."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from edge import EdgeHost
+from engine import ownership
+from fixtures.clusters import settled
+from fixtures.evidence import Evidence
+from fixtures.ledger import Ledger
+from fixtures.site import Site
+from fixtures.site_file import read_site_file
+from lab import control, images
+from lab.site import LabSettings, labs_folder
+from tests.lab.ground import running_lab, say
+from tests.lab.projects import Project, copy_project
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import docker
+    from docker.models.containers import Container
+
+STRANGER = "somebody-else.run"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Copy the project; the path for temporary files is short, because sockets are made there."""
+    temporary = Path(tempfile.mkdtemp(prefix="t-"))
+    yield copy_project(tmp_path / "project", temporary)
+    shutil.rmtree(temporary)
+
+
+@pytest.fixture
+def stranger(engine: docker.DockerClient) -> Iterator[Container]:
+    """Make a container that belongs to somebody else."""
+    container = engine.containers.create(images.engine_image(), labels={STRANGER: "1"}, network_mode="none")
+    yield container
+    container.remove(force=True)
+
+
+def processes_of(text: str) -> list[str]:
+    """Give the command lines of the processes that name ``text``, apart from this one's."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            line = entry.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if text in line and entry.parent.name != str(os.getpid()):
+                found.append(line)
+    return found
+
+
+def test_a_stopped_lab_leaves_nothing(engine: docker.DockerClient, tmp_path: Path) -> None:
+    """A stopped lab leaves no container, network, volume, folder, process or shared connection."""
+    with running_lab(1) as lab:
+        folder = lab.settings.folder
+        file = read_site_file(lab.site_file)
+        with Site.open(file, "own", Ledger(), Evidence(tmp_path)) as site:
+            control_path = connection_of(next(iter(site.hosts.values())))
+            assert processes_of(control_path), "the shared connection does not stand"
+        assert ownership.left_of(engine, folder.name), "the lab's things do not carry its label"
+
+    assert ownership.left_of(engine, folder.name) == []
+    assert not folder.exists()
+    assert processes_of(folder.name) == []
+    assert settled(lambda: processes_of(control_path) == [], 5), "a shared connection outlives the site"
+
+
+def connection_of(host: EdgeHost) -> str:
+    """Connect to a host and give the folder of the shared connection's socket."""
+    host.boot()
+    return str(host.access.control)
+
+
+_STARTER = """
+import sys, time
+from pathlib import Path
+from lab import control
+from lab.site import LabSettings
+control.start(LabSettings(Path(sys.argv[1]), 1), print)
+print("started", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_lab_ends_with_the_process_that_started_it(engine: docker.DockerClient, project: Project) -> None:
+    """When the starter is killed, the lab takes itself down within seconds, its folder included."""
+    folder = project.temporary / f"lab-{secrets.token_hex(3)}"
+    with project.start("-c", _STARTER, str(folder)) as starter:
+        assert starter.stdout is not None
+        assert "started\n" in starter.stdout, "the lab did not start"
+        starter.kill()
+
+    assert settled(lambda: not folder.exists(), 15), f"{folder} is still there"
+    assert ownership.left_of(engine, folder.name) == []
+    assert settled(lambda: processes_of(folder.name) == [], 5)
+
+
+def test_a_killed_lab_is_cleared_and_nothing_else(
+    engine: docker.DockerClient, lab: control.RunningLab, stranger: Container
+) -> None:
+    """What a killed lab leaves goes at the next sweep; a living lab's things and a stranger's stay."""
+    living = ownership.left_of(engine, lab.settings.folder.name)
+    with running_lab(1) as killed:
+        name = killed.settings.folder.name
+        os.kill(int(killed.settings.keeper.read_text().partition("@")[0]), signal.SIGKILL)
+        assert settled(lambda: not control.is_running(killed.settings), 5)
+        left = ownership.left_of(engine, name)
+        removed = ownership.sweep(engine)
+
+    assert left
+    assert set(left) <= set(removed)
+    assert ownership.left_of(engine, name) == []
+    assert ownership.left_of(engine, lab.settings.folder.name) == living
+    assert engine.containers.get(str(stranger.id)).labels == {STRANGER: "1"}
+
+
+def test_the_folder_of_a_dead_lab_is_cleared_at_the_next_start() -> None:
+    """A folder whose lab is dead goes when labs are looked for; one that is just being made stays."""
+    dead = labs_folder() / f"lab-dead-{secrets.token_hex(3)}"
+    young = labs_folder() / f"lab-young-{secrets.token_hex(3)}"
+    for folder in (dead, young):
+        folder.mkdir()
+    LabSettings(dead).keeper.write_text("4194305@gone")
+    try:
+        control.kept()
+
+        assert (dead.exists(), young.exists()) == (False, True)
+    finally:
+        shutil.rmtree(young)
+
+
+def test_a_lab_that_does_not_come_up_leaves_nothing(engine: docker.DockerClient) -> None:
+    """A lab that fails on its way says why and leaves neither folder nor container."""
+    folder = labs_folder() / f"lab-fails-{secrets.token_hex(3)}"
+    with pytest.raises(control.LabFailed, match="no-such-fault"):
+        control.start(LabSettings(folder, 1, ({"name": "no-such-fault"},)), say)
+
+    assert not folder.exists()
+    assert ownership.left_of(engine, folder.name) == []
+
+
+def test_an_interrupted_run_leaves_nothing(engine: docker.DockerClient, project: Project) -> None:
+    """Ctrl-C in the middle of a deployment ends the run with everything that it had started."""
+    case = "test_a_new_cluster_pulls_from_the_private_registry"
+    with interrupted(project.start("-m", "pytest", "suites", "-q", "-k", case)) as run:
+        site = wait_for_site(project, run)
+        name = site.parent.name
+        assert settled(lambda: is_deploying(engine, name), 30), "no deployment has begun"
+        os.killpg(run.pid, signal.SIGINT)
+        output, _ = run.communicate(timeout=60)
+
+    labels = {str(c.labels) for c in engine.containers.list(all=True, filters={"label": f"{ownership.PREFIX}.run"})}
+    number = name.removeprefix("lab-")
+    assert "KeyboardInterrupt" in output, output
+    assert ownership.left_of(engine, name) == []
+    assert [text for text in labels if number in text] == [], "the registry is still there"
+    assert settled(lambda: processes_of(str(project.temporary)) == [], 5), processes_of(str(project.temporary))
+    assert project.leftovers == []
+
+
+@contextmanager
+def interrupted(run: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    """See to it that a run is over in any case."""
+    with run:
+        try:
+            yield run
+        finally:
+            if run.poll() is None:
+                os.killpg(run.pid, signal.SIGTERM)
+
+
+def wait_for_site(project: Project, run: subprocess.Popen[str]) -> Path:
+    """Wait until the run's lab is ready; gives its site file."""
+    found: list[Path] = []
+
+    def look() -> bool:
+        found[:] = project.temporary.glob("palette-edge-labs-*/lab-*/site.yaml")
+        return bool(found) or run.poll() is not None
+
+    assert settled(look, 60)
+    assert found, f"the run ended early: {run.stdout.read() if run.stdout else ''}"
+    return found[0]
+
+
+def is_deploying(engine: docker.DockerClient, run: str) -> bool:
+    """Tell whether a host of a run's lab has been given its cluster."""
+    hosts = engine.containers.list(filters={"label": ownership.label_of(run)})
+    return any(host.exec_run("test -e /state/oem/85_cluster_config.yaml").exit_code == 0 for host in hosts)

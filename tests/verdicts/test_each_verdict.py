@@ -1,0 +1,126 @@
+"""Every class of verdict, made on a real lab, as terminal, JUnit, page and exit code show it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+
+from lab import control
+from lab.site import LabSettings, labs_folder
+from reports import runs
+from reports.verdicts import ExitCode
+
+ROOT = Path(__file__).parents[2]
+LIMIT = 240  # seconds for one run of a few cases, on a machine that may be busy
+
+@dataclass(frozen=True)
+class Shown:
+    """What a run showed: its exit code, its terminal, its directory."""
+
+    code: int
+    terminal: str
+    folder: Path
+
+    def junit(self, case: str) -> ET.Element:
+        """Give the JUnit element of the case with this name."""
+        tree = ET.parse(self.folder / runs.JUNIT)  # noqa: S314 - our own file
+        return next(found for found in tree.iter("testcase") if case in str(found.get("name")))
+
+    @property
+    def page(self) -> str:
+        """Give the page."""
+        return (self.folder / runs.PAGE).read_text()
+
+
+def conformance(*arguments: str) -> Shown:
+    """Run the suites as a user does, less tox."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, "suites"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT)
+    found = re.search(r"^reports: (.+)$", done.stdout, re.MULTILINE)
+    assert found, done.stdout[-3000:] + done.stderr[-2000:]
+    return Shown(done.returncode, done.stdout, Path(found[1].strip()))
+
+
+def test_a_product_failure_is_red_and_tells_its_story() -> None:
+    """A password that is changed at repave fails with exit code 1 and is named in terminal, JUnit and page."""
+    shown = conformance("-k", "test_repave_presents", "--lab-fault", "alphanumeric-base64")
+    failure = shown.junit("test_repave_presents").find("failure")
+
+    assert shown.code == ExitCode.FAIL
+    assert "presented base64-decode(password) at repave" in shown.terminal
+    assert failure is not None
+    assert "base64-decode(password)" in "".join(failure.itertext())
+    assert "base64-decode(password)" in shown.page
+
+
+def test_a_known_issue_is_known_in_its_versions_only() -> None:
+    """In an affected version the same failure is known: exit code 0, skipped in JUnit, named on the page."""
+    shown = conformance(
+        "-k", "test_repave_presents", "--lab-fault", "alphanumeric-base64", "--lab-version", "4.2.8"
+    )  # fmt: skip
+
+    assert shown.code == ExitCode.OK, shown.terminal[-2000:]
+    assert shown.junit("test_repave_presents").find("skipped") is not None
+    assert "PE-3568" in shown.page
+
+
+def test_a_waiver_that_meets_nothing_is_red() -> None:
+    """In an affected version without the failure the waiver is out of date: exit code 10, a failure in JUnit."""
+    shown = conformance("-k", "test_repave_presents", "--lab-version", "4.2.8")
+
+    assert shown.code == ExitCode.FIXED
+    assert shown.junit("test_repave_presents").find("failure") is not None
+    assert "remove the waiver" in shown.terminal
+
+
+def test_a_missing_host_is_not_covered() -> None:
+    """A case for two hosts on a site of one is not covered: exit code 0, skipped in JUnit, with the reason."""
+    shown = conformance("-k", "one_after_the_other", "--lab-hosts", "1")
+    skipped = shown.junit("one_after_the_other").find("skipped")
+
+    assert shown.code == ExitCode.OK
+    assert skipped is not None
+    assert "needs 2 Edge hosts" in str(skipped.get("message"))
+    assert "not covered" in shown.page
+
+
+@pytest.fixture
+def lost_site() -> Iterator[Path]:
+    """Give the site file of a lab whose hosts have lost their network."""
+    lab = control.start(LabSettings(labs_folder() / "lab-lost", hosts=1), lambda _message: None)
+    client = docker.from_env()
+    for container in client.containers.list(filters={"name": "lab-lost-edge-1"}):
+        container.kill()
+    try:
+        yield lab.site_file
+    finally:
+        lab.stop()
+        client.close()
+
+
+def test_a_lost_host_is_dead(lost_site: Path) -> None:
+    """A host that is gone is infrastructure: exit code 11, an error of type dead in JUnit, never a failure."""
+    shown = conformance("-k", "plain_reboot", "--site", str(lost_site))
+    error = shown.junit("plain_reboot").find("error")
+
+    assert shown.code == ExitCode.DEAD, shown.terminal[-2000:]
+    assert error is not None
+    assert "dead" in str(error.get("type"))
+
+
+def test_a_phase_that_did_not_happen_is_vacuous() -> None:
+    """A repave that is called done and never happened proves nothing: exit code 12, an error of type vacuous."""
+    shown = conformance("-k", "test_the_third_repave", "--lab-fault", "repave-skipped-and-reported")
+    error = shown.junit("test_the_third_repave").find("error")
+
+    assert shown.code == ExitCode.VACUOUS, shown.terminal[-2000:]
+    assert error is not None
+    assert "vacuous" in str(error.get("type"))
