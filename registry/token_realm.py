@@ -128,7 +128,7 @@ def serving(realm: TokenRealm) -> Iterator[TokenRealm]:
     """Let a token service run on a free port; afterwards it is gone. Raises what binding raises."""
     realm.port = realm.port or usable_port(realm.bind, 0)
     handler = type("Bound", (_Handler,), {"realm": realm})
-    server = ThreadingHTTPServer((realm.bind, realm.port), handler)
+    server = _Server((realm.bind, realm.port), handler)
     if realm.certificate is not None:
         server.socket = _context(realm.certificate).wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
@@ -143,16 +143,21 @@ def serving(realm: TokenRealm) -> Iterator[TokenRealm]:
         server.server_close()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Say nothing: a client that goes away, or refuses the certificate, is what some cases want."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     realm: TokenRealm
 
-    def do_GET(self) -> None:  # noqa: N802 - the library's spelling
+    def do_GET(self) -> None:
         """Answer ``GET /token?scope=…``, as the distribution's token specification has it."""
         scopes = parse_qs(urlsplit(self.path).query).get("scope", [])
         status, body = self.realm.answer(self.headers.get("Authorization", ""), scopes)
         self._reply(status, body)
 
-    def do_POST(self) -> None:  # noqa: N802 - the library's spelling
+    def do_POST(self) -> None:
         """Refuse the OAuth form of the request; what it would present is noted all the same."""
         form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode(errors="replace")
         fields = parse_qs(form)

@@ -11,7 +11,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import docker
 
@@ -19,6 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from engine import ownership
 from engine.reach import connect
+from fixtures.clusters import Cluster
 from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.ledger import Ledger
@@ -60,7 +63,7 @@ class Memory(threading.Thread):
     def _containers(self) -> float:
         total = 0.0
         for container in self._client.containers.list():
-            used = container.stats(stream=False)["memory_stats"]
+            used: dict[str, Any] = dict(container.stats(stream=False)).get("memory_stats", {})
             inactive = used.get("stats", {}).get("total_inactive_file", 0)
             total += (used.get("usage", 0) - inactive) / 2**20
         return total
@@ -86,12 +89,23 @@ def rounds(site: Site, layers: Layers, registry: SiteRegistry) -> None:
             began = time.perf_counter()
             cluster = site.deploy(layers.fresh(account))
             deploys.append(time.perf_counter() - began)
-            repaves.append(timed(lambda c=cluster: c.repave(layers.with_image(c.layer))))
-            resets.append(timed(lambda c=cluster: (c.delete(), site.free_hosts(len(site.hosts)))))
+            repaves.append(timed(partial(repave, cluster, layers)))
+            resets.append(timed(partial(reset, cluster, site)))
     show("deploy", deploys)
     show("repave", repaves)
     show("deploy + repave", [a + b for a, b in zip(deploys, repaves, strict=True)])
     show("reset of a host for the next case", resets)
+
+
+def repave(cluster: Cluster, layers: Layers) -> None:
+    """Repave to an image that no host has pulled before."""
+    cluster.repave(layers.with_image(cluster.layer))
+
+
+def reset(cluster: Cluster, site: Site) -> None:
+    """Delete the cluster and wait until every host is free again."""
+    cluster.delete()
+    site.free_hosts(len(site.hosts))
 
 
 def main() -> None:

@@ -22,10 +22,11 @@ LAYERS = places.COS_STATE / "layers"
 
 
 def test_a_reset_host_keeps_nothing_of_its_cluster(ground: Ground) -> None:
-    """After deployment, failed repave, correction and deletion a host is as it was, but for the system it runs."""
+    """After deployment, repave, failed repave, correction and deletion a host is as it was, but for the system it runs."""
     with ground.registry.account() as account:
         cluster = ground.site.deploy(ground.layer(account))
         host = cluster.host
+        cluster.repave(ground.layer(account))
         cluster.begin_repave(ground.layer(account, f"{ground.registry.address}/conformance/provider:missing"))
         assert "missing" in cluster.wait_for_error().message
         cluster.repave(ground.layer(account))

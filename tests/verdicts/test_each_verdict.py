@@ -21,6 +21,7 @@ from reports.verdicts import ExitCode
 ROOT = Path(__file__).parents[2]
 LIMIT = 240  # seconds for one run of a few cases, on a machine that may be busy
 
+
 @dataclass(frozen=True)
 class Shown:
     """What a run showed: its exit code, its terminal, its directory."""

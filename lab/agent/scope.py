@@ -1,0 +1,70 @@
+"""How far a login may go: to the registry that it was given for, and from there to no other host.
+
+Pullers send a login wherever a registry's challenge tells them to, on any host and over plain HTTP too. So the
+registry is asked first, without a login, what it wants.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from http.client import HTTPException, HTTPSConnection
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from lab.agent.puller import PullFailed
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lab.agent.secret import Credential
+
+ANSWER = 5.0  # seconds; whoever is slower is the puller's to complain about
+_BEARER = re.compile(r'^\s*Bearer\b.*?\brealm="([^"]*)"', re.IGNORECASE)
+_HTTPS = 443
+
+
+def login_for(image: str, credential: Credential | None, authority: Path | None) -> Credential | None:
+    """Give the login that may be sent for ``image``: none when it was given for another registry.
+
+    Raises:
+        PullFailed: the registry wants it sent to a token realm of another host, or over plain HTTP.
+
+    """
+    registry = image.partition("/")[0]
+    if credential is None or not _is_for(credential, registry):
+        return None
+    realm = urlsplit(_realm(registry, authority))
+    if realm.netloc and (realm.scheme, realm.hostname) != ("https", urlsplit(f"//{registry}").hostname):
+        raise PullFailed(
+            f"registry {registry} asks for a token from {realm.scheme}://{realm.netloc}, which is not the registry "
+            "itself over TLS; the credentials are not sent there: authentication is not supported"
+        )
+    return credential
+
+
+def _is_for(credential: Credential, registry: str) -> bool:
+    named = credential.registry.partition("/")[0]
+    return not named or _place(named) == _place(registry)
+
+
+def _place(registry: str) -> tuple[str | None, int]:
+    parts = urlsplit(f"//{registry}")
+    return parts.hostname, parts.port or _HTTPS
+
+
+def _realm(registry: str, authority: Path | None) -> str:
+    """Ask the registry, without a login, where it gives tokens; an empty text where it gives none or does not answer."""
+    host, port = _place(registry)
+    try:
+        context = ssl.create_default_context()
+        if authority is not None and authority.exists():
+            context.load_verify_locations(authority)
+        connection = HTTPSConnection(host or "", port, timeout=ANSWER, context=context)
+        connection.request("GET", "/v2/", headers={"User-Agent": "stylus-agent"})
+        challenge = connection.getresponse().getheader("WWW-Authenticate", "")
+        connection.close()
+    except (OSError, HTTPException):  # the puller will say it in its own words
+        return ""
+    found = _BEARER.match(challenge)
+    return found[1] if found else ""
