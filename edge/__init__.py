@@ -3,5 +3,16 @@
 from edge.access import HostUnreachable, SshAccess
 from edge.boot import BootFacts, RebootProof, reboot_proof
 from edge.host import EdgeHost
+from edge.layouts import Distribution, Layout, Mode
 
-__all__ = ["BootFacts", "EdgeHost", "HostUnreachable", "RebootProof", "SshAccess", "reboot_proof"]
+__all__ = [
+    "BootFacts",
+    "Distribution",
+    "EdgeHost",
+    "HostUnreachable",
+    "Layout",
+    "Mode",
+    "RebootProof",
+    "SshAccess",
+    "reboot_proof",
+]

@@ -11,6 +11,7 @@ from edge import access as ssh
 from edge.access import HostUnreachable, SshAccess
 from edge.boot import READ, BootFacts, read_facts
 from edge.diagnostics import collect
+from edge.layouts import DETECT, Layout, read_layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +50,38 @@ class EdgeHost:
     def file(self, path: str) -> Any:  # noqa: ANN401 - testinfra makes its classes at run time
         """Give a file (``.exists``, ``.mode``, ``.user``, ``.content_string``)."""
         return self.testinfra.file(path)
+
+    def layout(self) -> Layout:
+        """Find out mode and distribution, and with them where things lie. One round trip; a repave may change it.
+
+        Raises HostUnreachable, edge.layouts.UnknownLayoutError.
+        """
+        return read_layout(str(self.run(DETECT).stdout))
+
+    @property
+    def agent_unit(self) -> str:
+        """The unit of Palette's agent. Raises HostUnreachable, UnknownLayoutError, as all words of the layout do."""
+        return self.layout().of_mode.agent_unit
+
+    @property
+    def runtime_unit(self) -> str:
+        """The unit in which the node's container runtime runs."""
+        return self.layout().runtime_unit
+
+    @property
+    def crictl(self) -> str:
+        """The command that asks the node's container runtime."""
+        return self.layout().crictl
+
+    @property
+    def user_data_folder(self) -> str | None:
+        """Where further user data is read from, file after file; None where there is one file only."""
+        return self.layout().of_mode.user_data_folder
+
+    @property
+    def cluster_config(self) -> str | None:
+        """The file with the cluster's rendered configuration, where its place is documented."""
+        return self.layout().of_mode.cluster_config
 
     def boot(self) -> BootFacts:
         """Look at the running boot: its identity, slot and image. One round trip. Raises HostUnreachable."""

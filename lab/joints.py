@@ -47,6 +47,11 @@ HAND_OVER_LOGIN = Joint(
 DEPLOY_PULL = Joint("deploy-pull", "agent", "(image, credential) -> the system pulled; PullFailed when it cannot be")
 CHECK_PLATFORM = Joint("check-platform", "agent", "(image configuration) -> None; PullFailed for another machine's")
 
+# Both pulls.
+SCOPE_LOGIN = Joint(
+    "scope-login", "agent", "(image, credential, authority) -> the login that may be sent for the image, None for none"
+)
+
 # The agent on the host: from a pulled image to a running system.
 REPLACE_SYSTEM = Joint("replace-system", "agent", "(cluster order) -> whether this host pulls and boots another system")
 INSTALL_SYSTEM = Joint("install-system", "agent", "(system pulled, phase) -> the system that the next boot is to run")
@@ -105,6 +110,8 @@ class Fault:
     replacements: Mapping[Joint, Callable[..., Any]]
     catches: tuple[str, ...]
     because: str
+    change: str = ""
+    road: str = ""
 
 
 @dataclass

@@ -19,10 +19,10 @@ class Logs:
     scope: Scope
 
     def request(self, cluster: str, *, minutes: int = 10, lines: int = 1000, node_logs: Sequence[str] = ()) -> str:
-        """Ask for a bundle and give the uid of the request."""
+        """Ask for a bundle and give the uid of the request. A second bundle after a lost answer does no harm."""
         body = {"duration": minutes, "noOfLines": lines, "mode": "cluster", "node": {"logs": list(node_logs)}}
         path = at("/v1/spectroclusters/{uid}/features/logFetcher", uid=cluster)
-        return text(self.scope.ask(Call("POST", path, body=body)), "uid")
+        return text(self.scope.ask(Call("POST", path, body=body, repeatable=True)), "uid")
 
     def state(self, cluster: str, request: str) -> str:
         """Give the state of a request, a free text."""

@@ -13,6 +13,8 @@ import socket
 import ssl
 import tempfile
 import threading
+import time
+import weakref
 from concurrent.futures import Future
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Protocol
@@ -44,6 +46,7 @@ READ_AHEAD = 1 << 20
 """Bytes that may wait in memory per direction of a connection."""
 
 _GOODBYE_SECONDS = 0.2
+_TICK_SECONDS = 0.002
 _PAUSE_SECONDS = 0.05  # after an accept that failed
 _SILENCE = logging.Logger("witness")  # noqa: LOG001 - made by hand, it has no parent that could print
 _SILENCE.addHandler(logging.NullHandler())
@@ -112,13 +115,9 @@ class Front:
         self._loop.set_exception_handler(lambda *_: None)  # what matters is noted; the rest is clients going away
         await self._handler.open()
         self._server = server = _Server(self._handler)
-        with listener, contextlib.closing(_Welcome(self, server, listener)):
+        async with contextlib.aclosing(_Welcome(self, server, listener)):
             started.set_result(None)
             await self._ending.wait()
-        for connection in server.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
-        await server.shutdown(_GOODBYE_SECONDS)
         await self._handler.close()
 
     @property
@@ -131,6 +130,32 @@ class Front:
         self._handler.failed_connection(client, why, malformed=malformed)
 
 
+class Sockets:
+    """Knows sockets that were opened, so that none outlives the event loop that would have closed it."""
+
+    def __init__(self) -> None:
+        self._all: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+
+    def add(self, opened: socket.socket) -> socket.socket:
+        """Know one more."""
+        self._all.add(opened)
+        return opened
+
+    async def closed(self) -> None:
+        """Break off what is still open, give its owner a moment to notice, and close what nobody owns any more."""
+        for opened in self._open():
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+        deadline = time.monotonic() + _GOODBYE_SECONDS
+        while self._open() and time.monotonic() < deadline:  # noqa: ASYNC110 - nobody would set an event
+            await asyncio.sleep(_TICK_SECONDS)
+        for opened in self._open():
+            opened.close()
+
+    def _open(self) -> list[socket.socket]:
+        return [known for known in self._all if known.fileno() >= 0]
+
+
 class _Welcome:
     """Accepts connections and shakes hands, many at a time."""
 
@@ -138,12 +163,21 @@ class _Welcome:
         self._front, self._server, self._listener = front, server, listener
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets = Sockets()
         self._accepting = self._loop.create_task(self._accept())
 
-    def close(self) -> None:
-        """Accept no more."""
-        for task in (self._accepting, *self._tasks):
+    async def aclose(self) -> None:
+        """Accept no more, break off what is under way, and see every connection closed."""
+        tasks = (self._accepting, *self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)  # before its number is used for another socket
+        self._listener.close()
+        for connection in self._server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+        await self._server.shutdown(_GOODBYE_SECONDS)
+        await self._sockets.closed()
 
     async def _accept(self) -> None:
         while True:
@@ -152,6 +186,7 @@ class _Welcome:
             except OSError:  # out of file descriptors, or the client was gone at once
                 await asyncio.sleep(_PAUSE_SECONDS)
                 continue
+            self._sockets.add(connection)
             task = self._loop.create_task(self._shake_hands(connection, address_of(peer)))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

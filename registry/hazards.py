@@ -35,6 +35,11 @@ def dense(number: int) -> str:
     before, after = dice.choice(_BEFORE), dice.choice(_AFTER)
     if _QUOTED in {before, after}:
         before = after = dice.choice("'\"")
+    return crowded(dice, before, after)
+
+
+def crowded(dice: random.Random, before: str, after: str) -> str:
+    """Make a password of as many hazards as fit, in any order, between two given edges."""
     return f"{before}a{_fitting(dice.sample(HAZARDS, k=len(HAZARDS)))}0{after}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,12 +13,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from registry.classify import Presented
-from registry.front import READ_AHEAD
+from registry.front import READ_AHEAD, Sockets
 from registry.pulls import Journal, Pull, Running, Target, now, printable
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Sequence
+
+    from aiohappyeyeballs import AddrInfoType
 
     from registry.address import RegistryAddress
 
@@ -55,11 +58,12 @@ class Proxy:
         self._upstream, self._context = upstream, context
         self._journal, self._judge = journal, judge
         self._session: aiohttp.ClientSession | None = None
+        self._sockets = Sockets()
 
     async def open(self) -> None:
         """Make the session with the registry."""
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=self._context, limit=0),
+            connector=aiohttp.TCPConnector(ssl=self._context, limit=0, socket_factory=self._socket),
             timeout=aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS),
             skip_auto_headers=_ADDED_BY_AIOHTTP,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -71,6 +75,7 @@ class Proxy:
         """Close it."""
         if self._session is not None:
             await self._session.close()
+        await self._sockets.closed()
 
     def rubbish_request(self, client: str, why: str) -> None:
         """Note it as a malformed pull."""
@@ -168,6 +173,10 @@ class Proxy:
         async with _to_client(running):
             await response.write_eof()
         return response
+
+    def _socket(self, address: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = address
+        return self._sockets.add(socket.socket(family, kind, protocol))
 
     def _url(self, path: str) -> URL:
         if not path.startswith("/") or "#" in path or not path.isascii():

@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 _PREFIX = "palette-edge-registry-"
 PID_FILE = "registry.pid"
+
+END_SECONDS = 2.0
+"""How long a killed registry may take to be gone; it takes a few milliseconds."""
 
 
 @contextlib.contextmanager
@@ -46,9 +50,16 @@ def clear_abandoned(parent: Path) -> list[Path]:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             registry = (directory / PID_FILE).read_text()
             if is_alive(registry):  # the very process, not another one with its number
-                os.kill(int(registry.partition("@")[0]), signal.SIGKILL)
+                _end(registry)
         shutil.rmtree(directory, ignore_errors=True)
     return abandoned
+
+
+def _end(process: str) -> None:
+    os.kill(int(process.partition("@")[0]), signal.SIGKILL)
+    deadline = time.monotonic() + END_SECONDS
+    while is_alive(process) and time.monotonic() < deadline:
+        time.sleep(0.002)
 
 
 def _keeper(directory: Path) -> str:

@@ -208,9 +208,13 @@ class PrivateRegistry:
         certificate = self.authority.issue(self.address.host, *self._names)
         replace_file(directory / "server.crt", certificate.chain_pem.encode(), mode=0o600)
         replace_file(directory / "server.key", certificate.key_pem.encode(), mode=0o600)
-        text = yaml.safe_dump(_configuration(directory, self._bind))
+        text = yaml.safe_dump(_configuration(directory, self._bind) | {"auth": self._authentication(directory)})
         replace_file(directory / "config.yml", text.encode(), mode=0o600)
         return directory / "config.yml"
+
+    def _authentication(self, directory: Path) -> dict[str, Any]:
+        """Say how the registry asks for a login (its configuration's ``auth``)."""
+        return {"htpasswd": {"realm": "private registry", "path": str(_accounts_path(directory))}}
 
 
 def _accounts_path(directory: Path) -> Path:

@@ -168,6 +168,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _reply(self, status: HTTPStatus, body: dict[str, str]) -> None:
         content = json.dumps(body).encode()
         self.send_response(status)
+        if status == HTTPStatus.UNAUTHORIZED:  # who asks without a login is asked for one
+            self.send_header("WWW-Authenticate", f'Basic realm="{SERVICE}"')
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

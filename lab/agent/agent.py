@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from lab.agent import places, puller, runtime, secret, slots
+from lab.agent import places, puller, runtime, scope, secret, slots
 from lab.agent.channel import Channel, PaletteUnreachable
+from lab.agent.external import external_registry
 from lab.agent.orders import Inbox, Order, Overtaken, StepTookTooLong, run_step
 from lab.agent.puller import PullFailed
 from lab.agent.reporter import Reporter, boot_id
@@ -44,6 +45,7 @@ from lab.joints import (
     REMEMBER,
     REPLACE_SYSTEM,
     REPORT,
+    SCOPE_LOGIN,
     SWITCH_SLOT,
     VERIFY_DEPLOY_TLS,
     WRITE_FILE,
@@ -238,7 +240,8 @@ class Agent:
         authority = self._behaviour.at(DEPLOY_AUTHORITY, _unchanged, places.TRUST)
         verify = self._behaviour.at(VERIFY_DEPLOY_TLS, lambda: True)
         how = puller.Way(authority, verify, self._orders.is_overtaken, self._behaviour)
-        return puller.pull(image, credential, how)
+        login = self._behaviour.at(SCOPE_LOGIN, scope.login_for, image, credential, authority)
+        return puller.pull(image, login, how)
 
     # --- update and repave: the node's runtime pulls -----------------------------------------------------------------
 
@@ -299,15 +302,9 @@ class Agent:
     def _source(self, cluster: dict[str, Any]) -> tuple[str, Credential | None]:
         """Say whence the image comes and with which login: user data's registry wins over the profile's (the guide)."""
         image = str(cluster["image"])
-        external = self._user_data.get("registryCredentials")
-        if external:
-            password = str(external["password"])
-            if external.get("encodedPassword"):
-                password = secret.decode_once(password)
-            domain = str(external["domain"])
-            if image.partition("/")[0] != domain.partition("/")[0]:
-                image = f"{domain}/{image}"
-            return image, Credential(domain, str(external["username"]), password)
+        external = external_registry(self._user_data)
+        if external is not None:
+            return external.source(image), external.credential
         given = cluster.get("credential")
         if not given:
             return image, None
@@ -321,7 +318,8 @@ class Agent:
 
     def _store_trust(self, cluster: dict[str, Any], phase: str) -> None:
         """Keep the authority that a *new* cluster was given; an update changes nothing of it (guide, Limitations)."""
-        certificates = (cluster.get("credential") or {}).get("certificates")
+        external = external_registry(self._user_data)
+        certificates = (external and external.certificates) or (cluster.get("credential") or {}).get("certificates")
         if not self._behaviour.at(KEEP_AUTHORITY, lambda _given, phase: phase == DEPLOY, certificates, phase):
             return
         if certificates:

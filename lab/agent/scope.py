@@ -54,7 +54,7 @@ def _place(registry: str) -> tuple[str | None, int]:
 
 
 def _realm(registry: str, authority: Path | None) -> str:
-    """Ask the registry, without a login, where it gives tokens; an empty text where it gives none or does not answer."""
+    """Ask the registry, without a login, where it gives tokens: an empty text where it gives none or is silent."""
     host, port = _place(registry)
     try:
         context = ssl.create_default_context()

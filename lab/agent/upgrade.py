@@ -13,11 +13,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from lab.agent import places, runtime, secret
+from lab.agent import places, runtime, scope, secret
 from lab.agent.puller import PullFailed
 from lab.faults import behaviour_of
 from lab.joints import (
     PULL_POLICY,
+    SCOPE_LOGIN,
     UPGRADE_AUTHORITY,
     UPGRADE_CREDENTIAL,
     UPGRADE_IMAGE,
@@ -36,7 +37,8 @@ def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
     try:
         wanted = at(PULL_POLICY, _if_not_present, image, runtime.has_image(image))
         if wanted:
-            at(UPGRADE_PULL, runtime.pull, image, credential)
+            login = at(SCOPE_LOGIN, scope.login_for, image, credential, authority)
+            at(UPGRADE_PULL, runtime.pull, image, login)
         slot = runtime.slot_of(image)
     except PullFailed as error:
         return {"error": str(error)}

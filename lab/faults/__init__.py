@@ -23,26 +23,32 @@ class UnknownFault(ValueError):  # noqa: N818 - it says what is wrong
 
 def fault(
     name: str, *, at: Joint | Mapping[Joint, Callable[..., Any]], replace: Callable[..., Any] | None = None,
-    catches: Iterable[str], because: str,
+    catches: Iterable[str], because: str, change: str = "", road: str = "",
 ) -> Fault:  # fmt: skip
     """Make a fault that reads as one line: ``fault("…", at=JOINT, replace=function, catches=[…], because="…")``.
 
     ``at`` is a joint with its ``replace(healthy, *args)``, or a mapping of several joints to their replacements.
-    ``catches`` names the requirements that must notice.
+    ``catches`` names the requirements that must notice. ``change`` and ``road`` are for the faults that are made of the
+    catalogue of transforms: which one, and on which of the ways that a password takes.
     """
     if isinstance(at, Joint):
         if replace is None:
             raise ValueError(f"fault {name!r}: joint {at.name!r} has no replacement; give replace=function")
         at = {at: replace}
-    return Fault(name, dict(at), tuple(catches), because)
+    return Fault(name, dict(at), tuple(catches), because, change, road)
 
 
 def catalogue() -> dict[str, Fault]:
     """Give all faults of the project by name."""
-    from lab.faults import api, credentials, host, lifecycle, transport
+    return {known.name: known for faults in families().values() for known in faults}
 
-    every = (*credentials.FAULTS, *transport.FAULTS, *lifecycle.FAULTS, *api.FAULTS, *host.FAULTS)
-    return {known.name: known for known in every}
+
+def families() -> dict[str, tuple[Fault, ...]]:
+    """All faults of the project by the file they stand in."""
+    from lab.faults import api, credentials, host, lifecycle, transport  # noqa: PLC0415 - made of what stands here
+
+    rooms = (credentials, transport, lifecycle, api, host)
+    return {room.__name__.rpartition(".")[2]: room.FAULTS for room in rooms}
 
 
 def specify(wanted: str) -> Specification:

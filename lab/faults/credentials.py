@@ -64,6 +64,7 @@ def _changes() -> Iterator[Fault]:
                 yield fault(
                     f"{rule.id}-{road}", at=joint, replace=wrong(rule.id), catches=[requirement],
                     because=f"the password is {rule.title}; seen in: {rule.source}",
+                    change=rule.id, road=road,
                 )  # fmt: skip
 
 

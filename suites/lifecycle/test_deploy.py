@@ -46,8 +46,8 @@ def test_a_deployed_host_runs_the_image_of_the_profile(
 
         assert boot.image.endswith(cluster.layer.image.rpartition(":")[2]), f"the host booted {boot.image}"
         assert (boot.slot, boot.upgrade_failure) == ("active", False), f"the host booted slot {boot.slot}"
-        assert cluster.host.unit("stylus-agent").is_running, "the agent's service is not running"
-        assert cluster.host.unit("containerd").is_running, "the container runtime is not running"
+        assert cluster.host.unit(cluster.host.agent_unit).is_running, "the agent's service is not running"
+        assert cluster.host.unit(cluster.host.runtime_unit).is_running, "the container runtime is not running"
 
 
 @requirement("EVENT-01", phase="validation")

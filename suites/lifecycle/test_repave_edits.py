@@ -33,8 +33,10 @@ def test_an_edit_of_the_credentials_alone_repaves(
             assert cluster.host.boot().image == before.image, "the host booted another image than it had"
 
 
-@requirement("CRED-06", phase="repave")
-def test_credentials_and_image_change_together(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+@requirement("CRED-06", phase="repave", records=True)
+def test_credentials_and_image_change_together(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+) -> None:
     """When one version brings another user and another image, the repave presents the new login and boots the image."""
     with (
         private_registry.account() as before,
@@ -43,6 +45,8 @@ def test_credentials_and_image_change_together(site: Site, layers: Layers, priva
     ):
         cluster.try_repave(layers.fresh(now))
         users = private_registry.witness.users(cluster, phase="repave")
+        taken = "takes" if users == {now.username} else "does not take"
+        evidence.note(f"X3: an existing cluster {taken} other credentials with an update")
 
         assert private_registry.witness.changes(cluster, phase="repave") == []
         assert users == {now.username}, f"the repave was made as {', '.join(sorted(users))}, the version before's user"

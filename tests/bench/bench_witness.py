@@ -76,7 +76,7 @@ class Pulls:
         self._bundle, self._authorization = str(bundle), authorization
 
     def compare(self, what: str, path: str, count: int, verify: str = "", scale: Callable[[float], str] = str) -> None:
-        """Print the best round of both ways and their ratio: whatever else the machine does only makes rounds slower."""
+        """Print the best round of both ways and their ratio: whatever else the machine does makes rounds slower."""
         seconds: tuple[list[float], list[float]] = ([], [])
         for _ in range(ROUNDS):
             for address, found in zip(self._addresses, seconds, strict=True):

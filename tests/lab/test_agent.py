@@ -22,7 +22,7 @@ LAYERS = places.COS_STATE / "layers"
 
 
 def test_a_reset_host_keeps_nothing_of_its_cluster(ground: Ground) -> None:
-    """After deployment, repave, failed repave, correction and deletion a host is as it was, but for the system it runs."""
+    """Deployed, repaved, failed, corrected and deleted, a host is as it was before, but for the system it runs."""
     with ground.registry.account() as account:
         cluster = ground.site.deploy(ground.layer(account))
         host = cluster.host

@@ -12,7 +12,7 @@ import requests
 from docker.errors import NotFound
 
 from engine.debian import ProgramMissing
-from engine.ownership import Owner
+from engine.ownership import Owner, process_identity
 from registry.address import RegistryAddress
 from registry.client import RegistryClient, RegistryError, digest_of
 from registry.engine_image import ImageUnavailable
@@ -214,9 +214,11 @@ def test_a_number_used_again_is_not_killed(tmp_path: Path) -> None:
     """A process that has the number of a former registry, and is not it, is left alone."""
     bystander = subprocess.Popen(["sleep", "60"])
     try:
-        room = tmp_path / "palette-edge-registry-1@0@gone-x"
+        _, tick, *place = process_identity(bystander.pid).split("@")
+        former = "@".join([str(bystander.pid), f"{tick}0", *place])  # same number, started at another time
+        room = tmp_path / f"palette-edge-registry-{former}-x"
         room.mkdir()
-        (room / "registry.pid").write_text(f"{bystander.pid}@0@some-other-boot")
+        (room / "registry.pid").write_text(former)
         clear_abandoned(tmp_path)
 
         assert bystander.poll() is None
@@ -270,12 +272,15 @@ def test_an_authority_can_be_shared(engine: docker.DockerClient) -> None:
 
 
 def test_environment_bundles_do_not_replace_what_is_trusted(
-    private_registry: PrivateRegistry, monkeypatch: pytest.MonkeyPatch
+    private_registry: PrivateRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """REQUESTS_CA_BUNDLE neither breaks the client's trust in the run's authority nor adds to it."""
+    """REQUESTS_CA_BUNDLE neither breaks the client's trust in the run's authority nor adds to what it trusts."""
+    bundle = tmp_path / "bundle.pem"
     foreign = Authority()
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+    bundle.write_text(foreign.pem)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     private_registry.client().login()
 
+    bundle.write_text(private_registry.authority.pem)
     with pytest.raises(requests.exceptions.SSLError):
         RegistryClient(private_registry.address, "a", "b", authorities=foreign.pem).login()

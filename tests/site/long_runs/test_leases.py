@@ -12,7 +12,7 @@ import pytest
 from fixtures.clusters import settled
 from fixtures.leases import OWNER, RUN, UNTIL, Lease, Leases
 from lab.palette.settings import Strictness
-from tests.site.conftest import HOSTS, Stage
+from tests.site.long_runs.stage import HOSTS, Stage
 
 
 def quiet(_message: str) -> None:

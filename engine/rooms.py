@@ -1,0 +1,37 @@
+"""Temporary folders that belong to a process, so that the next run clears what a killed one left, and nothing else.
+
+The owner's name is kept in the folder, not in the folder's name: paths of sockets must stay short.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from engine.ownership import is_alive, process_identity
+
+KEEPER = "keeper"
+
+
+def make_room(prefix: str) -> Path:
+    """Make a folder that nobody else can read and that this process answers for."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    (folder / KEEPER).write_text(process_identity(os.getpid()))
+    return folder
+
+
+def clear_rooms(prefix: str) -> list[Path]:
+    """Remove this user's folders with ``prefix`` whose owner is dead; gives them."""
+    abandoned = [folder for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*") if _is_abandoned(folder)]
+    for folder in abandoned:
+        shutil.rmtree(folder, ignore_errors=True)
+    return abandoned
+
+
+def _is_abandoned(folder: Path) -> bool:
+    try:
+        return folder.stat().st_uid == os.getuid() and not is_alive((folder / KEEPER).read_text())
+    except OSError:
+        return False  # nobody signed it, or it is just being made or removed

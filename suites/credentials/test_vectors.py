@@ -1,0 +1,56 @@
+"""Every edge case of passwords and user names, as data, through deployment and repave."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.evidence import Evidence
+from fixtures.layers import Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+from fixtures.vectors import Vector, load
+
+
+def arriving(kind: str) -> list[Vector]:
+    """Give the vectors that a registry accepts and a profile can carry: the same bytes must arrive."""
+    return [vector for vector in load(kind) if vector.result == "valid" and vector.registry_accepts and vector.is_text]
+
+
+def each(kind: str, *, in_short: tuple[str, ...]) -> pytest.MarkDecorator:
+    """Let a case be run once for each vector: by default for ``in_short``, in nightly runs for all."""
+    cases = [
+        pytest.param(vector, id=vector.id, marks=() if vector.id in in_short else pytest.mark.nightly)
+        for vector in arriving(kind)
+    ]
+    return pytest.mark.parametrize("vector", cases)
+
+
+@requirement("CRED-05", phase="repave")
+@each("passwords", in_short=())
+def test_every_password_arrives_unchanged(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, vector: Vector
+) -> None:
+    """Whatever a password is made of, deployment and repave present exactly its bytes."""
+    evidence.example(f"{vector.id} {vector.text!a}", vector_class=vector.flags[0], expected=vector.comment)
+    with private_registry.account(password=vector.text) as account:
+        with site.deploy(layers.fresh(account)) as cluster:
+            cluster.try_repave(layers.with_image(cluster.layer))
+
+            assert private_registry.witness.changes(cluster) == []
+            cluster.wait_until_repaved()
+
+
+@requirement("CRED-05", phase="repave")
+@each("usernames", in_short=("UN-002", "UN-006", "UN-027"))
+def test_every_user_name_arrives_unchanged(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, vector: Vector
+) -> None:
+    """Whatever a user name is made of, deployment and repave present exactly its bytes."""
+    evidence.example(f"{vector.id} {vector.text!a}", vector_class=vector.flags[0], expected=vector.comment)
+    with private_registry.account(username=vector.text) as account:
+        with site.deploy(layers.fresh(account)) as cluster:
+            cluster.try_repave(layers.with_image(cluster.layer))
+
+            assert private_registry.witness.changes(cluster) == []
+            cluster.wait_until_repaved()

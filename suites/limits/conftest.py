@@ -1,0 +1,35 @@
+"""What only the cases about limits stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import docker
+import pytest
+
+from engine import ownership
+from fixtures.run import NotCovered, Run
+from fixtures.session import Say
+from fixtures.site_file import SiteFile
+from fixtures.token_registries import TokenRegistryAt, token_registries
+from registry.token_realm import TokenRealm, serving
+
+
+@pytest.fixture(scope="session")
+def token_registry(described_site: SiteFile, run: Run, docker_engine: docker.DockerClient, say: Say) -> TokenRegistryAt:
+    """Give a way to start registries that ask for tokens."""
+    return token_registries(described_site, docker_engine, ownership.Owner.this_process(run.id), say)
+
+
+@pytest.fixture
+def _second_name(described_site: SiteFile) -> None:
+    """Leave a case to sites whose hosts know this machine by a name beside its address."""
+    if not described_site.registry_names:
+        raise NotCovered("the site file gives the registry no name beside its address (registry.names)")
+
+
+@pytest.fixture
+def plain_server(described_site: SiteFile) -> Iterator[TokenRealm]:
+    """Give a server on plain HTTP that asks everybody for a login and notes what it is sent."""
+    with serving(TokenRealm(described_site.registry_bind, certificate=None)) as server:
+        yield server

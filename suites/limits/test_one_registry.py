@@ -1,0 +1,58 @@
+"""A cluster cannot pull from more than one private registry, and no other one gets its credentials."""
+
+from __future__ import annotations
+
+from fixtures.layers import AnotherRegistry, Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+from palette.os_layer import OsLayer
+from registry.server import Account
+
+
+def elsewhere(layers: Layers, others: Layers, account: Account) -> OsLayer:
+    """Give a layer whose image is in the other registry and whose credentials are for the first one.
+
+    Both authorities are trusted: TLS is not to be what stops the pull.
+    """
+    both = layers.registry.authority.pem + others.registry.authority.pem
+    image = others.registry.address.reference("conformance/provider", "second")
+    return layers.fresh(None, image=image, credentials=layers.credentials(account, certificates=both))
+
+
+@requirement("LIMIT-01", phase="limits")
+def test_a_second_registry_gets_no_credentials_at_deployment(
+    site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
+) -> None:
+    """An image in another registry than the credentials' is asked for anonymously at most, and does not deploy."""
+    with private_registry.account() as account, another_registry() as others:
+        with (
+            others.registry.account(account.username, account.password),  # a trap: there the login would work
+            site.begin_deploy(elsewhere(layers, others, account)) as cluster,
+        ):
+            cluster.wait_for_error()
+            sent = others.registry.witness.users(cluster)
+
+            assert sent == set(), (
+                f"registry {others.registry.address} was sent the credentials of {private_registry.address}"
+            )
+            assert cluster.state() != "Running"
+
+
+@requirement("LIMIT-01", phase="repave")
+def test_a_second_registry_gets_no_credentials_at_a_repave(
+    site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
+) -> None:
+    """An update to an image in another registry than the credentials' fails, and the repave sends no login there."""
+    with private_registry.account() as account, another_registry() as others:
+        second = elsewhere(layers, others, account)
+        first = layers.fresh(None, credentials=second.credentials)
+        with others.registry.account(account.username, account.password), site.deploy(first) as cluster:
+            cluster.begin_repave(second)
+            cluster.wait_for_error(about=second.image)
+            sent = others.registry.witness.users(cluster)
+
+            assert sent == set(), (
+                f"registry {others.registry.address} was sent the credentials of {private_registry.address}"
+            )
+            assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"

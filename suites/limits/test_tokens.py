@@ -1,0 +1,116 @@
+"""Registries that ask for tokens: what is supported, and where a login must never be sent."""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.clusters import Cluster
+from fixtures.evidence import Evidence
+from fixtures.layers import Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+from fixtures.token_registries import Place, TokenRegistryAt, TokenSite
+from palette.events import Event
+from registry.address import RegistryAddress
+from registry.token_realm import TokenRealm
+
+
+def refused_login(event: Event) -> bool:
+    """Tell an event about a login that did not work from one about a tag that is not there."""
+    return any(word in event.message.lower() for word in ("unauthorized", "denied", "authenti", "authoriz"))
+
+
+def repaved_to(cluster: Cluster, token_site: TokenSite) -> Event:
+    """Move a cluster to an image of another registry, and give the event that says what came of it."""
+    layer = token_site.layer()
+    cluster.begin_repave(layer)
+    return cluster.wait_for_error(about=layer.image)
+
+
+@requirement("LIMIT-05", phase="limits", records=True)
+def test_a_realm_that_takes_no_passwords_is_not_supported(
+    site: Site, token_registry: TokenRegistryAt, evidence: Evidence
+) -> None:
+    """Where tokens take something else than user and password the cluster does not run, and an event says why."""
+    with token_registry(takes_passwords=False) as token_site:
+        with site.begin_deploy(token_site.layer()) as cluster:
+            event = cluster.wait_for_error()
+            told = "is said to be a failed login" if refused_login(event) else "is said to be something else"
+            evidence.note(f"X4: a token scheme as AWS ECR's does not run, and {told}")
+
+            assert refused_login(event), f"the event does not say that the login failed: {event.message}"
+            assert cluster.state() != "Running"
+
+
+@requirement("LIMIT-06", phase="limits", records=True)
+def test_a_realm_that_takes_passwords_is_recorded(
+    site: Site, token_registry: TokenRegistryAt, evidence: Evidence
+) -> None:
+    """Where tokens are given for user and password, as at registry-1.docker.io, what happens is recorded."""
+    with token_registry() as token_site:
+        with site.begin_deploy(token_site.layer()) as cluster:
+            event = cluster.wait_for_error()
+            works = token_site.realm.was_told(token_site.account) and not refused_login(event)
+            evidence.note(f"deploy: a token for user and password {'works' if works else 'does not work'}")
+
+            assert cluster.state() != "Running", "the cluster runs an image that its registry does not have"
+
+
+@requirement("SAFE-01", phase="limits")
+@pytest.mark.usefixtures("_second_name")
+def test_a_realm_of_another_host_gets_no_credentials(site: Site, token_registry: TokenRegistryAt) -> None:
+    """A registry that sends whoever asks to a token realm of another host does not get the login sent there."""
+    not_sent_at_deployment(site, token_registry, "another host")
+
+
+@requirement("SAFE-02", phase="limits")
+def test_a_realm_without_tls_gets_no_credentials(site: Site, token_registry: TokenRegistryAt) -> None:
+    """A registry that names a token realm on plain HTTP does not get the login sent there."""
+    not_sent_at_deployment(site, token_registry, "plain HTTP")
+
+
+def not_sent_at_deployment(site: Site, token_registry: TokenRegistryAt, place: Place) -> None:
+    """Deploy from a registry whose realm is at this place; the realm must not hear of the login."""
+    with token_registry(place) as token_site, site.begin_deploy(token_site.layer()) as cluster:
+        cluster.wait_for_error()
+
+        assert not token_site.realm.was_told(token_site.account), f"the login was sent to {token_site.realm.url}"
+        assert cluster.state() != "Running"
+
+
+@requirement("SAFE-01", "SAFE-02", phase="repave")
+@pytest.mark.usefixtures("_second_name")
+def test_no_realm_elsewhere_gets_the_credentials_of_a_repave(
+    site: Site, layers: Layers, private_registry: SiteRegistry, token_registry: TokenRegistryAt
+) -> None:
+    """At a repave, too, no token realm of another host or without TLS gets the login."""
+    with (
+        private_registry.account() as account,
+        token_registry("another host") as far,
+        token_registry("plain HTTP") as bare,
+    ):
+        trusted = "".join(known.authority.pem for known in (private_registry, far.registry, bare.registry))
+        first = layers.fresh(None, credentials=layers.credentials(account, certificates=trusted))
+        with site.deploy(first) as cluster:
+            for token_site in (far, bare):
+                repaved_to(cluster, token_site)
+
+                told = token_site.realm.was_told(token_site.account)
+                assert not told, f"the login was sent to {token_site.realm.url}"
+
+
+@requirement("SAFE-02", phase="limits")
+def test_a_registry_without_tls_gets_no_credentials(
+    site: Site, layers: Layers, private_registry: SiteRegistry, plain_server: TokenRealm
+) -> None:
+    """Credentials for a registry that speaks plain HTTP are never sent to it, and the cluster does not run."""
+    address = RegistryAddress(plain_server.bind, plain_server.port)
+    with private_registry.account() as account:
+        credentials = layers.credentials(account, registry=str(address))
+        image = address.reference("conformance/provider", "v1")
+        with site.begin_deploy(layers.fresh(None, image=image, credentials=credentials)) as cluster:
+            cluster.wait_for_error()
+
+            assert plain_server.presented == [], f"credentials were sent to http://{address} in clear"
+            assert cluster.state() != "Running"

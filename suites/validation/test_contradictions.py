@@ -1,0 +1,83 @@
+"""Where the vendor's pages contradict each other: what a site does is recorded and judged by the guide (facts §1.10).
+
+X1 stands beside the other edits of credentials, X2 beside the forms of YAML, X3 and X4 beside what they are about.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.evidence import Evidence
+from fixtures.layers import Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+from fixtures.user_data import user_data
+from palette.errors import NotFoundError
+from palette.reading import at
+from palette.transport import Call
+
+#: Paths that a page has and the published API has not (X8).
+UNPUBLISHED = ("/v1/spectroclusters/{uid}/events", "/v1/spectroclusters/{uid}/features/logFetcher/logs")
+
+
+@requirement("PROFILE-16", "REPAVE-11", phase="repave", records=True)
+def test_credentials_authenticate_and_redirect_nothing(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+) -> None:
+    """Both pulls ask for the very repository of system.uri (X5), and the repave's presents the stored login (X6)."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        cluster.try_repave(layers.with_image(cluster.layer))
+        pulls = private_registry.witness.pulls(cluster)
+        asked = {pull.repository for pull in pulls} - {"/v2/"}
+        users = private_registry.witness.users(cluster, phase="repave")
+        evidence.note(f"X5: hosts asked for {', '.join(sorted(asked))}; system.uri has conformance/provider")
+        evidence.note(f"X6: the repave's pull presents {'the stored login' if users else 'no login'}")
+
+        assert asked == {"conformance/provider"}, f"image references were rewritten: hosts asked for {sorted(asked)}"
+        assert users == {account.username}, "the stored credentials did not reach the pull of the repave"
+
+
+@requirement("PREC-02", phase="deploy", records=True)
+@pytest.mark.parametrize("form", ["a list", "one text"])
+def test_the_form_of_an_external_registrys_certificates_is_recorded(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, form: str
+) -> None:
+    """Certificates of an external registry in user data are taken as a list; whether as one text is recorded (X7)."""
+    pem = private_registry.authority.pem
+    with private_registry.account() as account:
+        (host,) = site.free_hosts(1)
+        registry = {
+            "domain": str(private_registry.address),
+            "username": account.username,
+            "password": account.password,
+            "certificates": [pem] if form == "a list" else pem,
+        }
+        with (
+            user_data(host, {"externalRegistries": {"registries": [registry]}}),
+            site.begin_deploy(layers.fresh(None), on=(host,)) as cluster,
+        ):
+            runs = cluster.runs_or_fails()
+            evidence.note(f"X7: certificates of an external registry as {form}: {'used' if runs else 'not used'}")
+
+            assert runs or form == "one text", "certificates as the installer reference has them are not used"
+
+
+@requirement("EVENT-03", phase="validation", records=True)
+def test_events_are_at_their_published_path(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+) -> None:
+    """Events of a cluster are given at the published path; paths that one page has instead are recorded (X8)."""
+    with private_registry.account() as account:
+        missing = private_registry.address.reference("conformance/provider", "never-pushed")
+        with site.begin_deploy(layers.fresh(account, image=missing)) as cluster:
+            cluster.wait_for_error()
+            for path in UNPUBLISHED:
+                try:
+                    site.project.scope.send(Call("GET", at(path, uid=cluster.uid)))
+                except NotFoundError:
+                    evidence.note(f"X8: GET {path} does not exist")
+                else:
+                    evidence.note(f"X8: GET {path} exists")
+
+            assert cluster.events(), "the published path gives no events of a cluster that has some"

@@ -1,0 +1,99 @@
+"""A lab treated as a stranger: what is known of it is its site file."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import docker
+import pytest
+import yaml
+from docker.errors import DockerException
+
+from edge import EdgeHost
+from fixtures.doctor.__main__ import main
+from fixtures.site import edge_host
+from fixtures.site_file import SiteFile, read_site_file
+from tests.lab.ground import running_lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.control import RunningLab
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Stranger:
+    """A site of which a site file is known, and ways to change that file and the site's hosts for a while."""
+
+    document: Json
+    folder: Path
+    capture: pytest.CaptureFixture[str]
+
+    def write(self, **changes: object) -> Path:
+        """Write the site file with some places changed; ``a__b`` is the key ``b`` in the mapping ``a``."""
+        document = copy.deepcopy(self.document)
+        for path, value in changes.items():
+            *steps, last = [int(step) if step.isdecimal() else step for step in path.split("__")]
+            place: Any = document
+            for step in steps:
+                place = place[step]
+            place[last] = value
+        file = self.folder / "site.yaml"
+        file.write_text(yaml.safe_dump(document))
+        return file
+
+    def doctor(self, **changes: object) -> tuple[int, list[str]]:
+        """Run the doctor on the changed file; gives its exit code and what it printed, line by line."""
+        file = self.write(**changes)
+        self.capture.readouterr()
+        code = main(["--site", str(file)])
+        return code, self.capture.readouterr().out.splitlines()
+
+    @contextmanager
+    def host(self, uid: str = "edge-1", **changes: object) -> Iterator[EdgeHost]:
+        """Log in to a host as the (changed) site file has it."""
+        described = self.read(**changes)
+        with (
+            tempfile.TemporaryDirectory(prefix="edge-ssh-") as area,
+            closing(edge_host(described, uid, Path(area))) as host,
+        ):
+            yield host
+
+    def read(self, **changes: object) -> SiteFile:
+        """Read the changed site file."""
+        return read_site_file(self.write(**changes))
+
+    @contextmanager
+    def done_on_host(self, do: str, undo: str) -> Iterator[None]:
+        """Let a command have been run on the first host, as root, and undo it afterwards."""
+        with self.host() as host:
+            try:
+                host.testinfra.check_output(do)
+                yield
+            finally:
+                host.testinfra.check_output(undo)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[RunningLab]:
+    """Run a lab with two Edge hosts, in a process of its own."""
+    try:
+        with closing(docker.from_env()) as client:
+            client.ping()
+    except DockerException as error:
+        pytest.skip(f"no Docker engine: {error}")
+    with running_lab(2) as lab:
+        yield lab
+
+
+@pytest.fixture
+def stranger(lab: RunningLab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Stranger:
+    """Give the lab as a site that somebody described."""
+    return Stranger(yaml.safe_load(lab.site_file.read_text()), tmp_path, capsys)
