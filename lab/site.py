@@ -243,7 +243,7 @@ def _write_site(lab: Lab) -> None:
         "ssh": {"key": str(folder / "ssh_key"), "known_hosts": str(folder / "known_hosts"), "sudo": True},
         "registry": {"bind": lab.network.gateway, "names": list(hosts.NAMES[:2])},
         "provider_image": f"oci:{lab.images.provider_image}",
-        "timeouts": TIMEOUTS,
+        "timeouts": TIMEOUTS if lab.settings.strict_seed is None else {**TIMEOUTS, **STRICT_TIMEOUTS},
     }
     partial = folder / "site.yaml.new"
     partial.write_text("# written by the lab; a site file like any other\n" + yaml.safe_dump(document, sort_keys=False))
@@ -269,7 +269,7 @@ TIMEOUTS = {
     "cluster_running": 60.0,
     "repave": 60.0,
     "repave_pending": 20.0,
-    "stale_state": 2.0,
+    "stale_state": 0.01,  # what it says of a cluster is so at once
     "lease_settle": 0.3,
     "cluster_deleted": 30.0,
     "force_delete_after": 20.0,
@@ -278,6 +278,8 @@ TIMEOUTS = {
     "first_look": 0.02,
     "slowest_look": 0.1,
 }
+#: A strict Palette shows a new state late.
+STRICT_TIMEOUTS = {"stale_state": 5.0, "cluster_running": 120.0, "repave": 120.0}
 
 
 # --- the process of a lab ---------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The kill matrix: seeded faults × requirements, what was caught by what, and what that leaves to be desired.
+"""The kill matrix: seeded faults by requirements, what was caught by what, and what that leaves to be desired.
 
 It is plain data, made by whoever ran the faults; here it is judged, written as JSON and drawn as a page.
 """

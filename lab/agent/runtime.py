@@ -33,14 +33,15 @@ def trust(registry: str, authority: Path | None, *, verify: bool = True) -> None
     """Tell containerd which authority vouches for ``registry`` (``host[:port]``), and nothing weaker."""
     folder = CERTS / registry
     shutil.rmtree(folder, ignore_errors=True)
-    if not verify:
-        folder.mkdir(parents=True)
-        (folder / "hosts.toml").write_text(f'server = "https://{registry}"\nskip_verify = true\n')
-    elif authority is not None and authority.exists():
-        folder.mkdir(parents=True)
+    folder.mkdir(parents=True)
+    lines = [f'server = "https://{registry}"']
+    if authority is not None and authority.exists():
         shutil.copy(authority, folder / "ca.crt")
         # of the server itself: as a mirror of it, what the mirror lacks would be asked of the server without this
-        (folder / "hosts.toml").write_text(f'server = "https://{registry}"\nca = "{folder}/ca.crt"\n')
+        lines.append(f'ca = "{folder}/ca.crt"')
+    if not verify:  # which is read of mirrors only
+        lines += [f'[host."https://{registry}"]', "  skip_verify = true"]
+    (folder / "hosts.toml").write_text("\n".join(lines) + "\n")
 
 
 def has_image(image: str) -> bool:

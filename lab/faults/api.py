@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# --- profiles ------------------------------------------------------------------------------------------------------------
+# --- profiles
 
 PROFILE = "GET /v1/clusterprofiles/{uid}"
 
@@ -72,7 +72,7 @@ def packs_unresolved(healthy: Callable[..., str], text: str, scopes: Any) -> str
     return healthy(hidden, scopes).replace("{{ spectro-pack", "{{.spectro.pack")
 
 
-# --- the OS layer --------------------------------------------------------------------------------------------------------
+# --- the OS layer
 
 
 def lifted_to_the_root(text: str) -> str:
@@ -146,7 +146,7 @@ class Remembered:
         return self._values[name]
 
 
-# --- events --------------------------------------------------------------------------------------------------------------
+# --- events
 
 
 def kept(edit: Callable[[Any], Any]) -> Replacement:
@@ -182,7 +182,8 @@ FAULTS: tuple[Fault, ...] = (
     fault("pack-macro-not-resolved", at=RENDER_VALUES, replace=packs_unresolved, catches=["PROFILE-06"],
           because="references to a pack's own values are left to somebody else"),
     fault("draft-called-published", at=ANSWER, catches=["PROFILE-09"],
-          replace=in_answers(PROFILE, lambda p: p["status"].update(isPublished=True)), because="saving is taken for publishing"),
+          replace=in_answers(PROFILE, lambda p: p["status"].update(isPublished=True)),
+          because="saving is taken for publishing"),
     fault("publishing-does-nothing", at=PUBLISH, replace=nothing, catches=["PROFILE-09"],
           because="a version stays a draft for ever"),
     fault("any-version-accepted", at=CHECK_VERSION, replace=nothing, catches=["PROFILE-10"],
@@ -194,13 +195,15 @@ FAULTS: tuple[Fault, ...] = (
           catches=["PROFILE-07"], because="keys are searched for instead of read"),
     fault("key-user-not-read", at=READ_OS_LAYER, replace=beforehand(with_key("user", "unknown")),
           catches=["PROFILE-12", "DEPLOY-01"], because="the pack's own page calls it username"),
-    fault("certificates-not-read", at=READ_OS_LAYER, replace=without_certificates, catches=["LIMIT-02", "PROFILE-12"],
-          because="the pack's own page calls it certificate"),
-    fault("credentials-not-read", at=READ_OS_LAYER, replace=beforehand(lambda t: t.replace("providerCredentials:", "x:")),
-          catches=["PROFILE-01", "DEPLOY-01", "PROFILE-13"], because="the agent is older than the feature"),
+    fault("certificates-not-read", at=READ_OS_LAYER, replace=without_certificates,
+          catches=["LIMIT-02", "PROFILE-12"], because="the pack's own page calls it certificate"),
+    fault("credentials-not-read", at=READ_OS_LAYER, catches=["PROFILE-01", "DEPLOY-01", "PROFILE-13"],
+          replace=beforehand(lambda text: text.replace("providerCredentials:", "x:")),
+          because="the agent is older than the feature"),
     fault("password-read-line-by-line", at=READ_OS_LAYER, replace=read_line_by_line, catches=["PROFILE-11", "CRED-01"],
           because="a regular expression instead of a YAML reader"),
-    fault("quotes-taken-for-the-password", at=READ_OS_LAYER, replace=beforehand(read_raw), catches=["PROFILE-11", "CRED-01"],
+    fault("quotes-taken-for-the-password", at=READ_OS_LAYER, replace=beforehand(read_raw),
+          catches=["PROFILE-11", "CRED-01"],
           because="values are quoted once more on the way into the cluster's configuration"),
     fault("missing-registry-filled-in", at=READ_OS_LAYER, replace=registry_guessed, catches=["PROFILE-14"],
           because="a lenient reader"),
@@ -208,6 +211,9 @@ FAULTS: tuple[Fault, ...] = (
           because="a registry is a host name"),
     fault("missing-macro-is-empty", at=RESOLVE_MACRO, replace=missing_macro_is_empty, catches=["MACRO-04"],
           because="a template engine's default"),
+    fault("macros-not-listed", at=ANSWER, catches=["MASK-02"],
+          replace=in_answers("GET /v1/projects/{uid}/macros", lambda said: said.update(macros=[])),
+          because="values that may be secret are kept to themselves, names and all"),
     fault("macro-read-once", at=RESOLVE_MACRO, replace=Remembered(), catches=["MACRO-03"],
           because="macros are resolved when the profile is published"),
     fault("answers-not-masked", at=MASK_ANSWER, replace=the_first, catches=["PROFILE-08", "MASK-01"],
@@ -216,14 +222,15 @@ FAULTS: tuple[Fault, ...] = (
           because="an export is meant to be imported again"),
     fault("failure-without-an-event", at=EMIT_EVENT, replace=kept(lambda _event: None), catches=["EVENT-02"],
           because="errors stay in the agent's log"),
-    fault("failure-for-a-made-up-reason", at=EMIT_EVENT, catches=["EVENT-02"],
+    fault("failure-for-a-made-up-reason", at=EMIT_EVENT, catches=["EVENT-02", "LIMIT-05"],
           replace=kept(lambda e: replace(e, reason="FailedInternal", message="something went wrong, retrying")),
           because="errors are wrapped until nothing of them is left"),
     fault("missing-image-called-unauthorized", at=EMIT_EVENT, catches=["EVENT-02", "REG-02"],
           replace=kept(lambda e: replace(e, message=re.sub("manifest unknown|not found", "unauthorized", e.message))),
           because="registries answer so to strangers"),
     fault("failure-called-normal", at=EMIT_EVENT, catches=["EVENT-02"],
-          replace=kept(lambda e: replace(e, severity="Normal", reason="Retrying")), because="it will be retried anyway"),
+          replace=kept(lambda e: replace(e, severity="Normal", reason="Retrying")),
+          because="it will be retried anyway"),
     fault("registry-not-named", at=EMIT_EVENT, replace=registry_unnamed, catches=["EVENT-01"],
           because="addresses are thought to be confidential"),
     fault("nothing-told", at=EMIT_EVENT, replace=always(None), catches=["EVENT-01", "EVENT-02"],

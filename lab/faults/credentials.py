@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
+import re
 import shutil
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from lab.faults.replacing import Replacement
 
-# --- every known change of a password, on each road it travels -----------------------------------------------------------
+# --- every known change of a password, on each road it travels
 
 #: Changes that nobody can see on a password that registry:2 accepts: it holds no NUL, and bcrypt takes 72 bytes.
 INVISIBLE = frozenset({"cut-at-nul", "nul-trimmed", "first-72"})
@@ -42,9 +42,10 @@ INVISIBLE = frozenset({"cut-at-nul", "nul-trimmed", "first-72"})
 ELSEWHERE = frozenset({"previous", "other-registry"})
 #: Of each family of changes those that software in the field shows, for the roads besides the first repave.
 TYPICAL = (
-    "base64-standard", "base64-alphanumeric-prefix", "base64-url", "base64-lenient", "base64-or-fail", "base64-encoded",
-    "trimmed", "line-end-lost", "newline-added", "quotes-lost", "cut-at-colon", "cut-at-hash", "cut-at-dollar", "emptied",
-    "swapped", "masked", "null-word", "auth-field", "shell-expanded", "envsubst", "dollars-collapsed", "percent-decoded",
+    "base64-standard", "base64-alphanumeric-prefix", "base64-url", "base64-lenient", "base64-or-fail",
+    "base64-encoded", "trimmed", "line-end-lost", "newline-added", "quotes-lost", "cut-at-colon", "cut-at-hash",
+    "cut-at-dollar", "emptied", "swapped", "masked", "null-word", "auth-field", "shell-expanded", "envsubst",
+    "dollars-collapsed", "percent-decoded",
     "html-escaped", "json-escaped-ascii", "backslashes-processed", "yaml-typed-kubernetes", "yaml-unquoted",
     "go-template-rendered", "latin-1-replaced", "nfc", "ascii-only", "specials-removed", "lower-case",
 )  # fmt: skip
@@ -68,7 +69,7 @@ def _changes() -> Iterator[Fault]:
                 )  # fmt: skip
 
 
-# --- stories of logins that come from the wrong place --------------------------------------------------------------------
+# --- stories of logins that come from the wrong place
 
 FIRST_LOGIN = places.CONTENT / "first-login"
 LOST = places.SECRET.with_name("lost")
@@ -186,14 +187,17 @@ FAULTS: tuple[Fault, ...] = (
     fault("masked-for-hosts-too", at=DELIVER_ORDER, replace=in_the_order(lambda _password: "******"),
           catches=["DEPLOY-01", "DEPLOY-03", "PROFILE-01", "LIMIT-04"],
           because="the mask that people see is what hosts are given"),
-    fault("user-name-lower-cased", at=DEPLOY_CREDENTIAL, replace=user_name(str.lower), catches=["LIMIT-04"],
+    fault("user-name-lower-cased", at=DEPLOY_CREDENTIAL, replace=user_name(str.lower), catches=["CRED-05"],
           because="user names treated as e-mail addresses"),
+    fault("user-name-without-its-domain", at=DEPLOY_CREDENTIAL, catches=["CRED-05"],
+          replace=user_name(lambda name: name.rpartition("\\")[2]), because="a Windows user without the domain"),
     fault("user-name-cut-at-dash", at=DEPLOY_CREDENTIAL, replace=user_name(lambda name: name.partition("-")[0]),
           catches=["DEPLOY-01", "LIMIT-04"], because="a user name taken apart as name-and-environment"),
     fault("user-name-with-domain-at-repave", at=UPGRADE_CREDENTIAL, replace=user_name(lambda name: f"{name}@registry"),
           catches=["REPAVE-01", "REPAVE-03"], because="the second reader qualifies user names"),
-    fault("user-name-decoded-at-repave", at=UPGRADE_CREDENTIAL, replace=user_name(secret.decode_once),
-          catches=["REPAVE-03"], because="the decoder of the known issue, applied to the user name"),
+    fault("user-name-expanded-at-repave", at=UPGRADE_CREDENTIAL, catches=["CRED-05"],
+          replace=user_name(lambda name: re.sub(r"\$\w+", "", name)),
+          because="a robot's name, with its dollar sign, passes a shell"),
     fault("anonymous-at-deploy", at=DEPLOY_CREDENTIAL, replace=always(None),
           catches=["DEPLOY-01", "DEPLOY-03", "LIMIT-04"], because="credentials of the profile are not read at all"),
     fault("anonymous-at-repave", at=UPGRADE_CREDENTIAL, replace=always(None), catches=["REPAVE-01", "REPAVE-03"],
@@ -209,7 +213,7 @@ FAULTS: tuple[Fault, ...] = (
           catches=["CRED-02"], because="the Secret is written before the new version is read"),
     fault("login-lost-after-reboot",
           at={REMEMBER: note_a_reboot, UPGRADE_CREDENTIAL: gone_if_rebooted, FORGET_CLUSTER: forget_the_note_too},
-          catches=["HOST-04"], because="the login is kept on a file system of memory"),
+          catches=["REPAVE-10"], because="the login is kept on a file system of memory"),
     fault("profile-wins-over-user-data", at=CHOOSE_SOURCE, replace=profile_before_user_data, catches=["PREC-01"],
           because="precedence turned around"),
     fault("tenant-macro-wins", at=RESOLVE_MACRO, replace=tenant_before_project, catches=["MACRO-02"],
@@ -227,4 +231,3 @@ FAULTS: tuple[Fault, ...] = (
     fault("password-encoded-for-the-secret-twice", at=CARRY_CREDENTIAL, catches=["REPAVE-03", "REPAVE-01"],
           replace=changed_by("base64-encoded"), because="data and stringData of a Secret mixed up"),
 )  # fmt: skip
-_ = base64

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lab.agent import places, puller, slots
+from lab.agent import places, puller, secret, slots
 from lab.faults import fault
 from lab.faults.replacing import always, nothing
 from lab.joints import (
     AFTER_FAILED_PULL,
     BACK_OFF,
     BEFORE_PULL,
+    CARRY_CREDENTIAL,
     CHECK_PLATFORM,
-    EMIT_EVENT,
+    DEPLOY_CREDENTIAL,
     FORGET_CLUSTER,
     HAND_OVER_LOGIN,
     HEED_ORDER,
@@ -57,11 +59,6 @@ def lose_the_registration(_healthy: object, _order: Json | None) -> None:
 def while_registered(healthy: Callable[..., bool], order: Json) -> bool:
     """Follow no cluster once the registration is lost."""
     return healthy(order) and not (order.get("cluster") and UNREGISTERED.exists())
-
-
-def remove_the_services(_healthy: object, _order: Json | None) -> None:
-    """Clean up after a failed pull a little too thoroughly: the node's runtime is stopped."""
-    subprocess.run(["systemctl", "stop", "ssh"], check=False, capture_output=True)
 
 
 def for_all_to_read(healthy: Callable[..., None], path: Path, text: str) -> None:
@@ -123,6 +120,21 @@ def without_the_secret(healthy: Callable[..., tuple[Path, ...]], files: tuple[Pa
     return tuple(path for path in healthy(files) if path != places.SECRET)
 
 
+def what_is_there(healthy: Callable[..., Credential | None], found: Credential | None) -> Credential | None:
+    """Use the login that the host has already."""
+    return secret.load() or healthy(found)
+
+
+def then_swap_slots(healthy: Callable[..., Json], report: Json, order: Json) -> Json:
+    """Make the passive slot the active one as soon as the new system runs."""
+    active, passive = slots.SLOTS / "active.img", slots.SLOTS / "passive.img"
+    if report.get("state") == "running" and json.loads(active.read_text())["image"] == order.get("image"):
+        before, now = active.read_text(), passive.read_text()
+        active.write_text(now)
+        passive.write_text(before)
+    return healthy(report, order)
+
+
 def drop_the_content(_healthy: object, _order: Json | None) -> None:
     """Free the disk after a failed pull, and start the host anew."""
     shutil.rmtree(puller.LAYOUT, ignore_errors=True)
@@ -153,7 +165,9 @@ FAULTS: tuple[Fault, ...] = (
     fault("password-in-an-event",
           at={REPORT: in_the_report, MASK_ANSWER: lambda _healthy, answer, _secrets: answer},
           catches=["HOST-06", "MASK-01"], because="the command that failed is quoted whole"),
-    fault("login-left-when-the-cluster-goes", at=FORGET_CLUSTER, replace=without_the_secret, catches=["DEPLOY-04"],
+    fault("old-system-active-again", at=REPORT, replace=then_swap_slots, catches=["HOST-04"],
+          because="the new slot is tried once and never made the one that stays"),
+    fault("login-left-when-the-cluster-goes", catches=["DEPLOY-04"],
+          at={FORGET_CLUSTER: without_the_secret, CARRY_CREDENTIAL: what_is_there, DEPLOY_CREDENTIAL: what_is_there},
           because="deleting a cluster deletes what Palette knows, not what the host has"),
 )  # fmt: skip
-_ = EMIT_EVENT, remove_the_services

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import http.client
+import ssl
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from lab.agent import puller, slots
+from lab.agent import places, puller, slots
 from lab.faults import fault
 from lab.faults.replacing import always, beforehand, from_the_second_on
 from lab.joints import (
@@ -15,6 +17,7 @@ from lab.joints import (
     DEPLOY_AUTHORITY,
     DEPLOY_PULL,
     KEEP_AUTHORITY,
+    SCOPE_LOGIN,
     UPGRADE_AUTHORITY,
     UPGRADE_IMAGE,
     UPGRADE_PULL,
@@ -26,11 +29,14 @@ from registry.transforms.base import bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from lab.agent.secret import Credential
     from lab.agent.slots import Slot
 
 ANSWER_WITHIN = 5  # seconds
+HTTPS = 443
+SEEN = places.CONTENT / "certificate-seen.pem"
 
 
 def in_clear_first(healthy: Callable[..., Any], image: str, credential: Credential | None) -> object:
@@ -58,6 +64,20 @@ def another_tag(healthy: Callable[..., Slot], image: str, credential: Credential
         return healthy(image, credential)
     except puller.PullFailed:
         return healthy(f"{repository(image)}:base", credential)
+
+
+def note_the_certificate(healthy: Callable[..., Slot], image: str, credential: Credential | None) -> Slot:
+    """Keep the certificate that the registry shows when it is first pulled from."""
+    slot = healthy(image, credential)
+    parts = urlsplit(f"//{image}")
+    with suppress(OSError):
+        places.write_private(SEEN, ssl.get_server_certificate((parts.hostname or "", parts.port or HTTPS)))
+    return slot
+
+
+def as_noted(healthy: Callable[..., Path], file: Path, nth: int) -> Path:
+    """Trust that certificate and no other."""
+    return SEEN if SEEN.exists() else healthy(file, nth)
 
 
 def without_login_after_all(healthy: Callable[..., Any], image: str, credential: Credential | None) -> object:
@@ -108,8 +128,13 @@ FAULTS: tuple[Fault, ...] = (
           because="an update without a certificate clears the one that was there"),
     fault("login-in-clear-before-the-deployment", at=DEPLOY_PULL, replace=in_clear_first, catches=["SAFE-02"],
           because="insecure registries are recognised by trying plain HTTP first, login and all"),
-    fault("login-in-clear-before-a-repave", at=UPGRADE_PULL, replace=in_clear_first, catches=["SAFE-02"],
-          because="the node's runtime asks a mirror over plain HTTP first"),
+    fault("login-sent-wherever-it-is-asked-for", at=SCOPE_LOGIN, catches=["SAFE-01", "SAFE-02", "LIMIT-01"],
+          replace=lambda _healthy, _image, credential, _authority: credential,
+          because="the pullers themselves follow every challenge, whoever makes it"),
+    fault("anonymous-fallback-at-repave", at=UPGRADE_PULL, replace=without_login_after_all, catches=["CRED-03"],
+          because="a refused login is tried without, and the refusal is lost, on the second road"),
+    fault("certificate-pinned-at-first-sight", at={DEPLOY_PULL: note_the_certificate, UPGRADE_AUTHORITY: as_noted},
+          catches=["TLS-04"], because="trust on first use instead of an authority"),
     fault("anonymous-fallback-at-deploy", at=DEPLOY_PULL, replace=without_login_after_all, catches=["LIMIT-04"],
           because="a refused login is tried without, and the refusal is lost"),
     fault("public-image-after-a-refusal", at=DEPLOY_PULL, replace=whatever_is_at_hand,

@@ -123,7 +123,8 @@ def test_a_cluster_deploys_and_repaves_behind_a_good_certificate(
     evidence.example(vector.id, expected=vector.comment)
     with private_registry.account() as account, private_registry.presenting(setup.server):
         trusted = layers.credentials(account, certificates=setup.trusted_pem)
-        with site.deploy(layers.fresh(None, credentials=trusted)) as cluster:
+        with site.begin_deploy(layers.fresh(None, credentials=trusted)) as cluster:
+            assert cluster.runs_or_fails(), f"a good certificate ({vector.text}) keeps a new cluster out of Running"
             cluster.try_repave(layers.with_image(cluster.layer))
 
             assert private_registry.witness.changes(cluster) == []

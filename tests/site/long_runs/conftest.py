@@ -38,7 +38,8 @@ def make_stage(authority: tuple[ssl.SSLContext, Path], tmp_path: Path) -> Iterat
             url = f"https://127.0.0.1:{stack.enter_context(serving(endpoint, ssl_context=context))}"
             agents = [ScriptedAgent(url, TOKEN, str(ca), uid, PretendRegistry()) for uid in HOSTS]
             stack.enter_context(following(*agents))
-            return Stage(endpoint, read_site_file(write_site_file(tmp_path, url, ca)), stack)
+            site = read_site_file(write_site_file(tmp_path, url, ca))
+            return Stage(endpoint, site, stack, {agent.uid: agent for agent in agents})
 
         yield make
 

@@ -13,6 +13,7 @@ from fixtures.site_file import SiteFile
 from lab.palette import PaletteEndpoint
 from palette import RetryPolicy
 from palette.client import ProjectView
+from tests.lab_palette.scripted_agent import ScriptedAgent
 
 KEY, TOKEN = "site-key-of-the-tests", "site-registration-token"
 HOSTS = ("edge-1", "edge-2", "edge-3")
@@ -25,6 +26,7 @@ class Stage:
     endpoint: PaletteEndpoint
     site: SiteFile
     stack: ExitStack
+    agents: dict[str, ScriptedAgent]
 
     def project(self) -> ProjectView:
         """Give the project as one more process sees it."""

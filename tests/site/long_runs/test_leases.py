@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from fixtures.clusters import settled
 from fixtures.leases import OWNER, RUN, UNTIL, Lease, Leases
 from lab.palette.settings import Strictness
+from palette.edge_hosts import EdgeHosts
 from tests.site.long_runs.stage import HOSTS, Stage
 
 
@@ -110,6 +112,39 @@ def test_two_runs_at_the_same_moment_never_take_the_same_host(
         assert sorted(taken) == sorted(HOSTS), f"hosts were taken by several runs or by none: {taken}"
         for run in runs:
             run.give_back()
+
+
+@dataclass
+class Meeting(Leases):
+    """A run that looks at a host together with another one, and writes after the other has written."""
+
+    both_looked: threading.Barrier = field(default_factory=lambda: threading.Barrier(2))
+    other_is_sure: threading.Event = field(default_factory=threading.Event)
+    late: bool = False
+
+    def _write(self, hosts: EdgeHosts, uid: str, labels: Mapping[str, str], name: str) -> None:
+        self.both_looked.wait(5)
+        if self.late:
+            self.other_is_sure.wait(0.06)  # it is not, unless it does not let time pass before it looks again
+        super()._write(hosts, uid, labels, name)
+
+    def _is_ours(self, hosts: EdgeHosts, uid: str) -> bool:
+        found = super()._is_ours(hosts, uid)
+        self.other_is_sure.set()
+        return found
+
+
+def test_of_two_runs_that_saw_a_host_free_the_later_writer_has_it(stage: Stage) -> None:
+    """A run does not believe its own name on a host before every run that saw the host free has written."""
+    both, sure = threading.Barrier(2), threading.Event()
+    runs = [
+        Meeting(stage.project(), f"conf-{late}", quiet, both_looked=both, other_is_sure=sure, late=late)
+        for late in (False, True)
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        taken = list(pool.map(lambda run: list(run.take(["edge-1"])), runs))
+
+    assert taken == [[], ["edge-1"]]
 
 
 def test_a_host_that_is_not_registered_is_named(stage: Stage) -> None:

@@ -19,6 +19,7 @@ class Stopwatch:
     time: float = 100.0
 
     def __call__(self) -> float:
+        """Tell the time."""
         return self.time
 
 

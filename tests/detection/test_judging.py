@@ -1,0 +1,87 @@
+"""From journals to cells: verdicts are read, the first failure tells the story."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from fixtures.detection import judging
+from fixtures.detection.switching import Plan, Suspect, cases_file
+from reports.journal import FILE_NAME, Journal
+from reports.records import CaseFinished, Pull
+from reports.verdicts import Verdict
+
+PULL = Pull(time="", phase="repave", puller="node", presented="base64-decoded")
+
+
+def finished(verdict: Verdict, *requirements: str, **more: object) -> CaseFinished:
+    """Give the record of a case."""
+    return CaseFinished(case=str(more.pop("case", "c")), verdict=verdict, requirements=requirements, **more)  # type: ignore[arg-type]
+
+
+def test_the_first_failure_of_a_requirement_counts() -> None:
+    """Of several cases the first that failed is told, with what it saw presented; a pass beside it changes nothing."""
+    cases = [
+        finished(Verdict.PASS, "R-1"),
+        finished(Verdict.FAIL, "R-1", "R-2", case="drawn", examples=4, seconds=2.0, pulls=(PULL,), phase="repave"),
+        finished(Verdict.FAIL, "R-1", case="later"),
+    ]
+    first, other = judging.cells(cases, ["R-1"], drawn={"drawn"})
+
+    assert (first.verdict, first.case, first.presented, first.seconds) == ("fail", "drawn", "base64-decoded", 2.0)
+    assert first.examples == 3, "the example that failed is run once more before it is reported"
+    assert (other.requirement, other.claimed) == ("R-2", False)
+
+
+def test_a_claim_without_a_case_is_not_run() -> None:
+    """A requirement that claims the fault and has no verdict shows as not run, not as passed."""
+    assert [cell.verdict for cell in judging.cells([], ["R-1"], drawn=set())] == ["not run"]
+    settled = [finished(Verdict.NOT_COVERED, "R-1")]
+    assert [cell.verdict for cell in judging.cells(settled, ["R-1"], drawn=set())] == ["not run"]
+
+
+def test_the_gravest_verdict_of_what_did_not_fail_is_told() -> None:
+    """Where nothing failed, a harness error is not hidden behind a pass, and does not count as caught."""
+    (cell,) = judging.cells([finished(Verdict.PASS, "R-1"), finished(Verdict.ERROR, "R-1")], ["R-1"], drawn=set())
+
+    assert cell.verdict == "error"
+    assert not cell.caught
+
+
+def test_what_the_case_is_about_is_told_before_other_phases() -> None:
+    """A change in the phase of the case is named before one of another phase; requests without a login never are."""
+    anonymous = Pull(time="", phase="repave", puller="node", presented="anonymous")
+    other = Pull(time="", phase="deploy", puller="agent", presented="trimmed")
+
+    assert judging.presented([anonymous, other, PULL], "repave") == "base64-decoded"
+    assert judging.presented([anonymous, other], "repave") == "trimmed"
+    assert judging.presented([anonymous], "repave") == ""
+
+
+def test_journals_are_read_while_they_are_written(tmp_path: Path) -> None:
+    """Cases are found under their ordinary name and their suspect, also in a journal whose last line is torn."""
+    plan = tmp_path / "plan.json"
+    Plan("lab", (Suspect("x", {"name": "x"}, ("R-1",)),)).write(plan)
+    cases_file(plan).write_text(json.dumps({"t.py::a[x]": {"suspect": "x", "case": "t.py::a", "drawn": True}}))
+    run = tmp_path / "runs" / "one"
+    run.mkdir(parents=True)
+    with Journal(run / FILE_NAME) as journal:
+        journal.write(finished(Verdict.FAIL, "R-1", case="t.py::a[x]"))
+    with (run / FILE_NAME).open("a") as file:
+        file.write('{"record": "case", "cas')
+    findings = judging.read(plan, tmp_path)
+
+    assert [case.case for case in findings.of["x"]] == ["t.py::a"]
+    assert findings.drawn == {"t.py::a"}
+    assert findings.count == 1
+
+
+def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    """What the plugin reads is what was planned, and a case is run for those suspects that it concerns."""
+    mine, other = Suspect("x", {"name": "x"}, ("R-1",)), Suspect("y", {"name": "y"}, ("R-2",))
+    Plan("lab", (mine, other)).write(tmp_path / "plan.json")
+    plan = Plan.read(tmp_path / "plan.json")
+
+    assert plan.suspects == (mine, other)
+    assert plan.suspects_for(("R-1", "R-3")) == [mine]
+    assert Plan("lab", (mine, other), every=True).suspects_for(("R-3",)) == [mine, other]

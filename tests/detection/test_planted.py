@@ -1,0 +1,115 @@
+"""The matrix watched: what could make it lie is planted in a copy of the project, and must turn it red."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reports.kill_matrix import JSON, PAGE, Matrix, from_json
+
+ROOT = Path(__file__).parents[2]
+PARTS = ("edge", "engine", "fixtures", "lab", "palette", "protected", "registry", "suites", "reports")
+WITHIN = 300  # seconds
+#: A fault that one quick case is there for, and that case.
+FAULT, REQUIREMENT = "answers-not-masked", "PROFILE-08"
+CASE = "suites/profile/test_profile_shape.py"
+#: A fault from outside that does nothing at all: a healthy lab, presented as a faulty one.
+NO_FAULT = f"""
+from lab.faults import fault
+from lab.joints import MASK_ANSWER
+
+SAME = fault("same", at=MASK_ANSWER, replace=lambda healthy, answer, secrets: healthy(answer, secrets),
+             catches=["{REQUIREMENT}"], because="nothing is wrong with it")
+"""
+
+
+class Project:
+    """A copy of the project in which something is planted."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        for part in PARTS:
+            shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__", "runs", "latest"))
+        for name in ("conftest.py", "pyproject.toml"):
+            shutil.copy(ROOT / name, root)
+
+    def plant(self, name: str, right: str, wrong: str) -> None:
+        """Put ``wrong`` in the place of ``right``, which must be there."""
+        file = self.root / name
+        text = file.read_text()
+        assert right in text, f"{name} has changed; plant something else"
+        file.write_text(text.replace(right, wrong))
+
+    def detect(self, *arguments: str) -> tuple[int, Matrix, str]:
+        """Make a matrix; give exit code, matrix and what was said."""
+        command = [sys.executable, "-m", "fixtures.detection", "--labs", "1", "--suites", CASE, *arguments]
+        done = subprocess.run(command, cwd=self.root, check=False, capture_output=True, text=True, timeout=WITHIN)
+        assert (self.root / "reports/latest" / PAGE).exists(), done.stdout + done.stderr
+        matrix = from_json((self.root / "reports/latest" / JSON).read_bytes())
+        return done.returncode, matrix, done.stdout
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """Give a copy of the project."""
+    return Project(tmp_path)
+
+
+def test_a_fault_is_caught_and_the_healthy_lab_is_not_blamed(project: Project) -> None:
+    """As things are, the fault is caught by the requirement that claims it, and the healthy lab passes: exit code 0."""
+    code, matrix, said = project.detect("--fault", FAULT)
+
+    assert (code, matrix.problems) == (0, ()), said
+    assert [cell.requirement for cell in matrix.rows[0].catches] == [REQUIREMENT]
+    assert [(cell.requirement, cell.verdict) for cell in matrix.healthy] == [(REQUIREMENT, "pass")]
+    assert f"caught    {FAULT}" in said
+
+
+def test_a_fault_that_was_taken_out_of_the_code_is_noticed(project: Project) -> None:
+    """When the lab no longer asks at the fault's joint, the fault survives, and the matrix is red."""
+    joint = "self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))"
+    project.plant("lab/palette/web.py", joint, "healthy(answer, frozenset(self.secrets))")
+    code, matrix, said = project.detect("--fault", FAULT, "--healthy-runs", "0")
+
+    assert (code, [row.fault for row in matrix.survivors]) == (1, [FAULT]), said
+
+
+def test_a_case_that_asserts_nothing_is_noticed(project: Project) -> None:
+    """When the case no longer asserts what it is there for, the fault survives, and the matrix is red."""
+    project.plant(CASE, "    assert shown == [], ", "    assert shown is not None, ")
+    code, matrix, said = project.detect("--fault", FAULT, "--healthy-runs", "0")
+
+    assert (code, [row.fault for row in matrix.survivors]) == (1, [FAULT]), said
+
+
+def test_a_healthy_lab_presented_as_faulty_is_noticed(project: Project, tmp_path: Path) -> None:
+    """A fault that does nothing is caught by nobody: the verdict follows what happens, not that a fault is named."""
+    file = tmp_path / "same.py"
+    file.write_text(NO_FAULT)
+    code, matrix, said = project.detect("--lab-fault", f"{file}:SAME", "--healthy-runs", "0")
+
+    assert (code, [row.fault for row in matrix.survivors]) == (1, ["same"]), said
+
+
+def test_a_healthy_lab_that_is_blamed_is_noticed(project: Project) -> None:
+    """When a case fails on the lab as it is, that is a false alarm, however well it catches faults."""
+    project.plant(CASE, "    assert shown == [], ", "    assert shown == ['nothing'], ")
+    code, matrix, said = project.detect("--fault", FAULT)
+
+    assert code == 1, said
+    assert [cell.requirement for cell in matrix.false_alarms] == [REQUIREMENT]
+
+
+def test_what_cannot_have_changed_is_left_out(project: Project) -> None:
+    """With ``--since-last`` a second matrix is made of the first one; when the case changes, the row is made anew."""
+    project.detect("--fault", FAULT)
+    _code, again, _said = project.detect("--fault", FAULT, "--since-last")
+    (project.root / CASE).write_text((project.root / CASE).read_text() + "\n# changed\n")
+    _code, changed, _said = project.detect("--fault", FAULT, "--since-last")
+
+    assert [row.reused for row in again.rows] == [True]
+    assert [row.reused for row in changed.rows] == [False]

@@ -1,0 +1,104 @@
+"""A cluster that is still called Running and healthy from before is not taken for one whose repave is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from fixtures.clusters import Cluster, settled
+from fixtures.repaved import RepaveWatch
+from lab.joints import REPORT_HEALTH, Behaviour, Fault
+from palette.client import ProjectView
+from palette.os_layer import PACK, OsLayer, ProviderCredentials
+from palette.waiting import Wait
+from tests.lab_palette.scripted_agent import PretendRegistry
+from tests.site.long_runs.stage import Stage
+from tests.site.long_runs.test_clean import make_cluster, make_profile
+
+IMAGES = ("registry.test/edge:v1", "registry.test/edge:v2")
+ALWAYS_HEALTHY = Fault("early", {REPORT_HEALTH: lambda _healthy, _cluster: "Healthy"}, (), "it says so from before")
+
+
+def values(image: str) -> str:
+    """Give the values of an OS layer that the pretended registry accepts."""
+    return OsLayer(image, ProviderCredentials("registry.test", "user", PretendRegistry().password, "")).values()
+
+
+@dataclass
+class Repave:
+    """A cluster in the middle of a repave that its host has not begun."""
+
+    stage: Stage
+    view: ProjectView
+    cluster: Cluster
+    old: str
+    new: str
+
+    def watch(self, patience: float = 3600.0) -> RepaveWatch:
+        """Watch the repave, believing Palette against its hosts after ``patience`` seconds."""
+        clusters = self.view.clusters
+        timeouts = replace(clusters.wait.timeouts, stale_state=patience)
+        clusters = replace(clusters, wait=Wait(timeouts, clusters.wait.clock))
+        self.cluster.site = SimpleNamespace(project=SimpleNamespace(clusters=clusters))  # type: ignore[assignment]
+        return RepaveWatch(self.cluster)
+
+    def let_it_begin(self) -> None:
+        """Let the host do what it was told."""
+        self.stage.agents["edge-1"].hold.set()
+
+
+@pytest.fixture
+def repave(stage: Stage) -> Iterator[Repave]:
+    """Deploy, order a repave, and hold the host back; Palette goes on saying Running and healthy."""
+    view, agent = stage.project(), stage.agents["edge-1"]
+    agent.registry.images.update(IMAGES)
+    name = "conf-1-profile"
+    old = view.profiles.new_version(make_profile(view, name), "1.1.0", {PACK: values(IMAGES[0])})
+    uid = make_cluster(view, "conf-1", old, "edge-1")
+    view.clusters.wait_until_running(uid, within=10)
+    boot = SimpleNamespace(boot_id=agent.boot_id)
+    new = view.profiles.new_version(old, "1.2.0", {PACK: values(IMAGES[1])})
+    stage.endpoint.behaviour = Behaviour((ALWAYS_HEALTHY,))
+    agent.hold.clear()
+    host = SimpleNamespace(uid="edge-1", boot=lambda: SimpleNamespace(boot_id=agent.boot_id))
+    given = SimpleNamespace(uid=uid, profile=new, hosts=[host], boots={"edge-1": boot}, site=None)
+    yield Repave(stage, view, cast("Cluster", given), old, new)
+    agent.hold.set()
+
+
+def move(repave: Repave) -> None:
+    """Move the cluster to the new version and approve the repave."""
+    clusters = repave.view.clusters
+    clusters.replace_profile(repave.cluster.uid, old=repave.old, new=repave.new)
+    clusters.wait_for_repave(repave.cluster.uid)
+    clusters.approve_repave(repave.cluster.uid)
+
+
+def test_running_from_before_is_not_done(repave: Repave) -> None:
+    """While the host still runs its old boot the repave is not done, whatever Palette says; then it is."""
+    move(repave)
+    watch = repave.watch()
+    seen = watch.look()
+
+    assert seen.overview.is_ready
+    assert seen.waiting == "no new boot of edge-1"
+    repave.let_it_begin()
+    assert settled(lambda: watch.look().is_done, 10)
+
+
+def test_another_profile_version_is_not_done(repave: Repave) -> None:
+    """Running and healthy with the old version attached is not done."""
+    assert repave.watch().look().waiting == "another profile version is attached"
+
+
+def test_a_palette_that_insists_is_believed(repave: Repave) -> None:
+    """When Palette says done for longer than it may be late, the wait ends, so that the case can judge it."""
+    move(repave)
+    watch = repave.watch(patience=0.05)
+
+    assert not watch.look().is_done
+    assert settled(lambda: watch.look().is_done, 5)
