@@ -17,4 +17,7 @@ def test_a_cluster_keeps_its_promises_all_its_life(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
     """Through rotations, edits, repaves, failures, reboots and rollbacks, pulls, image and state stay right."""
-    run_state_machine_as_test(lambda: Life(site, layers, private_registry, evidence), settings=settings_of_a_life())
+    run_state_machine_as_test(
+        lambda: Life(site, layers, private_registry, evidence),  # type: ignore[arg-type] # any maker of machines will do
+        settings=settings_of_a_life(),
+    )

@@ -63,7 +63,8 @@ class Memory(threading.Thread):
     def _containers(self) -> float:
         total = 0.0
         for container in self._client.containers.list():
-            used: dict[str, Any] = dict(container.stats(stream=False)).get("memory_stats", {})
+            stats: Any = container.stats(stream=False)
+            used = stats.get("memory_stats", {})
             inactive = used.get("stats", {}).get("total_inactive_file", 0)
             total += (used.get("usage", 0) - inactive) / 2**20
         return total
