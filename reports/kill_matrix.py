@@ -28,6 +28,8 @@ SCHEMA = 1
 ENOUGH = 0.95
 #: Verdicts that take a requirement away from a lab that is wrong: it fails, or nothing was proven about it.
 CAUGHT = frozenset({"fail", "vacuous"})
+#: Families whose faults change a login; elsewhere a case may present a wrong one on purpose.
+ABOUT_LOGINS = frozenset({"credentials", "from outside"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,13 @@ class Row:
     def is_caught(self) -> bool:
         """Whether a requirement that claims the fault was made to fail by it."""
         return bool(self.catches)
+
+    @property
+    def presented(self) -> str:
+        """What the witness saw in place of the password, where the fault is about passwords at all."""
+        if self.family not in ABOUT_LOGINS:
+            return ""
+        return next((cell.presented for cell in self.catches if cell.presented), "")
 
     @property
     def missed(self) -> tuple[str, ...]:
@@ -233,7 +242,7 @@ def line(row: Row) -> str:
     first = row.catches[0]
     by = " ".join(cell.requirement for cell in row.catches)
     examples = plural(first.examples, "example") if first.examples else ""
-    return f"caught    {row.fault:<42} {by:<22} {first.presented:<28} {examples:<12} {first.seconds:5.1f} s".rstrip()
+    return f"caught    {row.fault:<42} {by:<22} {row.presented:<28} {examples:<12} {first.seconds:5.1f} s".rstrip()
 
 
 # --- the page

@@ -166,8 +166,8 @@ class Agent:
         except Overtaken:
             log.info("given up: a newer order asks for something else")
         except PullFailed as error:
-            self._reporter.pull_failed(cluster or {}, str(error))
             self._behaviour.at(AFTER_FAILED_PULL, _leave_it, cluster)
+            self._reporter.pull_failed(cluster or {}, str(error))
             return False
         except TROUBLE as error:
             log.exception("cannot do what is ordered")

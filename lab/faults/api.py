@@ -7,6 +7,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from lab.faults import fault
 from lab.faults.replacing import always, beforehand, nothing, the_first
 from lab.joints import (
@@ -54,6 +56,11 @@ def layers_of(profile: Json) -> list[Json]:
     return packs
 
 
+def called_free(host: Json) -> None:
+    """Answer a host as if no cluster used it."""
+    host["status"].update(state="ready", inUseClusters=[], inUseClustersRef=[])
+
+
 def stock_system(profile: Json) -> None:
     """Answer a stock operating system for the one brought along."""
     layers_of(profile)[0]["name"] = "edge-native-ubuntu"
@@ -76,13 +83,20 @@ def packs_unresolved(healthy: Callable[..., str], text: str, scopes: Any) -> str
 
 
 def lifted_to_the_root(text: str) -> str:
-    """Find providerCredentials at whatever level they stand."""
-    nested = re.search(r"(?m)^( +)providerCredentials:\n((?:\1 +.*\n?)+)", text)
-    if nested is None:
-        return text
-    indent = len(nested[1])
-    lines = nested[0].splitlines()
-    return text.replace(nested[0], "") + "\n" + "\n".join(line[indent:] for line in lines) + "\n"
+    """Find providerCredentials one level down, too."""
+    read = yaml.safe_load(text)
+    for section in [each for each in read.values() if isinstance(each, dict)]:
+        if "providerCredentials" in section:
+            read.setdefault("providerCredentials", section["providerCredentials"])
+    return yaml.safe_dump(read)
+
+
+def first_of_a_list(text: str) -> str:
+    """Read a list of credentials as its first item."""
+    read = yaml.safe_load(text)
+    if isinstance(read.get("providerCredentials"), list):
+        read["providerCredentials"] = read["providerCredentials"][0]
+    return yaml.safe_dump(read)
 
 
 def with_key(old: str, new: str) -> Callable[[str], str]:
@@ -103,15 +117,6 @@ def read_line_by_line(healthy: Callable[..., Any], text: str) -> Any:  # noqa: A
     if layer.credential is None or line is None:
         return layer
     return replace(layer, credential=replace(layer.credential, password=line[1].strip("'\"")))
-
-
-def registry_guessed(healthy: Callable[..., Any], text: str) -> Any:  # noqa: ANN401 - the endpoint's own
-    """Fill in what is missing from what is known of an image."""
-    layer = healthy(text)
-    login = layer.credential
-    if login is None or login.registry:
-        return layer
-    return replace(layer, credential=replace(login, registry=layer.image.partition("/")[0]))
 
 
 def without_certificates(healthy: Callable[..., Any], text: str) -> Any:  # noqa: ANN401 - the endpoint's own
@@ -189,7 +194,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("any-version-accepted", at=CHECK_VERSION, replace=nothing, catches=["PROFILE-10"],
           because="versions are labels"),
     fault("host-in-use-called-free", at=ANSWER, catches=["HOST-01"],
-          replace=in_answers("GET /v1/edgehosts/{uid}", lambda host: host["status"].update(inUseClusters=[])),
+          replace=in_answers("GET /v1/edgehosts/{uid}", called_free),
           because="use is noted when a cluster is Running for the first time"),
     fault("credentials-honoured-anywhere", at=READ_OS_LAYER, replace=beforehand(lifted_to_the_root),
           catches=["PROFILE-07"], because="keys are searched for instead of read"),
@@ -205,8 +210,8 @@ FAULTS: tuple[Fault, ...] = (
     fault("quotes-taken-for-the-password", at=READ_OS_LAYER, replace=beforehand(read_raw),
           catches=["PROFILE-11", "CRED-01"],
           because="values are quoted once more on the way into the cluster's configuration"),
-    fault("missing-registry-filled-in", at=READ_OS_LAYER, replace=registry_guessed, catches=["PROFILE-14"],
-          because="a lenient reader"),
+    fault("first-credentials-of-a-list", at=READ_OS_LAYER, replace=beforehand(first_of_a_list), catches=["PROFILE-14"],
+          because="a lenient reader takes of several what it needs"),
     fault("registry-with-a-path-not-known", at=READ_OS_LAYER, replace=without_path, catches=["PROFILE-15"],
           because="a registry is a host name"),
     fault("missing-macro-is-empty", at=RESOLVE_MACRO, replace=missing_macro_is_empty, catches=["MACRO-04"],
@@ -233,6 +238,6 @@ FAULTS: tuple[Fault, ...] = (
           because="it will be retried anyway"),
     fault("registry-not-named", at=EMIT_EVENT, replace=registry_unnamed, catches=["EVENT-01"],
           because="addresses are thought to be confidential"),
-    fault("nothing-told", at=EMIT_EVENT, replace=always(None), catches=["EVENT-01", "EVENT-02"],
+    fault("nothing-told", at=EMIT_EVENT, replace=always(None), catches=["EVENT-01", "EVENT-02", "EVENT-03"],
           because="the event service is down and nobody notices"),
 )  # fmt: skip

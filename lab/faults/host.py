@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -38,11 +39,17 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 UNREGISTERED = places.WORK / "unregistered"
+REBOOTED = places.CONTENT / "rebooted"
+REBOOT = 60  # seconds at most
 
 
-def reboot(*_arguments: object) -> None:
-    """Start the host anew, as a watchdog does."""
-    subprocess.run(["systemctl", "reboot"], check=False, capture_output=True)
+def reboot_once(*_arguments: object) -> None:
+    """Start the host anew, as a watchdog does; not again for the same cluster."""
+    if not REBOOTED.exists():
+        REBOOTED.parent.mkdir(parents=True, exist_ok=True)
+        REBOOTED.touch()
+        subprocess.run(["systemctl", "reboot"], check=False, capture_output=True)
+        time.sleep(REBOOT)  # which the reboot ends
 
 
 def point_at_the_new(_healthy: object, image: str, _phase: str) -> None:
@@ -86,12 +93,12 @@ def in_the_report(healthy: Callable[..., Json], report: Json, order: Json) -> Js
     )
 
 
-def in_arguments(healthy: Callable[..., list[str]], area: Path, image: str, credential: Credential | None) -> list[str]:
-    """Give the login to a helper that outlives the pull, on its command line."""
-    if credential is not None:
-        command = ["sh", "-c", "sleep 45; true", "credential-helper", f"--password={credential.password}"]
+def helper_with_arguments(healthy: Callable[..., Json], report: Json, order: Json) -> Json:
+    """Keep a helper running for the next pull, with its login on the command line."""
+    if report.get("state") == "running":
+        command = ["sh", "-c", "sleep 30; true", "credential-helper", f"--password={login_of(order)}"]
         subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    return healthy(area, image, credential)
+    return healthy(report, order)
 
 
 def keep_the_login_file(
@@ -138,17 +145,17 @@ def then_swap_slots(healthy: Callable[..., Json], report: Json, order: Json) -> 
 def drop_the_content(_healthy: object, _order: Json | None) -> None:
     """Free the disk after a failed pull, and start the host anew."""
     shutil.rmtree(puller.LAYOUT, ignore_errors=True)
-    reboot()
+    reboot_once()
 
 
 FAULTS: tuple[Fault, ...] = (
-    fault("slot-switched-before-the-pull", at={BEFORE_PULL: point_at_the_new, AFTER_FAILED_PULL: reboot},
+    fault("slot-switched-before-the-pull", at={BEFORE_PULL: point_at_the_new, AFTER_FAILED_PULL: reboot_once},
           catches=["HOST-05"], because="the order of two steps; the watchdog does the rest"),
     fault("failed-pull-reboots-the-host", at=AFTER_FAILED_PULL, replace=drop_the_content,
-          catches=["HOST-05", "EVENT-02"], because="turning it off and on again"),
+          catches=["HOST-05"], because="turning it off and on again"),
     fault("failed-pull-needs-registration", at={AFTER_FAILED_PULL: lose_the_registration, HEED_ORDER: while_registered},
           catches=["EVENT-02", "VALID-01", "HOST-05"], because="an agent that gives up for good"),
-    fault("retries-without-back-off", at=BACK_OFF, replace=always(0.05), catches=["EVENT-02", "HOST-05"],
+    fault("retries-without-back-off", at=BACK_OFF, replace=always(0.05), catches=["HOST-07"],
           because="a loop without a pause"),
     fault("another-machines-image-accepted", at=CHECK_PLATFORM, replace=nothing, catches=["EVENT-02"],
           because="the first manifest of an index is taken"),
@@ -156,7 +163,7 @@ FAULTS: tuple[Fault, ...] = (
           because="the umask of a container"),
     fault("password-in-the-journal", at=LOG, replace=with_the_login, catches=["HOST-06"],
           because="debug logging left on"),
-    fault("password-in-arguments", at=HAND_OVER_LOGIN, replace=in_arguments, catches=["HOST-06"],
+    fault("password-in-arguments", at=REPORT, replace=helper_with_arguments, catches=["HOST-06"],
           because="credentials handed over on a command line"),
     fault("login-file-left-behind", at=HAND_OVER_LOGIN, replace=keep_the_login_file, catches=["HOST-06"],
           because="a temporary file that nobody removes"),

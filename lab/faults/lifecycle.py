@@ -21,7 +21,6 @@ from lab.joints import (
     REQUIRE_APPROVAL,
     SWITCH_SLOT,
     TAKE_TURNS,
-    UPGRADE_IMAGE,
     Fault,
 )
 
@@ -94,24 +93,9 @@ def never_running(_healthy: object, cluster: Any) -> str:  # noqa: ANN401 - the 
     return "Provisioning" if cluster.state == "Running" else str(cluster.shown_state)
 
 
-def provisioning_while_repaving(_healthy: object, cluster: Any) -> str:  # noqa: ANN401 - the endpoint's own
-    """Take a cluster out of Running whenever a pull fails."""
-    failed = any(node.state == "failed" for node in cluster.nodes)
-    return "Provisioning" if failed and cluster.state == "Running" else str(cluster.shown_state)
-
-
 def before_the_boot(healthy: Callable[..., None], system: Slot) -> None:
     """Switch to a system that no host can boot, so that the host falls back."""
     healthy(replace(system, layers=("no-such-layer",)))
-
-
-def last_digits_lost(image: str) -> str:
-    """Read a tag as a number: 1.10 becomes 1.1."""
-    name, colon, tag = image.rpartition(":")
-    try:
-        return f"{name}{colon}{float(tag):g}" if "/" not in tag else image
-    except ValueError:
-        return image
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -120,7 +104,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("new-version-without-its-login", at=APPLY_VERSION, replace=new_image_old_login,
           catches=["CRED-02", "CRED-06"], because="credentials are read when the cluster is created and never again"),
     fault("new-version-without-its-image", at=APPLY_VERSION, replace=old_image_new_login,
-          catches=["REPAVE-05", "PROFILE-05"], because="system.uri is fixed when the cluster is created"),
+          catches=["REPAVE-05"], because="system.uri is fixed when the cluster is created"),
     fault("no-repave-for-another-image", at=DECIDE_REPAVE, replace=always([]), catches=["REPAVE-02"],
           because="the OS layer's change is taken for one that needs no new node"),
     fault("no-repave-for-credentials", at=DECIDE_REPAVE, replace=only_for_images, catches=["REPAVE-08", "CRED-06"],
@@ -133,10 +117,10 @@ FAULTS: tuple[Fault, ...] = (
     fault("all-nodes-at-once", at=TAKE_TURNS, replace=lambda _healthy, nodes: list(nodes), catches=["REPAVE-06"],
           because="every agent follows the new version as soon as it sees it"),
     fault("repave-skipped-and-reported", at=REPLACE_SYSTEM, replace=always(value=False),
-          catches=["HOST-03", "REPAVE-01", "REPAVE-09"],
+          catches=["HOST-03", "REPAVE-01", "REPAVE-09", "CRED-03"],
           because="the agent reports the version it was told as running"),
     fault("repave-boots-the-old-system", at=INSTALL_SYSTEM, replace=the_system_before,
-          catches=["HOST-03", "REPAVE-05", "PROFILE-05"],
+          catches=["HOST-03", "REPAVE-05"],
           because="the passive slot is written and the active one booted"),
     fault("deployment-keeps-the-mediums-system", at=INSTALL_SYSTEM, replace=the_running_system,
           catches=["HOST-02", "PROFILE-05", "VALID-01", "LIFE-01"],
@@ -149,17 +133,12 @@ FAULTS: tuple[Fault, ...] = (
           because="the slot is written before the layers are"),
     fault("always-pulled-from-the-node-itself", at=PULL_POLICY, replace=always(value=False),
           catches=["REPAVE-01", "REPAVE-09"], because="the pull policy is Never"),
-    fault("tag-read-as-a-number-at-repave", at=UPGRADE_IMAGE, catches=["PROFILE-05"],
-          replace=lambda healthy, image: healthy(last_digits_lost(image)),
-          because="the plan is YAML, and the tag in it is not quoted"),
     fault("running-once-created", at={REPORT_STATE: running_once_created, REPORT_HEALTH: always("Healthy")},
           catches=["VALID-01", "EVENT-02", "HOST-02", "REG-01", "LIMIT-06"], because="created is taken for running"),
     fault("never-running", at=REPORT_STATE, replace=never_running, catches=["DEPLOY-01", "VALID-01"],
           because="a condition that nothing fulfils"),
-    fault("repaved-once-approved", at=REPORT_HEALTH, replace=always("Healthy"), catches=["HOST-03", "CRED-03"],
+    fault("repaved-once-approved", at=REPORT_HEALTH, replace=always("Healthy"), catches=["LIFE-01"],
           because="health is that of the nodes' last report"),
-    fault("not-running-after-a-failed-repave", at=REPORT_STATE, replace=provisioning_while_repaving,
-          catches=["CRED-03", "REPAVE-10"], because="a failed pull is taken for a cluster that is not there yet"),
     fault("login-removed-when-an-update-repeats-it", at=CARRY_CREDENTIAL, catches=["REPAVE-01", "REPAVE-03"],
           replace=always(None), because="a Secret that has not changed is pruned"),
 )  # fmt: skip

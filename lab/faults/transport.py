@@ -20,7 +20,6 @@ from lab.joints import (
     SCOPE_LOGIN,
     UPGRADE_AUTHORITY,
     UPGRADE_IMAGE,
-    UPGRADE_PULL,
     VERIFY_DEPLOY_TLS,
     VERIFY_UPGRADE_TLS,
     Fault,
@@ -80,14 +79,6 @@ def as_noted(healthy: Callable[..., Path], file: Path, nth: int) -> Path:
     return SEEN if SEEN.exists() else healthy(file, nth)
 
 
-def without_login_after_all(healthy: Callable[..., Any], image: str, credential: Credential | None) -> object:
-    """Where the login is refused, ask again as nobody, and tell only of that."""
-    try:
-        return healthy(image, credential)
-    except puller.PullFailed:
-        return healthy(image, None)
-
-
 def repository(image: str) -> str:
     """Give an image's name without its tag or digest."""
     name = image.partition("@")[0]
@@ -98,6 +89,21 @@ def without_port(image: str) -> str:
     """Drop the registry's port, as software does that takes a colon for the beginning of a tag."""
     registry, slash, rest = image.partition("/")
     return f"{registry.partition(':')[0]}{slash}{rest}"
+
+
+def last_digits_lost(image: str) -> str:
+    """Read a tag as a number: 1.10 becomes 1.1."""
+    name, colon, tag = image.rpartition(":")
+    try:
+        return f"{name}{colon}{float(tag):g}" if "/" not in tag else image
+    except ValueError:
+        return image
+
+
+def in_a_mirror(image: str) -> str:
+    """Ask below a path of the registry that is meant for mirrored images."""
+    registry, slash, rest = image.partition("/")
+    return f"{registry}{slash}mirror/{rest}"
 
 
 def in_image(edit: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
@@ -112,10 +118,11 @@ def in_image(edit: Callable[[str], str]) -> Callable[..., dict[str, Any]]:
 
 
 FAULTS: tuple[Fault, ...] = (
-    fault("certificates-not-verified-at-deploy", at=VERIFY_DEPLOY_TLS, replace=always(value=False), catches=["TLS-01"],
+    fault("certificates-not-verified-at-deploy", at=VERIFY_DEPLOY_TLS, replace=always(value=False),
+          catches=["TLS-01", "TLS-05"],
           because="insecureSkipVerify left in from a test set-up"),
     fault("certificates-not-verified-at-repave", at=VERIFY_UPGRADE_TLS, replace=always(value=False),
-          catches=["LIMIT-03", "TLS-03"], because="the node's runtime is told that the registry is insecure"),
+          catches=["TLS-03"], because="the node's runtime is told that the registry is insecure"),
     fault("authority-ignored-at-deploy", at=DEPLOY_AUTHORITY, replace=always(None),
           catches=["LIMIT-02", "DEPLOY-01", "TLS-02"], because="only the system's trust store is looked at"),
     fault("authority-lost-at-repave", at=UPGRADE_AUTHORITY, replace=always(None), catches=["REPAVE-01", "TLS-02"],
@@ -131,22 +138,22 @@ FAULTS: tuple[Fault, ...] = (
     fault("login-sent-wherever-it-is-asked-for", at=SCOPE_LOGIN, catches=["SAFE-01", "SAFE-02", "LIMIT-01"],
           replace=lambda _healthy, _image, credential, _authority: credential,
           because="the pullers themselves follow every challenge, whoever makes it"),
-    fault("anonymous-fallback-at-repave", at=UPGRADE_PULL, replace=without_login_after_all, catches=["CRED-03"],
-          because="a refused login is tried without, and the refusal is lost, on the second road"),
     fault("certificate-pinned-at-first-sight", at={DEPLOY_PULL: note_the_certificate, UPGRADE_AUTHORITY: as_noted},
           catches=["TLS-04"], because="trust on first use instead of an authority"),
-    fault("anonymous-fallback-at-deploy", at=DEPLOY_PULL, replace=without_login_after_all, catches=["LIMIT-04"],
-          because="a refused login is tried without, and the refusal is lost"),
     fault("public-image-after-a-refusal", at=DEPLOY_PULL, replace=whatever_is_at_hand,
-          catches=["REG-01", "EVENT-02", "VALID-01", "TLS-01", "PROFILE-14"],
+          catches=["REG-01", "EVENT-02", "TLS-01"],
           because="a fallback meant for air gaps hides that the private registry refused"),
     fault("another-tag-where-one-is-missing", at=DEPLOY_PULL, replace=another_tag, catches=["REG-02"],
           because="latest is close enough"),
     fault("port-dropped-at-deploy", at=DELIVER_ORDER, replace=in_image(without_port), catches=["PROFILE-15"],
           because="a colon begins the tag"),
+    fault("tag-read-as-a-number", at=DELIVER_ORDER, replace=in_image(last_digits_lost), catches=["PROFILE-05"],
+          because="the order is YAML, and the tag in it is not quoted"),
     fault("port-dropped-at-repave", at=UPGRADE_IMAGE, replace=beforehand(without_port), catches=["REPAVE-01"],
           because="a colon begins the tag, on the second road only"),
-    fault("base-image-at-repave", at=UPGRADE_IMAGE, catches=["REPAVE-05", "PROFILE-05", "HOST-03", "REPAVE-09"],
+    fault("image-asked-for-at-a-mirror-path", at=UPGRADE_IMAGE, replace=beforehand(in_a_mirror), catches=["PROFILE-16"],
+          because="credentials for a registry are taken for a mirror that holds everything"),
+    fault("base-image-at-repave", at=UPGRADE_IMAGE, catches=["REPAVE-05", "HOST-03", "REPAVE-09"],
           replace=beforehand(lambda image: f"{repository(image)}:base"),
           because="the upgrade takes the repository's default tag"),
 )  # fmt: skip

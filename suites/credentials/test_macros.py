@@ -31,8 +31,9 @@ def test_a_macro_holds_the_password(site: Site, layers: Layers, private_registry
         held_macro(site, macro_name(site, "password"), account.password, scope=scope) as held,
     ):
         layer = layers.fresh(None, credentials=layers.credentials(account, password=held.reference))
-        with site.deploy(layer) as cluster:
-            cluster.try_repave(layers.with_image(layer))
+        with site.begin_deploy(layer) as cluster:
+            if cluster.runs_or_fails():
+                cluster.try_repave(layers.with_image(layer))
 
             assert private_registry.witness.changes(cluster) == []
             cluster.wait_until_repaved()
@@ -50,8 +51,11 @@ def test_macros_hold_all_of_the_credentials(site: Site, layers: Layers, private_
         credentials = layers.credentials(
             account, registry=registry.reference, username=user.reference, password=password.reference
         )
-        with site.deploy(layers.fresh(None, credentials=credentials)) as cluster:
+        with site.begin_deploy(layers.fresh(None, credentials=credentials)) as cluster:
+            runs = cluster.runs_or_fails()
+
             assert private_registry.witness.changes(cluster, phase="deploy") == []
+            assert runs, f"the cluster does not run: {cluster.errors()[0].message}"
 
 
 @requirement("MACRO-05", phase="repave")
@@ -66,8 +70,9 @@ def test_a_macro_holds_any_characters(
         held_macro(site, macro_name(site, "hostile"), password) as held,
     ):
         layer = layers.fresh(None, credentials=layers.credentials(account, password=held.reference))
-        with site.deploy(layer) as cluster:
-            cluster.try_repave(layers.with_image(layer))
+        with site.begin_deploy(layer) as cluster:
+            if cluster.runs_or_fails():
+                cluster.try_repave(layers.with_image(layer))
 
             assert private_registry.witness.changes(cluster) == []
             cluster.wait_until_repaved()

@@ -9,7 +9,7 @@ import pytest
 from reports.kill_matrix import Cell, Matrix, Odds, Row, from_json, line, render, to_json
 
 CAUGHT = Cell(requirement="REPAVE-03", verdict="fail", case="a::b", presented="base64-decoded", examples=3, seconds=4.2)
-ROW = Row(fault="one", family="host", because="why", claims=("REPAVE-03",), cells=(CAUGHT,))
+ROW = Row(fault="one", family="credentials", because="why", claims=("REPAVE-03",), cells=(CAUGHT,))
 HEALTHY = (Cell(requirement="REPAVE-03", verdict="pass"),)
 GOOD = Matrix(
     started="2026-11-22T06:00:00Z", whole=True, requirements={"REPAVE-03": "unchanged"}, rows=(ROW,), healthy=HEALTHY

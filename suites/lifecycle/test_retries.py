@@ -1,0 +1,34 @@
+"""A pull that fails is tried again: patiently."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from fixtures.layers import Layers
+from fixtures.private_registry import SiteRegistry
+from fixtures.requirements import requirement
+from fixtures.site import Site
+
+#: Seconds between two tries of a pull, at the least: a registry that refuses is not to be stormed.
+PAUSE = 0.5
+TRIES = 3
+
+
+@requirement("HOST-07", phase="deploy")
+def test_a_failed_pull_is_repeated_with_pauses(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """A login that is refused is tried again, each time after a pause that is not shorter than half a second."""
+    with private_registry.account() as account:
+        layer = layers.fresh(None, credentials=layers.credentials(account, password="not-the-password!"))
+        with site.begin_deploy(layer) as cluster:
+            wait = site.project.clusters.wait
+            failures = wait.until(
+                f"cluster {cluster.name} to try its pull {TRIES} times",
+                cluster.errors,
+                lambda errors: len(errors) >= TRIES,
+                within=wait.timeouts.cluster_running,
+                state=lambda errors: f"{len(errors)} failures",
+            )
+            told = [event.at for event in failures if event.at is not None]
+            pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(told)]
+
+            assert min(pauses) >= PAUSE, f"pulls that failed were repeated after {min(pauses):.2f} s"
