@@ -51,9 +51,11 @@ def test_a_realm_that_takes_passwords_is_recorded(
     with token_registry() as token_site:
         with site.begin_deploy(token_site.layer()) as cluster:
             event = cluster.wait_for_error()
-            works = token_site.realm.was_told(token_site.account) and not refused_login(event)
+            refused = refused_login(event)
+            works = token_site.realm.was_told(token_site.account) and not refused
             evidence.note(f"deploy: a token for user and password {'works' if works else 'does not work'}")
 
+            assert works or refused, f"the login was not sent, and the event gives another reason: {event.message}"
             assert cluster.state() != "Running", "the cluster runs an image that its registry does not have"
 
 

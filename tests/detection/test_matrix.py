@@ -96,7 +96,8 @@ def test_the_page_stands_alone_and_believes_nobody() -> None:
     """The page needs no network and no script, and hostile text in it stays text."""
     hostile = replace(ROW, because="<script>alert(1)</script>", cells=(replace(CAUGHT, observed='"><img src=x>'),))
     change = replace(ROW, fault="two", change="base64-standard", road="on-repave", odds=ODDS)
-    page = render(replace(GOOD, rows=(hostile, change))).decode()
+    later = replace(change, fault="three", change="trimmed", road="on-second-repave", odds=None)
+    page = render(replace(GOOD, rows=(hostile, change, later))).decode()
 
     assert "<script" not in page
     assert "<img" not in page

@@ -1,0 +1,86 @@
+"""The plugin that runs cases under faults, and where a matrix is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from fixtures.detection.__main__ import write
+from fixtures.detection.judging import Findings
+from fixtures.detection.labs import Done
+from fixtures.detection.switching import HEALTHY, Suspect, _ending_at_once, _FirstFailureError
+from fixtures.strategies import settings_for_hosts
+from reports import runs
+from reports.kill_matrix import JSON, PAGE, Matrix
+from reports.records import CaseFinished
+from reports.verdicts import Verdict
+
+MATRIX = Matrix(started="2026-11-22T06:00:00Z")
+
+
+def test_a_property_ends_at_its_first_failure() -> None:
+    """An example that fails is not run again: it counts that it fails, and which one it is."""
+    seen: list[int] = []
+
+    def inner(number: int) -> None:
+        assume(number != 1)
+        seen.append(number)
+        assert len(seen) < 3
+
+    @settings(settings_for_hosts(20), database=None)
+    @given(number=st.integers(0, 1000))
+    def case(number: int) -> None:
+        inner(number)
+
+    case.hypothesis.inner_test = _ending_at_once(case.hypothesis.inner_test)  # type: ignore[attr-defined]
+    with pytest.raises(_FirstFailureError) as first:
+        case()
+
+    assert len(seen) == 3
+    assert isinstance(first.value.failure, AssertionError)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "disturbed"),
+    [
+        ((Verdict.ERROR,), True),
+        ((Verdict.PASS, Verdict.DEAD), True),
+        ((Verdict.FAIL, Verdict.ERROR), False),
+        ((Verdict.PASS,), False),
+    ],
+)
+def test_a_fault_whose_lab_was_lost_is_tried_again(verdicts: tuple[Verdict, ...], disturbed: bool) -> None:  # noqa: FBT001 - data
+    """What ended in a harness error or a dead host proves nothing about a fault; on a healthy lab it is not excused."""
+    cases = [CaseFinished(case=str(number), verdict=verdict) for number, verdict in enumerate(verdicts)]
+    findings = Findings()
+    findings.of["x"] = findings.of[HEALTHY] = cases
+
+    assert Done(Suspect("x", {"name": "x"}, ()), findings).is_disturbed is disturbed
+    assert Done(Suspect(HEALTHY, None, ()), findings).is_disturbed is False
+
+
+def test_a_matrix_lies_beside_the_latest_run(tmp_path: Path) -> None:
+    """The latest run of the suites keeps its place, and gets the matrix beside its reports."""
+    run = runs.create(tmp_path)
+    (tmp_path / "latest").symlink_to(Path("runs") / run.name)
+    written = write(MATRIX, tmp_path / "detection")
+
+    assert (tmp_path / "latest").resolve() == run
+    assert {path.resolve() for path in written} == {run / JSON, run / PAGE}
+    assert (tmp_path / "detection" / JSON).exists()
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_a_matrix_without_a_run_has_a_place_too(tmp_path: Path, broken: bool) -> None:  # noqa: FBT001 - data
+    """Where no run has finished, ``latest`` names a place of the matrix, which the next run takes over."""
+    if broken:
+        (tmp_path / "latest").symlink_to(Path("runs") / "gone")
+    written = write(MATRIX, tmp_path / "detection")
+
+    assert (tmp_path / "latest").is_symlink()
+    assert all(path.exists() for path in written)
+    with pytest.raises(runs.NoSuchRunError):
+        runs.find("latest", tmp_path)
