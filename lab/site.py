@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -124,7 +125,7 @@ async def running_lab(
         lab = await _start_palette(settings, client, built, network)
         try:
             await _start_hosts(lab, owner)
-            await asyncio.to_thread(_write_site, lab)
+            _write_site(lab, await _host_keys([host.settings.address for host in lab.hosts]))
             yield lab
         finally:
             await lab.endpoint.stop()
@@ -225,11 +226,11 @@ def _write_secret(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def _write_site(lab: Lab) -> None:
+def _write_site(lab: Lab, host_keys: str) -> None:
     """Describe the lab as any site is described; the file appears whole, when everything is ready."""
     folder = lab.settings.folder
     (folder / "palette-ca.pem").write_bytes(lab.authority.cert_pem.bytes())
-    (folder / "known_hosts").write_text(_host_keys([host.settings.address for host in lab.hosts]))
+    (folder / "known_hosts").write_text(host_keys)
     document = {
         "name": "lab",
         "palette": {
@@ -250,18 +251,27 @@ def _write_site(lab: Lab) -> None:
     partial.rename(lab.settings.site_file)
 
 
-def _host_keys(addresses: list[str]) -> str:
+async def _host_keys(addresses: list[str]) -> str:
     """Ask the hosts for their SSH keys; a host may have registered before its sshd listens."""
     deadline = time.monotonic() + REGISTRATION
     while True:
-        scan = ["ssh-keyscan", "-t", "ed25519", *addresses]
-        keys = subprocess.run(scan, check=False, capture_output=True, text=True).stdout
+        keys = await _scanned(addresses)
         silent = [address for address in addresses if f"{address} ssh-ed25519" not in keys]
         if not silent:
             return keys
         if time.monotonic() > deadline:
             raise TimeoutError(f"no sshd answers at {', '.join(silent)} within {REGISTRATION:g} s")
-        time.sleep(0.02)
+        await asyncio.sleep(0.02)
+
+
+async def _scanned(addresses: list[str]) -> str:
+    scan = await asyncio.create_subprocess_exec("ssh-keyscan", "-t", "ed25519", *addresses, stdout=PIPE, stderr=DEVNULL)
+    try:
+        keys, _ = await scan.communicate()
+    finally:
+        if scan.returncode is None:  # the lab goes down while it comes up
+            scan.kill()
+    return keys.decode()
 
 
 #: A miniature site is fast: its time-outs are seconds where a real site's are minutes.

@@ -90,7 +90,6 @@ def test_it_speaks_until_it_is_stopped() -> None:
     lines: list[str] = []
     told = Progress({"a": 1.0}, lines.append, patience=0.01)
     told.begin("a")
-    told.start()
 
     assert settled(lambda: len(lines) > 2, 5)
     told.stop()
