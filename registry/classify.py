@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from registry.transforms import SWAPPED, TRANSFORMS, Context, replace_invalid, transform, wire
@@ -49,12 +50,12 @@ _FOR_USER_NAMES = tuple(known for known in TRANSFORMS if known.id not in _ABOUT_
 _REPLACED = "invalid-replaced"
 
 
+_PAIR = struct.Struct("=HH")  # a first change's number and a second one's
+
+
 def _replaced(context: Context) -> bytes:
+    """Only what a first change left behind can be invalid UTF-8, so this one cannot stand alone in the catalogue."""
     return replace_invalid(context.password)
-
-
-# Only what a first change left behind can be invalid UTF-8, so this one cannot stand alone in the catalogue.
-_INVALID_REPLACED = (_REPLACED, _replaced)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -143,43 +144,55 @@ def prepare(configured: Configured) -> Prepared:
 
 
 class _Table:
-    """One configured value and everything that known software makes of it."""
+    """One configured value and everything that known software makes of it.
 
-    __slots__ = ("_firsts", "_pairs", "_singles", "unchanged", "value")
+    ``silencing`` are the transforms that leave nothing to present: an empty value, or an error.
+    """
+
+    __slots__ = ("_firsts", "_pairs", "_seconds", "_singles", "silencing", "unchanged", "value")
 
     def __init__(self, context: Context, transforms: Sequence[Transform]) -> None:
         self.value = context.password
         self._singles: dict[bytes, list[str]] = {}
+        silencing = set()
         for known in transforms if len(self.value) <= LONGEST_FOR_TRANSFORMS else ():
             made = known.apply(context)
             if made is not None:
                 self._singles.setdefault(made, []).append(known.id)
+            if not made:
+                silencing.add(known.id)
+        self.silencing = frozenset(silencing)
         self.unchanged = frozenset(self._singles.pop(self.value, ()))
         self._firsts = list(self._singles.values())
-        self._pairs: dict[bytes, list[tuple[int, str]]] = {}
+        self._pairs: dict[bytes, bytearray] = {}
+        self._seconds = (*(known.id for known in transforms), _REPLACED)
         if len(self.value) <= LONGEST_FOR_PAIRS:
-            self._prepare_pairs(context, (*((known.id, known.apply) for known in transforms), _INVALID_REPLACED))
+            self._prepare_pairs(context, (*(known.apply for known in transforms), _replaced))
 
-    def _prepare_pairs(self, context: Context, seconds: Sequence[tuple[str, Rule]]) -> None:
-        """Apply every transform to every *distinct* result of a first one: equal results share the work."""
-        pairs = self._pairs
+    def _prepare_pairs(self, context: Context, seconds: Sequence[Rule]) -> None:
+        """Apply every transform to every *distinct* result of a first one: equal results share the work.
+
+        Pairs are kept as numbers in bytes: thousands of small containers for each account would have to be looked at
+        by every full garbage collection, and some pull would have to wait for that.
+        """
+        pairs, numbered = self._pairs, tuple(enumerate(seconds))
         shorter = {self.value, *self._singles}
         for index, middle in enumerate(self._singles):
             if len(middle) > LONGEST_FOR_TRANSFORMS:
                 continue
             between = context.holding(middle)
-            for name, apply in seconds:
+            for number, apply in numbered:
                 made = apply(between)
                 if made is not None and made not in shorter:
-                    pairs.setdefault(made, []).append((index, name))
+                    pairs.setdefault(made, bytearray()).extend(_PAIR.pack(index, number))
 
     def explain(self, presented: bytes) -> tuple[str, ...]:
         """Give all equally short explanations of a changed value; none where nothing explains it."""
         singles = self._singles.get(presented)
         if singles:
             return tuple(singles)
-        pairs = self._pairs.get(presented, ())
-        return tuple(f"{first}+{second}" for index, second in pairs for first in self._firsts[index])
+        pairs = _PAIR.iter_unpack(self._pairs.get(presented, b""))
+        return tuple(f"{first}+{self._seconds[number]}" for index, number in pairs for first in self._firsts[index])
 
     def features(self, presented: bytes) -> Features:
         shortest = min(len(self.value), len(presented))
@@ -192,11 +205,12 @@ class _Table:
 class Prepared:
     """An account ready for comparison; made by :func:`prepare`. Its text shows no value, and it cannot be pickled."""
 
-    __slots__ = ("_expected", "_password", "_username")
+    __slots__ = ("_expected", "_password", "_silence", "_username")
 
     def __init__(self, username: _Table, password: _Table) -> None:
         self._username = username
         self._password = password
+        self._silence = replace(ANONYMOUS, consistent=password.silencing)
         self._expected = b"Basic " + base64.b64encode(username.value + b":" + password.value)
 
     def __repr__(self) -> str:
@@ -208,7 +222,7 @@ class Prepared:
     def classify(self, header: bytes | None) -> Presented:
         """Say what an ``Authorization`` header presents (None: there was none). Takes well under a millisecond."""
         if header is None:
-            return ANONYMOUS
+            return self._silence
         if header == self._expected:
             return self._intact()
         read = _read_basic(header)
@@ -235,8 +249,13 @@ class Prepared:
             username_explanations=user.explanations,
             features=secret.features,
             username_features=user.features,
-            consistent=self._password.unchanged if secret.intact else frozenset(secret.explanations),
+            consistent=self._consistent(username, password, secret.explanations),
         )
+
+    def _consistent(self, username: bytes, password: bytes, explanations: tuple[str, ...]) -> frozenset[str]:
+        if not username and not password:  # how some pullers say that they have no credential
+            return self._password.silencing
+        return self._password.unchanged if password == self._password.value else frozenset(explanations)
 
     def _intact(self) -> Presented:
         return Presented("intact", "intact", "intact", username_name="intact", consistent=self._password.unchanged)
@@ -336,11 +355,11 @@ def closest(accounts: Iterable[Prepared], header: bytes | None) -> tuple[Prepare
     """Find the account that a header most likely meant, and say what it presents compared with that one.
 
     An intact one wins, then one whose user name is intact, then one whose password is; the first of equals. Without
-    a header, or without accounts, there is no account.
+    a header, or without accounts, there is no account; what its absence is consistent with can be said of a single one.
     """
-    if header is None:
-        return None, ANONYMOUS
     compared = [(account, account.classify(header)) for account in accounts]
+    if header is None:
+        return None, compared[0][1] if len(compared) == 1 else ANONYMOUS
     if not compared:
         read = _read_basic(header)
         return None, read if isinstance(read, Presented) else Presented("unknown-user", "unknown user")
@@ -355,13 +374,18 @@ def _distance(presented: Presented) -> tuple[int, int]:
     return (3 if presented.kind == "unknown-user" else user, secret)
 
 
-def narrow(presented: Iterable[Presented]) -> tuple[str, ...]:
+def narrow(presented: Iterable[Presented], silent: Iterable[Presented] = ()) -> tuple[str, ...]:
     """Give the single transforms that agree with *all* observations of one path, changed and intact alike.
 
     Several pulls with different passwords say more than one: what a standard decoder and one that ignores errors make
     of ``Passw0rdPassw0rd`` is the same, what they make of ``Passw0rdPassw0rdX`` is not. Observations that say nothing
     about a password (anonymous, malformed …) are left out; no observation at all gives no transform.
+
+    ``silent`` are pulls that stayed anonymous to their end. Many pullers do not send an empty password, so these too
+    tell transforms apart; but a pull may be silent for other reasons, so alone they name nothing, and they are left
+    out where they contradict what was presented.
     """
     seen = [each.consistent for each in presented if each.kind in {"intact", "changed", "unknown-user"}]
     common = frozenset.intersection(*seen) if seen else frozenset()
+    common = common.intersection(*(each.consistent for each in silent if each.consistent)) or common
     return tuple(known.id for known in TRANSFORMS if known.id in common)

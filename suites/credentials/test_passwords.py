@@ -49,7 +49,7 @@ def test_the_probe_set_arrives_unchanged(
     """No probe is changed at deployment or repave; together they tell any two known changes of a password apart."""
     found = []
     for probe in filter(lambda probe: probe.registry_accepts, probes()):
-        evidence.example(probe.id, expected="every probe is presented unchanged")
+        evidence.example(probe.id, expected="every probe is presented unchanged", together=True)
         with private_registry.account(password=probe.password) as account:
             with site.begin_deploy(layers.fresh(account)) as cluster:
                 if cluster.runs_or_fails():

@@ -43,7 +43,7 @@ def test_every_password_arrives_unchanged(
 
 
 @requirement("CRED-05", phase="repave")
-@each("usernames", in_short=("UN-002",))
+@each("usernames", in_short=("UN-002", "UN-006", "UN-027"))
 def test_every_user_name_arrives_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, vector: Vector
 ) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import pickle
 import random
+import time
 
 import pytest
 
@@ -90,6 +92,31 @@ def test_several_observations_narrow_the_explanation() -> None:
 def test_narrowing_nothing_gives_nothing() -> None:
     """Without an observation that carries a password no transform is claimed."""
     assert narrow([]) == narrow([classify.ANONYMOUS]) == ()
+
+
+def test_silence_narrows_and_never_names() -> None:
+    """A pull that stays anonymous leaves what agrees with it too; alone, or against what was presented, it is nothing.
+
+    A standard decoder makes an empty password of a line end, which containerd does not send; a decoder that checks
+    whether encoding gives the value back leaves the line end alone.
+    """
+    decoded = account("Passw0rdYWI=").classify(basic("user", base64.b64decode("Passw0rdYWI=")))
+    silent = account("\n").classify(None)
+
+    assert {"base64-standard", "base64-if-canonical"} <= set(narrow([decoded]))
+    assert "base64-standard" in narrow([decoded], [silent])
+    assert "base64-if-canonical" not in narrow([decoded], [silent])
+    assert narrow([], [silent]) == ()
+    shouted = account("password").classify(basic("user", "PASSWORD"))
+    assert narrow([shouted], [silent]) == narrow([shouted]) != ()
+    assert narrow([decoded], [classify.ANONYMOUS]) == narrow([decoded])
+
+
+def test_an_empty_login_counts_as_silence() -> None:
+    """User name and password both empty is how some pullers say that they have no login, not a user name changed."""
+    ready = account("\n")
+
+    assert ready.classify(basic("", "")).consistent == ready.classify(None).consistent
 
 
 @pytest.mark.parametrize(("name", "password", "presented"), SAMPLES, ids=[sample[0] for sample in SAMPLES])
@@ -245,6 +272,36 @@ def test_pairs_never_shadow_shorter_explanations() -> None:
             made = known.apply(context)
             if made is not None and made != context.password and known.id != "swapped":
                 assert known.id in ready.classify(basic("user", made)).explanations, (known.id, ascii(password))
+
+
+def test_a_pull_is_classified_within_a_millisecond() -> None:
+    """Whatever an account's pulls present, classifying one takes at most a millisecond of the thread's own time.
+
+    What else the machine does meanwhile is not counted; ``tests/bench/bench_witness.py`` shows both.
+    """
+    dice, slowest = random.Random(11), 0  # noqa: S311 - test data
+    for password in POOL[:: len(POOL) // 120]:
+        ready, context = account(password), Context(password, "user", "old", "other")
+        changed = [dice.choice(TRANSFORMS).apply(context) or b"" for _ in range(16)]
+        twice = [dice.choice(TRANSFORMS).apply(context.holding(middle)) or b"" for middle in changed]
+        for value in (*changed, *twice, b"unknown", b"?" * 4096, context.password):
+            header = basic("user", value)
+            began = time.thread_time_ns()
+            ready.classify(header)
+            slowest = max(slowest, time.thread_time_ns() - began)
+
+    assert slowest < 1_000_000, f"{slowest / 1e6:.2f} ms"
+
+
+def test_an_account_leaves_the_collector_little_to_do() -> None:
+    """What is prepared for an account is no load for full garbage collections, for which some pull would wait."""
+    account()
+    gc.collect()
+    before = len(gc.get_objects())
+    kept = [account(f"Passw0rd!{number}") for number in range(3)]
+    gc.collect()
+
+    assert (len(gc.get_objects()) - before) / len(kept) < 1000
 
 
 def test_any_header_is_classified() -> None:

@@ -102,6 +102,34 @@ def _never_fails(name: str) -> bool:
     return all(presented(known, probe.password) is not None for probe in PROBES)
 
 
+ACCEPTED = tuple(probe for probe in PROBES if probe.registry_accepts)
+
+
+def as_pullers_do(known: Transform) -> tuple[str, ...]:
+    """Name a transform from the probes that a registry accepts, pulled by programs that send no empty password."""
+    spoken, silent = [], []
+    for probe in ACCEPTED:
+        made = presented(known, probe.password)
+        if made:
+            spoken.append(READY[probe.id].classify(b"Basic " + base64.b64encode(USERNAME.encode() + b":" + made)))
+        else:
+            silent.append(READY[probe.id].classify(None))
+    return narrow(spoken, silent)
+
+
+@pytest.mark.parametrize("known", TRANSFORMS, ids=lambda known: known.id)
+def test_a_pull_that_stays_anonymous_tells_transforms_apart_too(known: Transform) -> None:
+    """Accepted probes name exactly the transform that happened, also where it leaves nothing that a puller sends."""
+    alike_here = next((names for names in alike(probe.password for probe in ACCEPTED) if known.id in names), ())
+    expected = tuple(name for name in alike_here if name != probe_module.UNCHANGED) or (known.id,)
+    if all(not presented(known, probe.password) for probe in ACCEPTED):
+        expected = ()  # nobody ever presented anything: silence alone names nothing
+    elif "swapped" in alike_here:
+        expected = ("user-name",)  # a swap is named by the user name, too
+
+    assert set(as_pullers_do(known)) == set(expected)
+
+
 def test_the_command_prints_the_set_and_is_content(capsys: pytest.CaptureFixture[str]) -> None:
     """The command lists the probes and their cost, and ends well while they suffice."""
     assert main([]) == 0

@@ -19,6 +19,7 @@ from reports import runs
 from reports.verdicts import ExitCode
 
 ROOT = Path(__file__).parents[2]
+DIAGNOSIS = r"^ *(repave|deploy), (\w+) of (\S+): everything seen is explained (.+)$"
 LIMIT = 240  # seconds for one run of a few cases, on a machine that may be busy
 
 
@@ -60,6 +61,27 @@ def test_a_product_failure_is_red_and_tells_its_story() -> None:
     assert failure is not None
     assert "base64-decode(password)" in "".join(failure.itertext())
     assert "base64-decode(password)" in shown.page
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [("alphanumeric-base64", "base64-alphanumeric-prefix"), ("strict-base64", "base64-standard")],
+)
+def test_both_seeded_faults_are_named_exactly(fault: str, change: str) -> None:
+    """The probe set names the one transform that explains everything, its phase, its path and the host, everywhere."""
+    shown = conformance("-k", "test_the_probe_set_arrives_unchanged", "--lab-fault", fault)
+    failure = shown.junit("test_the_probe_set_arrives_unchanged").find("failure")
+
+    assert shown.code == ExitCode.FAIL
+    assert failure is not None
+    for text in (shown.terminal, "".join(failure.itertext())):
+        told = set(re.findall(DIAGNOSIS, text, re.MULTILINE))  # a terminal tells a failure twice
+        assert len(told) == 1, told
+        phase, puller, host, words = told.pop()
+        assert (phase, puller) == ("repave", "node")
+        assert words.startswith(f"by {change} (")
+        assert "; or " not in words
+        assert f"host {host} presented base64-decode(password) at repave" in text
 
 
 def test_a_known_issue_is_known_in_its_versions_only() -> None:
