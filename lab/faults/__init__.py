@@ -60,6 +60,8 @@ def specify(wanted: str) -> Specification:
     """
     path, separator, name = wanted.rpartition(":")
     specification: Specification = {"name": wanted}
+    if wanted.endswith(".py"):
+        raise UnknownFault(f"--lab-fault {wanted}: a file may have several faults; name one, as in {wanted}:NAME")
     if separator:
         try:
             specification = {"name": name, "source": Path(path).read_text(), "path": path}
