@@ -46,12 +46,13 @@ Progress = Callable[[str, int, int], object]
 class RegistryError(RuntimeError):
     """A registry refused or failed: the request, the status, and the registry's own code and words.
 
-    ``status`` is 0 where no answer came or what came is not what was asked for.
+    ``status`` is 0 where no answer came or what came is not what was asked for; ``challenge`` is how a login is asked
+    for (``WWW-Authenticate``).
     """
 
-    def __init__(self, request: str, status: int, said: str) -> None:
+    def __init__(self, request: str, status: int, said: str, challenge: str = "") -> None:
         super().__init__(f"{request}: {f'{status} ' if status else ''}{said}")
-        self.request, self.status = request, status
+        self.request, self.status, self.challenge = request, status, challenge
 
 
 @dataclass(frozen=True)
@@ -209,7 +210,7 @@ class RegistryClient:
             challenge = response.headers.get("WWW-Authenticate", "")
             refused = response.status_code == HTTPStatus.UNAUTHORIZED
             with response:
-                error = RegistryError(line, response.status_code, _what_it_said(response))
+                error = RegistryError(line, response.status_code, _what_it_said(response), challenge)
             if not (refused and attempt == 1 and self._username is not None and self._learn(challenge, scope, line)):
                 raise error
         raise AssertionError("unreachable")  # the second attempt returns or raises

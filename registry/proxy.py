@@ -12,6 +12,7 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from yarl import URL
 
+from registry.address import HTTPS_PORT
 from registry.classify import Presented
 from registry.front import READ_AHEAD, Sockets
 from registry.pulls import Journal, Pull, Running, Target, now, printable
@@ -54,8 +55,17 @@ class Judge(Protocol):
 class Proxy:
     """The handler behind the front."""
 
-    def __init__(self, upstream: RegistryAddress, context: ssl.SSLContext, journal: Journal, judge: Judge) -> None:
-        self._upstream, self._context = upstream, context
+    def __init__(
+        self,
+        upstream: RegistryAddress,
+        context: ssl.SSLContext,
+        journal: Journal,
+        judge: Judge,
+        *,
+        renamed: bool = False,
+    ) -> None:
+        """Pass on to ``upstream``; ``renamed`` tells it its own name instead of the one that clients know us by."""
+        self._upstream, self._context, self._renamed = upstream, context, renamed
         self._journal, self._judge = journal, judge
         self._session: aiohttp.ClientSession | None = None
         self._sockets = Sockets()
@@ -140,6 +150,8 @@ class Proxy:
     async def _pass_on(self, request: web.BaseRequest, running: Running) -> web.StreamResponse:
         try:
             url, headers = self._url(request.raw_path), _passed_on(request)
+            if self._renamed:  # several names may be served at one address, and ours is none of them
+                headers.popall(hdrs.HOST, None)
         except ValueError:
             return _refuse(running, HTTPStatus.BAD_REQUEST, "the path or a header cannot be read")
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
@@ -157,7 +169,7 @@ class Proxy:
     ) -> web.StreamResponse:
         headers = CIMultiDict((name, value) for name, value in answer.headers.items() if _is_passed_on(name))
         if location := headers.get(hdrs.LOCATION):
-            headers[hdrs.LOCATION] = location.removeprefix(self._upstream.url)  # never past us to the registry
+            headers[hdrs.LOCATION] = self._below(location)
         running.status = answer.status
         if answer.method != hdrs.METH_HEAD and (answer.content_length or READ_AHEAD) < SMALL:
             body = await answer.read()
@@ -173,6 +185,13 @@ class Proxy:
         async with _to_client(running):
             await response.write_eof()
         return response
+
+    def _below(self, location: str) -> str:
+        """Give a location without the registry's address: never past us to the registry."""
+        for url in (self._upstream.url, self._upstream.url.removesuffix(f":{HTTPS_PORT}")):
+            if location.startswith(f"{url}/"):
+                return location.removeprefix(url)
+        return location
 
     def _socket(self, address: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, _ = address

@@ -28,6 +28,7 @@ from registry.runners import ContainerRunner, ProcessRunner, RegistryFailed, Run
 from registry.tls import Authority
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
@@ -140,6 +141,10 @@ class PrivateRegistry:
         """Give a client of the registry's API for ``account``; without one it is the harness' own, which may do all."""
         chosen = account or self._harness
         return RegistryClient(self.address, chosen.username, chosen.password, authorities=self.authority.pem)
+
+    def client_context(self) -> ssl.SSLContext:
+        """Give a context that trusts the registry's authority and no other."""
+        return self.authority.client_context()
 
     def start(self) -> None:
         """Start the registry after a :meth:`stop` and wait until it answers; address and content stay.

@@ -11,25 +11,26 @@ import contextlib
 import functools
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Protocol, Self, Unpack
 from urllib.parse import quote
 
 from registry.address import RegistryAddress
-from registry.classify import ANONYMOUS, Configured, Presented, closest, prepare
+from registry.classify import Configured, Presented, closest, prepare
 from registry.front import Front
 from registry.proxy import Proxy
 from registry.pulls import Journal, Mark, Which, changes, matches, overlapping
 from registry.server import usable_port
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
     from registry.classify import Prepared
     from registry.client import RegistryClient
-    from registry.htpasswd import AccountFile
     from registry.pulls import FailedConnection, Pull
-    from registry.server import Account, PrivateRegistry
+    from registry.server import Account
     from registry.tls import Authority, ServerCertificate
 
 _WORTH_HIDING = 4  # characters; a shorter password would blot out ordinary text
@@ -71,13 +72,12 @@ class AccountsInForce:
 
     def judge(self, headers: Sequence[bytes]) -> tuple[str, Presented]:
         """Say which account the ``Authorization`` headers of a request mean, and what they present."""
-        if not headers:
-            return "", ANONYMOUS
         if len(headers) > 1:
             return "", Presented("malformed", f"malformed: {len(headers)} Authorization headers")
         with self._lock:
             newest = {known.username: known for known in self._all}
-        meant, presented = closest((known.prepared for known in newest.values()), headers[0])
+        accounts = (known.prepared for known in newest.values())
+        meant, presented = closest(accounts, headers[0] if headers else None)
         return next((known.username for known in newest.values() if known.prepared is meant), ""), presented
 
     def without_secrets(self, text: str) -> str:
@@ -87,6 +87,36 @@ class AccountsInForce:
         for form in forms:
             text = text.replace(form, "[password]")
         return text
+
+
+class Fronted(Protocol):
+    """A registry that a witness can stand in front of: one of ours, or one that somebody else runs."""
+
+    @property
+    def address(self) -> RegistryAddress:
+        """Where it answers."""
+
+    @property
+    def authority(self) -> Authority:
+        """Who vouches for the witness."""
+
+    def client_context(self) -> ssl.SSLContext:
+        """Give a context that trusts the registry."""
+
+    def account(self, username: str | None = None, password: str | None = None) -> AbstractContextManager[Account]:
+        """Let somebody log in while the context lasts."""
+
+    def client(self, account: Account | None = None) -> RegistryClient:
+        """Give a client of its API."""
+
+    def start(self) -> None:
+        """End an outage."""
+
+    def stop(self) -> None:
+        """Begin an outage."""
+
+    def log(self) -> str:
+        """Give the last lines of its own log."""
 
 
 class Witness:
@@ -101,25 +131,27 @@ class Witness:
             assert witness.changes(phase="repave") == []
 
     It listens on ``bind`` and ``port`` (0: a free one) with a certificate of the registry's authority for ``bind`` and
-    ``names``, or with ``certificate``. What is reached through :attr:`address` is recorded; :meth:`client` goes past
+    ``names``, or with ``certificate``; a registry of somebody else's is told its own name (``renamed``), for several
+    may be served at one address. What is reached through :attr:`address` is recorded; :meth:`client` goes past
     it, so that the harness' own pushes are no pulls. Entering raises :exc:`registry.server.PortTaken`.
     """
 
     def __init__(
         self,
-        registry: PrivateRegistry,
+        registry: Fronted,
         *,
         bind: str = "127.0.0.1",
         port: int = 0,
         names: tuple[str, ...] = (),
         certificate: ServerCertificate | None = None,
+        renamed: bool = False,
     ) -> None:
         self.registry = registry
         self.address = RegistryAddress(bind, usable_port(bind, port))
         self.journal = Journal()
         self._accounts = AccountsInForce()
         self._certificate = certificate or registry.authority.issue(bind, *names)
-        proxy = Proxy(registry.address, registry.authority.client_context(), self.journal, self._accounts)
+        proxy = Proxy(registry.address, registry.client_context(), self.journal, self._accounts, renamed=renamed)
         self._front = Front(self.address, self._certificate, proxy)
 
     def __enter__(self) -> Self:
@@ -137,11 +169,6 @@ class Witness:
     def authority(self) -> Authority:
         """The authority that a client has to trust."""
         return self.registry.authority
-
-    @property
-    def accounts(self) -> AccountFile:
-        """Who may log in. Accounts made here are unknown to the witness; prefer :meth:`account`."""
-        return self.registry.accounts
 
     def client(self, account: Account | None = None) -> RegistryClient:
         """Give a client that goes to the registry itself, past the witness."""

@@ -67,13 +67,15 @@ def write(run: Path, signer: Signer) -> Path:
     """Write the bundle of a finished run, all that stands in its directory, into that directory.
 
     Raises ValueError if the run is not finished or has no reports, if its leak gate withheld something or did not run,
-    or if a file's name does not fit into an archive.
+    if it was a certification and left a must-requirement uncovered, or if a file's name does not fit into an archive.
     """
     if not runs.is_finished(run):
         raise ValueError(f"{run}: not certified, it is not finished or its reports are not rendered")
     outcome = results.load(run)
     if outcome.leak_gate is None or outcome.leak_gate.hits or not outcome.leak_gate.canary_found:
         raise ValueError(f"{run}: not certified, its leak gate did not run or did not pass")
+    if outcome.uncovered:
+        raise ValueError(f"{run}: not certified, not covered: {', '.join(outcome.uncovered)}")
     bundle = run / FILE_NAME
     runs.write(bundle, pack(_files_of(run), outcome, signer))
     return bundle

@@ -37,7 +37,8 @@ def finish(
 
     The reports are rendered before the search, so that they are searched too, and again after it, because they tell
     what it found; what was written again is searched again. With a ``signer`` a certificate is written, unless
-    something leaked; ``extra`` are files that go into it (``kill-matrix.json``). ``latest`` moves last.
+    something leaked or a certification left something uncovered; ``extra`` are files that go into it
+    (``kill-matrix.json``). ``latest`` moves last.
     """
     for name, content in (extra or {}).items():
         runs.write(run / name, content)
@@ -46,7 +47,7 @@ def finish(
     _record(run, replace(ended, leak_gate=found))
     found = _search_again(run, gate, ended, found, render(run))
     certificate = None
-    if signer and found.canary_found and not found.hits:
+    if signer and found.canary_found and not found.hits and not results.load(run).uncovered:
         certificate = bundle.write(run, signer)
         _search_again(run, gate, ended, found, [certificate])
     runs.point_latest_to(run)

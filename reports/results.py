@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from reports.records import Record
 
+#: The level of a run that must cover everything, and the levels of the requirements that are meant.
+CERTIFICATION = "certification"
+_MUST = frozenset({"must", "must not"})
 _LOST = RunStarted(run_id="unknown", started="", site="unknown", level="unknown")
 
 
@@ -100,12 +103,24 @@ class Results:
     def exit_code(self) -> ExitCode:
         """The code with which the run ended, or would have."""
         gate = self.leak_gate
-        return exit_code(
+        code = exit_code(
             self.counts,
             interrupted=self.interrupted,
             leaked=bool(gate and gate.hits),
             gate_broken=bool(gate and not gate.canary_found),
         )
+        return ExitCode.UNCOVERED if code is ExitCode.OK and self.uncovered else code
+
+    @cached_property
+    def uncovered(self) -> tuple[str, ...]:
+        """The must-requirements that a certification left open: with a case not covered, or without one that ran.
+
+        Empty for a run of another level, which promises nothing about them.
+        """
+        if self.started.level != CERTIFICATION:
+            return ()
+        musts = (row for row in self.requirements if row.requirement.level in _MUST)
+        return tuple(row.requirement.id for row in musts if not row.cases or row.counts[Verdict.NOT_COVERED])
 
     @property
     def seconds(self) -> float:

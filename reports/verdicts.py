@@ -13,12 +13,13 @@
  11     ``DEAD``            infrastructure: host lost, registry down, API answering 5xx
  12     ``VACUOUS``         a phase did not really happen, so nothing was proven
  13     ``LEAK``            a protected secret stood in an artefact
+ 14    ``UNCOVERED``       a certification left a must-requirement uncovered: nothing failed, nothing is certified
 ======  ==================  =======================================================================================
 
 Codes 0 to 5 mean what pytest means by them; 6 is left to pytest (too many warnings), so the others begin at 10.
 When several classes occur, the code is the first of: leak, interrupted, nothing run, fail, error, vacuous, dead,
-fixed. A product failure is knowledge that no broken host takes away; everything before it says that the report as a
-whole must not be used.
+fixed, uncovered. A product failure is knowledge that no broken host takes away; everything before it says that the
+report as a whole must not be used.
 """
 
 from __future__ import annotations
@@ -90,6 +91,7 @@ class ExitCode(IntEnum):
     DEAD = 11
     VACUOUS = 12
     LEAK = 13
+    UNCOVERED = 14
 
 
 _CODES = {

@@ -75,6 +75,11 @@ def _stopped(results: Results) -> str:
     return f"{what}, not a result: {plural(len(results.cases), 'case')} had ended"
 
 
+def _uncovered(results: Results) -> str:
+    number = plural(len(results.uncovered), "must-requirement")
+    return f"Not certified: {number} not covered by this run ({some(results.uncovered)})"
+
+
 _BAD_NEWS: dict[ExitCode, Callable[[Results], str]] = {
     ExitCode.FAIL: _failed,
     ExitCode.ERROR: _broken,
@@ -82,6 +87,7 @@ _BAD_NEWS: dict[ExitCode, Callable[[Results], str]] = {
     ExitCode.DEAD: lambda results: f"No verdict, infrastructure was gone: {_counted(results, Verdict.DEAD)}",
     ExitCode.FIXED: lambda results: f"A waiver is out of date, remove it: {_counted(results, Verdict.FIXED)}",
     ExitCode.LEAK: _leaked,
+    ExitCode.UNCOVERED: _uncovered,
     ExitCode.INTERRUPTED: _stopped,
 }
 _QUIET = (Verdict.KNOWN, Verdict.NOT_COVERED)

@@ -102,7 +102,7 @@ def started(**changes: object) -> RunStarted:
         started=at(0),
         seed="20261122",
         command="./run conformance",
-        level="certification",
+        level="nightly",
         site="lab (2 Edge hosts)",
         facts=FACTS,
         requirements=REQUIREMENTS,

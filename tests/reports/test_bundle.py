@@ -18,7 +18,7 @@ from securesystemslib.signer import CryptoSigner, SSlibKey
 from reports import archive, bundle, certificate, finish, keys, results
 from reports.leaks import Gate
 from reports.records import to_json
-from reports.verdicts import Verdict
+from reports.verdicts import ExitCode, Verdict
 from tests.reports import samples
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ def test_a_partial_run_presented_as_complete_is_refused(records: tuple[Record, .
         {"waivers": []},
         {"requirements": {}},
         {"facts": {"palette.version": "5.0"}},
-        {"level": "nightly"},
+        {"level": "certification"},
         {"leak_gate": None},
     ],
     ids=lambda claim: next(iter(claim)),
@@ -354,3 +354,16 @@ def test_a_run_whose_leak_gate_did_not_pass_is_not_certified(make_run: MakeRun) 
 
     with pytest.raises(ValueError, match="its leak gate did not run"):
         bundle.write(run, SIGNER)
+
+
+def test_a_certification_that_left_something_open_is_not_certified(make_run: MakeRun) -> None:
+    """A certification with a must-requirement that is not covered leaves no certificate, at its end or later."""
+    open_case = samples.case(Verdict.NOT_COVERED, samples.REQUIREMENTS[0].id, case="suites/open.py::test_open")
+    run = make_run((samples.started(level="certification"), *samples.all_green()[1:-1], open_case))
+
+    ended = finish.finish(run, samples.finished(collected=9), Gate([]), signer=SIGNER)
+    assert ended.results.exit_code is ExitCode.UNCOVERED
+    assert ended.certificate is None
+    with pytest.raises(ValueError, match=f"not certified, not covered: {samples.REQUIREMENTS[0].id}"):
+        bundle.write(run, SIGNER)
+    assert not (run / bundle.FILE_NAME).exists()

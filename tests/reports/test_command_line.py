@@ -52,7 +52,7 @@ def test_a_good_bundle_verifies_and_says_what_it_certifies(
     assert main(["verify", str(certified), "--key", str(tmp_path / "key.pub"), "--require-pass"]) == 0
 
     told = capsys.readouterr().out
-    assert "level certification" in told
+    assert "level nightly" in told
     assert "PASSED: Conforms: all 8 requirements hold." in told
 
 

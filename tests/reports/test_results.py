@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from reports import changes, results, wording
-from reports.records import LeakGate, LeakHit, Record
+from reports import certificate, changes, results, wording
+from reports.records import CaseFinished, LeakGate, LeakHit, Record
 from reports.verdicts import ExitCode, Verdict
 from tests.reports import samples
 
@@ -89,6 +91,50 @@ def test_each_class_has_its_sentence_and_its_exit_code(verdict: Verdict, code: E
 def test_a_run_that_covered_nothing_claims_nothing() -> None:
     """When every case was not covered, the sentence says that nothing was proven."""
     assert "Nothing was proven" in wording.sentence(run_of(GREEN[0], samples.case(Verdict.NOT_COVERED), GREEN[-1]))
+
+
+def certification(*cases: CaseFinished, level: str = "must") -> results.Results:
+    """Give a certification of one requirement beside those that hold."""
+    stranger = replace(samples.REQUIREMENTS[0], id="MUST-99", level=level)
+    begun = samples.started(level="certification", requirements=(*samples.REQUIREMENTS, stranger))
+    return run_of(begun, *GREEN[1:-1], *cases, samples.finished(collected=8 + len(cases)))
+
+
+@pytest.mark.parametrize("level", ["must", "must not"])
+@pytest.mark.parametrize(
+    "cases",
+    [
+        (samples.case(Verdict.NOT_COVERED, "MUST-99", case="a"),),
+        (samples.case(Verdict.PASS, "MUST-99", case="a"), samples.case(Verdict.NOT_COVERED, "MUST-99", case="b")),
+        (samples.case(Verdict.KNOWN, "MUST-99", case="a"), samples.case(Verdict.NOT_COVERED, "MUST-99", case="b")),
+        (),
+    ],
+    ids=["not covered", "covered in part", "covered in part, known", "not run"],
+)
+def test_a_certification_with_an_open_must_is_refused(cases: tuple[CaseFinished, ...], level: str) -> None:
+    """A certification that leaves a must-requirement uncovered, wholly or in part, ends with a code and says which."""
+    outcome = certification(*cases, level=level)
+
+    assert outcome.exit_code is ExitCode.UNCOVERED
+    assert outcome.uncovered == ("MUST-99",)
+    assert "Not certified: 1 must-requirement not covered by this run (MUST-99)" in wording.sentence(outcome)
+    assert certificate.result(outcome) == "FAILED"
+
+
+def test_only_a_certification_must_cover_everything() -> None:
+    """What is no must may stay open in a certification, and in a run of another level everything may."""
+    open_case = samples.case(Verdict.NOT_COVERED, "MUST-99", case="a")
+    covered = certification(samples.case(Verdict.PASS, "MUST-99", case="a"))
+
+    assert covered.exit_code is ExitCode.OK
+    assert certification(open_case, level="recommendation").exit_code is ExitCode.OK
+    assert run_of(*GREEN[:-1], open_case, samples.finished()).exit_code is ExitCode.OK
+
+
+def test_a_failure_is_graver_than_what_is_not_covered() -> None:
+    """In a certification that fails and leaves something open, the failure is what its code says."""
+    assert certification(samples.case(Verdict.FAIL, "MUST-99", case="a")).exit_code is ExitCode.FAIL
+    assert certification(samples.case(Verdict.DEAD, case="a")).exit_code is ExitCode.DEAD
 
 
 def test_a_partial_run_does_not_claim_to_conform() -> None:

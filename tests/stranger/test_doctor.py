@@ -91,7 +91,7 @@ def test_a_url_of_something_else_is_found(stranger: Stranger) -> None:
     """A URL of a server that is no Palette is a wrong URL, too."""
     with listening("127.0.0.1", 0, ()) as listener:
         authority = stranger.folder / "other.pem"
-        authority.write_text(listener.authority.pem)
+        authority.write_text(listener.trusted)
         url = f"https://127.0.0.1:{listener.port}"
         _, lines = stranger.doctor(palette__url=url, palette__authority=str(authority))
 

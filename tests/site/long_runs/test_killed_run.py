@@ -194,7 +194,7 @@ def begun(ground: Ground) -> subprocess.Popen[str]:
 def test_a_leased_host_is_given_back_when_its_run_is_cleaned(ground: Ground) -> None:
     """A run killed right after it leased its hosts leaves leases, and cleaning gives the hosts back."""
     run = kill_after(ground.start("-k", "third_repave"), ground, 5, set(ground.project.runs))
-    leased = [host.uid for host in ground.view.edge_hosts.search() if host.labels.get(RUN)]
+    leased = sorted(host.uid for host in ground.view.edge_hosts.search() if host.labels.get(RUN))
     done = ground.clean(run)
 
     assert leased == ["edge-1", "edge-2"]

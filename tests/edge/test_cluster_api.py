@@ -1,0 +1,163 @@
+"""What a cluster's Kubernetes API says of a repave is read from the published shapes; the API itself is a mock."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge.cluster_api import ClusterApi, ClusterApiError
+from fixtures.in_kubernetes import look
+from protected import Secret
+from registry.tls import Authority
+from tests.edge.mock_cluster_api import IMAGE, POD, TOKEN, MockClusterApi, event, mocked, node, pod
+
+FAILED = f'Failed to pull image "{IMAGE}": 401 Unauthorized'
+
+
+@pytest.fixture
+def mock(tmp_path: Path) -> Iterator[MockClusterApi]:
+    """Give a mock of a cluster whose upgrade cannot pull its image."""
+    api = MockClusterApi(
+        nodes=[node("edge-1", cordoned=True), node("edge-2", ready=False)],
+        pods=[pod(waiting="ImagePullBackOff", secrets=("provider-credentials",))],
+        events=[
+            event("Failed", FAILED, second=2, warning=True),
+            event("Pulling", f'Pulling image "{IMAGE}"', second=1),
+            event("Failed", "Error: ErrImagePull", second=3, warning=True),
+            event("BackOff", "Back-off restarting failed container", second=4, warning=True),
+            event("Pulled", "Container image already present", pod_name="coredns-1", second=5),
+            event("Scheduled", "Successfully assigned", second=0),
+        ],
+    )
+    with mocked(api, tmp_path) as listening:
+        yield listening
+
+
+@pytest.fixture
+def cluster(mock: MockClusterApi, tmp_path: Path) -> Iterator[ClusterApi]:
+    """Give the mocked cluster's API."""
+    with ClusterApi(mock.kubeconfig(), tmp_path) as api:
+        yield api
+
+
+def test_nodes_are_told_with_state_and_versions(cluster: ClusterApi) -> None:
+    """A node says whether it is ready, whether it takes pods, and what runs on it."""
+    first, second = cluster.nodes()
+
+    assert (first.name, first.is_ready, first.takes_pods) == ("edge-1", True, False)
+    assert str(first) == "node edge-1: Ready, cordoned, v1.30.5+k3s1, containerd://1.7.21-k3s2"
+    assert (second.name, second.is_ready, second.takes_pods) == ("edge-2", False, True)
+
+
+def test_an_upgrade_pod_says_with_what_it_pulls_and_what_it_waits_for(cluster: ClusterApi) -> None:
+    """A pod of an upgrade plan names node, image, pull secrets and account, and why it waits."""
+    (found,) = cluster.upgrade_pods()
+
+    assert (found.name, found.node, found.images, found.service_account) == (POD, "edge-1", (IMAGE,), "system-upgrade")
+    assert found.pull_secrets == ("provider-credentials",)
+    assert found.cannot_pull
+    assert "ImagePullBackOff: Back-off pulling image" in str(found)
+
+
+def test_a_pod_that_waits_for_nothing_pulls_well(mock: MockClusterApi, tmp_path: Path) -> None:
+    """A pod without pull secrets that waits for nothing is no failed pull."""
+    mock.pods = [pod()]
+    with ClusterApi(mock.kubeconfig(), tmp_path) as api:
+        (found,) = api.upgrade_pods()
+
+    assert not found.cannot_pull
+    assert str(found).endswith("pull secrets: none")
+
+
+def test_only_events_about_images_are_told_in_their_order(cluster: ClusterApi) -> None:
+    """Events of pulls come in order of time with pod and node; what is not about an image is left out."""
+    found = cluster.pull_events()
+
+    assert [(each.reason, each.is_of_an_upgrade) for each in found] == [
+        ("Pulling", True), ("Failed", True), ("Failed", True), ("Pulled", False),
+    ]  # fmt: skip
+    assert (found[1].message, found[1].node, found[1].is_warning) == (FAILED, "edge-1", True)
+
+
+def test_long_lists_are_read_to_their_end(mock: MockClusterApi, tmp_path: Path) -> None:
+    """What does not fit into one answer is asked for page by page."""
+    mock.nodes = [node(f"edge-{number}") for number in range(7)]
+    mock.page = 3
+    with ClusterApi(mock.kubeconfig(), tmp_path) as api:
+        assert [each.name for each in api.nodes()] == [f"edge-{number}" for number in range(7)]
+    assert mock.asked == ["/api/v1/nodes"] * 3
+
+
+@pytest.mark.parametrize(
+    ("status", "token", "said"),
+    [(0, "a-wrong-token", "answers 401"), (403, TOKEN, "answers 403"), (500, TOKEN, "answers 500")],
+)
+def test_a_refusal_is_one_line_without_the_credential(
+    mock: MockClusterApi, tmp_path: Path, status: int, token: str, said: str
+) -> None:
+    """An API that refuses or fails is named with what it answered, and nothing of the kubeconfig is told."""
+    mock.failing = status
+    with ClusterApi(mock.kubeconfig(token=token), tmp_path) as api, pytest.raises(ClusterApiError) as refused:
+        api.nodes()
+
+    assert said in str(refused.value)
+    assert f"127.0.0.1:{mock.port}" in str(refused.value)
+    assert token not in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+def test_an_api_that_is_away_or_somebody_elses_is_told(mock: MockClusterApi, tmp_path: Path) -> None:
+    """Silence and a certificate that another authority issued end in one line each."""
+    with ClusterApi(mock.kubeconfig(trusted=Authority().pem), tmp_path) as api:
+        with pytest.raises(ClusterApiError, match="cannot be asked: SSLError"):
+            api.nodes()
+    mock.port = 9
+    with ClusterApi(mock.kubeconfig(), tmp_path) as api, pytest.raises(ClusterApiError, match="cannot be asked: "):
+        api.nodes()
+
+
+@pytest.mark.parametrize(
+    ("kubeconfig", "said"),
+    [
+        (Secret("no: kubeconfig"), "is no mapping with clusters"),
+        (Secret("{"), "is no mapping with clusters"),
+        (Secret("clusters: []\nusers: []\ncontexts: []\n"), "cannot be used: "),
+    ],
+)
+def test_what_is_no_kubeconfig_is_refused(tmp_path: Path, kubeconfig: Secret, said: str) -> None:
+    """A text that is no kubeconfig is refused, and not quoted."""
+    with pytest.raises(ClusterApiError, match=said):
+        ClusterApi(kubeconfig, tmp_path)
+
+
+def test_a_kubeconfig_that_runs_a_program_is_refused(mock: MockClusterApi, tmp_path: Path) -> None:
+    """A kubeconfig whose credential comes from a program is refused before that program runs on this machine."""
+    ran = tmp_path / "ran"
+    program = {"apiVersion": "client.authentication.k8s.io/v1", "command": "touch", "args": [str(ran)]}
+    with pytest.raises(ClusterApiError, match="it runs a program for its credential"):
+        ClusterApi(mock.kubeconfig(exec=program), tmp_path)
+
+    assert not ran.exists()
+
+
+def test_evidence_has_nodes_pods_and_pulls_and_leaves_no_file(
+    mock: MockClusterApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A look gives errors as errors and pulls as moments of their node; of other pods only troubles; no file stays."""
+    rooms = tmp_path / "rooms"
+    rooms.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(rooms))
+    seen = look(mock.kubeconfig())
+
+    assert [(each.severity, each.reason) for each in seen.events] == [
+        ("Info", "Node"), ("Error", "Node"), ("Error", "UpgradePod"),
+        ("Info", "Pulling"), ("Error", "Failed"), ("Error", "Failed"),
+    ]  # fmt: skip
+    assert seen.events[4].message == f"pod {POD} on edge-1: {FAILED}"
+    assert [(moment.lane, moment.host) for moment in seen.moments] == [("host", "edge-1")] * 3
+    assert seen.moments[0].time == "2026-11-22T03:00:01.000Z"
+    assert [*rooms.iterdir()] == []

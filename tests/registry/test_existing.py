@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+
+from fixtures.existing_registry import trouble_with
+from protected import Secret
+from registry.address import RegistryAddress
+from registry.client import RegistryClient, RegistryError
+from registry.existing import ExistingRegistry, GivenAccount, wipe
+from registry.token_realm import TokenRealm, TokenRegistry, serving
+from registry.witness import Witness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    import docker
+
+    from registry.images import Image
+    from registry.server import PrivateRegistry
+    from tests.registry.samples import ImageMaker
+
+PUSHER, READER = GivenAccount("theirs", Secret("push-S3cret!")), GivenAccount("reader", Secret("pull-S3cret!"))
+
+
+@pytest.fixture
+def existing(private_registry: PrivateRegistry) -> Iterator[ExistingRegistry]:
+    """Give somebody's registry: a real one, of which only address, authority and two accounts are known."""
+    for known in (PUSHER, READER):
+        private_registry.accounts.add(known.username, known.password.reveal())
+    yield ExistingRegistry(private_registry.address, PUSHER, (READER,), private_registry.authority.pem)
+    private_registry.accounts.remove(PUSHER.username, READER.username)
+
+
+def test_a_usable_registry_has_nothing_wrong(existing: ExistingRegistry) -> None:
+    """A registry with TLS that asks for Basic and accepts every account is usable."""
+    assert trouble_with(existing) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda e: ExistingRegistry(e.address, PUSHER, (GivenAccount("reader", Secret("wrong!")),), e.trusted),
+            "'reade",
+        ),
+        (lambda e: ExistingRegistry(e.address, PUSHER, (READER,)), "its certificate is not good: "),
+        (lambda e: ExistingRegistry(e.address, PUSHER, (READER,), "no PEM"), "the file of its authority is no cert"),
+        (
+            lambda e: ExistingRegistry(RegistryAddress("127.0.0.1", 9), PUSHER, (READER,), e.trusted),
+            "cannot be reached",
+        ),
+    ],
+    ids=["password", "authority", "no PEM", "away"],
+)
+def test_what_is_wrong_with_a_registry_is_said(
+    existing: ExistingRegistry, change: Callable[[ExistingRegistry], ExistingRegistry], said: str
+) -> None:
+    """A wrong password, an authority that is not the registry's, and one that is away are told apart in a line."""
+    (found,) = trouble_with(change(existing))
+
+    assert said in found
+    assert "\n" not in found
+    assert "0x" not in found
+    assert "S3cret" not in found
+
+
+def test_a_registry_that_asks_for_tokens_is_not_usable(engine: docker.DockerClient) -> None:
+    """A registry whose login is a token is told apart: what a token was got with, no witness can compare."""
+    with serving(TokenRealm("127.0.0.1", None)) as realm, TokenRegistry(engine, realm) as registry:
+        theirs = ExistingRegistry(registry.address, PUSHER, (READER,), registry.authority.pem)
+
+        assert trouble_with(theirs) == ["it asks for Bearer; a registry with htpasswd asks for Basic"]
+
+
+def test_a_witness_in_front_of_somebodys_registry_sees_what_is_presented(
+    existing: ExistingRegistry, make_image: ImageMaker
+) -> None:
+    """Through the witness images are had as from the registry itself, and every login is compared with the account."""
+    image = make_image({"/etc/name": "theirs"})
+    with Witness(existing, renamed=True) as witness, witness.account() as account:
+        pem = witness.authority.pem
+        with RegistryClient(witness.address, account.username, account.password, authorities=pem) as client:
+            assert client.manifest(image.repository, image.tag).digest == image.digest
+        with RegistryClient(witness.address, account.username, "wrong", authorities=pem) as client:
+            with pytest.raises(RegistryError, match="401"):
+                client.login()
+        presented = [pull.presented.name for pull in witness.pulls() if pull.has_credential]
+
+    assert (account.username, pem != existing.trusted) == ("reader", True)
+    assert presented == ["intact", "unknown change"]
+
+
+def test_a_renamed_registry_answers_with_no_address_at_all(existing: ExistingRegistry, tmp_path: Path) -> None:
+    """A registry that is told its own name does not send clients past the witness to where it thinks it is."""
+    bundle = tmp_path / "witness.pem"
+    with Witness(existing, renamed=True) as witness, requests.Session() as session:
+        bundle.write_text(witness.authority.pem)
+        session.trust_env, session.verify = False, str(bundle)
+        session.auth = (PUSHER.username, PUSHER.password.reveal())
+        answer = session.post(f"{witness.address.url}/v2/team/renamed/blobs/uploads/", timeout=10)
+
+    assert answer.status_code == 202
+    assert answer.headers["Location"].startswith("/v2/team/renamed/blobs/uploads/")
+
+
+def test_an_outage_in_front_of_somebodys_registry_leaves_it_alone(existing: ExistingRegistry) -> None:
+    """An outage refuses connections at the witness; the registry itself goes on for everybody else."""
+    with Witness(existing, renamed=True) as witness:
+        witness.stop()
+        with RegistryClient(witness.address, authorities=witness.authority.pem) as client:
+            with pytest.raises(requests.ConnectionError):
+                client.login()
+        assert trouble_with(existing) == []
+        witness.start()
+        with RegistryClient(witness.address, READER.username, READER.password, authorities=witness.authority.pem) as c:
+            c.login()
+
+
+def test_without_an_authority_the_machines_own_are_trusted(existing: ExistingRegistry) -> None:
+    """Where no authority is named, those of the machine vouch, and host names are checked."""
+    context = ExistingRegistry(existing.address, PUSHER, (READER,)).client_context()
+
+    assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+def test_a_repository_is_wiped_and_no_other(existing: ExistingRegistry, make_image: ImageMaker) -> None:
+    """Every tag of a repository goes, also several of one image; another repository stays as it was."""
+    layers: list[dict[str, str]] = [{"/etc/name": "wiped"}]
+    kept: Image = make_image(*layers, repository="team/kept")
+    for tag in ("v1", "v2"):
+        make_image(*layers, repository="conformance/run/provider", tag=tag)
+    with existing.client() as client:
+        assert client.tags("conformance/run/provider") == ["v1", "v2"]
+        assert wipe(client, "conformance/run/provider") == []
+        assert client.tags("conformance/run/provider") == []
+        assert client.manifest(kept.repository, kept.tag).digest == kept.digest
+
+
+def test_what_could_not_be_deleted_is_named(existing: ExistingRegistry, make_image: ImageMaker) -> None:
+    """Where deleting is refused, each tag is named with the registry's own words."""
+    image = make_image({"/etc/name": "stays"}, repository="conformance/stays/provider")
+
+    class Refusing(RegistryClient):
+        """A client of a registry that has deleting switched off."""
+
+        def delete_manifest(self, repository: str, digest: str) -> None:
+            raise RegistryError(f"DELETE {repository}@{digest}", 405, "UNSUPPORTED: The operation is unsupported.")
+
+    pusher = existing.pusher
+    with Refusing(existing.address, pusher.username, pusher.password, authorities=existing.trusted) as client:
+        (left,) = wipe(client, image.repository)
+
+    assert left.startswith(f"image {existing.address}/conformance/stays/provider:v1: DELETE ")
+    assert "405 UNSUPPORTED" in left
