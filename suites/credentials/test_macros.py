@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.macros import Scope, held_macro, macro_name
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 from palette.os_layer import macro
 
 #: Each breaks another of the ways in which a macro's value can be put into a text: YAML, templates, shells, base64.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 from fixtures.user_data import registry_credentials, user_data
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 
 ADVISED = ("Pa!sw#rd*Passw0r", "a:b: c", "pa$word", "q\"u'o\\te", "pässwörd")
 MORE = ("!abc1", "#abc1", "*abc1", "abc #x", "{{x}}")

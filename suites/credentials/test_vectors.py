@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 from fixtures.vectors import Vector, load
 
 

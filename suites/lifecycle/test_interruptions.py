@@ -10,7 +10,7 @@ from fixtures.clusters import Cluster
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.sites.site import Site
 from fixtures.user_data import restart_agent
 
 Interruption = Callable[[Cluster, SiteRegistry], object]

@@ -6,7 +6,7 @@ from edge import reboot_proof
 from fixtures.layers import AnotherRegistry, Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.sites.site import Site
 
 
 @requirement("REPAVE-01", "REPAVE-05", "REPAVE-02", "HOST-03", phase="repave")

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from fixtures.clusters import VacuousPhase
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 
 
 @requirement("REPAVE-08", phase="repave", records=True)

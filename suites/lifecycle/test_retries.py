@@ -7,7 +7,7 @@ from itertools import pairwise
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.sites.site import Site
 
 #: Seconds between two tries of a pull, at the least: a registry that refuses is not to be stormed.
 PAUSE = 0.5

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hypothesis.stateful import run_state_machine_as_test
 
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.life import Life, settings_of_a_life
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 
 
 @requirement("LIFE-01", phase="repave")

@@ -8,9 +8,9 @@ import docker
 import pytest
 
 from engine import ownership
-from fixtures.run import NotCovered, Run
+from fixtures.running.run import NotCovered, Run
 from fixtures.session import Say
-from fixtures.site_file import SiteFile
+from fixtures.sites.site_file import SiteFile
 from fixtures.token_registries import TokenRegistryAt, token_registries
 from registry.token_realm import TokenRealm, serving
 

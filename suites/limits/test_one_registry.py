@@ -5,7 +5,7 @@ from __future__ import annotations
 from fixtures.layers import AnotherRegistry, Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.sites.site import Site
 from palette.os_layer import OsLayer
 from registry.server import Account
 

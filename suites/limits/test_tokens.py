@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from fixtures.clusters import Cluster
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 from fixtures.token_registries import Place, TokenRegistryAt, TokenSite
 from palette.events import Event
 from registry.address import RegistryAddress

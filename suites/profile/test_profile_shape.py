@@ -8,7 +8,7 @@ import yaml
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.sites.site import Site
 from palette.errors import PaletteError
 from palette.os_layer import IMAGE_MACRO, PACK, OsLayer, ProviderCredentials
 

@@ -7,7 +7,7 @@ import pytest
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.sites.site import Site
 
 
 @requirement("PROFILE-15", phase="deploy")

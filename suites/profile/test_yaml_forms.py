@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from fixtures.evidence import Evidence
 from fixtures.guide import GUIDE, snippets
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 from palette.os_layer import Form, KeySpelling
 
 PASSWORD = "Pa:ss w0rd'#1"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.running.evidence import Evidence
+from fixtures.sites.site import Site
 from fixtures.user_data import user_data
 from palette.errors import NotFoundError
 from palette.reading import at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
-from fixtures.site import Site
+from fixtures.sites.site import Site
 
 SEARCH = (
     "find /oem /etc /run /tmp /var/log /usr/local -xdev -type f -perm -o=r -size -2M "

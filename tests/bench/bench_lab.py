@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from engine import ownership
 from engine.reach import connect
 from fixtures.clusters import Cluster
-from fixtures.evidence import Evidence
 from fixtures.layers import Layers
-from fixtures.ledger import Ledger
 from fixtures.private_registry import SiteRegistry, open_registry
 from fixtures.provider_images import ProviderImages
-from fixtures.site import Site
-from fixtures.site_file import read_site_file
+from fixtures.running.evidence import Evidence
+from fixtures.running.ledger import Ledger
+from fixtures.sites.site import Site
+from fixtures.sites.site_file import read_site_file
 from lab import control
 from lab.site import LabSettings, labs_folder
 

@@ -12,7 +12,7 @@ import pytest
 from docker.errors import DockerException
 
 from edge import EdgeHost, SshAccess
-from fixtures.site_file import read_site_file
+from fixtures.sites.site_file import read_site_file
 from tests.lab.ground import running_lab
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 from edge import HostUnreachable
 from fixtures.clusters import settled
-from fixtures.evidence import Evidence
-from fixtures.ledger import Ledger
 from fixtures.provider_images import ProviderImages
-from fixtures.site import Site
-from fixtures.site_file import read_site_file
+from fixtures.running.evidence import Evidence
+from fixtures.running.ledger import Ledger
+from fixtures.sites.site import Site
+from fixtures.sites.site_file import read_site_file
 from lab import control
 from lab.site import LabSettings, labs_folder
 from palette.os_layer import OsLayer, ProviderCredentials

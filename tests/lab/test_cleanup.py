@@ -17,10 +17,10 @@ import pytest
 from edge import EdgeHost
 from engine import ownership
 from fixtures.clusters import settled
-from fixtures.evidence import Evidence
-from fixtures.ledger import Ledger
-from fixtures.site import Site
-from fixtures.site_file import read_site_file
+from fixtures.running.evidence import Evidence
+from fixtures.running.ledger import Ledger
+from fixtures.sites.site import Site
+from fixtures.sites.site_file import read_site_file
 from lab import control, images
 from lab.site import LabSettings, labs_folder
 from tests.lab.ground import command_lines, running_lab, say

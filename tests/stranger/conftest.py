@@ -16,8 +16,8 @@ from docker.errors import DockerException
 
 from edge import EdgeHost
 from fixtures.doctor.__main__ import main
-from fixtures.site import edge_host
-from fixtures.site_file import SiteFile, read_site_file
+from fixtures.sites.site import edge_host
+from fixtures.sites.site_file import SiteFile, read_site_file
 from tests.lab.ground import running_lab
 
 if TYPE_CHECKING:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import testinfra
 
-from fixtures import leases
 from fixtures.doctor.from_host import TOOLS, HostView, ask, judged
 from fixtures.doctor.image import look_at_image
 from fixtures.doctor.listener import listening
-from fixtures.evidence import Evidence
-from fixtures.leases import Lease
-from fixtures.ledger import Ledger
-from fixtures.site import Site
+from fixtures.running import leases
+from fixtures.running.evidence import Evidence
+from fixtures.running.leases import Lease
+from fixtures.running.ledger import Ledger
+from fixtures.sites.site import Site
 from palette.os_layer import OsLayer
 from registry.layout import Layout, _replace, _store
 from registry.tls import Authority

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import Distribution, Mode
-from fixtures.run import NotCovered
+from fixtures.running.run import NotCovered
 from fixtures.user_data import restart_agent, user_data
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ import docker
 import pytest
 
 from edge import HostUnreachable, reboot_proof
-from fixtures.evidence import Evidence
-from fixtures.ledger import Ledger
 from fixtures.provider_images import ProviderImages
-from fixtures.site import Site
-from fixtures.site_file import BadSiteFileError
+from fixtures.running.evidence import Evidence
+from fixtures.running.ledger import Ledger
+from fixtures.sites.site import Site
+from fixtures.sites.site_file import BadSiteFileError
 from palette.errors import NeverTouchError
 from palette.os_layer import OsLayer, ProviderCredentials
 from registry.images import push_layout

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from fixtures.site_file import read_site_file
+from fixtures.sites.site_file import read_site_file
 from lab.palette import PaletteEndpoint, Settings, serving
 from tests.lab_palette.scripted_agent import PretendRegistry, ScriptedAgent, following
 from tests.site.long_runs.stage import HOSTS, KEY, TOKEN, Stage, write_site_file

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fixtures.leases import Leases
-from fixtures.site import connect
-from fixtures.site_file import read_site_file
+from fixtures.running.leases import Leases
+from fixtures.sites.site import connect
+from fixtures.sites.site_file import read_site_file
 from palette import RetryPolicy
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from fixtures.site import connect
-from fixtures.site_file import SiteFile
+from fixtures.sites.site import connect
+from fixtures.sites.site_file import SiteFile
 from lab.palette import PaletteEndpoint
 from palette import RetryPolicy
 from palette.client import ProjectView

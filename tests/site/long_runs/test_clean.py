@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from engine import ownership
-from fixtures import clean, ledger
-from fixtures.leases import RUN, Leases
-from fixtures.ledger import Ledger
-from fixtures.removal import LABEL, clear_verified, traces
+from fixtures.running import clean, ledger
+from fixtures.running.leases import RUN, Leases
+from fixtures.running.ledger import Ledger
+from fixtures.running.removal import LABEL, clear_verified, traces
 from palette.client import ProjectView
 from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
 from tests.site.long_runs.stage import Stage

@@ -21,9 +21,9 @@ from docker.errors import DockerException
 
 from engine import ownership
 from fixtures.clusters import settled
-from fixtures.leases import RUN
-from fixtures.site import connect
-from fixtures.site_file import read_site_file
+from fixtures.running.leases import RUN
+from fixtures.sites.site import connect
+from fixtures.sites.site_file import read_site_file
 from palette import RetryPolicy
 from palette.client import ProjectView
 from tests.lab.ground import running_lab
@@ -53,7 +53,7 @@ class Ground:
 
     def clean(self, run: Path) -> subprocess.CompletedProcess[str]:
         """Clean up after a run."""
-        command = [sys.executable, "-m", "fixtures.clean", "--site", str(self.site_file), "--run", run.name]
+        command = [sys.executable, "-m", "fixtures.running.clean", "--site", str(self.site_file), "--run", run.name]
         return subprocess.run(
             command, cwd=self.project.folder, check=False, capture_output=True, text=True, timeout=120
         )

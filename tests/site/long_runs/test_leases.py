@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from fixtures.clusters import settled
-from fixtures.leases import OWNER, RUN, UNTIL, Lease, Leases
+from fixtures.running.leases import OWNER, RUN, UNTIL, Lease, Leases
 from lab.palette.settings import Strictness
 from palette.edge_hosts import EdgeHosts
 from tests.site.long_runs.stage import HOSTS, Stage

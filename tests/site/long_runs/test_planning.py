@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.levels import seed_of
-from fixtures.planning import seconds_of
+from fixtures.running.levels import seed_of
+from fixtures.running.planning import seconds_of
 
 HOME = Path(__file__).parent.parent.parent.parent
 

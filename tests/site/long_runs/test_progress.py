@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 
 from fixtures.clusters import Cluster, settled
-from fixtures.progress import Progress
+from fixtures.running.progress import Progress
 
 
 @dataclass

@@ -18,8 +18,8 @@ import pytest
 import yaml
 from docker.errors import DockerException
 
-from fixtures.clean import main as clean
 from fixtures.doctor.__main__ import main as doctor
+from fixtures.running.clean import main as clean
 from lab.control import RunningLab
 from lab.faults import specify
 from registry.images import push_layout
