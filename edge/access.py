@@ -27,6 +27,10 @@ class HostUnreachable(Exception):  # noqa: N818 - it names a state of the host
     """The host does not answer over SSH; the message says where and what ssh said."""
 
 
+class CommandRefusedError(RuntimeError):
+    """A command on the host failed; the message says which and with what last words."""
+
+
 @dataclass(frozen=True)
 class SshAccess:
     """Where and as whom: ``user@address:port``, a key, known hosts, an optional jump host, whether commands use sudo.
@@ -97,6 +101,28 @@ def run(host: Host, access: SshAccess, command: str, *words: str) -> CommandResu
     except RuntimeError as error:  # testinfra's way to say that ssh ended with 255
         raise HostUnreachable(f"{access.user}@{access.address}:{access.port}: {_last_words(error)}") from error
     return result
+
+
+def feed(access: SshAccess, text: str, command: str, *words: str) -> str:
+    """Run a shell command that reads ``text`` on its standard input; gives what it printed.
+
+    That is the way of a secret to a host: what stands in a command stands in the host's logs and process list as well.
+
+    Raises:
+        HostUnreachable: ssh itself failed.
+        CommandRefusedError: the command failed; the message has its last words.
+
+    """
+    there = command % tuple(map(shlex.quote, words)) if words else command
+    remote = shlex.join([*(["sudo"] if access.sudo else []), "/bin/sh", "-c", there])
+    here = ["ssh", *access.arguments(), "-p", str(access.port), f"{access.user}@{access.address}", remote]
+    done = subprocess.run(here, input=text, capture_output=True, check=False, text=True)
+    said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+    if done.returncode == SSH_FAILED:
+        raise HostUnreachable(f"{access.user}@{access.address}:{access.port}: {said}")
+    if done.returncode:
+        raise CommandRefusedError(f"'{command.split()[0]}' ended with {done.returncode} and said: {said}")
+    return done.stdout
 
 
 def _last_words(error: RuntimeError) -> str:

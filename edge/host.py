@@ -43,6 +43,13 @@ class EdgeHost:
         """Run a shell command; ``%s`` takes the quoted ``words``. Raises HostUnreachable."""
         return ssh.run(self.testinfra, self.access, command, *words)
 
+    def feed(self, text: str, command: str, *words: str) -> str:
+        """Run a shell command that reads ``text``, a secret for instance; gives what it printed.
+
+        Raises HostUnreachable; CommandRefusedError when the command fails.
+        """
+        return ssh.feed(self.access, text, command, *words)
+
     def unit(self, name: str) -> Any:  # noqa: ANN401 - testinfra makes its classes at run time
         """Give a systemd unit (``.is_running``, ``.is_enabled``)."""
         return self.testinfra.service(name)

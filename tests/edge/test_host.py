@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import HostUnreachable, reboot_proof
+from edge.access import CommandRefusedError
 from edge.diagnostics import COMMANDS
 
 if TYPE_CHECKING:
@@ -32,6 +33,17 @@ def test_words_reach_the_host_as_they_are(reach: Reach) -> None:
     done = reach().run("printf %%s %s; exit 3", word)
 
     assert (done.rc, done.stdout) == (3, word)
+
+
+def test_what_is_fed_to_a_command_arrives_and_is_logged_nowhere(reach: Reach) -> None:
+    """A secret that a command reads arrives byte for byte, and neither sudo's log nor an argument has it."""
+    secret = "fed-to-the-host\n$(id) 'x' \\ ä"
+    host = reach()
+
+    assert host.feed(secret, "cat; echo; echo %s", "a word's") == f"{secret}\na word's\n"
+    assert "fed-to-the-host" not in host.journal()
+    with pytest.raises(CommandRefusedError, match="'cat' ended with 3 and said: no room"):
+        host.feed(secret, "cat >/dev/null; echo no room >&2; exit 3")
 
 
 def test_a_host_is_seen_through_nouns(reach: Reach) -> None:
