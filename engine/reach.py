@@ -44,9 +44,11 @@ def connect(say: Say, *, provision: bool = True) -> docker.DockerClient:
     if shutil.which("dockerd") is None:
         install_packages(["docker.io"], say)
     log = _start(say)
-    client = _reach()
-    if client is None:
-        raise EngineUnavailable(f"the Docker engine was started and does not answer; its log: {log}")
+    deadline = time.monotonic() + ENGINE_START
+    while (client := _reach()) is None:
+        if time.monotonic() > deadline:
+            raise EngineUnavailable(f"the Docker engine was started and does not answer; its log: {log}")
+        time.sleep(0.1)
     return client
 
 
@@ -123,9 +125,6 @@ def _start(say: Say) -> str:
         with _LOG.open("ab") as log:
             subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
         where = str(_LOG)
-    deadline = time.monotonic() + ENGINE_START
-    while _reach() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
     return where
 
 
