@@ -6,10 +6,12 @@ had to be provided stays afterwards as a service of the machine, and the user is
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import subprocess
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +131,16 @@ def _start(say: Say) -> str:
 
 
 def _reach() -> docker.DockerClient | None:
+    client = _attempt()
+    if client is None:
+        # docker-py leaves the socket of a failed attempt to the garbage collector, which would complain somewhere else
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+    return client
+
+
+def _attempt() -> docker.DockerClient | None:
     """Connect as the docker command does: DOCKER_HOST first, then the current context, then the local socket."""
     try:
         client = docker.from_env(timeout=120)

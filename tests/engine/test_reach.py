@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import json
 import socket
+import warnings
 from typing import TYPE_CHECKING
 
 import docker
@@ -159,3 +161,14 @@ def test_a_package_that_cannot_be_installed_is_told(monkeypatch: pytest.MonkeyPa
     with pytest.raises(EngineUnavailable, match="'apt-get update -qq' failed: E: Unable to locate package"):
         reach.install_packages(["docker.io"], said.append)
     assert said == ["installing docker.io from the distribution"]
+
+
+def test_a_failed_attempt_leaves_no_connection_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that is not there yet leaves nothing that Python would complain of later."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
+    assert reach._reach() is None  # noqa: SLF001 - what the wait for a starting engine repeats
+
+    with warnings.catch_warnings(record=True) as complaints:
+        warnings.simplefilter("always", ResourceWarning)
+        gc.collect()
+    assert [str(complaint.message) for complaint in complaints] == []
