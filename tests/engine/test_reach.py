@@ -166,7 +166,7 @@ def test_a_package_that_cannot_be_installed_is_told(monkeypatch: pytest.MonkeyPa
 def test_a_failed_attempt_leaves_no_connection_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An engine that is not there yet leaves nothing that Python would complain of later."""
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nobody.sock")
-    assert reach._reach() is None  # noqa: SLF001 - what the wait for a starting engine repeats
+    assert reach._reach() is None
 
     with warnings.catch_warnings(record=True) as complaints:
         warnings.simplefilter("always", ResourceWarning)
