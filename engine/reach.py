@@ -125,7 +125,8 @@ def _start(say: Say) -> str:
         where = "journalctl -u docker"
     else:
         with _LOG.open("ab") as log:
-            subprocess.Popen(["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            detached = ["setsid", "--fork", "dockerd"]  # a service of the machine is no child of ours
+            subprocess.run(detached, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         where = str(_LOG)
     return where
 
