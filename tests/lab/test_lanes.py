@@ -74,7 +74,7 @@ def assert_nothing_is_left(engine: docker.DockerClient, project: Project) -> Non
     number = project.runs[0].name
     names = {str(found.labels) for found in engine.containers.list(all=True)}
     assert [name for name in names if number in name] == []
-    assert [name for lane in ("", "-2") for name in ownership.left_of(engine, f"lab-{number}{lane}")] == []
+    assert [name for lane in ("", "-2", "-3") for name in ownership.left_of(engine, f"lab-{number}{lane}")] == []
     assert settled(lambda: [line for line in command_lines() if str(project.temporary) in line] == [], 5)
 
 
@@ -140,3 +140,36 @@ def test_an_interrupted_run_leaves_nothing_of_any_lane(
     assert "reports: " in output
     assert_nothing_is_left(engine, project)
     assert project.leftovers == []
+
+
+def test_a_run_that_stops_at_a_failure_ends_with_the_failures_code(
+    engine: docker.DockerClient, project: Project
+) -> None:
+    """With ``-x`` the first failure, in whatever lane, ends all lanes; the exit code is that of the failure."""
+    with in_lanes(project, "--lanes", "3", "-x", "--lab-fault", "no-repave-for-credentials") as run:
+        output, _ = run.communicate(timeout=120)
+
+    assert run.returncode == 1, output
+    assert_nothing_is_left(engine, project)
+
+
+def test_a_lane_that_is_told_to_end_makes_the_run_incomplete(engine: docker.DockerClient, project: Project) -> None:
+    """A lane that alone is terminated clears up, and the run is not green without its cases."""
+    with in_lanes(project) as run:
+        os.kill(other_lane(run, project), signal.SIGTERM)
+        output, _ = run.communicate(timeout=120)
+
+    assert run.returncode == 2, output
+    assert "lane 2 ended early" in output
+    assert_nothing_is_left(engine, project)
+
+
+def test_a_single_case_knows_its_site(project: Project) -> None:
+    """However few the cases, the first lane has one, so the run's facts are those of a site."""
+    with project.start("-m", "pytest", "suites", "-q", "--lanes", "3", "-k", "PROFILE-02") as run:
+        output, _ = run.communicate(timeout=120)
+    found = records(project)[0]
+
+    assert run.returncode == 0, output
+    assert isinstance(found, RunStarted)
+    assert found.facts["palette.version"] == "4.9.0"
