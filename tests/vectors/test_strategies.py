@@ -132,6 +132,12 @@ def test_members_belong_to_their_class(name: str, within: set[str]) -> None:
         assert within <= set(classes_of(password.encode())), ascii(password)
 
 
+@pytest.mark.parametrize("each", [*PASSWORD_CLASSES.values(), *USERNAME_CLASSES.values()], ids=lambda each: each.name)
+def test_no_member_refers_to_a_macro(each: CredentialClass) -> None:
+    """Palette replaces ``{{.spectro…}}`` by a macro's value, so no credential with it has to arrive unchanged."""
+    assert [member for number in range(3000) if "spectro" in (member := each.member(number))] == []
+
+
 def test_odd_alphanumerics_are_no_base64() -> None:
     """The control class holds alphanumerics that no strict decoder accepts, the unpadded one those that some do."""
     for number in MEMBERS:
