@@ -11,6 +11,7 @@ import pytest
 from edge import HostUnreachable, reboot_proof
 from edge.access import CommandRefusedError
 from edge.diagnostics import COMMANDS
+from fixtures.clusters import settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -167,5 +168,5 @@ def test_a_closed_host_leaves_no_connection(reach: Reach) -> None:
     host.close()
 
     assert len(sockets) == 1
-    assert list(host.access.control.iterdir()) == []
+    assert settled(lambda: list(host.access.control.iterdir()) == [], 5)
     reach(address="127.0.0.1", port=1).close()

@@ -39,12 +39,18 @@ def private_registry(engine: docker.DockerClient) -> Iterator[PrivateRegistry]:
         yield registry
 
 
+@pytest.fixture
+def registry_program() -> None:
+    """Skip where this machine has no program that is a registry; a run without an engine would install it."""
+    if not (shutil.which("docker-registry") or shutil.which("registry")):
+        pytest.skip("no registry program on this machine: apt-get install docker-registry")
+
+
 @pytest.fixture(params=["container", "process"])
 def carrier(request: pytest.FixtureRequest) -> docker.DockerClient | None:
     """Give what carries a registry: an engine, or (None) this machine itself."""
     if request.param == "process":
-        if not (shutil.which("docker-registry") or shutil.which("registry")):
-            pytest.skip("no registry program on this machine: apt-get install docker-registry")
+        request.getfixturevalue("registry_program")
         return None
     client: docker.DockerClient = request.getfixturevalue("engine")
     return client

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import docker
+
 BASE = {"etc/kairos-release": RELEASE_TEXT, "usr/bin/big": "x" * 100_000}
 
 
@@ -131,11 +133,11 @@ def test_blobs_that_are_there_are_not_sent_again(private_registry: PrivateRegist
 
 
 def test_an_image_is_copied_between_registries_with_two_credentials(
-    private_registry: PrivateRegistry, base: Image
+    engine: docker.DockerClient, private_registry: PrivateRegistry, base: Image
 ) -> None:
     """A copy has the same digest; each registry sees its own account only."""
     with (
-        PrivateRegistry(None, labels=LABELS) as other,
+        PrivateRegistry(engine, labels=LABELS) as other,
         other.account("theirs", "their password") as theirs,
         private_registry.account("ours", "our password") as ours,
     ):

@@ -181,6 +181,7 @@ with PrivateRegistry(None, parent=pathlib.Path(sys.argv[1])) as registry:
 """
 
 
+@pytest.mark.usefixtures("registry_program")
 def test_the_next_start_clears_what_a_killed_run_left(tmp_path: Path) -> None:
     """After SIGKILL a registry process and its directory remain; the next registry of the same place clears them."""
     run = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True)
@@ -228,6 +229,7 @@ def test_a_number_used_again_is_not_killed(tmp_path: Path) -> None:
         bystander.wait()
 
 
+@pytest.mark.usefixtures("registry_program")
 def test_variables_of_the_caller_do_not_change_the_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
     """``REGISTRY_…`` variables would override the configuration file; a registry process does not get them."""
     monkeypatch.setenv("REGISTRY_AUTH_HTPASSWD_PATH", "/nonexistent/htpasswd")
