@@ -42,7 +42,7 @@ def test_repave_presents_the_password_unchanged(
         cluster.wait_until_repaved()
 
 
-@requirement("REPAVE-03", "DEPLOY-03", "CRED-05", phase="repave")
+@requirement("REPAVE-03", "CRED-05", phase="repave")
 def test_the_probe_set_arrives_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
