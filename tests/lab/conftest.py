@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker
@@ -10,6 +13,7 @@ import pytest
 from docker.errors import DockerException
 
 from tests.lab.ground import open_ground, running_lab
+from tests.lab.projects import Project, copy_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,3 +47,11 @@ def ground(lab: RunningLab, engine: docker.DockerClient, tmp_path_factory: pytes
     """Give the lab as a site, with a private registry."""
     with open_ground(lab, engine, tmp_path_factory.mktemp("evidence")) as ground:
         yield ground
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    """Copy the project; the path for temporary files is short, because sockets are made there."""
+    temporary = Path(tempfile.mkdtemp(prefix="t-"))
+    yield copy_project(tmp_path / "project", temporary)
+    shutil.rmtree(temporary)

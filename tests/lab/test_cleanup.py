@@ -7,7 +7,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,7 +23,7 @@ from fixtures.sites.site_file import read_site_file
 from lab import control, images
 from lab.site import LabSettings, labs_folder
 from tests.lab.ground import command_lines, running_lab, say
-from tests.lab.projects import Project, copy_project
+from tests.lab.projects import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,14 +32,6 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 STRANGER = "somebody-else.run"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    """Copy the project; the path for temporary files is short, because sockets are made there."""
-    temporary = Path(tempfile.mkdtemp(prefix="t-"))
-    yield copy_project(tmp_path / "project", temporary)
-    shutil.rmtree(temporary)
 
 
 @pytest.fixture

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +16,7 @@ from fixtures.clusters import settled
 from reports import journal
 from reports.records import CaseFinished, RunFinished, RunStarted
 from tests.lab.ground import command_lines
-from tests.lab.projects import Project, copy_project
+from tests.lab.projects import Project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +24,6 @@ if TYPE_CHECKING:
     import docker
 
 CASES = "DEPLOY-01 or MASK-01 or REPAVE-08"
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    """Copy the project; the path for temporary files is short, because sockets are made there."""
-    temporary = Path(tempfile.mkdtemp(prefix="t-"))
-    yield copy_project(tmp_path / "project", temporary)
-    shutil.rmtree(temporary)
 
 
 @contextmanager
