@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from hypothesis import given, seed, settings
 from hypothesis.errors import InvalidArgument
+from hypothesis.strategies import SearchStrategy
 
 from fixtures.credential_classes import PASSWORD_CLASSES, USERNAME_CLASSES, CredentialClass
 from fixtures.strategies import passwords, settings_for_hosts, usernames
@@ -48,6 +51,31 @@ def run(fault: str, number: int, *, ignoring: str | None = None) -> Run:
         first = next(index for index, (changed, _) in enumerate(executed) if changed)
         return Run(first + 1, len(executed) - first - 1, executed[-1][1])
     return Run(None, 0, "")
+
+
+def drawn(strategy: SearchStrategy[str]) -> list[str]:
+    """Give what 300 examples with one seed are."""
+    found: list[str] = []
+
+    @seed(1)
+    @settings(settings_for_hosts(300), database=None)
+    @given(strategy)
+    def case(credential: str) -> None:
+        found.append(credential)
+
+    case()
+    return found
+
+
+def test_what_is_drawn_depends_on_the_seed_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever numbers stand in the modules that a run has loaded, a seed draws the same credentials."""
+    strategies = passwords(), usernames(), passwords(accepted_by_registry=False)
+    before = [drawn(strategy) for strategy in strategies]
+    (tmp_path / "full_of_numbers.py").write_text(f"NUMBERS = {[*range(300)]}")
+    monkeypatch.syspath_prepend(tmp_path)
+    importlib.import_module("full_of_numbers")
+
+    assert [drawn(strategy) for strategy in strategies] == before
 
 
 @pytest.mark.parametrize("fault", ["base64-alphanumeric-prefix", "base64-standard"])
