@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 from edge import EdgeHost, SshAccess
 from fixtures.sites.site_file import read_site_file
@@ -24,13 +22,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[RunningLab]:
+def lab(engine: docker.DockerClient) -> Iterator[RunningLab]:
     """Run a lab with one Edge host."""
-    try:
-        with closing(docker.from_env()) as client:
-            client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
+    _ = engine
     with running_lab(1) as lab:
         yield lab
 

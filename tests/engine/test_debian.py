@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import contextlib
 import io
 import subprocess
 import tarfile
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import ImageNotFound
 
 from engine import debian
 from engine.debian import BuildFailed, ProgramMissing, Recipe, RootFile
@@ -21,18 +20,6 @@ if TYPE_CHECKING:
 
 NAME = "palette-edge-conformance/test-debian"
 NOTHING = Recipe(packages=("no-such-package-anywhere",), variant="extract")
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[docker.DockerClient]:
-    """Give a Docker engine, if this machine has one."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
-    with contextlib.closing(client):
-        yield client
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, NotFound
 
 from engine import ownership
 from engine.ownership import Owner, is_alive, process_identity
@@ -21,18 +21,6 @@ if TYPE_CHECKING:
     from http import HTTPStatus
 
 DEAD = f"4194305@1@{'0' * 8}"
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[docker.DockerClient]:
-    """Give a Docker engine, if this machine has one."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
-    with contextlib.closing(client):
-        yield client
 
 
 @pytest.fixture

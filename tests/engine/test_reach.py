@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 from engine import reach
 from engine.reach import EngineUnavailable, connect
@@ -24,14 +23,9 @@ NOWHERE = "tcp://127.0.0.1:1"
 
 
 @pytest.fixture
-def socket_of_the_engine() -> str:
+def socket_of_the_engine(engine: docker.DockerClient) -> str:
     """Give where this machine's engine listens."""
-    try:
-        with contextlib.closing(docker.from_env()) as client:
-            client.ping()
-            return str(client.api.base_url).replace("http+docker://localhost", "unix:///var/run/docker.sock")
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
+    return str(engine.api.base_url).replace("http+docker://localhost", "unix:///var/run/docker.sock")
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 from tests.lab.ground import open_ground, running_lab
 from tests.lab.projects import Project, copy_project
@@ -20,18 +18,6 @@ if TYPE_CHECKING:
 
     from lab.control import RunningLab
     from tests.lab.ground import Ground
-
-
-@pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """Give a Docker engine, if this machine has one."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
-    with contextlib.closing(client):
-        yield client
 
 
 @pytest.fixture(scope="session")

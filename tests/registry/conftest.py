@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 from registry.images import Image, push_layout
 from registry.layout import write_layout
 from registry.server import PrivateRegistry
+from registry.witness import Witness
 from tests.registry.samples import LABELS, ImageMaker, tar_of
 
 if TYPE_CHECKING:
@@ -21,22 +20,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Iterator[docker.DockerClient]:
-    """Give a Docker engine, if this machine has one."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
-    with contextlib.closing(client):
-        yield client
-
-
-@pytest.fixture(scope="session")
 def private_registry(engine: docker.DockerClient) -> Iterator[PrivateRegistry]:
     """One registry for all tests that do not stop it."""
     with PrivateRegistry(engine, labels=LABELS) as registry:
         yield registry
+
+
+@pytest.fixture
+def witness(private_registry: PrivateRegistry) -> Iterator[Witness]:
+    """Stand in front of the registry."""
+    with Witness(private_registry, names=("localhost",)) as standing:
+        yield standing
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import docker
 import pytest
 import yaml
-from docker.errors import DockerException
 
 from edge import EdgeHost
 from fixtures.doctor.__main__ import main
@@ -82,13 +81,9 @@ class Stranger:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[RunningLab]:
+def lab(engine: docker.DockerClient) -> Iterator[RunningLab]:
     """Run a lab with two Edge hosts, in a process of its own."""
-    try:
-        with closing(docker.from_env()) as client:
-            client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
+    _ = engine
     with running_lab(2) as lab:
         yield lab
 

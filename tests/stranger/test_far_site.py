@@ -6,14 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 import yaml
-from docker.errors import DockerException
 
 from lab import control
 from lab.site import LabSettings, labs_folder
@@ -26,13 +24,9 @@ CASES = [] if os.environ.get("FAR_SITE") == "whole" else ["-k", "DEPLOY-01 or RE
 
 
 @pytest.fixture(scope="module")
-def far_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def far_site(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start a strict lab of which nothing is used but a site file; its third host is the way to the two others."""
-    try:
-        with closing(docker.from_env()) as client:
-            client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
+    _ = engine
     lab = control.start(LabSettings(labs_folder() / f"far-{os.getpid()}", 3, strict_seed=7), lambda _message: None)
     try:
         yield _described(yaml.safe_load(lab.site_file.read_text()), tmp_path_factory.mktemp("far"))
