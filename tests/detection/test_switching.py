@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from fixtures.detection.__main__ import write
+from fixtures.detection.collecting import ROOT
 from fixtures.detection.judging import Findings
-from fixtures.detection.labs import Done
-from fixtures.detection.switching import HEALTHY, Suspect, _ending_at_once, _FirstFailureError
+from fixtures.detection.labs import HEALTHY_LAB, Done
+from fixtures.detection.matrix import SEED, Detection
+from fixtures.detection.switching import HEALTHY, Plan, Suspect, _ending_at_once, _FirstFailureError, cases_file
 from fixtures.strategies import settings_for_hosts
 from reports import runs
 from reports.kill_matrix import JSON, PAGE, Matrix
@@ -60,6 +65,28 @@ def test_a_fault_whose_lab_was_lost_is_tried_again(verdicts: tuple[Verdict, ...]
 
     assert Done(Suspect("x", {"name": "x"}, ()), findings).is_disturbed is disturbed
     assert Done(Suspect(HEALTHY, None, ()), findings).is_disturbed is False
+
+
+def test_further_healthy_runs_have_an_order_of_their_own(tmp_path: Path) -> None:
+    """A seed gives all cases a random order, the same one every time; without one they come in their usual order."""
+    orders = [ordered(tmp_path, shuffle) for shuffle in (None, 1, 1, 2)]
+    usual, first, again, other = orders
+
+    assert len({*map(tuple, map(sorted, orders))}) == 1
+    assert first == again
+    assert len({tuple(usual), tuple(first), tuple(other)}) == 3
+    detection = Detection((), (), tmp_path, print, print, whole=True, healthy_runs=3)
+    assert [job.shuffle for job in detection._jobs((), healthy=True)] == [None, SEED + 1, SEED + 2]
+
+
+def ordered(folder: Path, shuffle: int | None) -> list[str]:
+    """Collect the cases of one file for the healthy lab; gives their names."""
+    plan = folder / "plan.json"
+    Plan("lab", (HEALTHY_LAB,), every=True, shuffle=shuffle).write(plan)
+    command = [sys.executable, "-m", "pytest", "suites/lifecycle", "--collect-only", "-qq", "-p", "no:cacheprovider"]
+    command += ["-p", "fixtures.detection.switching", "--detection-plan", str(plan)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return [*json.loads(cases_file(plan).read_text())]
 
 
 def test_a_matrix_lies_beside_the_latest_run(tmp_path: Path) -> None:
