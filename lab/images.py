@@ -50,11 +50,15 @@ MASKED = (
     "systemd-tmpfiles-clean.timer", "systemd-firstboot.service", "systemd-machine-id-commit.service",
     "systemd-binfmt.service", "systemd-random-seed.service", "systemd-pstore.service",
 )  # fmt: skip
+#: Where systemd looks for more units at every boot and reload; a container has no disks, consoles or old scripts.
+GENERATORS = "/usr/lib/systemd/system-generators"
 HOOKS = (
     'chroot "$1" useradd --create-home --shell /bin/bash kairos',
     'chroot "$1" systemctl enable ssh.service stylus-agent.service containerd.service',
     'chroot "$1" systemctl disable ssh.socket || true',
     "for unit in " + " ".join(MASKED) + '; do ln -sf /dev/null "$1/etc/systemd/system/$unit"; done',
+    'mkdir -p "$1/etc/systemd/system-generators"; for each in "$1"' + GENERATORS + "/*; "
+    'do ln -sf /dev/null "$1/etc/systemd/system-generators/${each##*/}"; done',
     'chroot "$1" systemctl set-default multi-user.target',
     'mkdir -p "$1/oem" "$1/seed" "$1/state" "$1/opt/lab" "$1/user-data"',
     'rm -rf "$1/var/lib/apt/lists" "$1/var/cache" "$1"/usr/lib/python3/dist-packages/*/test* "$1/usr/share/zoneinfo"',

@@ -107,7 +107,7 @@ FAULTS: tuple[Fault, ...] = (
           catches=["REPAVE-05"], because="system.uri is fixed when the cluster is created"),
     fault("no-repave-for-another-image", at=DECIDE_REPAVE, replace=always([]), catches=["REPAVE-02"],
           because="the OS layer's change is taken for one that needs no new node"),
-    fault("no-repave-for-credentials", at=DECIDE_REPAVE, replace=only_for_images, catches=["REPAVE-08", "CRED-06"],
+    fault("no-repave-for-credentials", at=DECIDE_REPAVE, replace=only_for_images, catches=["REPAVE-08"],
           because="the vendor's own page says that credentials are a no-op"),
     fault("repave-foretold-without-a-reason", at=DECIDE_REPAVE, replace=without_keys, catches=["REPAVE-02"],
           because="whoever approves cannot know what for"),
