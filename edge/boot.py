@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 
 #: One command, one round trip: everything that tells one boot from another.
 READ = (
     "cat /proc/sys/kernel/random/boot_id; echo ---; cat /proc/cmdline; echo ---; "
     "cat /etc/kairos-release 2>/dev/null || grep KAIROS_ /etc/os-release; echo ---; "
-    "ls /run/cos 2>/dev/null; echo ---; cut -d' ' -f1 /proc/uptime"
+    "ls /run/cos 2>/dev/null; echo ---; cut -d' ' -f1 /proc/uptime; cut -d' ' -f22 /proc/1/stat"
 )
 _PARTS = 5
+_TICKS = 100.0  # per second, in what Linux tells of processes
 _SLOTS = {"COS_ACTIVE": "active", "COS_PASSIVE": "passive", "COS_RECOVERY": "recovery"}
 
 
@@ -20,13 +22,15 @@ class BootFacts:
     """One boot.
 
     ``slot`` is ``active``, ``passive``, ``recovery`` or ``unknown``; ``upgrade_failure`` tells of a fallback after a
-    failed upgrade; ``release`` holds the ``KAIROS_*`` variables, which name the booted provider image.
+    failed upgrade; ``release`` holds the ``KAIROS_*`` variables, which name the booted provider image; ``began`` is
+    when the first process started, by this machine's clock, None if the host does not tell for how long it runs.
     """
 
     boot_id: str
     slot: str
     upgrade_failure: bool
     release: dict[str, str]
+    began: datetime | None = field(default=None, compare=False)
 
     @property
     def image(self) -> str:
@@ -39,10 +43,18 @@ def read_facts(output: str) -> BootFacts:
     parts = [part.strip() for part in output.split("---\n")]
     if len(parts) != _PARTS or not all((parts[0], parts[1], parts[-1])):
         raise ValueError(f"the look at the boot was cut short: {output[-80:]!r}")
-    boot_id, command_line, release, modes, _uptime = parts
-    return BootFacts(
-        boot_id, _slot(command_line, modes), "upgrade_failure" in command_line.split(), _variables(release)
-    )
+    boot_id, command_line, release, modes, up = parts
+    failed = "upgrade_failure" in command_line.split()
+    return BootFacts(boot_id, _slot(command_line, modes), failed, _variables(release), _began(up))
+
+
+def _began(up: str) -> datetime | None:
+    """Tell when process 1 started: in a container the machine has been up for longer."""
+    try:
+        seconds, ticks = map(float, up.split())
+    except ValueError:
+        return None
+    return datetime.now(UTC) - timedelta(seconds=seconds - ticks / _TICKS)
 
 
 def _slot(command_line: str, modes: str) -> str:

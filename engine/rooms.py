@@ -1,4 +1,4 @@
-"""Temporary folders that belong to a process, so that the next run clears what a killed one left, and nothing else.
+"""Temporary folders of a user, and those of a process, so that the next run clears what a killed one left alone.
 
 The owner's name is kept in the folder, not in the folder's name: paths of sockets must stay short.
 """
@@ -13,6 +13,15 @@ from pathlib import Path
 from engine.ownership import is_alive, process_identity
 
 KEEPER = "keeper"
+
+
+def own_folder(name: str) -> Path:
+    """Give a temporary folder of this user, which nobody else can read; raises PermissionError if it is another's."""
+    folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise PermissionError(f"{folder} belongs to somebody else; remove it or set TMPDIR to a folder of your own")
+    return folder
 
 
 def make_room(prefix: str) -> Path:

@@ -16,13 +16,11 @@ import signal
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trustme
@@ -30,12 +28,15 @@ import yaml
 from docker.errors import APIError
 
 from engine import ownership
+from engine.rooms import own_folder
 from lab import hosts, images
 from lab.faults import UnknownFault, behaviour_of
 from lab.palette.server import PaletteEndpoint
 from lab.palette.settings import Settings, Strictness
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import docker
     from docker.models.containers import Container
 
@@ -81,11 +82,7 @@ class LabSettings:
 
 def labs_folder() -> Path:
     """Give the folder of this user's labs, one folder each, readable by nobody else."""
-    folder = Path(tempfile.gettempdir()) / f"palette-edge-labs-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else; remove it or set TMPDIR to a folder of your own")
-    return folder
+    return own_folder("palette-edge-labs")
 
 
 @dataclass

@@ -67,7 +67,7 @@ def write(run: Path, signer: Signer) -> Path:
     """Write the bundle of a finished run, all that stands in its directory, into that directory.
 
     Raises ValueError if the run is not finished or has no reports, if its leak gate withheld something or did not run,
-    if it was a certification and left a must-requirement uncovered, or if a file's name does not fit into an archive.
+    if it was a certification and left a requirement uncovered, or if a file's name does not fit into an archive.
     """
     if not runs.is_finished(run):
         raise ValueError(f"{run}: not certified, it is not finished or its reports are not rendered")

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from reports.records import Record
 
-#: The level of a run that must cover everything, and the levels of the requirements that are meant.
+#: The level of a run that must cover everything but what the guide only recommends.
 CERTIFICATION = "certification"
-_MUST = frozenset({"must", "must not"})
+_RECOMMENDED = "recommendation"
 _LOST = RunStarted(run_id="unknown", started="", site="unknown", level="unknown")
 
 
@@ -113,13 +113,13 @@ class Results:
 
     @cached_property
     def uncovered(self) -> tuple[str, ...]:
-        """The must-requirements that a certification left open: with a case not covered, or without one that ran.
+        """The requirements that a certification left open: with a case not covered, or without one that ran.
 
-        Empty for a run of another level, which promises nothing about them.
+        Recommendations are no part of it. Empty for a run of another level, which promises nothing about them.
         """
         if self.started.level != CERTIFICATION:
             return ()
-        musts = (row for row in self.requirements if row.requirement.level in _MUST)
+        musts = (row for row in self.requirements if row.requirement.level != _RECOMMENDED)
         return tuple(row.requirement.id for row in musts if not row.cases or row.counts[Verdict.NOT_COVERED])
 
     @property

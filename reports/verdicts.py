@@ -13,7 +13,7 @@
  11     ``DEAD``            infrastructure: host lost, registry down, API answering 5xx
  12     ``VACUOUS``         a phase did not really happen, so nothing was proven
  13     ``LEAK``            a protected secret stood in an artefact
- 14    ``UNCOVERED``       a certification left a must-requirement uncovered: nothing failed, nothing is certified
+ 14    ``UNCOVERED``       a certification left a requirement uncovered: nothing failed, nothing is certified
 ======  ==================  =======================================================================================
 
 Codes 0 to 5 mean what pytest means by them; 6 is left to pytest (too many warnings), so the others begin at 10.

@@ -76,7 +76,7 @@ def _stopped(results: Results) -> str:
 
 
 def _uncovered(results: Results) -> str:
-    number = plural(len(results.uncovered), "must-requirement")
+    number = plural(len(results.uncovered), "requirement")
     return f"Not certified: {number} not covered by this run ({some(results.uncovered)})"
 
 

@@ -31,10 +31,11 @@ def test_credentials_authenticate_and_redirect_nothing(
         pulls = private_registry.witness.pulls(cluster)
         asked = {pull.repository for pull in pulls} - {"/v2/"}
         users = private_registry.witness.users(cluster, phase="repave")
-        evidence.note(f"X5: hosts asked for {', '.join(sorted(asked))}; system.uri has conformance/provider")
+        named = layers.images.repository
+        evidence.note(f"X5: hosts asked for {', '.join(sorted(asked))}; system.uri has {named}")
         evidence.note(f"X6: the repave's pull presents {'the stored login' if users else 'no login'}")
 
-        assert asked == {"conformance/provider"}, f"image references were rewritten: hosts asked for {sorted(asked)}"
+        assert asked == {named}, f"image references were rewritten: hosts asked for {sorted(asked)}"
         assert users == {account.username}, "the stored credentials did not reach the pull of the repave"
 
 
@@ -69,7 +70,7 @@ def test_events_are_at_their_published_path(
 ) -> None:
     """Events of a cluster are given at the published path; paths that one page has instead are recorded (X8)."""
     with private_registry.account() as account:
-        missing = private_registry.address.reference("conformance/provider", "never-pushed")
+        missing = private_registry.address.reference(layers.images.repository, "never-pushed")
         with site.begin_deploy(layers.fresh(account, image=missing)) as cluster:
             cluster.wait_for_error()
             for path in UNPUBLISHED:

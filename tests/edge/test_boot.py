@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from edge.boot import read_facts, reboot_proof
@@ -53,6 +55,16 @@ def test_the_release_file_names_the_image() -> None:
     assert facts.release["KAIROS_VERSION"] == "v3.5.9"
     assert facts.release["KAIROS_HOMEPAGE_URL"] == '"unbalanced'
     assert not any(name.startswith("#") for name in facts.release)
+
+
+def test_a_boot_began_when_its_first_process_started() -> None:
+    """In a container that is later than the machine's own boot; a host that tells only half of it is not guessed at."""
+    told = output(ACTIVE)
+    began = read_facts(told + "122456\n").began
+
+    assert began is not None
+    assert (datetime.now(UTC) - began).total_seconds() == pytest.approx(10, abs=2)
+    assert read_facts(told).began is None
 
 
 def test_a_host_without_release_file_has_an_unknown_image() -> None:

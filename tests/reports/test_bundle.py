@@ -357,7 +357,7 @@ def test_a_run_whose_leak_gate_did_not_pass_is_not_certified(make_run: MakeRun) 
 
 
 def test_a_certification_that_left_something_open_is_not_certified(make_run: MakeRun) -> None:
-    """A certification with a must-requirement that is not covered leaves no certificate, at its end or later."""
+    """A certification with a requirement that is not covered leaves no certificate, at its end or later."""
     open_case = samples.case(Verdict.NOT_COVERED, samples.REQUIREMENTS[0].id, case="suites/open.py::test_open")
     run = make_run((samples.started(level="certification"), *samples.all_green()[1:-1], open_case))
 

@@ -112,12 +112,12 @@ def certification(*cases: CaseFinished, level: str = "must") -> results.Results:
     ids=["not covered", "covered in part", "covered in part, known", "not run"],
 )
 def test_a_certification_with_an_open_must_is_refused(cases: tuple[CaseFinished, ...], level: str) -> None:
-    """A certification that leaves a must-requirement uncovered, wholly or in part, ends with a code and says which."""
+    """A certification that leaves a requirement uncovered, wholly or in part, ends with a code and says which."""
     outcome = certification(*cases, level=level)
 
     assert outcome.exit_code is ExitCode.UNCOVERED
     assert outcome.uncovered == ("MUST-99",)
-    assert "Not certified: 1 must-requirement not covered by this run (MUST-99)" in wording.sentence(outcome)
+    assert "Not certified: 1 requirement not covered by this run (MUST-99)" in wording.sentence(outcome)
     assert certificate.result(outcome) == "FAILED"
 
 
