@@ -10,7 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from engine.ownership import is_alive, process_identity
+from engine.ownership import is_alive, sign
 
 KEEPER = "keeper"
 
@@ -27,7 +27,7 @@ def own_folder(name: str) -> Path:
 def make_room(prefix: str) -> Path:
     """Make a folder that nobody else can read and that this process answers for."""
     folder = Path(tempfile.mkdtemp(prefix=prefix))
-    (folder / KEEPER).write_text(process_identity(os.getpid()))
+    sign(folder / KEEPER)
     return folder
 
 

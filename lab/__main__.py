@@ -102,7 +102,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         arguments.folder, arguments.hosts, faults, arguments.strict, keep=arguments.keep, version=arguments.version
     )
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    settings.keeper.write_text(ownership.process_identity(os.getpid()))
+    ownership.sign(settings.keeper)
     signal.signal(signal.SIGTERM, _end)  # until the lab itself listens to signals: a build then clears up and ends
     client = connect(_say, provision=False)
     built = images.build(client, _say)

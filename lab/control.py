@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -150,12 +151,20 @@ def _give_up(settings: LabSettings, process: subprocess.Popen[str]) -> None:
 
 def _await_ready(settings: LabSettings, process: subprocess.Popen[str], say: Callable[[str], None]) -> None:
     assert process.stdout is not None
-    last = ""
-    for line in process.stdout:
-        last = line.strip()
-        if last == "ready":
-            return
-        say(last)
+    last, late = "", threading.Timer(READY, process.terminate)
+    late.daemon = True
+    late.start()
+    try:
+        for line in process.stdout:
+            last = line.strip()
+            if last == "ready":
+                return
+            say(last)
+    finally:
+        expired = late.finished.is_set()
+        late.cancel()
+    if expired:
+        raise LabFailed(f"the lab was not ready within {READY:g} s; it was at: {last or 'nothing yet'}")
     process.wait(DOWN)
     errors = (settings.folder / "log").read_text().strip().splitlines()
     raise LabFailed(errors[-1] if errors else f"the lab ended while: {last}")

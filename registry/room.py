@@ -41,11 +41,7 @@ def room(parent: Path | None = None) -> Iterator[Path]:
 
 def clear_abandoned(parent: Path) -> list[Path]:
     """Clear the directories and registry processes of runs that are dead; gives the directories that were there."""
-    abandoned = [
-        directory
-        for directory in parent.glob(f"{_PREFIX}*")
-        if directory.stat().st_uid == os.getuid() and not is_alive(_keeper(directory))
-    ]
+    abandoned = [directory for directory in parent.glob(f"{_PREFIX}*") if _is_abandoned(directory)]
     for directory in abandoned:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             registry = (directory / PID_FILE).read_text()
@@ -53,6 +49,13 @@ def clear_abandoned(parent: Path) -> list[Path]:
                 _end(registry)
         shutil.rmtree(directory, ignore_errors=True)
     return abandoned
+
+
+def _is_abandoned(directory: Path) -> bool:
+    try:
+        return directory.stat().st_uid == os.getuid() and not is_alive(_keeper(directory))
+    except FileNotFoundError:
+        return False  # its owner has just removed it
 
 
 def _end(process: str) -> None:

@@ -37,7 +37,7 @@ def every(home: Path = HOME) -> list[Path]:
 
 
 def find(name: str, home: Path = HOME) -> Path:
-    """Find a run by ``latest``, its id, the beginning of its id, or the path of its directory.
+    """Find a run by ``latest``, its id, the beginning of its id, its name at a site, or the path of its directory.
 
     Raises NoSuchRunError.
     """
@@ -50,9 +50,18 @@ def find(name: str, home: Path = HOME) -> Path:
     return _by_beginning(name, every(home))
 
 
+_AT_SITE = "conf-"
+
+
+def short(run: str) -> str:
+    """Give a run's identity as part of the names of what it makes in Palette: without the year, for names are short."""
+    return f"{_AT_SITE}{run[4:]}"
+
+
 def _by_beginning(name: str, runs: list[Path]) -> Path:
-    matches = [run for run in runs if name and run.name.startswith(name)]
-    exact = [run for run in matches if run.name == name]
+    called = short if name.startswith(_AT_SITE) else str
+    matches = [run for run in runs if name and called(run.name).startswith(name)]
+    exact = [run for run in matches if called(run.name) == name]
     if len(exact or matches) == 1:
         return (exact or matches)[0]
     found = "several runs begin so" if matches else "no such run"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import zip_longest
@@ -69,8 +70,9 @@ def before(run: Path, outcome: Results, *, last: int = 14) -> list[Results]:
     found: list[Results] = []
     for other in sorted((path for path in run.parent.glob("*") if path.name < run.name), reverse=True):
         if len(found) < last and (other / journal.FILE_NAME).exists():
-            earlier = results.load(other)
-            found += [earlier] if earlier.finished and _alike(earlier, outcome) else []
+            with suppress(FileNotFoundError):  # a run that ends without a case takes its folder away
+                earlier = results.load(other)
+                found += [earlier] if earlier.finished and _alike(earlier, outcome) else []
     return found[::-1]
 
 

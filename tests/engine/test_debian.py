@@ -176,7 +176,7 @@ def test_a_long_step_shows_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> Non
         process.communicate(b"x")
         narrator.join()
 
-    assert said[0] == "lab host: downloading packages (0 s)"
+    assert any(line.startswith("lab host: downloading packages (") for line in said)
 
 
 @pytest.mark.parametrize("sizes", [[1, 1, 1], [2, 2], [10], [0]])

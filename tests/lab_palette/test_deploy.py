@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -222,12 +221,3 @@ def test_the_other_spelling_of_the_pools_key_is_understood(api: Api, hosts: Host
     body["spec"]["machinePoolConfig"] = body["spec"].pop("machinepoolconfig")
     uid = api.call("POST", "/v1/spectroclusters/edge-native", body)["uid"]
     eventually(lambda: api.done(uid), "Running")
-
-
-def test_a_deployment_takes_a_fraction_of_a_second(api: Api, hosts: Hosts) -> None:
-    """The endpoint adds no waiting of its own between a report and the next order."""
-    hosts("edge-1")
-    begin = time.monotonic()
-    uid = api.deploy(api.make_profile(), "edge-1")
-    eventually(lambda: api.done(uid), "Running")
-    assert time.monotonic() - begin < 1
