@@ -241,6 +241,7 @@ def _write_site(lab: Lab, host_keys: str) -> None:
         "ssh": {"key": str(folder / "ssh_key"), "known_hosts": str(folder / "known_hosts"), "sudo": True},
         "registry": {"bind": lab.network.gateway, "names": list(hosts.NAMES[:2])},
         "provider_image": f"oci:{lab.images.provider_image}",
+        "examples": EXAMPLES,
         "timeouts": TIMEOUTS if lab.settings.strict_seed is None else {**TIMEOUTS, **STRICT_TIMEOUTS},
     }
     partial = folder / "site.yaml.new"
@@ -285,6 +286,8 @@ TIMEOUTS = {
     "first_look": 0.02,
     "slowest_look": 0.1,
 }
+#: Passwords that a property draws here, where a deployment and a repave cost two seconds.
+EXAMPLES = 20
 #: A strict Palette shows a new state late.
 STRICT_TIMEOUTS = {"stale_state": 5.0, "cluster_running": 120.0, "repave": 120.0}
 

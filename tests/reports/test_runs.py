@@ -74,7 +74,7 @@ def test_runs_that_finish_at_once_leave_one_whole_latest(make_run: MakeRun) -> N
 
 
 def test_a_run_is_found_by_id_beginning_path_or_as_latest(make_run: MakeRun) -> None:
-    """A run answers to its id, an unambiguous beginning of it, its directory, its name at a site, and latest if it is."""
+    """A run answers to its id, an unambiguous beginning of it, its directory, its name at its site, or latest."""
     run = end(make_run(samples.all_green()[:-1]))
     home = run.parent.parent
 
