@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge import reboot_proof
+from fixtures.clusters import Cluster
 from fixtures.layers import AnotherRegistry, Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
@@ -66,11 +69,25 @@ def test_palette_foretells_the_repave(site: Site, layers: Layers, private_regist
 def test_nodes_are_replaced_one_after_the_other(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """On a cluster of several hosts the control plane is repaved first, and no two hosts pull at the same time."""
     with private_registry.account() as account, site.deploy(layers.fresh(account), hosts=2) as cluster:
-        cluster.repave(layers.with_image(cluster.layer))
-        order = list(dict.fromkeys(pull.host for pull in private_registry.witness.pulls(cluster, phase="repave")))
+        assert_one_after_the_other(cluster, layers, private_registry)
 
-        assert order == [host.uid for host in cluster.hosts], f"hosts were repaved in the order {order}"
-        assert private_registry.witness.overlapping(cluster, phase="repave") == []
+
+@pytest.mark.nightly
+@requirement("REPAVE-06", phase="repave", hosts=3)
+def test_workers_are_replaced_one_after_the_other(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """With several workers, too, one host is repaved at a time, after the control plane."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account), hosts=3) as cluster:
+        assert_one_after_the_other(cluster, layers, private_registry)
+
+
+def assert_one_after_the_other(cluster: Cluster, layers: Layers, registry: SiteRegistry) -> None:
+    """Repave a cluster and see who pulled when: first the control plane, then the workers in any order."""
+    cluster.repave(layers.with_image(cluster.layer))
+    order = list(dict.fromkeys(pull.host for pull in registry.witness.pulls(cluster, phase="repave")))
+
+    assert sorted(order) == sorted(host.uid for host in cluster.hosts), f"only {order} pulled"
+    assert order[0] == cluster.host.uid, f"hosts were repaved in the order {order}"
+    assert registry.witness.overlapping(cluster, phase="repave") == []
 
 
 @requirement("HOST-05", "EVENT-02", phase="repave")
@@ -85,17 +102,19 @@ def test_a_failed_pull_keeps_the_old_system(site: Site, layers: Layers, private_
 
         assert "missing" in event.message, event.message
         assert cluster.host.boot() == before, "the failed pull changed the running system"
+        for unit in (cluster.host.agent_unit, cluster.host.runtime_unit):
+            assert cluster.host.unit(unit).is_running, f"after the failed pull {unit} does not run"
         cluster.repave(good)
         assert cluster.host.boot().image.endswith(good.image.rpartition(":")[2])
 
 
 @requirement("REPAVE-05", phase="repave")
 def test_a_cluster_rolls_back_to_the_version_before(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """Moved back to the image of an earlier version, the cluster boots that image again."""
+    """Moved back to the profile version before, the cluster boots the image of that version again."""
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
         first = cluster.layer
         cluster.repave(layers.with_image(first))
-        cluster.repave(first)
+        cluster.roll_back()
 
         assert cluster.host.boot().image.endswith(first.image.rpartition(":")[2])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import pairwise
 
 from fixtures.layers import Layers
@@ -16,7 +17,7 @@ TRIES = 3
 
 @requirement("HOST-07", phase="deploy")
 def test_a_failed_pull_is_repeated_with_pauses(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """A login that is refused is tried again, each time after a pause that is not shorter than half a second."""
+    """A login that is refused is tried again after half a second and more, as Palette and the registry see it."""
     with private_registry.account() as account:
         layer = layers.fresh(None, credentials=layers.credentials(account, password="not-the-password!"))
         with site.begin_deploy(layer) as cluster:
@@ -30,5 +31,8 @@ def test_a_failed_pull_is_repeated_with_pauses(site: Site, layers: Layers, priva
             )
             told = [event.at for event in failures if event.at is not None]
             pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(told)]
+            asked = [datetime.fromisoformat(pull.time) for pull in private_registry.witness.pulls(cluster)]
+            rests = sum((later - earlier).total_seconds() >= PAUSE for earlier, later in pairwise(asked))
 
             assert min(pauses) >= PAUSE, f"pulls that failed were repeated after {min(pauses):.2f} s"
+            assert rests >= TRIES - 1, f"the registry was asked {len(asked)} times with {rests} pauses of {PAUSE} s"
