@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClassCoverage:
-    """How the cases of one class of vectors ended."""
+    """How the cases of one class of vectors ended, and how many examples of it they had."""
 
     name: str
     counts: Counter[Verdict]
@@ -29,14 +29,15 @@ class ClassCoverage:
 
 
 def by_vector_class(results: Results) -> list[ClassCoverage]:
-    """Group the cases that have a class of vector, in alphabetical order."""
-    groups: dict[str, list[CaseFinished]] = defaultdict(list)
+    """Group the cases by the classes of their vectors, in alphabetical order; a case may be of several."""
+    groups: dict[str, list[tuple[Verdict, int]]] = defaultdict(list)
     for case in results.cases:
-        if case.vector_class:
-            groups[case.vector_class].append(case)
+        classes = {case.vector_class: case.examples} if case.vector_class else {}
+        for name, examples in {**classes, **case.password_classes}.items():
+            groups[name].append((case.verdict, examples))
     return [
-        ClassCoverage(name, Counter(case.verdict for case in cases), sum(case.examples for case in cases))
-        for name, cases in sorted(groups.items())
+        ClassCoverage(name, Counter(verdict for verdict, _ in found), sum(examples for _, examples in found))
+        for name, found in sorted(groups.items())
     ]
 
 

@@ -114,8 +114,9 @@ class CaseFinished:
 
     ``case`` is pytest's node id, ``title`` the sentence of its docstring; ``story`` the lines that tell a failure;
     ``notes`` what a recording case recorded; ``attachments`` are paths relative to the run's directory; ``waiver`` is
-    the id of the waiver that spoke; ``examples`` the number of Hypothesis examples; ``reason`` says in one line why a
-    case that did not fail has not passed either.
+    the id of the waiver that spoke; ``examples`` the number of Hypothesis examples, ``password_classes`` how many of
+    them were of each class of passwords (of a red case: the one that failed); ``reason`` says in one line why a case
+    that did not fail has not passed either.
     """
 
     case: str
@@ -128,6 +129,7 @@ class CaseFinished:
     hosts: tuple[str, ...] = ()
     vector: str = ""
     vector_class: str = ""
+    password_classes: Mapping[str, int] = field(default_factory=dict)
     seed: str = ""
     expected: str = ""
     observed: str = ""

@@ -60,7 +60,7 @@ def test_a_macro_holds_any_characters(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
 ) -> None:
     """Whatever characters a macro's value has, also those of templates and macros, none is interpreted again."""
-    evidence.example(repr(password), expected=f"every pull presents {password!r}")
+    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
     with (
         private_registry.account(password=password) as account,
         held_macro(site, macro_name(site, "hostile"), password) as held,

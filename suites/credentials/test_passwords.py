@@ -19,7 +19,7 @@ def test_deploy_presents_the_password_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
 ) -> None:
     """For every password that the registry accepts, a deployment presents exactly that password."""
-    evidence.example(repr(password), expected=f"every pull presents {password!r}")
+    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
     with private_registry.account(password=password) as account:
         with site.begin_deploy(layers.fresh(account)) as cluster:
             cluster.runs_or_fails()
@@ -34,7 +34,7 @@ def test_repave_presents_the_password_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
 ) -> None:
     """For every password that the registry accepts, a repave presents exactly that password."""
-    evidence.example(repr(password), expected=f"every pull presents {password!r}")
+    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
     with private_registry.account(password=password) as account, site.deploy(layers.fresh(account)) as cluster:
         cluster.try_repave(layers.with_image(cluster.layer))
 
@@ -49,7 +49,8 @@ def test_the_probe_set_arrives_unchanged(
     """No probe is changed at deployment or repave; together they tell any two known changes of a password apart."""
     found = []
     for probe in filter(lambda probe: probe.registry_accepts, probes()):
-        evidence.example(probe.id, expected="every probe is presented unchanged", together=True)
+        expected = "every probe is presented unchanged"
+        evidence.example(probe.id, expected=expected, password=probe.password, together=True)
         with private_registry.account(password=probe.password) as account:
             with site.begin_deploy(layers.fresh(account)) as cluster:
                 if cluster.runs_or_fails():

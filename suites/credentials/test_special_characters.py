@@ -20,7 +20,7 @@ def test_special_characters_arrive_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
 ) -> None:
     """A password with special characters, quoted in the profile, is presented unchanged by deployment and repave."""
-    evidence.example(repr(password), expected=f"every pull presents {password!r}")
+    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
     with private_registry.account(password=password) as account, site.deploy(layers.fresh(account)) as cluster:
         cluster.try_repave(layers.with_image(cluster.layer))
 

@@ -32,7 +32,8 @@ def test_every_password_arrives_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, vector: Vector
 ) -> None:
     """Whatever a password is made of, deployment and repave present exactly its bytes."""
-    evidence.example(f"{vector.id} {vector.text!a}", vector_class=vector.flags[0], expected=vector.comment)
+    told, expected = f"{vector.id} {vector.text!a}", vector.comment
+    evidence.example(told, vector_class=vector.flags[0], expected=expected, password=vector.text)
     with private_registry.account(password=vector.text) as account:
         with site.begin_deploy(layers.fresh(account)) as cluster:
             assert cluster.runs_or_fails(), f"the cluster does not run: {cluster.errors()[0].message}"

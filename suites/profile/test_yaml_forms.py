@@ -23,7 +23,7 @@ def test_every_form_of_yaml_means_the_same_password(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, form: Form
 ) -> None:
     """Double quoted, single quoted, as a literal or a folded block: the same password is presented."""
-    evidence.example(repr(PASSWORD), expected=f"every pull presents {PASSWORD!r}")
+    evidence.example(repr(PASSWORD), expected=f"every pull presents {PASSWORD!r}", password=PASSWORD)
     with private_registry.account(password=PASSWORD) as account:
         with site.deploy(layers.fresh(account, password_form=form)) as cluster:
             assert private_registry.witness.changes(cluster, phase="deploy") == []

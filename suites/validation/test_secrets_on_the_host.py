@@ -20,10 +20,7 @@ SEARCH = (
 
 @requirement("HOST-06", phase="repave")
 def test_the_host_shows_the_password_to_nobody(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """After deployment and repave the password is in no journal, process list, event or file that others may read.
-
-    Nor is it there in base64, alone or as the login that Docker's files and a Kubernetes Secret hold.
-    """
+    """After deployment and repave the password, raw or in base64, is in no journal, process list, event or open file."""
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
         cluster.repave(layers.with_image(cluster.layer))
         login, host = f"{account.username}:{account.password}", cluster.host
