@@ -20,7 +20,7 @@ SEARCH = (
 
 @requirement("HOST-06", phase="repave")
 def test_the_host_shows_the_password_to_nobody(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """After deployment and repave the password, raw or in base64, is in no journal, process list, event or open file."""
+    """After deployment and repave the password, raw or in base64, is in no journal, process list, event or file."""
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
         cluster.repave(layers.with_image(cluster.layer))
         login, host = f"{account.username}:{account.password}", cluster.host
