@@ -9,20 +9,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edge.access import HostUnreachable
+from edge.layouts import DISTRIBUTIONS, MODES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.host import EdgeHost
 
+SOCKETS = sorted(
+    {mode.containerd_socket for mode in MODES.values()}
+    | {each.runtime_socket for each in DISTRIBUTIONS.values() if each.runtime_socket}
+)
 COMMANDS = {
     "boot.txt": "cat /proc/cmdline /proc/sys/kernel/random/boot_id /etc/kairos-release; uptime; date -u",
     "units.txt": "systemctl --no-pager --failed; systemctl --no-pager list-units --type=service",
     "agent.log": "journalctl --no-pager --quiet -u stylus-agent -u spectro-stylus-agent -n 400",
     "journal.log": "journalctl --no-pager --quiet --boot -p warning -n 200",
     "upgrade.log": "tail -n 200 /var/log/stylus-upgrade.log",
-    "images.txt": "ctr -n k8s.io images ls",
-    "storage.txt": "df -h; ls -la /oem /usr/local/spectrocloud /run/initramfs/cos-state/cOS",
+    # the runtimes of either mode and of each distribution, as far as they are there
+    "images.txt": f"for at in {' '.join(SOCKETS)}; do [ -S $at ] && echo $at && ctr -a $at -n k8s.io images ls; done",
+    "storage.txt": "df -h; ls -la /oem /usr/local/spectrocloud /run/initramfs/cos-state/cOS /persistent/spectro",
     "network.txt": "ip -brief address; ip route; cat /etc/hosts",
 }
 
@@ -39,6 +45,6 @@ def collect(host: EdgeHost, folder: Path) -> list[Path]:
             lost = folder / "unreachable.txt"
             lost.write_text(f"{error}\n")
             return [*written, lost]
-        path.write_text(str(done.stdout))
+        path.write_bytes(done.stdout_bytes)  # logs need not be UTF-8
         written.append(path)
     return written
