@@ -59,10 +59,19 @@ def _is_abandoned(directory: Path) -> bool:
 
 
 def _end(process: str) -> None:
-    os.kill(int(process.partition("@")[0]), signal.SIGKILL)
+    pid = int(process.partition("@")[0])
+    os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + END_SECONDS
-    while is_alive(process) and time.monotonic() < deadline:
+    while (is_alive(process) or _listens(pid)) and time.monotonic() < deadline:
         time.sleep(0.002)
+
+
+def _listens(pid: int) -> bool:
+    """Tell whether a process whose first thread has ended has others that have not: they hold its port."""
+    try:
+        return len([*Path(f"/proc/{pid}/task").iterdir()]) > 1
+    except OSError:
+        return False
 
 
 def _keeper(directory: Path) -> str:

@@ -200,7 +200,7 @@ def test_the_next_start_clears_what_a_killed_run_left(tmp_path: Path) -> None:
     assert len(cleared) == 1
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port), timeout=1)
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
 
 
 def test_a_container_without_labels_of_its_own_belongs_to_this_process(engine: docker.DockerClient) -> None:

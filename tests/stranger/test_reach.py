@@ -103,7 +103,7 @@ def test_a_provider_image_is_brought_from_another_registry(stranger: Stranger) -
         assert stranger.doctor(provider_image=named)[0] == 0
         named["reference"] += "-gone"
         assert stranger.doctor(provider_image=named)[1][0].startswith("provider image missing: ")
-        (stranger.folder / "password").write_text("wrong")
+        (stranger.folder / "password").write_text("wrong-password")
         assert "check user name" in stranger.doctor(provider_image=named)[1][0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -18,6 +18,9 @@ from palette.waiting import Wait
 from tests.lab_palette.scripted_agent import PretendRegistry
 from tests.site.long_runs.stage import Stage
 from tests.site.long_runs.test_clean import make_cluster, make_profile
+
+if TYPE_CHECKING:
+    from edge import BootFacts
 
 IMAGES = ("registry.test/edge:v1", "registry.test/edge:v2")
 ALWAYS_HEALTHY = Fault("early", {REPORT_HEALTH: lambda _healthy, _cluster: "Healthy"}, (), "it says so from before")
@@ -60,13 +63,15 @@ def repave(stage: Stage) -> Iterator[Repave]:
     old = view.profiles.new_version(make_profile(view, name), "1.1.0", {PACK: values(IMAGES[0])})
     uid = make_cluster(view, "conf-1", old, "edge-1")
     view.clusters.wait_until_running(uid, within=10)
-    boot = SimpleNamespace(boot_id=agent.boot_id)
+    boot = SimpleNamespace(boot_id=agent.boot_id, began=None)
     new = view.profiles.new_version(old, "1.2.0", {PACK: values(IMAGES[1])})
     stage.endpoint.behaviour = Behaviour((ALWAYS_HEALTHY,))
     agent.hold.clear()
-    host = SimpleNamespace(uid="edge-1", boot=lambda: SimpleNamespace(boot_id=agent.boot_id))
-    given = SimpleNamespace(uid=uid, profile=new, hosts=[host], boots={"edge-1": boot}, site=None)
-    yield Repave(stage, view, cast("Cluster", given), old, new)
+    host: Any = SimpleNamespace(uid="edge-1", boot=lambda: SimpleNamespace(boot_id=agent.boot_id, began=None))
+    nowhere: Any = None
+    layer, boots = OsLayer(IMAGES[1], None), cast("dict[str, BootFacts]", {"edge-1": boot})
+    cluster = Cluster(nowhere, uid, "conf-1", new, layer, (host,), [old, new], boots=boots)
+    yield Repave(stage, view, cluster, old, new)
     agent.hold.set()
 
 
