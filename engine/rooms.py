@@ -1,4 +1,4 @@
-"""Temporary folders of a user, and those of a process, so that the next run clears what a killed one left alone.
+"""Temporary folders of a user, and of a process: of these the next run clears what a killed one left, nothing else.
 
 The owner's name is kept in the folder, not in the folder's name: paths of sockets must stay short.
 """

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from fixtures.clusters import settled
 from registry.client import OCI_MANIFEST, RegistryClient, digest_of
 from registry.images import copy
 from registry.server import PortTaken, PrivateRegistry
 from registry.tls import Authority
 from registry.witness import Witness
-from tests.registry.witnessing import MIB, basic, big_blob, client_of, eventually, raw_connection, session_of
+from tests.registry.witnessing import MIB, basic, big_blob, client_of, raw_connection, session_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -195,7 +196,7 @@ def test_a_client_that_refuses_the_certificate_is_no_pull_and_no_rubbish(witness
     with pytest.raises(requests.exceptions.SSLError):
         RegistryClient(witness.address, "a", "b", authorities=Authority().pem).login()
 
-    assert eventually(lambda: len(witness.failed_connections()) > 0)
+    assert settled(lambda: len(witness.failed_connections()) > 0, 10)
     assert "refused the handshake: unknown ca" in witness.failed_connections()[0].reason
     assert witness.pulls() == witness.malformed() == []
 
@@ -204,7 +205,7 @@ def test_a_probe_of_the_port_is_no_rubbish(witness: Witness) -> None:
     """Somebody who only looks whether the port is open is not accused."""
     socket.create_connection((witness.address.host, witness.address.port)).close()
 
-    assert eventually(lambda: len(witness.failed_connections()) == 1)
+    assert settled(lambda: len(witness.failed_connections()) == 1, 10)
     assert witness.malformed() == []
 
 

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
+from fixtures.clusters import settled
 from registry.client import RegistryError, digest_of
 from registry.server import PrivateRegistry
 from registry.witness import Witness
-from tests.registry.witnessing import MIB, basic, big_blob, client_of, eventually, raw_connection
+from tests.registry.witnessing import MIB, basic, big_blob, client_of, raw_connection
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ def test_a_cancelled_pull_is_recorded_and_harms_nobody(witness: Witness, private
             path = f"/v2/big/blob/blobs/{digest}"
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: ".encode() + header + b"\r\n\r\n")
             connection.recv(1000)
-        assert eventually(lambda: witness.pulls()[0].ended == "the client went away")
+        assert settled(lambda: witness.pulls()[0].ended == "the client went away", 10)
         assert witness.pulls()[0].sent < 64 * MIB
 
         client = client_of(witness, account)
@@ -45,7 +46,7 @@ def test_an_upload_that_breaks_off_is_recorded(witness: Witness) -> None:
         connection.sendall(head.encode() + basic(account.username, account.password) + b"\r\n\r\n" + b"x" * 50)
         connection.close()
 
-        assert eventually(lambda: witness.pulls()[-1].ended == "the client went away")
+        assert settled(lambda: witness.pulls()[-1].ended == "the client went away", 10)
         assert not client.has_blob("a/broken", digest_of(b"x" * 100))
 
 

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from fixtures.clusters import settled
 from registry import front
 from registry.pulls import Pull
 from registry.server import PrivateRegistry
 from registry.witness import Witness
-from tests.registry.witnessing import MIB, basic, big_blob, client_of, drained, eventually, raw_connection, status_of
+from tests.registry.witnessing import MIB, basic, big_blob, client_of, drained, raw_connection, status_of
 
 if TYPE_CHECKING:
     pass
@@ -95,7 +96,7 @@ def test_what_is_no_tls_is_closed_and_recorded(witness: Witness, sent: bytes, re
         connection.sendall(sent)
         assert b"HTTP/1.1 2" not in drained(connection)
 
-    assert eventually(lambda: len(witness.malformed()) == 1)
+    assert settled(lambda: len(witness.malformed()) == 1, 10)
     assert reason in witness.failed_connections()[0].reason
     assert witness.pulls() == []
 
@@ -118,7 +119,7 @@ def test_a_handshake_that_never_ends_is_cut_off(witness: Witness, monkeypatch: p
     with socket.create_connection((witness.address.host, witness.address.port), timeout=20) as silent:
         assert drained(silent) == b""
 
-    assert eventually(lambda: len(witness.malformed()) == 1)
+    assert settled(lambda: len(witness.malformed()) == 1, 10)
 
 
 def test_rubbish_never_disturbs_a_pull(witness: Witness, private_registry: PrivateRegistry) -> None:

@@ -7,7 +7,6 @@ import hashlib
 import os
 import socket
 import ssl
-import time
 from typing import TYPE_CHECKING
 
 import requests
@@ -17,7 +16,6 @@ from registry.server import Account, PrivateRegistry
 from registry.witness import Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -65,14 +63,6 @@ def drained(connection: socket.socket) -> bytes:
 def status_of(answer: bytes) -> int:
     """Read the status line of an answer."""
     return int(answer.split()[1])
-
-
-def eventually(condition: Callable[[], bool], within: float = 10.0) -> bool:
-    """Wait until something is so; it usually is at once."""
-    deadline = time.monotonic() + within
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return condition()
 
 
 def big_blob(registry: PrivateRegistry, size: int) -> str:

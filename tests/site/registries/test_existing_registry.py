@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from typing import Any
 import docker
 import pytest
 import yaml
-from docker.errors import DockerException
 
 from fixtures.doctor.__main__ import main as doctor
 from fixtures.running.clean import main as clean
@@ -108,18 +106,6 @@ def variable(account: Account) -> str:
 def described(account: Account) -> dict[str, Any]:
     """Describe an account as a site file does."""
     return {"username": account.username, "password": {"env": variable(account)}}
-
-
-@pytest.fixture(scope="module")
-def engine() -> Iterator[docker.DockerClient]:
-    """Give a Docker engine, if this machine has one."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
-    with closing(client):
-        yield client
 
 
 @pytest.fixture(scope="module")

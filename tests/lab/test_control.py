@@ -1,0 +1,45 @@
+"""Labs that do not come up."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fixtures.detection.labs import HEALTHY_LAB, Job, Worker
+from lab import control
+from lab.control import LabFailed
+from lab.site import LabSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_lab_that_neither_comes_nor_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lab has so much time; then it is told to end, and the error says where it was."""
+    monkeypatch.setattr(control, "READY", 0.3)
+    process = subprocess.Popen(["sh", "-c", "echo building; exec sleep 60"], stdout=subprocess.PIPE, text=True)
+    with process, pytest.raises(LabFailed, match=r"was not ready within 0\.3 s; it was at: building"):
+        control._await_ready(LabSettings(tmp_path), process, lambda _text: None)
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_lab_that_does_not_come_up_again_costs_its_suspects_only(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    before: bool,  # noqa: FBT001 - data
+) -> None:
+    """The rest of a matrix goes on; where no lab ever came up there is nothing to go on with."""
+
+    def start(*_given: object) -> None:
+        raise LabFailed("no room")
+
+    monkeypatch.setattr(control, "start", start)
+    worker = Worker(1, tmp_path, 2, lambda _text: None, _has_had_a_lab=before)
+    job = Job((HEALTHY_LAB,), ("suites",), 1)
+    if before:
+        assert [done.trouble for done in worker.run(job)] == ["its cases did not come to an end"]
+    else:
+        with pytest.raises(LabFailed, match="no room"):
+            list(worker.run(job))
