@@ -79,6 +79,11 @@ def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
+def name(image: str, also: str) -> None:
+    """Give an image of this node a second name."""
+    _ctr("images", "tag", "--force", image, also)
+
+
 def slot_of(image: str) -> slots.Slot:
     """Copy what the host lacks of a pulled image into the layer store. Gives the slot to boot."""
     found = image_id(image)

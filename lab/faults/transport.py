@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from lab.agent import places, puller, slots
+from lab.agent import places, puller, runtime, slots
 from lab.faults import fault
 from lab.faults.replacing import always, beforehand, from_the_second_on
 from lab.joints import (
@@ -20,6 +20,7 @@ from lab.joints import (
     SCOPE_LOGIN,
     UPGRADE_AUTHORITY,
     UPGRADE_IMAGE,
+    UPGRADE_PULL,
     VERIFY_DEPLOY_TLS,
     VERIFY_UPGRADE_TLS,
     Fault,
@@ -63,6 +64,24 @@ def another_tag(healthy: Callable[..., Slot], image: str, credential: Credential
         return healthy(image, credential)
     except puller.PullFailed:
         return healthy(f"{repository(image)}:base", credential)
+
+
+def from_the_registry_before(healthy: Callable[..., None], image: str, credential: Credential | None) -> None:
+    """Where the registry refuses or lacks an image, take it from the one that the running system came from."""
+    try:
+        healthy(image, credential)
+    except puller.PullFailed:
+        before = slots.booted().image.partition("/")[0]
+        there = f"{before}/{image.partition('/')[2]}"
+        runtime.trust(before, places.TRUST)
+        healthy(there, credential)
+        runtime.name(there, image)
+
+
+def by_tag(image: str) -> str:
+    """Overlook a digest: what is pulled is the repository's default tag."""
+    name, at, _digest = image.partition("@")
+    return f"{name}:latest" if at else image
 
 
 def note_the_certificate(healthy: Callable[..., Slot], image: str, credential: Credential | None) -> Slot:
@@ -135,6 +154,8 @@ FAULTS: tuple[Fault, ...] = (
           because="an update without a certificate clears the one that was there"),
     fault("login-in-clear-before-the-deployment", at=DEPLOY_PULL, replace=in_clear_first, catches=["SAFE-02"],
           because="insecure registries are recognised by trying plain HTTP first, login and all"),
+    fault("login-in-clear-before-the-repave", at=UPGRADE_PULL, replace=in_clear_first, catches=["SAFE-02"],
+          because="the node's runtime tries plain HTTP first, as it does for registries on this machine"),
     fault("login-sent-wherever-it-is-asked-for", at=SCOPE_LOGIN, catches=["SAFE-01", "SAFE-02", "LIMIT-01"],
           replace=lambda _healthy, _image, credential, _authority: credential,
           because="the pullers themselves follow every challenge, whoever makes it"),
@@ -145,6 +166,10 @@ FAULTS: tuple[Fault, ...] = (
           because="a fallback meant for air gaps hides that the private registry refused"),
     fault("another-tag-where-one-is-missing", at=DEPLOY_PULL, replace=another_tag, catches=["REG-02"],
           because="latest is close enough"),
+    fault("second-registry-after-a-refusal", at=UPGRADE_PULL, replace=from_the_registry_before, catches=["LIMIT-01"],
+          because="registries that the node knows are tried in turn, like mirrors, with the one login there is"),
+    fault("tag-instead-of-digest", at=UPGRADE_IMAGE, replace=beforehand(by_tag), catches=["PROFILE-05"],
+          because="references are taken apart at colons, and a digest is no tag"),
     fault("port-dropped-at-deploy", at=DELIVER_ORDER, replace=in_image(without_port), catches=["PROFILE-15"],
           because="a colon begins the tag"),
     fault("tag-read-as-a-number", at=DELIVER_ORDER, replace=in_image(last_digits_lost), catches=["PROFILE-05"],

@@ -56,3 +56,23 @@ def test_a_second_registry_gets_no_credentials_at_a_repave(
                 f"registry {others.registry.address} was sent the credentials of {private_registry.address}"
             )
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
+
+
+@requirement("LIMIT-01", phase="repave")
+def test_a_refused_repave_takes_nothing_from_the_registry_before(
+    site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
+) -> None:
+    """Moved to another registry that lacks the tag, a cluster does not fall back to the one that it came from."""
+    with private_registry.account() as account, another_registry() as others:
+        trusted = layers.registry.authority.pem + others.registry.authority.pem
+        with (
+            others.registry.account(account.username, account.password) as there,  # a trap: there all would be had
+            site.deploy(others.fresh(None, credentials=others.credentials(there, certificates=trusted))) as cluster,
+        ):
+            only_there = others.images.fresh()
+            missing = only_there.at(private_registry.address).reference
+            cluster.try_repave(layers.fresh(None, image=missing, credentials=layers.credentials(account)))
+            taken = others.registry.witness.pulls(cluster, phase="repave")
+
+            assert taken == [], f"{missing} is not there, and the repave asked {others.registry.address} for it"
+            assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"

@@ -103,7 +103,7 @@ def test_no_realm_elsewhere_gets_the_credentials_of_a_repave(
 
 
 @requirement("SAFE-02", phase="limits")
-def test_a_registry_without_tls_gets_no_credentials(
+def test_a_registry_without_tls_gets_no_credentials_at_deployment(
     site: Site, layers: Layers, private_registry: SiteRegistry, plain_server: TokenRealm
 ) -> None:
     """Credentials for a registry that speaks plain HTTP are never sent to it, and the cluster does not run."""
@@ -116,3 +116,19 @@ def test_a_registry_without_tls_gets_no_credentials(
 
             assert plain_server.presented == [], f"credentials were sent to http://{address} in clear"
             assert not runs, "the cluster runs an image of a registry without TLS"
+
+
+@requirement("SAFE-02", phase="repave")
+def test_a_registry_without_tls_gets_no_credentials_at_a_repave(
+    site: Site, layers: Layers, private_registry: SiteRegistry, plain_server: TokenRealm
+) -> None:
+    """Moved to a registry that speaks plain HTTP, a cluster sends it no credentials, and its host stays as it was."""
+    address = RegistryAddress(plain_server.bind, plain_server.port)
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        image = address.reference("conformance/provider", "v1")
+        credentials = layers.credentials(account, registry=str(address))
+        cluster.begin_repave(layers.fresh(None, image=image, credentials=credentials))
+        cluster.wait_for_error(about=image)
+
+        assert plain_server.presented == [], f"credentials were sent to http://{address} in clear"
+        assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"

@@ -7,6 +7,7 @@ import pytest
 from fixtures.layers import Layers
 from fixtures.private_registry import SiteRegistry
 from fixtures.requirements import requirement
+from fixtures.running.evidence import Evidence
 from fixtures.sites.site import Site
 
 
@@ -43,3 +44,21 @@ def test_a_tag_that_looks_like_a_number_is_a_tag(
             asked = {pull.reference for pull in private_registry.witness.pulls(cluster)}
 
             assert tag in asked, f"the registry was asked for {sorted(asked)}"
+
+
+@requirement("PROFILE-05", phase="repave", records=True)
+def test_an_image_that_is_named_by_its_digest_is_no_other(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+) -> None:
+    """An image that system.uri names by its digest is booted, or refused; no tag of its repository stands in for it."""
+    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+        layers.images.named("latest")  # a trap: what a reader gets that overlooks the digest
+        image, before = layers.images.fresh(), cluster.host.boot().image
+        done = cluster.try_repave(layers.with_image(cluster.layer, image.pinned))
+        booted = cluster.host.boot().image
+        evidence.note(f"an image that system.uri names by its digest is {'booted' if done else 'refused'} at a repave")
+
+        expected = image.label if done else before
+        assert booted.endswith(expected), (
+            f"the host runs {booted}; the profile names {image.pinned}, which is {image.label}"
+        )
