@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 import docker
 import pytest
 from docker.errors import DockerException
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# the same examples here as on a build server: what chance finds is for whoever writes a test, not for the next to land
+settings.register_profile(
+    "own", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("own")
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def test_a_refused_repave_takes_nothing_from_the_registry_before(
             others.registry.account(account.username, account.password) as there,  # a trap: there all would be had
             site.deploy(others.fresh(None, credentials=others.credentials(there, certificates=trusted))) as cluster,
         ):
-            only_there = others.images.fresh()
+            only_there = others.images.named("in-the-other-registry-alone")
             missing = only_there.at(private_registry.address).reference
             cluster.try_repave(layers.fresh(None, image=missing, credentials=layers.credentials(account)))
             taken = others.registry.witness.pulls(cluster, phase="repave")
