@@ -10,7 +10,7 @@ from reports.text import duration, one_line, plural, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from reports.records import CaseFinished
@@ -37,7 +37,14 @@ def wants_colour(stream: TextIO) -> bool:
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def render(results: Results, *, width: int = 100, colour: bool = False, where: Path | None = None) -> str:
+def render(
+    results: Results,
+    *,
+    width: int = 100,
+    colour: bool = False,
+    where: Path | None = None,
+    certificate: Path | None = None,
+) -> str:
     """Give the summary, ending in a line feed. Without colour it says exactly the same."""
     paint = _Paint(colour)
     width = min(max(width, 60), _WIDEST)
@@ -45,7 +52,7 @@ def render(results: Results, *, width: int = 100, colour: bool = False, where: P
         _table(results, width, paint),
         _stories(results, paint),
         _asides(results),
-        _closing(results, paint, where),
+        _closing(results, paint, {"reports": where, "certificate": certificate}),
     ]
     return "\n".join("\n".join(lines) + "\n" for part in parts if (lines := list(part)))
 
@@ -112,13 +119,12 @@ def _asides(results: Results) -> Iterator[str]:
         yield from (f"leak: {one_line(hit.file)} held {hit.secret} ({hit.form})" for hit in results.leak_gate.hits)
 
 
-def _closing(results: Results, paint: _Paint, where: Path | None) -> Iterator[str]:
+def _closing(results: Results, paint: _Paint, places: Mapping[str, Path | None]) -> Iterator[str]:
     style = "1;32" if results.exit_code == 0 else "1;31"
     yield paint.code(style, visible(wording.sentence(results)))
     facts = [_counted(results.counts), f"seed {results.started.seed}" if results.started.seed else ""]
     yield " · ".join(fact for fact in [*facts, duration(results.seconds)] if fact)
-    if where:
-        yield f"reports: {where}"
+    yield from (f"{what}: {place}" for what, place in places.items() if place)
 
 
 def _counted(counts: dict[Verdict, int]) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -53,10 +54,13 @@ def test_what_is_known_or_not_covered_is_told_with_its_reason() -> None:
 
 
 def test_the_last_lines_say_what_it_means_and_where_to_read_on() -> None:
-    """The summary ends with the sentence, the counts, and the directory of the reports."""
-    lines = summary.render(results.of(samples.all_green())).splitlines()
+    """The summary ends with the sentence, the counts, the reports' directory, and the certificate's file."""
+    run = Path("/reports/runs/one")
+    green = results.of(samples.all_green())
+    text = summary.render(green, where=run, certificate=run / "certificate.tar")
 
-    assert lines[-2:] == ["Conforms: all 8 requirements hold.", "8 pass · seed 20261122 · 1 min 32 s"]
+    assert summary.render(green).endswith("\nConforms: all 8 requirements hold.\n8 pass · seed 20261122 · 1 min 32 s\n")
+    assert text.endswith("reports: /reports/runs/one\ncertificate: /reports/runs/one/certificate.tar\n")
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 300])
