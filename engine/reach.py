@@ -25,6 +25,7 @@ Say = Callable[[str], None]
 ENGINE_START = 30.0
 _OS_RELEASE = Path("/etc/os-release")
 _LOG = Path("/var/log/docker.log")
+_PATIENT = ("-o", "DPkg::Lock::Timeout=120")  # seconds that another installation may take
 _ADVICE = "run: apt-get install docker.io && service docker start"
 
 
@@ -109,7 +110,7 @@ def install_packages(packages: list[str], say: Say) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *_PATIENT, *packages],
     ):
         done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
         if done.returncode != 0:

@@ -13,11 +13,13 @@ from pathlib import Path
 from engine.ownership import is_alive, sign
 
 KEEPER = "keeper"
+#: Bytes of a folder's path in which the sockets of shared SSH connections still fit: a socket's path has 107 at most.
+SHORT = 31
 
 
 def own_folder(name: str) -> Path:
     """Give a temporary folder of this user, which nobody else can read; raises PermissionError if it is another's."""
-    folder = Path(tempfile.gettempdir()) / f"{name}-{os.getuid()}"
+    folder = _place() / f"{name}-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise PermissionError(f"{folder} belongs to somebody else; remove it or set TMPDIR to a folder of your own")
@@ -26,17 +28,23 @@ def own_folder(name: str) -> Path:
 
 def make_room(prefix: str) -> Path:
     """Make a folder that nobody else can read and that this process answers for."""
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=_place()))
     sign(folder / KEEPER)
     return folder
 
 
 def clear_rooms(prefix: str) -> list[Path]:
     """Remove this user's folders with ``prefix`` whose owner is dead; gives them."""
-    abandoned = [folder for folder in Path(tempfile.gettempdir()).glob(f"{prefix}*") if _is_abandoned(folder)]
+    abandoned = [folder for folder in _place().glob(f"{prefix}*") if _is_abandoned(folder)]
     for folder in abandoned:
         shutil.rmtree(folder, ignore_errors=True)
     return abandoned
+
+
+def _place() -> Path:
+    """Give where temporary folders go: TMPDIR, unless its path is too long for sockets."""
+    place = Path(tempfile.gettempdir())
+    return place if len(os.fsencode(place)) <= SHORT else Path("/tmp")  # noqa: S108 - folders in it are private
 
 
 def _is_abandoned(folder: Path) -> bool:

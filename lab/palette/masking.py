@@ -24,6 +24,8 @@ MASK = "******"
 _CREDENTIALS = "providerCredentials"
 _ONLY_A_REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+#: What ends a line in YAML.
+_LINE_ENDS = ("\n", "\x85", "\u2028", "\u2029")
 _PASSWORD_LINE = re.compile(r"(?m)^(?P<indent>[ \t-]*)(?P<key>[\"']?password[\"']?[ \t]*:[ \t]*)(?P<value>\S.*)$")
 _FLOW_PASSWORD = re.compile(r"([{,][ \t]*[\"']?password[\"']?[ \t]*:[ \t]*)([^,}\n]+)")
 _MASK_LINE = re.compile(r"(?m)password[\"']?[ \t]*:[ \t]*[\"']?\*{6}[\"']?[ \t]*(?:#.*)?$")
@@ -120,7 +122,7 @@ def _span(text: str, node: yaml.ScalarNode) -> tuple[int, int]:
 
 
 def _replace(text: str, start: int, end: int) -> str:
-    newline = "\n" if text[start:end].endswith("\n") else ""
+    newline = "\n" if text[start:end].endswith(_LINE_ENDS) else ""
     return f'{text[:start]}"{MASK}"{newline}{text[end:]}'
 
 

@@ -13,7 +13,7 @@ from reports.kill_matrix import JSON, PAGE, Matrix, from_json
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("edge", "engine", "fixtures", "lab", "palette", "protected", "registry", "suites", "reports")
-WITHIN = 300  # seconds
+WITHIN = 900  # seconds
 #: A fault that one quick case is there for, and that case.
 FAULT, REQUIREMENT = "answers-not-masked", "PROFILE-08"
 CASE = "suites/profile/test_profile_shape.py"

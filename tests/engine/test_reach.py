@@ -6,6 +6,7 @@ import contextlib
 import gc
 import hashlib
 import json
+import os
 import socket
 import warnings
 from typing import TYPE_CHECKING
@@ -25,7 +26,8 @@ NOWHERE = "tcp://127.0.0.1:1"
 @pytest.fixture
 def socket_of_the_engine(engine: docker.DockerClient) -> str:
     """Give where this machine's engine listens."""
-    return str(engine.api.base_url).replace("http+docker://localhost", "unix:///var/run/docker.sock")
+    named = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
+    return str(engine.api.base_url).replace("http+docker://localhost", named)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine import rooms
 from engine.rooms import KEEPER, clear_rooms, make_room
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make temporary folders where only this test does."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(rooms, "SHORT", 4096)
     return tmp_path
 
 
@@ -24,6 +26,17 @@ def test_a_room_is_nobody_elses() -> None:
 
     assert room.stat().st_mode & 0o777 == 0o700
     assert len(room.name) < 20
+
+
+def test_a_long_place_for_temporary_files_is_left_to_others(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a socket's path would become longer than the system allows, rooms are made, and cleared, in /tmp."""
+    monkeypatch.setattr(rooms, "SHORT", len(str(temporary)) - 1)
+    room = make_room("test-rooms-")
+    (room / KEEPER).write_text("4194305@gone")
+
+    assert str(room.parent) == "/tmp"  # noqa: S108 - what is tested
+    assert room in clear_rooms("test-rooms-")
+    assert list(temporary.iterdir()) == []
 
 
 def test_rooms_of_dead_processes_are_cleared(temporary: Path) -> None:

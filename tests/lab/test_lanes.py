@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -53,10 +54,25 @@ def other_lane(run: subprocess.Popen[str], project: Project) -> int:
 
     assert settled(look, 240)  # on a fresh machine the lab's images are built first
     assert labs, f"the run ended early: {run.stdout.read() if run.stdout else ''}"
-    children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
-    lanes = [int(pid) for pid in children if "pytest" in Path(f"/proc/{pid}/cmdline").read_text()]
-    assert len(lanes) == 1
+    lanes: list[int] = []
+
+    def only_lane() -> bool:
+        lanes[:] = _pytests_below(run.pid)
+        return len(lanes) == 1
+
+    assert settled(only_lane, 10)
     return lanes[0]
+
+
+def _pytests_below(pid: int) -> list[int]:
+    """Give the children that are pytest twice running: one that is just being started looks like its parent."""
+    looks = []
+    for _ in range(2):
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        with suppress(OSError):  # one ended between the two looks
+            looks.append({int(each) for each in children if "pytest" in Path(f"/proc/{each}/cmdline").read_text()})
+        time.sleep(0.05)
+    return list(set.intersection(*looks)) if looks else []
 
 
 def assert_nothing_is_left(engine: docker.DockerClient, project: Project) -> None:

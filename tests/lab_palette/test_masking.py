@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lab.joints import MASK_ANSWER, Behaviour, Fault
@@ -63,6 +63,8 @@ def test_every_form_of_the_password_is_masked(form: str) -> None:
 
 
 @given(password=st.text(min_size=4), style=st.sampled_from([None, "'", '"', "|", ">"]))
+@example(password="of two\x85", style="|")  # a line ends there, too
+@example(password="lines\u2028", style=">")
 def test_masking_generated_passwords_leaves_everything_else(password: str, style: str | None) -> None:
     """Masking replaces the password's value and nothing else, however a YAML writer wrote it."""
     document = {"a": 1, "providerCredentials": {"user": "u", "password": password, "registry": "r"}, "z": [2]}

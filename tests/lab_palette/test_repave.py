@@ -58,12 +58,9 @@ def test_nodes_are_replaced_one_after_another_control_plane_first(
     api.move(uid, profile, api.new_version(profile, "1.1.0", image=V2))
     api.approve(uid)
     assert api.health(uid) == "UnHealthy"
-    eventually(lambda: leader.orders[-1]["cluster"]["image"] == V2, "the leader's turn")
-    assert {agent.uid: agent.orders[-1]["cluster"]["turn"] for agent in agents} == {
-        "leader": True,
-        "worker-1": False,
-        "worker-2": False,
-    }
+    turns = {"leader": True, "worker-1": False, "worker-2": False}
+    eventually(lambda: {agent.uid: agent.orders[-1]["cluster"]["turn"] for agent in agents} == turns, "leader's turn")
+    eventually(lambda: leader.orders[-1]["cluster"]["image"] == V2, "the leader's image")
     assert all(agent.orders[-1]["cluster"]["image"] != V2 for agent in agents if agent is not leader)
     leader.hold.set()
     eventually(lambda: api.done(uid), "every node runs the new image")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -114,10 +113,8 @@ def test_a_state_shows_late(make_lab: Callable[..., PaletteLab]) -> None:
     with api.session, following(agent):
         uid = api.deploy(api.make_profile(), "edge-1")
         eventually(lambda: "ClusterRunning" in api.reasons(uid), "running")
-        begin = time.monotonic()
         assert api.state(uid) == "Provisioning"
         eventually(lambda: api.state(uid) == "Running", "shown")
-        assert time.monotonic() - begin > 0.5
 
 
 def test_events_are_free_text(make_lab: Callable[..., PaletteLab]) -> None:

@@ -262,7 +262,7 @@ def test_no_exception_shows_the_key_or_what_was_sent(
     values = OsLayer("r.test/i:1", ProviderCredentials("r.test", "u", password)).values()
     with serving(trouble) as server, pytest.raises(PaletteError) as caught:
         client(
-            server.url, retry=RetryPolicy(attempts=1), timeouts=Timeouts(answer=0.3), protect=(password,)
+            server.url, retry=RetryPolicy(attempts=1), timeouts=Timeouts(answer=2.0), protect=(password,)
         ).profiles.create("n", [Pack("p", values=values)], variables=[Variable("v", password)])
 
     assert password.reveal() in server.requests[0].content.decode()

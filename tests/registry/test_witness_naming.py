@@ -162,7 +162,7 @@ def test_no_credential_leaves_the_witness(
     session = session_of(witness, tmp_path)
     headers = [basic("edge", canary), canary.encode(), f"Blubb {canary}".encode(), f"Bearer {canary}".encode()]
     headers += [basic(canary, canary[::-1]), b"Basic " + canary.encode() + b"=", basic("edge", canary.encode()[:9])]
-    logging.getLogger("urllib3").setLevel(logging.WARNING)  # the test's own client, which would log its paths
+    caplog.set_level(logging.WARNING, "urllib3")  # the test's own client, which would log its paths
     with caplog.at_level(logging.DEBUG), witness.account("edge", canary) as account, witness.phase("deploy"):
         for header in headers:
             session.get(f"{witness.address.url}/v2/", headers={"Authorization": header, "User-Agent": f"x/{canary}"})

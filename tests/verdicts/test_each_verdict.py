@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -118,9 +119,10 @@ def test_a_missing_host_is_not_covered() -> None:
 @pytest.fixture
 def lost_site() -> Iterator[Path]:
     """Give the site file of a lab whose hosts have lost their network."""
-    lab = control.start(LabSettings(labs_folder() / "lab-lost", hosts=1), lambda _message: None)
+    name = f"lab-lost-{secrets.token_hex(3)}"
+    lab = control.start(LabSettings(labs_folder() / name, hosts=1), lambda _message: None)
     client = docker.from_env()
-    for container in client.containers.list(filters={"name": "lab-lost-edge-1"}):
+    for container in client.containers.list(filters={"name": f"{name}-edge-1"}):
         container.kill()
     try:
         yield lab.site_file

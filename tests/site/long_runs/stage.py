@@ -50,7 +50,7 @@ def write_site_file(folder: Path, url: str, ca: Path) -> Path:
         "edge_hosts": [{"uid": uid, "ssh": "kairos@127.0.0.1"} for uid in HOSTS],
         "registry": {"bind": "127.0.0.1"},
         "provider_image": "oci:image",
-        "timeouts": {"lease_settle": 0.2, "first_look": 0.02, "slowest_look": 0.05, "cluster_deleted": 5.0},
+        "timeouts": {"lease_settle": 0.6, "first_look": 0.02, "slowest_look": 0.05, "cluster_deleted": 5.0},
     }
     path = folder / "site.yaml"
     path.write_text(yaml.safe_dump(document))

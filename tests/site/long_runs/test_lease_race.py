@@ -13,7 +13,7 @@ import pytest
 from tests.site.long_runs.stage import Stage
 
 ROOT = Path(__file__).parents[3]
-ROUNDS = 20
+ROUNDS = 10
 
 
 class Lessee:

@@ -125,7 +125,7 @@ class Meeting(Leases):
     def _write(self, hosts: EdgeHosts, uid: str, labels: Mapping[str, str], name: str) -> None:
         self.both_looked.wait(5)
         if self.late:
-            self.other_is_sure.wait(0.06)  # it is not, unless it does not let time pass before it looks again
+            self.other_is_sure.wait(0.15)  # it is not, unless it does not let time pass before it looks again
         super()._write(hosts, uid, labels, name)
 
     def _is_ours(self, hosts: EdgeHosts, uid: str) -> bool:

@@ -16,7 +16,7 @@ from reports.verdicts import ExitCode
 from tests.site.long_runs.stage import Stage
 
 ROOT = Path(__file__).parents[3]
-LIMIT = 120  # seconds; most of them are pauses between attempts
+LIMIT = 300  # seconds; most of them are pauses between attempts
 
 
 @pytest.fixture
