@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from edge import HostUnreachable
 from fixtures.clusters import Cluster, settled
 from fixtures.repaved import RepaveWatch
 from lab.joints import REPORT_HEALTH, Behaviour, Fault
@@ -41,10 +42,10 @@ class Repave:
     old: str
     new: str
 
-    def watch(self, patience: float = 3600.0) -> RepaveWatch:
-        """Watch the repave, believing Palette against its hosts after ``patience`` seconds."""
+    def watch(self, patience: float = 3600.0, silence: float = 3600.0) -> RepaveWatch:
+        """Watch the repave, believing Palette against hosts after ``patience`` seconds, against silent ones later."""
         clusters = self.view.clusters
-        timeouts = replace(clusters.wait.timeouts, stale_state=patience)
+        timeouts = replace(clusters.wait.timeouts, stale_state=patience, edge_host_ready=silence)
         clusters = replace(clusters, wait=Wait(timeouts, clusters.wait.clock))
         self.cluster.site = SimpleNamespace(project=SimpleNamespace(clusters=clusters))  # type: ignore[assignment]
         return RepaveWatch(self.cluster)
@@ -107,3 +108,20 @@ def test_a_palette_that_insists_is_believed(repave: Repave) -> None:
 
     assert not watch.look().is_done
     assert settled(lambda: watch.look().is_done, 5)
+
+
+def test_a_host_that_does_not_answer_yet_has_more_time(repave: Repave, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that lets nobody in, though Palette calls it done, has as long as a host may take to be there."""
+    move(repave)
+
+    def silent() -> None:
+        raise HostUnreachable("Connection refused")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(repave.cluster.host, "boot", silent)
+        watch = repave.watch(patience=1e-6)
+        assert [watch.look().is_done for _ in range(3)] == [False] * 3
+        hasty = repave.watch(patience=1e-6, silence=1e-6)
+        assert settled(lambda: hasty.look().is_done, 5)
+    repave.let_it_begin()
+    assert settled(lambda: repave.watch().look().is_done, 10)
