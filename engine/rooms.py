@@ -22,7 +22,7 @@ def own_folder(name: str) -> Path:
     folder = _place() / f"{name}-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
-        raise PermissionError(f"{folder} belongs to somebody else; remove it or set TMPDIR to a folder of your own")
+        raise PermissionError(f"{folder} belongs to somebody else; remove it or set TMPDIR to a short path of your own")
     return folder
 
 

@@ -52,7 +52,8 @@ class Timeouts:
     """How long a cluster stays in Deleting before it is deleted by force (Palette refuses before 15 minutes)."""
 
     edge_host_ready: float = 900.0
-    """Until an Edge host is ready and healthy (again), for instance after its cluster was deleted."""
+    """Until an Edge host is ready and healthy (again), for instance after its cluster was deleted, or lets us log in
+    after a repave that Palette calls done; in that case it is half of ``repave`` at most."""
 
     outage: float = 300.0
     """How long Palette itself may fail or be out of reach during a wait before the wait is given up."""

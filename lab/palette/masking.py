@@ -25,7 +25,7 @@ _CREDENTIALS = "providerCredentials"
 _ONLY_A_REFERENCE = re.compile(r"\{\{[^{}]*\}\}")
 _PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
 #: What ends a line in YAML.
-_LINE_ENDS = ("\n", "\x85", "\u2028", "\u2029")
+_LINE_ENDS = ("\n", "\r", "\x85", "\u2028", "\u2029")
 _PASSWORD_LINE = re.compile(r"(?m)^(?P<indent>[ \t-]*)(?P<key>[\"']?password[\"']?[ \t]*:[ \t]*)(?P<value>\S.*)$")
 _FLOW_PASSWORD = re.compile(r"([{,][ \t]*[\"']?password[\"']?[ \t]*:[ \t]*)([^,}\n]+)")
 _MASK_LINE = re.compile(r"(?m)password[\"']?[ \t]*:[ \t]*[\"']?\*{6}[\"']?[ \t]*(?:#.*)?$")

@@ -54,7 +54,7 @@ def test_an_image_that_is_named_by_its_digest_is_no_other(
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
         layers.images.named("latest")  # a trap: what a reader gets that overlooks the digest
         image, before = layers.images.fresh(), cluster.host.boot().image
-        done = cluster.try_repave(layers.with_image(cluster.layer, image.pinned))
+        done = cluster.try_repave(layers.with_image(cluster.layer, image.pinned), about=image.digest)
         booted = cluster.host.boot().image
         evidence.note(f"an image that system.uri names by its digest is {'booted' if done else 'refused'} at a repave")
 

@@ -38,6 +38,6 @@ def ground(lab: RunningLab, engine: docker.DockerClient, tmp_path_factory: pytes
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Project]:
     """Copy the project; the path for temporary files is short, because sockets are made there."""
-    temporary = Path(tempfile.mkdtemp(prefix="t-"))
+    temporary = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
     yield copy_project(tmp_path / "project", temporary)
     shutil.rmtree(temporary)

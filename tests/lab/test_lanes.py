@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,25 +53,22 @@ def other_lane(run: subprocess.Popen[str], project: Project) -> int:
 
     assert settled(look, 240)  # on a fresh machine the lab's images are built first
     assert labs, f"the run ended early: {run.stdout.read() if run.stdout else ''}"
-    lanes: list[int] = []
+    looks: list[set[int]] = [set(), set()]
 
     def only_lane() -> bool:
-        lanes[:] = _pytests_below(run.pid)
-        return len(lanes) == 1
+        looks[:] = [looks[1], _pytests_below(run.pid)]
+        return len(looks[0] & looks[1]) == 1  # a child that is just being started looks like its parent, once
 
     assert settled(only_lane, 10)
-    return lanes[0]
+    return (looks[0] & looks[1]).pop()
 
 
-def _pytests_below(pid: int) -> list[int]:
-    """Give the children that are pytest twice running: one that is just being started looks like its parent."""
-    looks = []
-    for _ in range(2):
+def _pytests_below(pid: int) -> set[int]:
+    """Give the children that are pytest; none when one of them ends meanwhile."""
+    with suppress(OSError):
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        with suppress(OSError):  # one ended between the two looks
-            looks.append({int(each) for each in children if "pytest" in Path(f"/proc/{each}/cmdline").read_text()})
-        time.sleep(0.05)
-    return list(set.intersection(*looks)) if looks else []
+        return {int(each) for each in children if "pytest" in Path(f"/proc/{each}/cmdline").read_text()}
+    return set()
 
 
 def assert_nothing_is_left(engine: docker.DockerClient, project: Project) -> None:
@@ -94,6 +90,7 @@ def test_lanes_make_one_run(engine: docker.DockerClient, project: Project) -> No
     assert run.returncode == 0, output
     assert isinstance(found[0], RunStarted)
     assert found[0].facts["palette.version"] == "4.9.0"
+    assert found[0].facts["image.base.digest"].startswith("sha256:")
     assert isinstance(found[-1], RunFinished)
     assert len(cases) == len({case.case for case in cases}) == 5
     assert all(case.pulls for case in cases if case.requirements == ("REPAVE-08",))

@@ -71,7 +71,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         engine.ping()
     except DockerException as error:
         pytest.skip(f"no Docker engine: {error}")
-    temporary = Path(tempfile.mkdtemp(prefix="t-"))
+    temporary = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
     with running_lab(2) as lab, connect(read_site_file(lab.site_file), RetryPolicy()) as palette:
         view = palette.in_project("Default")
         make_profile(view, "conf-1122-somebody-1-profile", run=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -42,10 +43,11 @@ class Repave:
     old: str
     new: str
 
-    def watch(self, patience: float = 3600.0, silence: float = 3600.0) -> RepaveWatch:
-        """Watch the repave, believing Palette against hosts after ``patience`` seconds, against silent ones later."""
-        clusters = self.view.clusters
-        timeouts = replace(clusters.wait.timeouts, stale_state=patience, edge_host_ready=silence)
+    def watch(self, **different: float) -> RepaveWatch:
+        """Watch the repave, with time-outs of an hour or ``different`` ones."""
+        clusters, long = self.view.clusters, 3600.0
+        given = {"stale_state": long, "edge_host_ready": long, "repave": long, **different}
+        timeouts = replace(clusters.wait.timeouts, **given)
         clusters = replace(clusters, wait=Wait(timeouts, clusters.wait.clock))
         self.cluster.site = SimpleNamespace(project=SimpleNamespace(clusters=clusters))  # type: ignore[assignment]
         return RepaveWatch(self.cluster)
@@ -76,6 +78,11 @@ def repave(stage: Stage) -> Iterator[Repave]:
     agent.hold.set()
 
 
+def is_done(watch: RepaveWatch) -> bool:
+    """Look once."""
+    return watch.look().is_done
+
+
 def move(repave: Repave) -> None:
     """Move the cluster to the new version and approve the repave."""
     clusters = repave.view.clusters
@@ -104,7 +111,7 @@ def test_another_profile_version_is_not_done(repave: Repave) -> None:
 def test_a_palette_that_insists_is_believed(repave: Repave) -> None:
     """When Palette says done for longer than it may be late, the wait ends, so that the case can judge it."""
     move(repave)
-    watch = repave.watch(patience=0.05)
+    watch = repave.watch(stale_state=0.05)
 
     assert not watch.look().is_done
     assert settled(lambda: watch.look().is_done, 5)
@@ -119,9 +126,9 @@ def test_a_host_that_does_not_answer_yet_has_more_time(repave: Repave, monkeypat
 
     with monkeypatch.context() as patched:
         patched.setattr(repave.cluster.host, "boot", silent)
-        watch = repave.watch(patience=1e-6)
+        watch = repave.watch(stale_state=1e-6)
         assert [watch.look().is_done for _ in range(3)] == [False] * 3
-        hasty = repave.watch(patience=1e-6, silence=1e-6)
-        assert settled(lambda: hasty.look().is_done, 5)
+        for hasty in (repave.watch(edge_host_ready=1e-6), repave.watch(repave=1e-6)):
+            assert settled(partial(is_done, hasty), 5)
     repave.let_it_begin()
     assert settled(lambda: repave.watch().look().is_done, 10)
