@@ -87,6 +87,12 @@ class Pull:
     presented: str = ""
     status: int = 0
 
+    @property
+    def elsewhere(self) -> str:
+        """The registry where it was not the run's own: its address stands before the repository; else empty."""
+        first = self.repository.partition("/")[0]
+        return first if ":" in first else ""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Moment:

@@ -88,11 +88,9 @@ def _lane(entry: Moment) -> str:
 
 def _pull(pull: Pull, when: datetime) -> _Placed:
     good = pull.presented in {"", "intact"} and not wording.answer(pull.status)
-    parts = [
-        f"{pull.phase}: {pull.puller} pulled {pull.reference}".strip(),
-        pull.presented,
-        wording.answer(pull.status),
-    ]
+    what = f"{pull.phase}: {pull.puller} pulled {pull.reference}".strip()
+    whence = f" from {pull.elsewhere}" if pull.elsewhere else ""
+    parts = [what + whence, pull.presented, wording.answer(pull.status)]
     return _Placed(when, "pulls", ", ".join(part for part in parts if part), "good" if good else "bad")
 
 

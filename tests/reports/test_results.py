@@ -185,3 +185,15 @@ def test_pulls_that_look_alike_are_counted_not_repeated() -> None:
         "  repave  node   (containerd/1.6.20)  intact                            (x2)",
         "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized",
     ]
+
+
+def test_pulls_from_another_registry_are_told_apart() -> None:
+    """A pull whose repository begins with a registry's address counts for itself, and its line says where it went."""
+    own, _ = samples.pulls()
+    far = replace(own, repository="10.0.0.1:5001/provider/ubuntu-k3s")
+
+    assert (own.elsewhere, far.elsewhere, replace(own, repository="/v2/").elsewhere) == ("", "10.0.0.1:5001", "")
+    assert wording.pull_lines([own, far]) == [
+        "  deploy  agent  (skopeo/1.9.3)                 intact",
+        "  deploy  agent  (skopeo/1.9.3)  10.0.0.1:5001  intact",
+    ]
