@@ -40,8 +40,8 @@ def main() -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lab", description="The miniature site on this machine.")
-    commands = parser.add_subparsers(required=True)
+    parser = argparse.ArgumentParser(prog="./run lab", description="The miniature site on this machine.")
+    commands = parser.add_subparsers(required=True, metavar="up|down|status")
     up = commands.add_parser("up", help="start a lab and leave it running")
     up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
     up.add_argument("--lab-fault", action="append", default=[], help="NAME or FILE.py:NAME, may be repeated")
@@ -89,7 +89,10 @@ def _down(_arguments: argparse.Namespace) -> None:
 
 
 def _status(_arguments: argparse.Namespace) -> None:
-    for lab in control.kept():
+    labs = control.kept()
+    if not labs:
+        _say("no lab is running; './run lab up' starts one")
+    for lab in labs:
         status = lab.ask("status")
         faults = ", ".join(status["faults"]) or "healthy"
         name = lab.settings.folder.name

@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from reports import bundle, finish, keys, results, runs, summary, trend
 from reports.text import visible
@@ -44,6 +44,8 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _verify(options: argparse.Namespace) -> int:
+    if not options.bundle.is_file():
+        raise FileNotFoundError(f"{options.bundle}: there is no such file; give the path of a certificate.tar")
     try:
         found = bundle.verify(options.bundle, keys.public_key(options.key), on=options.on)
     except bundle.RefusedError as error:
@@ -55,11 +57,14 @@ def _verify(options: argparse.Namespace) -> int:
         f"run       {claims['run']} at {claims['site']}, level {claims['level']}, {claims['started']}\n"
         f"result    {claims['result']}{'' if claims['complete'] else ', PARTIAL'}: {visible(claims['sentence'])}\n"
     )
+    refused = options.require_pass and not found.is_clean_pass
     for gap in claims["gaps"]:
         sys.stdout.write(f"partial   {visible(gap)}\n")
     for waiver in claims["waivers"]:
         sys.stdout.write(f"waiver    {waiver['id']} of {waiver['owner']}, until {waiver['expires']}\n")
-    return ExitCode.OK if found.is_clean_pass or not options.require_pass else ExitCode.FAIL
+    if refused:
+        sys.stdout.write("REFUSED  --require-pass: the run is partial, or something in it is red\n")
+    return ExitCode.FAIL if refused else ExitCode.OK
 
 
 def _keygen(options: argparse.Namespace) -> int:
@@ -80,8 +85,16 @@ def _certify(options: argparse.Namespace) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """Refuses wrong arguments with the exit code that a run has for a bad option."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.SETUP, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m reports", description="Reports of conformance runs that are over.")
+    parser = _Parser(prog="./run", description="Reports of conformance runs that are over.")
     parser.add_argument("--home", type=Path, default=runs.HOME, help="where runs/ and latest are (default: reports)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

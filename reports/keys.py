@@ -27,7 +27,7 @@ def signer(path: Path) -> CryptoSigner:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), phrase.encode() if phrase else None)
     except OSError as error:
-        raise KeyUnusableError(f"{path}: {error.strerror}; 'python -m reports keygen' makes a key") from None
+        raise KeyUnusableError(f"{path}: {error.strerror}; './run keygen FILE' makes one") from None
     except TypeError:
         state = "has no passphrase, but" if phrase else "is encrypted:"
         raise KeyUnusableError(f"{path}: the key {state} {PASSPHRASE} is {'set' if phrase else 'not set'}") from None

@@ -76,9 +76,18 @@ def load(specification: Specification) -> Fault:
     name = str(specification["name"])
     known = _from_source(specification) if "source" in specification else catalogue()
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3) or sorted(known)
-        raise UnknownFault(f"--lab-fault {name}: there is no such fault; did you mean {' or '.join(near)}?")
+        raise UnknownFault(f"--lab-fault {name}: there is no such fault; {_hint(name, known, specification)}")
     return known[name]
+
+
+def _hint(name: str, known: Iterable[str], specification: Specification) -> str:
+    """Say what would be right: names like it, else those of the file, else where the catalogue stands."""
+    names = sorted(known)
+    if near := difflib.get_close_matches(name, names, n=3):
+        return f"did you mean {' or '.join(near)}?"
+    if "source" in specification:
+        return f"the file has {', '.join(names) or 'none'}"
+    return f"the {len(names)} that there are stand in lab/faults/ (docs/faults.md), such as workers-first"
 
 
 def _from_source(specification: Specification) -> dict[str, Fault]:

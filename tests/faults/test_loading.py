@@ -97,7 +97,7 @@ def test_a_fault_from_a_file_needs_the_file_only_once(tmp_path: Path) -> None:
         ("import nothing_of_this_name", "X", "cannot be loaded: ModuleNotFoundError"),
         ("def :", "X", "cannot be loaded: SyntaxError"),
         ("raise SystemError('no')", "X", "cannot be loaded: SystemError"),
-        ("X = 5", "X", "X: there is no such fault"),
+        ("X = 5", "X", "X: there is no such fault; the file has none"),
         (OUTSIDE, "luoder", "luoder: there is no such fault; did you mean louder"),
     ],
 )
@@ -109,6 +109,14 @@ def test_a_file_that_gives_no_fault_is_refused(tmp_path: Path, source: str | Non
 
     with pytest.raises(UnknownFault, match=said):
         specify(f"{file}:{name}")
+
+
+def test_a_name_like_no_other_is_refused_in_a_line() -> None:
+    """Where no name is near, the refusal says where the names are instead of all of them."""
+    with pytest.raises(
+        UnknownFault, match=r"xyzzy: there is no such fault; the \d+ that there are stand in lab/faults/"
+    ):
+        specify("xyzzy")
 
 
 def test_a_specification_names_a_fault_of_the_project() -> None:

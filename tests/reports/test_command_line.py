@@ -68,7 +68,28 @@ def test_a_bad_bundle_is_refused_with_the_first_thing_that_does_not_match(
     assert capsys.readouterr().out.startswith("REFUSED  attestation.dsse.json")
 
 
-def test_a_red_run_does_not_satisfy_who_requires_a_pass(make_run: MakeRun, tmp_path: Path) -> None:
+def test_a_bundle_that_is_not_there_is_no_forgery(
+    certified: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped path exits 4, not 1, and the line says what is wanted."""
+    assert certified.exists()
+    assert main(["verify", str(tmp_path / "nope.tar"), "--key", str(tmp_path / "key.pub")]) == 4
+    assert capsys.readouterr().err.endswith("nope.tar: there is no such file; give the path of a certificate.tar\n")
+
+
+@pytest.mark.parametrize("arguments", [["verify", "x.tar"], ["report"], ["trend", "--bogus"], ["nonsense"]])
+def test_wrong_arguments_exit_4(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Arguments that are none are refused as a run's are, in the words of ``./run``."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+
+    assert ended.value.code == 4
+    assert capsys.readouterr().err.startswith("usage: ./run")
+
+
+def test_a_red_run_does_not_satisfy_who_requires_a_pass(
+    make_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """An authentic certificate of a failing run verifies, but not with --require-pass."""
     keys.generate(tmp_path / "key")
     run = make_run((*samples.all_green()[:-1], samples.failing(), samples.finished(collected=9)))
@@ -79,7 +100,9 @@ def test_a_red_run_does_not_satisfy_who_requires_a_pass(make_run: MakeRun, tmp_p
     assert main(["report", str(run)]) == 0
     assert main(certify) == 0
     assert main(verify) == 0
+    assert "REFUSED" not in capsys.readouterr().out
     assert main([*verify, "--require-pass"]) == 1
+    assert capsys.readouterr().out.endswith("REFUSED  --require-pass: the run is partial, or something in it is red\n")
 
 
 @pytest.mark.parametrize(
