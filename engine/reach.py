@@ -25,8 +25,8 @@ Say = Callable[[str], None]
 ENGINE_START = 30.0
 _OS_RELEASE = Path("/etc/os-release")
 _LOG = Path("/var/log/docker.log")
-#: Seconds that another installation on this machine may take.
-PATIENCE = 120.0
+#: apt-get's own patience: seconds that another installation on this machine may take.
+_PATIENT = ("-o", "DPkg::Lock::Timeout=120")
 _ADVICE = "run: apt-get install docker.io && service docker start"
 
 
@@ -111,22 +111,12 @@ def install_packages(packages: list[str], say: Say) -> None:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages],
+        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *_PATIENT, *packages],
     ):
-        done = _patiently(command, environment)
+        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
         if done.returncode != 0:
             last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
             raise EngineUnavailable(f"'{' '.join(command)}' failed: {last}")
-
-
-def _patiently(command: list[str], environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run apt-get, again for as long as another installation has its lists or packages locked."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
-        if done.returncode == 0 or "Could not get lock" not in done.stderr or time.monotonic() > deadline:
-            return done
-        time.sleep(2)
 
 
 def _start(say: Say) -> str:

@@ -15,6 +15,7 @@ from engine.ownership import is_alive, sign
 KEEPER = "keeper"
 #: Bytes of a folder's path in which the sockets of shared SSH connections still fit: a socket's path has 107 at most.
 SHORT = 31
+ALWAYS_SHORT = Path("/tmp")  # noqa: S108 - folders made in it are private
 
 
 def own_folder(name: str) -> Path:
@@ -44,7 +45,7 @@ def clear_rooms(prefix: str) -> list[Path]:
 def _place() -> Path:
     """Give where temporary folders go: TMPDIR, unless its path is too long for sockets."""
     place = Path(tempfile.gettempdir())
-    return place if len(os.fsencode(place)) <= SHORT else Path("/tmp")  # noqa: S108 - folders in it are private
+    return place if len(os.fsencode(place)) <= SHORT else ALWAYS_SHORT
 
 
 def _is_abandoned(folder: Path) -> bool:

@@ -134,7 +134,7 @@ def pull_lines(pulls: Sequence[Pull]) -> list[str]:
         (pull.phase, pull.puller, _agent(pull), pull.elsewhere, pull.presented, answer(pull.status)) for pull in pulls
     )
     rows = [(*kind, f"(x{number})" if number > 1 else "") for kind, number in kinds.items()]
-    widths = [max(len(row[column]) for row in rows) for column in range(7)] if rows else []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width] for row in rows]
     return ["  " + "  ".join(row).rstrip() for row in cells]
 

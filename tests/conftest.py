@@ -6,13 +6,15 @@ import contextlib
 import gc
 from typing import TYPE_CHECKING
 
-import docker
 import pytest
-from docker.errors import DockerException
 from hypothesis import HealthCheck, settings
+
+from engine.reach import EngineUnavailable, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import docker
 
 # the same examples here as on a build server: what chance finds is for whoever writes a test, not for the next to land
 settings.register_profile(
@@ -31,9 +33,8 @@ def pytest_collection_finish() -> None:
 def engine() -> Iterator[docker.DockerClient]:
     """Give a Docker engine, if this machine has one."""
     try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine: {error}")
+        client = connect(lambda _said: None, provision=False)
+    except EngineUnavailable as error:
+        pytest.skip(str(error))
     with contextlib.closing(client):
         yield client
