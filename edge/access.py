@@ -50,7 +50,7 @@ class SshAccess:
     options: tuple[str, ...] = field(default=())
 
     def arguments(self) -> list[str]:
-        """Give the options of ssh as a list."""
+        """Return the options of ssh as a list."""
         shared = ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={self.control / '%C'}"]
         return self._words(*shared, *self._through_jump(), *self.options)
 
@@ -62,7 +62,7 @@ class SshAccess:
         return [*arguments, *(["-i", str(self.key)] if self.key else [])]
 
     def _through_jump(self) -> list[str]:
-        """Give the option that leads through the jump host with this access' own key and known hosts.
+        """Return the option that leads through the jump host with this access' own key and known hosts.
 
         ssh gives a jump host of ``ProxyJump`` neither ``-i`` nor ``-o``, only what the user's configuration has for it.
         """
@@ -74,7 +74,7 @@ class SshAccess:
         return [f"ProxyCommand={command} -W '[%h]:%p'"]
 
     def testinfra_host(self) -> Host:
-        """Give testinfra's host for this access."""
+        """Return testinfra's host for this access."""
         at = f"[{self.address}]" if ":" in self.address else self.address
         return testinfra.get_host(
             f"ssh://{self.user}@{at}:{self.port}",

@@ -49,7 +49,7 @@ def read_facts(output: str) -> BootFacts:
 
 
 def _began(up: str) -> datetime | None:
-    """Tell when process 1 started: in a container the machine has been up for longer."""
+    """Return when process 1 started: in a container the machine has been up for longer."""
     try:
         seconds, ticks = map(float, up.split())
     except ValueError:

@@ -136,21 +136,21 @@ class ClusterApi:
         self._client.rest_client.pool_manager.clear()
 
     def nodes(self) -> list[Node]:
-        """Give the cluster's nodes."""
+        """Return the cluster's nodes."""
         return [_node(found) for found in self._all(self._core.list_node)]
 
     def upgrade_pods(self) -> list[UpgradePod]:
-        """Give the pods of upgrade plans, of every namespace."""
+        """Return the pods of upgrade plans, of every namespace."""
         found = self._all(self._core.list_pod_for_all_namespaces, label_selector=PLAN)
         return sorted(map(_pod, found), key=lambda pod: pod.created)
 
     def pull_events(self) -> list[PullEvent]:
-        """Give what was said of the images of pods, also of pods that are gone, in order of time."""
+        """Return what was said of the images of pods, also of pods that are gone, in order of time."""
         found = self._all(self._core.list_event_for_all_namespaces, field_selector="involvedObject.kind=Pod")
         return sorted((_event(event) for event in found if _is_about_an_image(event)), key=lambda event: event.at)
 
     def _all(self, ask: Callable[..., Any], **selected: str) -> Iterator[Any]:
-        """Give every object of a list, page by page."""
+        """Yield every object of a list, page by page."""
         more = ""
         while True:
             page = self._page(ask, {**selected, **({"_continue": more} if more else {})})

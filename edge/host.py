@@ -51,11 +51,11 @@ class EdgeHost:
         return ssh.feed(self.access, text, command, *words)
 
     def unit(self, name: str) -> Any:  # noqa: ANN401 - testinfra makes its classes at run time
-        """Give a systemd unit (``.is_running``, ``.is_enabled``)."""
+        """Return a systemd unit (``.is_running``, ``.is_enabled``)."""
         return self.testinfra.service(name)
 
     def file(self, path: str) -> Any:  # noqa: ANN401 - testinfra makes its classes at run time
-        """Give a file (``.exists``, ``.mode``, ``.user``, ``.content_string``)."""
+        """Return a file (``.exists``, ``.mode``, ``.user``, ``.content_string``)."""
         return self.testinfra.file(path)
 
     def layout(self) -> Layout:
@@ -95,14 +95,14 @@ class EdgeHost:
         return read_facts(self.run(READ).stdout)
 
     def journal(self, *, unit: str | None = None, this_boot: bool = False) -> str:
-        """Give the journal's messages, of one unit or of all, of this boot or of all."""
+        """Return the journal's messages, of one unit or of all, of this boot or of all."""
         words = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
         words += ["--unit", unit] if unit else []
         words += ["--boot"] if this_boot else []
         return str(self.run(" ".join(["%s"] * len(words)), *words).stdout)
 
     def processes(self) -> str:
-        """Give every process with its full arguments, as anybody on the host can read them."""
+        """Return every process with its full arguments, as anybody on the host can read them."""
         return str(self.run("ps -ww -eo args").stdout)
 
     def reboot(self) -> BootFacts:

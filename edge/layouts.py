@@ -182,7 +182,7 @@ def _mode(sentinels: list[str], units: dict[str, bool]) -> Mode:
 
 
 def _distribution(units: dict[str, bool]) -> tuple[Distribution, str | None]:
-    """Give the distribution whose unit is active, else the first that is installed, and the unit."""
+    """Return the distribution whose unit is active, else the first that is installed, and the unit."""
     there = [
         (not units[unit], distribution, unit)
         for distribution, table in DISTRIBUTIONS.items()
@@ -196,7 +196,7 @@ def _distribution(units: dict[str, bool]) -> tuple[Distribution, str | None]:
 
 
 def _units(text: str) -> dict[str, bool]:
-    """Give the units that are installed, and of each whether it is active."""
+    """Return the units that are installed, and of each whether it is active."""
     found = {}
     for block in text.strip().split("\n\n"):
         facts = dict(line.partition("=")[::2] for line in block.splitlines())

@@ -104,7 +104,7 @@ def image_from_packages(
     say: Say = print,
     rootfs: Path | None = None,
 ) -> str:
-    """Give the tag ``name:hash`` of an engine image made by ``recipe``, building it if the engine has none yet.
+    """Return the tag ``name:hash`` of an engine image made by ``recipe``, building it if the engine has none yet.
 
     ``config`` holds Dockerfile instructions for the image's configuration (``'ENTRYPOINT ["/sbin/init"]'``). With
     ``rootfs`` the image's only layer is also written there as a plain tar. Raises :exc:`ProgramMissing`,
@@ -123,7 +123,7 @@ def image_from_packages(
 
 
 def image_tag(name: str, recipe: Recipe, config: Sequence[str] = ()) -> str:
-    """Give the tag that :func:`image_from_packages` finds or makes, without asking the engine."""
+    """Return the tag that :func:`image_from_packages` finds or makes, without asking the engine."""
     return f"{name}:{hashlib.sha256(json.dumps([recipe.fingerprint, list(config)]).encode()).hexdigest()[:12]}"
 
 
@@ -180,7 +180,7 @@ def _copy_blob(saved: tarfile.TarFile, wanted: str, target: IO[bytes]) -> str:
 
 
 def has_image(client: DockerClient, tag: str) -> bool:
-    """Tell whether the engine has an image of this name."""
+    """Return whether the engine has an image of this name."""
     return bool(client.images.list(name=tag))
 
 

@@ -76,7 +76,7 @@ def _place() -> str:
 
 
 def is_alive(keeper: str) -> bool:
-    """Tell whether the process that ``keeper`` names still runs (and is not another one with its number).
+    """Return whether the process that ``keeper`` names still runs (and is not another one with its number).
 
     A process of another machine, or of a container, cannot be seen from here and counts as alive.
     """
@@ -98,7 +98,7 @@ def remove_run(client: docker.DockerClient, run: str) -> list[str]:
 
 
 def label_of(run: str) -> str:
-    """Give the label, as a filter, by which the engine finds what belongs to ``run`` and to no other."""
+    """Return the label, as a filter, by which the engine finds what belongs to ``run`` and to no other."""
     return f"{_RUN}={run}"
 
 

@@ -20,7 +20,7 @@ class Pieces(io.RawIOBase):
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Give ``size`` bytes, less only at the end; all that is left for a negative size."""
+        """Return ``size`` bytes, less only at the end; all that is left for a negative size."""
         wanted = float("inf") if size is None or size < 0 else size
         found, length = [self._rest], len(self._rest)
         while length < wanted and (piece := next(self._pieces, b"")):

@@ -35,7 +35,7 @@ class EngineUnavailable(Exception):  # noqa: N818 - it names a state of the mach
 
 
 def connect(say: Say, *, provision: bool = True) -> docker.DockerClient:
-    """Give a client of a running engine; install and start one where that is allowed and possible.
+    """Return a client of a running engine; install and start one where that is allowed and possible.
 
     Raises:
         EngineUnavailable: there is none, and it could not or must not (``provision=False``) be provided.
@@ -92,7 +92,7 @@ def _chosen() -> str:
 
 
 def is_debian_family() -> bool:
-    """Tell whether this machine installs packages with apt (Debian, Ubuntu and their derivatives)."""
+    """Return whether this machine installs packages with apt (Debian, Ubuntu and their derivatives)."""
     try:
         words = _OS_RELEASE.read_text().lower()
     except OSError:

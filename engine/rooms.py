@@ -19,7 +19,7 @@ ALWAYS_SHORT = Path("/tmp")  # noqa: S108 - folders made in it are private
 
 
 def own_folder(name: str) -> Path:
-    """Give a temporary folder of this user, which nobody else can read; raises PermissionError if it is another's."""
+    """Return a temporary folder of this user, which nobody else can read; raises PermissionError if it is another's."""
     folder = _place() / f"{name}-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
@@ -43,7 +43,7 @@ def clear_rooms(prefix: str) -> list[Path]:
 
 
 def _place() -> Path:
-    """Give where temporary folders go: TMPDIR, unless its path is too long for sockets."""
+    """Return where temporary folders go: TMPDIR, unless its path is too long for sockets."""
     place = Path(tempfile.gettempdir())
     return place if len(os.fsencode(place)) <= SHORT else ALWAYS_SHORT
 

@@ -119,7 +119,7 @@ def _end(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def _starter_is_gone() -> bool:
-    """Tell whether nobody is left who would clear the lab's folder: the starter's end of our input is closed."""
+    """Return whether nobody is left who would clear the lab's folder: the starter's end of our input is closed."""
     readable, _, _ = select.select([0], [], [], 0)
     return bool(readable) and not os.read(0, 1)
 

@@ -84,7 +84,7 @@ class RunningLab:
 
 
 def is_running(settings: LabSettings) -> bool:
-    """Tell whether the process that answers for a lab's folder is alive."""
+    """Return whether the process that answers for a lab's folder is alive."""
     try:
         return is_alive(settings.keeper.read_text())
     except OSError:

@@ -225,7 +225,7 @@ def mount_kernel_views(root: Path, slot: str) -> None:
 
 
 def command_line(slot: str) -> str:
-    """Give the kernel's command line as the boot loader of a Kairos host writes it; a fallback says why it is one."""
+    """Return the kernel's command line as the boot loader of a Kairos host writes it; a fallback says why it is one."""
     words = ["BOOT_IMAGE=(loop0)/boot/vmlinuz", f"root=LABEL=COS_{slot.upper()}", f"cos-img/filename=/cOS/{slot}.img"]
     return " ".join([*words, *(["upgrade_failure"] if slot == "passive" else [])])
 

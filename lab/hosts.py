@@ -39,7 +39,7 @@ class LabNetwork:
     gateway: str
 
     def address_of(self, number: int) -> str:
-        """Give the fixed address of Edge host ``number`` (counted from 1)."""
+        """Return the fixed address of Edge host ``number`` (counted from 1)."""
         return str(ipaddress.ip_address(self.gateway) + 9 + number)
 
 

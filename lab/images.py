@@ -97,12 +97,12 @@ def cache_folder() -> Path:
 
 
 def recipe() -> Recipe:
-    """Give the recipe of a lab Edge host's root."""
+    """Return the recipe of a lab Edge host's root."""
     return Recipe(packages=PACKAGES, files=_files(), hooks=HOOKS)
 
 
 def engine_image() -> str:
-    """Give the tag of the firmware's image, built or not."""
+    """Return the tag of the firmware's image, built or not."""
     return image_tag(f"{NAME}/lab-host", recipe(), ENTRY)
 
 
@@ -133,7 +133,7 @@ def build(client: docker.DockerClient, say: Say) -> HostImages:
 
 
 def _engine_image(client: docker.DockerClient, layout: Path, fingerprint: str, say: Say) -> str:
-    """Give the firmware's image, and see to it that the provider image made of the same root exists."""
+    """Return the firmware's image, and see to it that the provider image made of the same root exists."""
     tar = cache_folder() / f"root-{fingerprint}.tar"
     needs_tar = not (layout / "index.json").exists()
     image = image_from_packages(
@@ -256,7 +256,7 @@ PYTHON
 
 
 def _medium(client: docker.DockerClient, image: str, layout: Path, fingerprint: str, say: Say) -> str:
-    """Give the volume with the medium; fill it when it is new, or when whoever filled it was killed."""
+    """Return the volume with the medium; fill it when it is new, or when whoever filled it was killed."""
     name = f"{NAME}-medium-{fingerprint}-{hashlib.sha256(_MAKE_MEDIUM.encode()).hexdigest()[:6]}"
     known_whole = layout.with_name(f"{name}.whole")  # asking the engine takes a container
     if client.volumes.list(filters={"name": name}):

@@ -81,7 +81,7 @@ class LabSettings:
 
 
 def labs_folder() -> Path:
-    """Give the folder of this user's labs, one folder each, readable by nobody else."""
+    """Return the folder of this user's labs, one folder each, readable by nobody else."""
     return own_folder("palette-edge-labs")
 
 

@@ -35,11 +35,11 @@ class Answer:
     """Takes protected values out of what is shown; Palette, or what stands in its place, may quote them."""
 
     def header(self, name: str) -> str:
-        """Give a header by its name in any case, or an empty text."""
+        """Return a header by its name in any case, or an empty text."""
         return next((value for key, value in self.headers.items() if key.lower() == name.lower()), "")
 
     def json(self, method: str, path: str) -> Any:  # noqa: ANN401 - any JSON value
-        """Give the JSON value. Raises NotPaletteError when the content is something else."""
+        """Return the JSON value. Raises NotPaletteError when the content is something else."""
         with suppress(ValueError):
             return json.loads(self.content)
         # Raised out here, because the decoder's own exception keeps the whole text.
@@ -48,7 +48,7 @@ class Answer:
         )
 
     def object(self, method: str, path: str) -> dict[str, Any]:
-        """Give the JSON object. Raises NotPaletteError when the content is something else."""
+        """Return the JSON object. Raises NotPaletteError when the content is something else."""
         value = self.json(method, path)
         if not isinstance(value, dict):
             raise NotPaletteError(
@@ -57,14 +57,14 @@ class Answer:
         return value
 
     def shown(self) -> str:
-        """Give the type and the beginning of the content, safe to print."""
+        """Return the type and the beginning of the content, safe to print."""
         # Protected values go before anything is cut or escaped, or a part of one would be left.
         text = self.scrub(self.content.decode("utf-8", "replace"))
         return f"{self.header('Content-Type') or 'no content type'}: {text[:_SHOWN]!r}"
 
 
 def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
-    """Give the error that an answer means, or None for a success (2xx)."""
+    """Return the error that an answer means, or None for a success (2xx)."""
     success, redirect, client_error = range(200, 300), range(300, 400), 400
     if answer.status in success:
         return None
@@ -96,7 +96,7 @@ def _envelope(answer: Answer) -> dict[str, str]:
 
 
 def retry_after(answer: Answer) -> float | None:
-    """Give the seconds that ``Retry-After`` asks for, or None.
+    """Return the seconds that ``Retry-After`` asks for, or None.
 
     A date in it is compared with the answer's own ``Date``, so that a difference of clocks does not count.
     """

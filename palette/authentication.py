@@ -23,13 +23,13 @@ class Authentication(Protocol):
     """Gives the header that authenticates a request."""
 
     def header(self, login: Login) -> tuple[str, Secret]:
-        """Give the name and the value of the header, logging in first where that is needed."""
+        """Return the name and the value of the header, logging in first where that is needed."""
 
     def renew(self) -> bool:
         """Forget what was refused; true when another try with fresh credentials makes sense."""
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Give every secret that must not appear in a message."""
+        """Return every secret that must not appear in a message."""
 
 
 def header_value(secret: Secret, what: str) -> Secret:
@@ -53,7 +53,7 @@ class ApiKey:
         header_value(self.key, "the API key")
 
     def header(self, login: Login) -> tuple[str, Secret]:  # noqa: ARG002 - a key needs no login
-        """Give the ``ApiKey`` header."""
+        """Return the ``ApiKey`` header."""
         return "ApiKey", self.key
 
     def renew(self) -> bool:
@@ -61,7 +61,7 @@ class ApiKey:
         return False
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Give the key."""
+        """Return the key."""
         return (self.key,)
 
 
@@ -82,7 +82,7 @@ class SessionToken:
     _guard: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False)
 
     def header(self, login: Login) -> tuple[str, Secret]:
-        """Give the ``Authorization`` header; the token is sent as it came, without a scheme in front."""
+        """Return the ``Authorization`` header; the token is sent as it came, without a scheme in front."""
         with self._guard:
             if self._token is None or self.clock.now() - self._since >= self.renew_after:
                 # The age counts from the question, not from the answer: a slow answer must not lengthen it.
@@ -97,7 +97,7 @@ class SessionToken:
         return True
 
     def secrets(self) -> tuple[Secret, ...]:
-        """Give the password and the current token."""
+        """Return the password and the current token."""
         return (self.password,) if self._token is None else (self.password, self._token)
 
     def _log_in(self, login: Login) -> Secret:

@@ -110,7 +110,7 @@ class View:
         return Macros(self.scope, "/v1/clusterprofiles/macros", in_project=True).list()
 
     def time(self) -> datetime | None:
-        """Give Palette's own time, good to about a second; None before its first answer."""
+        """Return Palette's own time, good to about a second; None before its first answer."""
         return self.scope.transport.palette_time()
 
 
@@ -172,12 +172,12 @@ class Palette(View):
         super().__init__(Scope(transport), Wait(timeouts, clock))
 
     def in_project(self, name: str) -> ProjectView:
-        """Give the view of the project of that name. Raises LookupError that names the projects there are."""
+        """Return the view of the project of that name. Raises LookupError that names the projects there are."""
         project = self.projects.named(name)
         return self.in_project_with(project.uid, name=project.name)
 
     def in_project_with(self, uid: str, *, name: str = "") -> ProjectView:
-        """Give the view of the project with that uid, without asking whether there is one."""
+        """Return the view of the project with that uid, without asking whether there is one."""
         return ProjectView(replace(self.scope, project_uid=uid), self.wait, uid, name)
 
     def close(self) -> None:

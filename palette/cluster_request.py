@@ -26,7 +26,7 @@ class PoolHost:
     static_ip: str = ""
 
     def body(self) -> dict[str, object]:
-        """Give the host in Palette's spelling."""
+        """Return the host in Palette's spelling."""
         body: dict[str, object] = {"hostUid": self.uid}
         if self.name:
             body["hostName"] = self.name
@@ -49,7 +49,7 @@ class MachinePool:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def body(self) -> dict[str, object]:
-        """Give the pool in Palette's spelling (``v1EdgeNativeMachinePoolConfigEntity``)."""
+        """Return the pool in Palette's spelling (``v1EdgeNativeMachinePoolConfigEntity``)."""
         size = len(self.hosts)
         pool: dict[str, object] = {
             "name": self.name,
@@ -81,7 +81,7 @@ class AttachedProfile:
     replaces: str = ""
 
     def body(self) -> dict[str, object]:
-        """Give the profile in Palette's spelling (``v1SpectroClusterProfileEntity``)."""
+        """Return the profile in Palette's spelling (``v1SpectroClusterProfileEntity``)."""
         body: dict[str, object] = {"uid": self.uid}
         if self.replaces:
             body["replaceWithProfile"] = self.replaces
@@ -113,7 +113,7 @@ class ClusterRequest:
     parallel_worker_pools: bool = False
 
     def body(self) -> dict[str, object]:
-        """Give the request in Palette's spelling; ``machinepoolconfig`` is lower case in the published API."""
+        """Return the request in Palette's spelling; ``machinepoolconfig`` is lower case in the published API."""
         cloud: dict[str, object] = {
             "controlPlaneEndpoint": {"host": self.endpoint, "type": self.endpoint_type},
             "sshKeys": list(self.ssh_keys),
@@ -136,6 +136,6 @@ class ClusterRequest:
 def simple_cluster(
     name: str, *, profile: str, host: str, endpoint: str, labels: Mapping[str, str] | None = None
 ) -> ClusterRequest:
-    """Give the request for a cluster of one Edge host and one profile."""
+    """Return the request for a cluster of one Edge host and one profile."""
     pool = MachinePool(f"{CONTROL_PLANE}-pool", (PoolHost(host),))
     return ClusterRequest(name, (AttachedProfile(profile),), (pool,), endpoint, labels=labels or {})

@@ -77,7 +77,7 @@ class Clusters:
         return read_cluster(self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}", uid=uid))))
 
     def state(self, uid: str) -> str:
-        """Give the cluster's state, the cheapest thing to ask. Raises NotFoundError."""
+        """Return the cluster's state, the cheapest thing to ask. Raises NotFoundError."""
         return text(self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}/status", uid=uid))), "status", "state")
 
     def overview(self, uid: str) -> Overview:
@@ -86,12 +86,12 @@ class Clusters:
         return read_overview(self.scope.ask(Call("GET", path)))
 
     def search(self, *filters: Filter) -> Iterator[ClusterName]:
-        """Give the clusters of the project that pass every filter."""
+        """Yield the clusters of the project that pass every filter."""
         call = Call("POST", "/v1/dashboard/spectroclusters/search", body=Filter.all(filters), repeatable=True)
         yield from map(_name, every(self.scope, call))
 
     def find(self, name: str) -> ClusterName | None:
-        """Give the cluster of that name that is not deleted, or None."""
+        """Return the cluster of that name that is not deleted, or None."""
         named = (found for found in self.search(Filter("clusterName", (name,))) if found.name == name)
         return next((found for found in named if found.state != GONE), None)
 
@@ -110,12 +110,12 @@ class Clusters:
         self.scope.send(self._profiles_call("PUT", uid, profiles, later=later))
 
     def profiles(self, uid: str) -> tuple[str, ...]:
-        """Give the uids of the attached profile versions."""
+        """Return the uids of the attached profile versions."""
         answer = self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}/profiles", uid=uid)))
         return tuple(text(item, "metadata", "uid") for item in items(answer, "profiles"))
 
     def profile_updates(self, uid: str) -> tuple[str, ...]:
-        """Give the names of attached profiles for which an update waits."""
+        """Return the names of attached profiles for which an update waits."""
         answer = self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}/profileUpdates", uid=uid)))
         return tuple(read_profile_template(item).name for item in items(answer, "profiles"))
 
@@ -163,7 +163,7 @@ class Clusters:
         do_once(self.scope, lambda: self.scope.send(call), lambda: self._repave_state(uid) == APPROVED or None)
 
     def awaiting_approval(self) -> Iterator[ClusterName]:
-        """Give the clusters of the project whose repave waits for approval."""
+        """Yield the clusters of the project whose repave waits for approval."""
         call = Call("GET", "/v1/dashboard/spectroclusters/repaveStatus", {"repaveState": PENDING})
         yield from map(_name, every(self.scope, call))
 
@@ -172,7 +172,7 @@ class Clusters:
         self.scope.send(Call("DELETE", at("/v1/spectroclusters/{uid}", uid=uid), {"forceDelete": force}))
 
     def hosts(self, uid: str) -> tuple[EdgeHost, ...]:
-        """Give the Edge hosts of a cluster."""
+        """Return the Edge hosts of a cluster."""
         answer = self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}/edge-native/edgeHosts", uid=uid)))
         return tuple(read_device(item) for item in items(answer, "items"))
 

@@ -58,17 +58,17 @@ class EdgeHosts:
     wait: Wait
 
     def search(self, *filters: Filter) -> Iterator[EdgeHost]:
-        """Give the Edge hosts that pass every filter."""
+        """Yield the Edge hosts that pass every filter."""
         call = Call("POST", "/v1/dashboard/edgehosts/search", body=Filter.all(filters), repeatable=True)
         yield from map(read_device, every(self.scope, call))
 
     def free(self) -> Iterator[EdgeHost]:
-        """Give the Edge hosts on which a cluster can be put."""
+        """Yield the Edge hosts on which a cluster can be put."""
         ready, healthy = Filter("state", (READY,)), Filter("healthState", (HEALTHY,))
         yield from (host for host in self.search(ready, healthy) if host.is_free)
 
     def unused(self) -> tuple[str, ...]:
-        """Give the uids of Edge hosts that Palette's quick filter calls unused."""
+        """Return the uids of Edge hosts that Palette's quick filter calls unused."""
         query = {"type": "edge-native", "quickFilter": "unusedEdgeHosts"}
         answer = self.scope.ask(Call("GET", "/v1/edgehosts/metadata", query))
         return tuple(text(item, "uid") for item in items(answer, "edgeHosts"))
@@ -78,7 +78,7 @@ class EdgeHosts:
         return read_device(self.scope.ask(Call("GET", at("/v1/edgehosts/{uid}", uid=uid))))
 
     def clusters(self, uid: str) -> tuple[str, ...]:
-        """Give the uids of the clusters that a host's configuration names."""
+        """Return the uids of the clusters that a host's configuration names."""
         answer = self.scope.ask(Call("GET", at("/v1/edgehosts/{uid}/config", uid=uid)))
         return tuple(str(item) for item in items(answer, "clusterUids"))
 
@@ -88,7 +88,7 @@ class EdgeHosts:
         self.scope.send(Call("POST", "/v1/edgehosts", body=body))
 
     def tags(self) -> tuple[str, ...]:
-        """Give every tag (``key:value``) in use."""
+        """Return every tag (``key:value``) in use."""
         return tuple(str(item) for item in items(self.scope.ask(Call("GET", "/v1/edgehosts/tags")), "tags"))
 
     def set_labels(self, uid: str, labels: Mapping[str, str], *, name: str) -> None:

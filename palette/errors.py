@@ -136,7 +136,7 @@ _FIRST_SERVER_ERROR = 500
 
 
 def error_type(status: int) -> type[PaletteError]:
-    """Give the exception class for an HTTP status that is not a success."""
+    """Return the exception class for an HTTP status that is not a success."""
     if status >= _FIRST_SERVER_ERROR:
         return ServerError
     return _BY_STATUS.get(status, PaletteError)

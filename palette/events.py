@@ -42,11 +42,11 @@ class Events:
     scope: Scope
 
     def of_cluster(self, uid: str, *, since: datetime | None = None) -> Iterator[Event]:
-        """Give a cluster's events, newest first; ``since`` is in Palette's time (``Palette.time``)."""
+        """Return a cluster's events, newest first; ``since`` is in Palette's time (``Palette.time``)."""
         return self._of("spectrocluster", uid, since)
 
     def of_edge_host(self, uid: str, *, since: datetime | None = None) -> Iterator[Event]:
-        """Give an Edge host's events, newest first."""
+        """Return an Edge host's events, newest first."""
         return self._of("edgehost", uid, since)
 
     def _of(self, kind: Literal["spectrocluster", "edgehost"], uid: str, since: datetime | None) -> Iterator[Event]:
@@ -64,7 +64,7 @@ class Events:
 
 
 def _is_before(event: Event, since: datetime | None) -> bool:
-    """Tell whether an event is too old; one without a time is never left out."""
+    """Return whether an event is too old; one without a time is never left out."""
     return since is not None and event.at is not None and event.at < since
 
 

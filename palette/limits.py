@@ -60,7 +60,7 @@ PUBLISHED: tuple[Rate, ...] = (
 
 
 def rate_for(path: str, rates: tuple[Rate, ...] = PUBLISHED) -> Rate:
-    """Give the rate that counts for ``path``: the one with the longest matching resource."""
+    """Return the rate that counts for ``path``: the one with the longest matching resource."""
     fitting = [rate for rate in rates if _matches(rate.resource, path)]
     return max(fitting, key=lambda rate: rate.resource.count("/"), default=Rate(OTHER, 10))
 
@@ -134,7 +134,7 @@ class _Bucket:
 
     @classmethod
     def read(cls, file: int) -> _Bucket:
-        """Give the stored level; a new or damaged file counts as a full bucket."""
+        """Return the stored level; a new or damaged file counts as a full bucket."""
         state = os.pread(file, _STATE.size, 0)
         level, stamp = _STATE.unpack(state) if len(state) == _STATE.size else (math.inf, 0.0)
         return cls() if math.isnan(level) or math.isnan(stamp) else cls(level, stamp)

@@ -25,7 +25,7 @@ class Logs:
         return text(self.scope.ask(Call("POST", path, body=body, repeatable=True)), "uid")
 
     def state(self, cluster: str, request: str) -> str:
-        """Give the state of a request, a free text."""
+        """Return the state of a request, a free text."""
         path = at("/v1/spectroclusters/{uid}/features/logFetcher", uid=cluster)
         return text(self.scope.ask(Call("GET", path, {"requestId": request})), "status", "state")
 

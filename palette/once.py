@@ -50,7 +50,7 @@ def do_once(scope: Scope, act: Callable[[], T], look: Callable[[], T | None]) ->
 
 
 def made_after(created: datetime | None, asked: datetime | None) -> bool:
-    """Tell whether an object can be the one that was asked for at ``asked`` (both in Palette's time).
+    """Return whether an object can be the one that was asked for at ``asked`` (both in Palette's time).
 
     An object whose age is unknown is not taken for ours: what this run did not create it must never touch.
     """

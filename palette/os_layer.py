@@ -77,7 +77,7 @@ class OsLayer:
     more: str = field(default="", repr=False)
 
     def values(self) -> str:
-        """Give the YAML text, ending in a line break.
+        """Return the YAML text, ending in a line break.
 
         Raises UnwritableError when the password cannot be written in the chosen form.
         """
@@ -95,7 +95,7 @@ class OsLayer:
 def credentials_block(
     credentials: ProviderCredentials, spelling: KeySpelling = KeySpelling.GUIDE, password_form: Form = Form.DOUBLE
 ) -> str:
-    """Give ``providerCredentials`` as YAML at the root level."""
+    """Return ``providerCredentials`` as YAML at the root level."""
     user, certificate = spelling.value
     password = credentials.password.reveal() if isinstance(credentials.password, Secret) else credentials.password
     lines = [
@@ -112,12 +112,12 @@ def credentials_block(
 
 
 def macro(name: str) -> str:
-    """Give the reference to a macro, to be used as any text of the credentials."""
+    """Return the reference to a macro, to be used as any text of the credentials."""
     return "{{.spectro.macro." + name + "}}"
 
 
 def inside_double_quotes(text: str) -> str:
-    """Give the value a macro must have to mean ``text`` where its reference stands between double quotes.
+    """Return the value a macro must have to mean ``text`` where its reference stands between double quotes.
 
     The macro is replaced before the YAML is read, so its value is YAML text (facts/palette.md §4.4).
     """

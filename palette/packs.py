@@ -36,7 +36,7 @@ class Registries:
     scope: Scope
 
     def list(self) -> Iterator[PackRegistry]:
-        """Give every registry that can be seen."""
+        """Yield every registry that can be seen."""
         call = Call("GET", "/v1/registries/metadata", {"scope": "all"}, in_project=False)
         for item in items(self.scope.ask(call), "items"):
             yield PackRegistry(
@@ -49,7 +49,7 @@ class Registries:
             )
 
     def named(self, name: str = PUBLIC_REGISTRY) -> PackRegistry:
-        """Give the registry of that name. Raises LookupError that names those there are."""
+        """Return the registry of that name. Raises LookupError that names those there are."""
         found = {registry.name: registry for registry in self.list()}
         if name not in found:
             raise LookupError(f"no pack registry {name!r}; there are {', '.join(sorted(found)) or 'none'}")
@@ -66,7 +66,7 @@ class PackVersions:
     by_tag: Mapping[str, Pack] = field(repr=False)
 
     def tagged(self, tag: str) -> Pack:
-        """Give the pack of that tag, ready for a profile. Raises LookupError that names the tags there are."""
+        """Return the pack of that tag, ready for a profile. Raises LookupError that names the tags there are."""
         if tag not in self.by_tag:
             raise LookupError(f"pack {self.name} has no tag {tag!r}; it has {', '.join(self.by_tag) or 'none'}")
         return self.by_tag[tag]
@@ -94,7 +94,7 @@ class Packs:
         return _versions(answer, name, registry_uid)
 
     def search(self, name: str, *, layer: Layer | None = None) -> Iterator[PackSummary]:
-        """Give the packs of exactly that name, in every registry."""
+        """Yield the packs of exactly that name, in every registry."""
         condition: dict[str, object] = {"name": {"eq": name, "ignoreCase": False}}
         if layer is not None:
             condition["layer"] = [layer]

@@ -17,7 +17,7 @@ PAGE = 50
 
 
 def pages(scope: Scope, call: Call, *, size: int = PAGE) -> Iterator[list[Any]]:
-    """Give the items page by page.
+    """Yield the items page by page.
 
     Raises NotPaletteError when a token comes a second time: the pages would never end.
     """
@@ -38,6 +38,6 @@ def pages(scope: Scope, call: Call, *, size: int = PAGE) -> Iterator[list[Any]]:
 
 
 def every(scope: Scope, call: Call, *, size: int = PAGE) -> Iterator[Mapping[str, Any]]:
-    """Give the items of all pages, one by one."""
+    """Yield the items of all pages, one by one."""
     for page in pages(scope, call, size=size):
         yield from (item for item in page if isinstance(item, Mapping))

@@ -32,7 +32,7 @@ class Pack:
     type: str = "spectro"
 
     def body(self, *names: str) -> dict[str, str | Secret]:
-        """Give the fields that have a value, in Palette's spelling; ``names`` limits them."""
+        """Return the fields that have a value, in Palette's spelling; ``names`` limits them."""
         spelled = {
             "name": self.name,
             "uid": self.uid,
@@ -56,7 +56,7 @@ class Variable:
     required: bool = False
 
     def body(self) -> dict[str, object]:
-        """Give the variable in Palette's spelling."""
+        """Return the variable in Palette's spelling."""
         return {
             "name": self.name,
             "defaultValue": self.default,
@@ -80,7 +80,7 @@ class Profile:
     created: datetime | None
 
     def pack(self, layer: str) -> Pack:
-        """Give the pack of a layer. Raises LookupError that names the layers there are."""
+        """Return the pack of a layer. Raises LookupError that names the layers there are."""
         for pack in self.packs:
             if pack.layer == layer:
                 return pack
@@ -181,7 +181,7 @@ class Profiles:
         return _profile(self.scope.ask(Call("GET", at("/v1/clusterprofiles/{uid}", uid=uid))))
 
     def list(self) -> Iterator[ProfileName]:
-        """Give name and version of every profile that can be seen."""
+        """Yield name and version of every profile that can be seen."""
         answer = self.scope.ask(Call("GET", "/v1/dashboard/clusterprofiles/metadata"))
         for item in items(answer, "items"):
             yield ProfileName(
@@ -189,7 +189,7 @@ class Profiles:
             )
 
     def find(self, name: str, version: str) -> ProfileName | None:
-        """Give the profile of that name and version, or None."""
+        """Return the profile of that name and version, or None."""
         return next((found for found in self.list() if (found.name, found.version) == (name, version)), None)
 
     def packs(self, uid: str) -> tuple[Pack, ...]:

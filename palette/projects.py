@@ -27,13 +27,13 @@ class Projects:
     scope: Scope
 
     def list(self, name: str | None = None) -> Iterator[Project]:
-        """Give the projects, or those that Palette finds for a name."""
+        """Yield the projects, or those that Palette finds for a name."""
         call = Call("GET", "/v1/dashboard/projects/metadata", {"name": name}, in_project=False)
         for item in items(self.scope.ask(call), "items"):
             yield Project(text(item, "metadata", "uid"), text(item, "metadata", "name"))
 
     def named(self, name: str) -> Project:
-        """Give the project of exactly that name. Raises LookupError that names those there are."""
+        """Return the project of exactly that name. Raises LookupError that names those there are."""
         for project in self.list(name):
             if project.name == name:
                 return project
@@ -48,11 +48,11 @@ class Tenant:
     scope: Scope
 
     def uid(self) -> str:
-        """Give the tenant's uid (``v1UsersInfoGet``), needed for the tenant's macros."""
+        """Return the tenant's uid (``v1UsersInfoGet``), needed for the tenant's macros."""
         return text(self.scope.ask(Call("GET", "/v1/users/info", in_project=False)), "tenantUid")
 
     def service_version(self, service: str, *, edge_host: str = "", cluster: str = "") -> str:
-        """Give the latest version of a service such as ``stylus``, the Edge host agent."""
+        """Return the latest version of a service such as ``stylus``, the Edge host agent."""
         query = {"edgeHostUid": edge_host or None, "clusterUid": cluster or None}
         call = Call("GET", at("/v1/services/{serviceName}/version", serviceName=service), query, in_project=False)
         return text(self.scope.ask(call), "spec", "latestVersion", "content")

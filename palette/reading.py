@@ -27,30 +27,30 @@ def dig(value: object, *keys: str) -> Any:  # noqa: ANN401 - any JSON value
 
 
 def text(value: object, *keys: str) -> str:
-    """Give the text at a place, empty where there is none."""
+    """Return the text at a place, empty where there is none."""
     found = dig(value, *keys)
     return found if isinstance(found, str) else ""
 
 
 def flag(value: object, *keys: str) -> bool:
-    """Give the truth at a place, false where there is none."""
+    """Return the truth at a place, false where there is none."""
     return dig(value, *keys) is True
 
 
 def items(value: object, *keys: str) -> list[Any]:
-    """Give the list at a place, empty where there is none (an empty Go list is written as null)."""
+    """Return the list at a place, empty where there is none (an empty Go list is written as null)."""
     found = dig(value, *keys)
     return found if isinstance(found, list) else []
 
 
 def texts(value: object, *keys: str) -> dict[str, str]:
-    """Give the map of texts at a place, empty where there is none."""
+    """Return the map of texts at a place, empty where there is none."""
     found = dig(value, *keys)
     return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, Mapping) else {}
 
 
 def moment(value: object, *keys: str) -> datetime | None:
-    """Give the time at a place in UTC; None where it is missing, unreadable or Go's zero time."""
+    """Return the time at a place in UTC; None where it is missing, unreadable or Go's zero time."""
     try:
         found = datetime.fromisoformat(text(value, *keys))
     except ValueError:

@@ -47,13 +47,13 @@ class RetryPolicy:
             raise ValueError(f"RetryPolicy.jitter is {self.jitter}; it is a share between 0 and 1")
 
     def pause(self, attempt: int, asked: float | None = None) -> float:
-        """Give the seconds to let pass after failed attempt number ``attempt`` (from 1), at least ``asked`` seconds."""
+        """Return the seconds to wait after failed attempt number ``attempt`` (from 1), at least ``asked`` seconds."""
         planned: float = min(self.first_pause * self.factor ** (attempt - 1), self.longest_pause)
         drawn = planned * (1 - self.jitter * self.chance())
         return drawn if asked is None else asked + planned * self.jitter * self.chance()
 
     def next_pause(self, error: PaletteError, *, attempt: int, elapsed: float, repeatable: bool) -> float | None:
-        """Give the pause before the next attempt, or None when there should be none."""
+        """Return the pause before the next attempt, or None when there should be none."""
         if attempt >= self.attempts or not may_repeat(error, repeatable=repeatable):
             return None
         pause = self.pause(attempt, error.retry_after)
@@ -61,7 +61,7 @@ class RetryPolicy:
 
 
 def may_repeat(error: PaletteError, *, repeatable: bool) -> bool:
-    """Tell whether repeating can help and cannot harm.
+    """Return whether repeating can help and cannot harm.
 
     A request that is not ``repeatable`` (a POST that creates something) is repeated after 429 and 503, which say that
     it was not attempted, and when the connection could not be made; never after a reset, a time-out or a gateway's

@@ -22,14 +22,14 @@ class Filter:
     negated: bool = False
 
     def body(self) -> dict[str, Any]:
-        """Give the filter in Palette's spelling."""
+        """Return the filter in Palette's spelling."""
         match = {"conjunction": "or", "values": list(self.values)}
         condition = {"operator": self.operator, "negation": self.negated, "ignoreCase": False, "match": match}
         return {"property": self.property, "type": "string", "condition": {"string": condition}}
 
     @staticmethod
     def all(filters: Iterable[Filter]) -> dict[str, Any]:
-        """Give the search for what passes every filter; without filters, the search for everything."""
+        """Return the search for what passes every filter; without filters, the search for everything."""
         bodies = [one.body() for one in filters]
         groups = [{"conjunction": "and", "filters": bodies}] if bodies else []
         return {"filter": {"conjunction": "and", "filterGroups": groups}, "sort": []}

@@ -48,12 +48,12 @@ class RegistrationTokens:
         return do_once(self.scope, lambda: text(self.scope.ask(call), "uid"), look)
 
     def list(self) -> Iterator[RegistrationToken]:
-        """Give every token of the tenant."""
+        """Yield every token of the tenant."""
         answer = self.scope.ask(Call("GET", _PATH, in_project=False))
         yield from (_read(item) for item in items(answer, "items"))
 
     def find(self, name: str) -> RegistrationToken | None:
-        """Give the token of that name, or None."""
+        """Return the token of that name, or None."""
         return next((token for token in self.list() if token.name == name), None)
 
     def get(self, uid: str) -> RegistrationToken:

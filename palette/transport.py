@@ -82,7 +82,7 @@ Observer = Callable[[Exchange], None]
 
 
 def checked_url(url: str) -> str:
-    """Give the base URL without a slash at its end, or say what is wrong with it.
+    """Return the base URL without a slash at its end, or say what is wrong with it.
 
     The key travels in a header, so plain HTTP is accepted for this machine's own addresses only.
     """
@@ -158,7 +158,7 @@ class Transport:
         self._local = threading.local()
 
     def palette_time(self) -> datetime | None:
-        """Give Palette's own time as far as it is known from its answers, good to about a second; else None."""
+        """Return Palette's own time as far as it is known from its answers, good to about a second; else None."""
         if self.clock_difference is None:
             return None
         return datetime.fromtimestamp(self.clock.wall() + self.clock_difference, UTC)
@@ -298,7 +298,7 @@ def scrubbed(text: str, protected: Iterable[Secret]) -> str:
 
 
 def encoded(body: object) -> bytes:
-    """Give the JSON of a body; protected secrets in it are revealed here and nowhere before."""
+    """Return the JSON of a body; protected secrets in it are revealed here and nowhere before."""
     return json.dumps(body, default=_revealed, allow_nan=False).encode("ascii")
 
 
@@ -322,7 +322,7 @@ class Scope:
     project_uid: str | None = None
 
     def of_tenant(self) -> Scope:
-        """Give the same way without a project."""
+        """Return the same way without a project."""
         return replace(self, project_uid=None)
 
     def send(self, call: Call) -> Answer:

@@ -26,7 +26,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Give the value itself. The caller must not log it, store it, or put it into an argument list."""
+        """Return the value itself. The caller must not log it, store it, or put it into an argument list."""
         return self._value
 
     @property

@@ -45,7 +45,7 @@ class RegistryAddress:
         return cls(host, _port(port, text) if colon else HTTPS_PORT)
 
     def __str__(self) -> str:
-        """Give ``host:port`` as it stands in an image reference; IPv6 in brackets, the port always written."""
+        """Return ``host:port`` as it stands in an image reference; IPv6 in brackets, the port always written."""
         return f"{self.bracketed_host}:{self.port}"
 
     @property
@@ -59,7 +59,7 @@ class RegistryAddress:
         return f"https://{self}"
 
     def reference(self, repository: str, tag_or_digest: str) -> str:
-        """Give the full image reference; what looks like ``sha256:…`` is a digest and follows an ``@``.
+        """Return the full image reference; what looks like ``sha256:…`` is a digest and follows an ``@``.
 
         Nothing is checked against the grammar of references: wrong ones are wanted by negative cases.
         """

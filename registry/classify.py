@@ -115,11 +115,11 @@ class Presented:
 
     @property
     def intact(self) -> bool:
-        """Tell whether exactly the configured user name and password were presented."""
+        """Return whether exactly the configured user name and password were presented."""
         return self.kind == "intact"
 
     def as_record(self) -> dict[str, Any]:
-        """Give this as data for a journal or a report."""
+        """Return this as data for a journal or a report."""
         record: dict[str, Any] = {"kind": self.kind, "name": self.name}
         if self.explanations:
             record["explanations"] = list(self.explanations)
@@ -187,7 +187,7 @@ class _Table:
                     pairs.setdefault(made, bytearray()).extend(_PAIR.pack(index, number))
 
     def explain(self, presented: bytes) -> tuple[str, ...]:
-        """Give all equally short explanations of a changed value; none where nothing explains it."""
+        """Return all equally short explanations of a changed value; none where nothing explains it."""
         singles = self._singles.get(presented)
         if singles:
             return tuple(singles)
@@ -220,7 +220,7 @@ class Prepared:
         raise TypeError("a prepared account holds secrets and cannot be pickled")
 
     def classify(self, header: bytes | None) -> Presented:
-        """Say what an ``Authorization`` header presents (None: there was none). Takes well under a millisecond."""
+        """Return what an ``Authorization`` header presents (None: there was none). Takes well under a millisecond."""
         if header is None:
             return self._silence
         if header == self._expected:
@@ -229,7 +229,7 @@ class Prepared:
         return read if isinstance(read, Presented) else self.compare(*read)
 
     def compare(self, username: bytes, password: bytes) -> Presented:
-        """Say how a user name and a password that were presented relate to the configured ones.
+        """Return how a user name and a password that were presented relate to the configured ones.
 
         A user name with a colon cannot be told from a shorter one with a longer password (RFC 7617 §2), so what
         counts as intact is the two as they travel: joined by a colon.
@@ -375,7 +375,7 @@ def _distance(presented: Presented) -> tuple[int, int]:
 
 
 def narrow(presented: Iterable[Presented], silent: Iterable[Presented] = ()) -> tuple[str, ...]:
-    """Give the single transforms that agree with *all* observations of one path, changed and intact alike.
+    """Return the single transforms that agree with *all* observations of one path, changed and intact alike.
 
     Several pulls with different passwords say more than one: what a standard decoder and one that ignores errors make
     of ``Passw0rdPassw0rd`` is the same, what they make of ``Passw0rdPassw0rdX`` is not. Observations that say nothing

@@ -118,7 +118,7 @@ class RegistryClient:
         self._request("GET", "/v2/")
 
     def tags(self, repository: str) -> list[str]:
-        """Give the tags of a repository; none when it does not exist."""
+        """Return the tags of a repository; none when it does not exist."""
         try:
             document = self._request("GET", f"/v2/{repository}/tags/list", scope=_pull(repository)).json()
         except RegistryError as error:
@@ -128,7 +128,7 @@ class RegistryClient:
         return sorted(document.get("tags") or [])
 
     def manifest(self, repository: str, reference: str) -> Manifest:
-        """Give the manifest or index behind a tag or digest; one asked for by digest is checked against it."""
+        """Return the manifest or index behind a tag or digest; one asked for by digest is checked against it."""
         path = f"/v2/{repository}/manifests/{reference}"
         response = self._request("GET", path, scope=_pull(repository), headers={"Accept": _MANIFESTS})
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
@@ -154,7 +154,7 @@ class RegistryClient:
                 raise
 
     def has_blob(self, repository: str, digest: str) -> bool:
-        """Tell whether the repository has a blob."""
+        """Return whether the repository has a blob."""
         try:
             self._request("HEAD", f"/v2/{repository}/blobs/{digest}", scope=_push(repository))
         except RegistryError as error:
@@ -310,7 +310,7 @@ def verified(pieces: Iterable[bytes], digest: str, what: str) -> Iterator[bytes]
 
 
 def digest_of(content: bytes) -> str:
-    """Give ``sha256:`` and the hash."""
+    """Return ``sha256:`` and the hash."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 

@@ -28,7 +28,7 @@ class _Elsewhere(Exception):  # noqa: N818 - a message between two functions
 
 
 def single_image(client: RegistryClient, image: Image, platform: tuple[str, str] = PLATFORM) -> Manifest:
-    """Give the manifest for one platform (operating system, architecture). Raises :exc:`RegistryError` if none is."""
+    """Return the manifest for one platform (operating system, architecture). Raises :exc:`RegistryError` if none is."""
     manifest = client.manifest(image.repository, image.digest)
     if not manifest.is_index:
         return manifest
@@ -40,20 +40,20 @@ def single_image(client: RegistryClient, image: Image, platform: tuple[str, str]
 
 
 def platform_of(descriptor: Mapping[str, Any]) -> tuple[str, str]:
-    """Give operating system and architecture that an index says of an image."""
+    """Return operating system and architecture that an index says of an image."""
     platform = descriptor.get("platform", {})
     return platform.get("os", "unknown"), platform.get("architecture", "unknown")
 
 
 def configuration(client: RegistryClient, repository: str, manifest: Manifest) -> dict[str, Any]:
-    """Give an image's configuration document."""
+    """Return an image's configuration document."""
     raw = b"".join(client.blob(repository, manifest.content["config"]["digest"]))
     document: dict[str, Any] = json.loads(raw)
     return document
 
 
 def read_file(client: RegistryClient, image: Image, path: str, platform: tuple[str, str] = PLATFORM) -> bytes:
-    """Give the bytes of the file at the absolute ``path`` of an image, following links.
+    """Return the bytes of the file at the absolute ``path`` of an image, following links.
 
     Layers are streamed from the top until one has the file; each that is looked at is verified whole. Raises
     :exc:`FileNotFoundError` when no layer has it or an upper one deletes it.
@@ -92,7 +92,7 @@ def _from_layers(client: RegistryClient, repository: str, manifest: Manifest, pa
 
 
 def _look(stream: Pieces, name: str) -> tuple[bytes | None, bool]:
-    """Give the file's bytes if this layer has it, and whether it hides the file from what lies below."""
+    """Return the file's bytes if this layer has it, and whether it hides the file from what lies below."""
     hiding = _hiding_names(name)
     found: bytes | None = None
     target, hidden = "", False
@@ -111,7 +111,7 @@ def _look(stream: Pieces, name: str) -> tuple[bytes | None, bool]:
 
 
 def _hiding_names(name: str) -> set[str]:
-    """Give the whiteout entries (OCI image specification, layers) that delete ``name`` or a directory above it."""
+    """Return the whiteout entries (OCI image specification, layers) that delete ``name`` or a directory above it."""
     parts = name.split("/")
     names = {posixpath.join(*parts[:depth], _WHITEOUT + parts[depth]) for depth in range(len(parts))}
     return names | {posixpath.join(*parts[:depth], _OPAQUE) for depth in range(1, len(parts))}

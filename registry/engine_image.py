@@ -28,7 +28,7 @@ class ImageUnavailable(RuntimeError):  # noqa: N818 - it says what is the matter
 
 
 def registry_image(client: DockerClient, wanted: str = DEFAULT_IMAGE, *, say: Say = print) -> str:
-    """Give the name of an image on the engine that runs a registry.
+    """Return the name of an image on the engine that runs a registry.
 
     An image that is there is used, else it is pulled; only for ``registry:2`` itself does a build from Debian's
     ``docker-registry`` stand in. Raises :exc:`ImageUnavailable` for another image that cannot be pulled, and what

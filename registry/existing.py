@@ -37,7 +37,7 @@ class GivenAccount:
     password: Secret = field(repr=False)
 
     def revealed(self) -> Account:
-        """Give it as the harness uses accounts; its password is not part of its text."""
+        """Return it as the harness uses accounts; its password is not part of its text."""
         return Account(self.username, self.password.reveal())
 
 
@@ -61,7 +61,7 @@ class ExistingRegistry:
         return Authority("authority of a witness")
 
     def client_context(self) -> ssl.SSLContext:
-        """Give a context that trusts who vouches for the registry, and checks its name."""
+        """Return a context that trusts who vouches for the registry, and checks its name."""
         if self.trusted is None:
             return ssl.create_default_context()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -69,7 +69,7 @@ class ExistingRegistry:
         return context
 
     def client(self, account: Account | None = None) -> RegistryClient:
-        """Give a client of its API for ``account``; without one it is the pusher's."""
+        """Return a client of its API for ``account``; without one it is the pusher's."""
         chosen = account or self.pusher.revealed()
         return RegistryClient(self.address, chosen.username, chosen.password, authorities=self.trusted)
 
@@ -139,7 +139,7 @@ class ExistingRegistry:
         """Nothing is stopped: an outage is one of what stands in front of it."""
 
     def log(self) -> str:
-        """Give no log: it is kept elsewhere."""
+        """Return no log: it is kept elsewhere."""
         return ""
 
 

@@ -221,7 +221,7 @@ def self_signed_untrusted(host: str) -> Setup:
 
 
 def _three(host: str) -> tuple[Signer, Signer, Signer]:
-    """Give root, intermediate and leaf."""
+    """Return root, intermediate and leaf."""
     root = sign("root authority", authority=True)
     middle = sign("intermediate authority", by=root, authority=True, path_length=0)
     return root, middle, _leaf(host, middle)

@@ -203,7 +203,7 @@ class _Welcome:
 
 
 def _why_no_tls(error: OSError) -> tuple[str, bool]:
-    """Say why a handshake failed, and whether what came was rubbish."""
+    """Return why a handshake failed, and whether what came was rubbish."""
     reason = (getattr(error, "reason", None) or "").lower().replace("_", " ")
     if "alert" in reason:  # the client's own word, such as `tlsv1 alert unknown ca`
         return f"the client refused the handshake: {reason.partition('alert ')[2]}", False
@@ -324,7 +324,7 @@ class _Server(web.Server):
 
 
 def server_context(certificate: ServerCertificate) -> ssl.SSLContext:
-    """Give a context that presents the certificate, as the registry itself would: TLS 1.2 or later, HTTP/1.1."""
+    """Return a context that presents the certificate, as the registry itself would: TLS 1.2 or later, HTTP/1.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
     with tempfile.NamedTemporaryFile("w", suffix=".pem") as pem:  # the ssl module reads keys from files only
@@ -335,7 +335,7 @@ def server_context(certificate: ServerCertificate) -> ssl.SSLContext:
 
 
 def address_of(peer: Any) -> str:  # noqa: ANN401 - a socket's peer name, of whatever family
-    """Give a peer's IP address as text: without a zone, IPv4 as IPv4."""
+    """Return a peer's IP address as text: without a zone, IPv4 as IPv4."""
     text = str(peer[0]).partition("%")[0] if peer else ""
     return text.removeprefix("::ffff:")
 

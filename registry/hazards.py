@@ -149,6 +149,6 @@ BEYOND = ("a\0b", "\0a\0", "x" * 73, "\0" + "x" * 72 + "\0y")
 
 
 def pool() -> tuple[str, ...]:
-    """Give the passwords among which a probe set is sought; the same ones every time."""
+    """Return the passwords among which a probe set is sought; the same ones every time."""
     plain = (*_ENCODED, *_EDGES, *_PROGRAMS, *_YAML, *_CHARACTERS)
     return tuple(dict.fromkeys((*plain, *map(dense, range(len(HAZARDS) + _DENSE)), *BEYOND)))

@@ -43,7 +43,7 @@ class UnusableCredential(ValueError):  # noqa: N818 - it names the credential, a
 
 
 def unusable(username: str, password: str) -> UnusableCredential | None:
-    """Say which rule of the account file this credential breaks, if any. The message never quotes the password."""
+    """Return which rule of the account file this credential breaks, if any. The message never quotes the password."""
     return _unusable_name(username) or _unusable_password(password)
 
 
@@ -134,7 +134,7 @@ class AccountFile:
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[dict[str, str]]:
-        """Give the entries to change; afterwards they replace the file in one step."""
+        """Yield the entries to change; afterwards they replace the file in one step."""
         with self._threads, self.path.with_name(f".{self.path.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             entries = self._read()

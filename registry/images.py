@@ -41,7 +41,7 @@ class Image:
         return self.address.reference(self.repository, self.digest)
 
     def at(self, address: RegistryAddress) -> Image:
-        """Give the same image as it is reached through another address (the witness in front of the registry)."""
+        """Return the same image as it is reached through another address (the witness in front of the registry)."""
         return replace(self, address=address)
 
 
@@ -67,7 +67,7 @@ def push_layout(
 
 
 def find(client: RegistryClient, repository: str, reference: str) -> Image:
-    """Give the image or index behind a tag or digest. Raises :exc:`RegistryError` (404) if there is none."""
+    """Return the image or index behind a tag or digest. Raises :exc:`RegistryError` (404) if there is none."""
     return Image(client.address, repository, reference, client.manifest(repository, reference).digest)
 
 
@@ -96,7 +96,7 @@ class _Source(Protocol):
     """Where an image comes from."""
 
     def manifest(self, descriptor: Mapping[str, Any]) -> Manifest:
-        """Give a manifest that an index points to."""
+        """Return a manifest that an index points to."""
 
     def blob(self, digest: str) -> Iterable[bytes]:
         """Stream a blob."""
@@ -158,7 +158,7 @@ class _Transfer:
 
 
 def blobs_of(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Give the descriptors of the blobs that an image's manifest needs from its registry, the configuration first."""
+    """Return the descriptors of the blobs that an image's manifest needs from its registry, the configuration first."""
     if "config" not in content:
         return []
     return [content["config"], *(layer for layer in content["layers"] if _FOREIGN not in layer["mediaType"])]

@@ -33,7 +33,7 @@ class Layout:
     directory: Path
 
     def manifest(self, tag: str | None = None) -> Manifest:
-        """Give the image or index named ``tag``; without a name the only one there is. Raises :exc:`NotALayout`."""
+        """Return the image or index named ``tag``; without a name the only one there is. Raises :exc:`NotALayout`."""
         path = self.directory / "index.json"
         try:
             entries = json.loads(path.read_text())["manifests"]
@@ -46,11 +46,11 @@ class Layout:
         return self.by_descriptor(found[0])
 
     def by_descriptor(self, descriptor: Mapping[str, Any]) -> Manifest:
-        """Give the manifest that a descriptor points to."""
+        """Return the manifest that a descriptor points to."""
         return Manifest(self.path(descriptor["digest"]).read_bytes(), descriptor["mediaType"])
 
     def path(self, digest: str) -> Path:
-        """Give the file of a blob."""
+        """Return the file of a blob."""
         algorithm, _, value = digest.partition(":")
         if not (algorithm.isalnum() and value.isalnum()):
             raise NotALayout(f"{self.directory}: {digest!r} is no digest")
@@ -117,7 +117,7 @@ def _store(layout: Layout, content: bytes, media_type: str) -> dict[str, Any]:
 
 
 def _store_layer(layout: Layout, tar: Path, compress: str) -> tuple[str, dict[str, Any]]:
-    """Give the layer's diff id (of the tar) and its descriptor (of the blob)."""
+    """Return the layer's diff id (of the tar) and its descriptor (of the blob)."""
     unfinished = layout.directory / f".layer-{secrets.token_hex(4)}"
     plain, packed = hashlib.sha256(), hashlib.sha256()
     try:

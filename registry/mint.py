@@ -155,7 +155,7 @@ def _manifest(content: dict[str, Any], media_type: str) -> Manifest:
 
 
 def _layer(files: Mapping[str, bytes]) -> bytes:
-    """Give a layer with the files and no directories: an entry for /etc would change its mode and time."""
+    """Return a layer with the files and no directories: an entry for /etc would change its mode and time."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path, content in sorted(files.items()):

@@ -53,14 +53,14 @@ def probes() -> tuple[Probe, ...]:
 
 
 def row(password: str) -> Row:
-    """Give each transform's result of a password a number: equal numbers where the results are equal."""
+    """Return each transform's result of a password a number: equal numbers where the results are equal."""
     context = Context(password, USERNAME, PREVIOUS, OTHER)
     seen: dict[bytes | None, int] = {context.password: 0}
     return (0, *(seen.setdefault(known.apply(context), len(seen)) for known in TRANSFORMS))
 
 
 def groups(rows: Iterable[Row]) -> list[int]:
-    """Give each transform a number, so that two have the same number exactly where no row tells them apart."""
+    """Return each transform a number, so that two have the same number exactly where no row tells them apart."""
     current = [0] * len(_NAMES)
     for each in rows:
         seen: dict[tuple[int, int], int] = {}

@@ -46,10 +46,10 @@ class Judge(Protocol):
     """Knows the accounts in force."""
 
     def judge(self, headers: Sequence[bytes]) -> tuple[str, Presented]:
-        """Say which account the ``Authorization`` headers of a request mean, and what they present."""
+        """Return which account the ``Authorization`` headers of a request mean, and what they present."""
 
     def without_secrets(self, text: str) -> str:
-        """Give text in which no secret of an account in force stands any more."""
+        """Return text in which no secret of an account in force stands any more."""
 
 
 class Proxy:
@@ -187,7 +187,7 @@ class Proxy:
         return response
 
     def _below(self, location: str) -> str:
-        """Give a location without the registry's address: never past us to the registry."""
+        """Return a location without the registry's address: never past us to the registry."""
         for url in (self._upstream.url, self._upstream.url.removesuffix(f":{HTTPS_PORT}")):
             if location.startswith(f"{url}/"):
                 return location.removeprefix(url)
@@ -228,7 +228,7 @@ def _is_passed_on(name: str) -> bool:
 
 
 def _passed_on(request: web.BaseRequest) -> CIMultiDict[str]:
-    """Give the headers for the registry. Raises :exc:`ValueError` for one that is no UTF-8."""
+    """Return the headers for the registry. Raises :exc:`ValueError` for one that is no UTF-8."""
     named = {name.strip().lower() for name in request.headers.get(hdrs.CONNECTION, "").split(",")}
     return CIMultiDict(
         (name.decode(), value.decode())

@@ -76,7 +76,7 @@ class Pull:
 
     @property
     def has_credential(self) -> bool:
-        """Tell whether anything was presented; the first request of many pullers is anonymous by habit."""
+        """Return whether anything was presented; the first request of many pullers is anonymous by habit."""
         return self.presented.kind != "anonymous"
 
     @property
@@ -123,7 +123,7 @@ class Running:
         self.finished = time.monotonic()
 
     def pull(self) -> Pull:
-        """Give what is known by now."""
+        """Return what is known by now."""
         seconds = (self.finished or time.monotonic()) - self._began
         return replace(
             self._known,
@@ -161,7 +161,7 @@ def _short(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Give text that can stand in any report: what is not printable ASCII becomes a question mark."""
+    """Return text that can stand in any report: what is not printable ASCII becomes a question mark."""
     return _short("".join(character if " " <= character <= "~" else "?" for character in text))
 
 
@@ -181,7 +181,7 @@ class Journal:
             self._hosts.update(hosts)
 
     def host_at(self, client: str) -> str:
-        """Give the Edge host with this address; empty when none is known."""
+        """Return the Edge host with this address; empty when none is known."""
         with self._lock:
             return self._hosts.get(client, "")
 
@@ -208,7 +208,7 @@ class Journal:
                         self._marks[key] = former
 
     def mark_of(self, host: str) -> Mark:
-        """Give what is going on for a host."""
+        """Return what is going on for a host."""
         with self._lock:
             return self._marks.get(host, self._marks[None])
 
@@ -227,12 +227,12 @@ class Journal:
             self._failures.append(failure)
 
     def pulls(self) -> list[Pull]:
-        """Give all requests."""
+        """Return all requests."""
         with self._lock:
             return [running.pull() for running in self._requests]
 
     def failures(self) -> list[FailedConnection]:
-        """Give all connections that did not become a request."""
+        """Return all connections that did not become a request."""
         with self._lock:
             return list(self._failures)
 
@@ -247,7 +247,7 @@ class Which(TypedDict, total=False):
 
 
 def matches(record: Pull | FailedConnection, cluster: str | None, which: Which) -> bool:
-    """Tell whether a record is of this cluster (None: of any) and as narrow as asked for."""
+    """Return whether a record is of this cluster (None: of any) and as narrow as asked for."""
     mark = record.mark
     return (
         cluster in (None, mark.cluster)
@@ -259,12 +259,12 @@ def matches(record: Pull | FailedConnection, cluster: str | None, which: Which) 
 
 
 def now() -> dt.datetime:
-    """Give the time, in UTC."""
+    """Return the time, in UTC."""
     return dt.datetime.now(dt.UTC)
 
 
 def changes(pulls: Iterable[Pull]) -> list[Pull]:
-    """Give the pulls that presented something else than what was configured.
+    """Return the pulls that presented something else than what was configured.
 
     A first request without a credential is how many pullers ask what is wanted; it counts as a change only where the
     same client, in the same phase, never followed it with a credential.
@@ -290,7 +290,7 @@ class _Session:
 
 
 def overlapping(pulls: Iterable[Pull]) -> list[tuple[Pull, Pull]]:
-    """Give pairs of pulls (the first request of each) during which two different clients pulled at the same time."""
+    """Return pairs of pulls (the first request of each) during which two different clients pulled at the same time."""
     sessions = [session for group in _by_client(pulls).values() for session in _sessions(group)]
     sessions.sort(key=lambda session: session.begins)
     return [

@@ -29,7 +29,7 @@ END_SECONDS = 2.0
 
 @contextlib.contextmanager
 def room(parent: Path | None = None) -> Iterator[Path]:
-    """Give a directory that nobody else can read; afterwards it is gone."""
+    """Yield a directory that nobody else can read; afterwards it is gone."""
     parent = parent or Path(tempfile.gettempdir())
     clear_abandoned(parent)
     directory = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{process_identity(os.getpid())}-", dir=parent))
@@ -67,7 +67,7 @@ def _end(process: str) -> None:
 
 
 def _listens(pid: int) -> bool:
-    """Tell whether a process whose first thread has ended has others that have not: they hold its port."""
+    """Return whether a process whose first thread has ended has others that have not: they hold its port."""
     try:
         return len([*Path(f"/proc/{pid}/task").iterdir()]) > 1
     except OSError:

@@ -45,10 +45,10 @@ class Runner(Protocol):
         """Stop it at once, without a goodbye to connected clients."""
 
     def is_running(self) -> bool:
-        """Tell whether the program runs."""
+        """Return whether the program runs."""
 
     def last_words(self) -> str:
-        """Give the last lines of its log."""
+        """Return the last lines of its log."""
 
     def remove(self) -> None:
         """Remove it and look whether it is gone; fine at any time, also twice."""
@@ -102,7 +102,7 @@ class ContainerRunner:
         return bool(self._container.status == "running")
 
     def last_words(self) -> str:
-        """Give the last lines of the container's log."""
+        """Return the last lines of the container's log."""
         return "" if self._container is None else self._container.logs(tail=_LOG_LINES).decode(errors="replace")
 
     def remove(self) -> None:
@@ -160,7 +160,7 @@ class ProcessRunner:
         return self._process is not None and self._process.poll() is None
 
     def last_words(self) -> str:
-        """Give the last lines of its log."""
+        """Return the last lines of its log."""
         with contextlib.suppress(FileNotFoundError):
             return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
         return ""

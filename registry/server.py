@@ -138,12 +138,12 @@ class PrivateRegistry:
             self.accounts.put_back(account.username, before)
 
     def client(self, account: Account | None = None) -> RegistryClient:
-        """Give a client of the registry's API for ``account``; without one it is the harness' own, which may do all."""
+        """Return a client of the registry's API for ``account``; without one, the harness' own, which may do all."""
         chosen = account or self._harness
         return RegistryClient(self.address, chosen.username, chosen.password, authorities=self.authority.pem)
 
     def client_context(self) -> ssl.SSLContext:
-        """Give a context that trusts the registry's authority and no other."""
+        """Return a context that trusts the registry's authority and no other."""
         return self.authority.client_context()
 
     def start(self) -> None:
@@ -174,7 +174,7 @@ class PrivateRegistry:
         self.start()
 
     def is_answering(self) -> bool:
-        """Tell whether this very registry (its certificate says so) asks for a login at its address."""
+        """Return whether this very registry (its certificate says so) asks for a login at its address."""
         connection = HTTPSConnection(
             self.address.host, self.address.port, timeout=_ANSWER_SECONDS, context=self.authority.client_context()
         )
@@ -187,7 +187,7 @@ class PrivateRegistry:
             connection.close()
 
     def log(self) -> str:
-        """Give the last lines of the registry's own log; it never has passwords in it."""
+        """Return the last lines of the registry's own log; it never has passwords in it."""
         return self._entered().last_words()
 
     def _entered(self) -> Runner:
@@ -218,7 +218,7 @@ class PrivateRegistry:
         return directory / "config.yml"
 
     def _authentication(self, directory: Path) -> dict[str, Any]:
-        """Say how the registry asks for a login (its configuration's ``auth``)."""
+        """Return how the registry asks for a login (its configuration's ``auth``)."""
         return {"htpasswd": {"realm": "private registry", "path": str(_accounts_path(directory))}}
 
 
@@ -243,7 +243,7 @@ def _configuration(directory: Path, bind: RegistryAddress) -> dict[str, Any]:
 
 
 def usable_port(bind: str, port: int) -> int:
-    """Give ``port``, or a free one for 0. Raises :exc:`PortTaken`, naming the port, and for an address not ours."""
+    """Return ``port``, or a free one for 0. Raises :exc:`PortTaken`, naming the port, and for an address not ours."""
     family = socket.AF_INET6 if ":" in bind else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -86,14 +86,14 @@ class Authority:
         return ServerCertificate(leaf.pem, leaf.key_pem)
 
     def client_context(self) -> ssl.SSLContext:
-        """Give a context that trusts this authority and no other, and checks host names."""
+        """Return a context that trusts this authority and no other, and checks host names."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self.pem)
         return context
 
 
 def alternative_name(name: str) -> x509.GeneralName:
-    """Give an IP address for what parses as one and a DNS name for the rest.
+    """Return an IP address for what parses as one and a DNS name for the rest.
 
     The order matters: every IPv4 address would also pass for a DNS name, and clients then refuse it.
     """

@@ -66,11 +66,11 @@ class TokenRealm:
         return f"{'https' if self.certificate else 'http'}://{self.host or self.bind}:{self.port}/token"
 
     def was_told(self, account: Account) -> bool:
-        """Tell whether this account's credentials were sent here."""
+        """Return whether this account's credentials were sent here."""
         return _basic(account.username, account.password) in self.presented
 
     def answer(self, authorization: str, scopes: list[str]) -> tuple[HTTPStatus, dict[str, str]]:
-        """Give a token for what was presented, or refuse."""
+        """Return a token for what was presented, or refuse."""
         if authorization:
             self.presented.append(authorization)
         known = (name for name, password in self.accounts.items() if _basic(name, password) == authorization)

@@ -71,7 +71,7 @@ class AccountsInForce:
                 self._all = [known for known in self._all if known is not account]
 
     def judge(self, headers: Sequence[bytes]) -> tuple[str, Presented]:
-        """Say which account the ``Authorization`` headers of a request mean, and what they present."""
+        """Return which account the ``Authorization`` headers of a request mean, and what they present."""
         if len(headers) > 1:
             return "", Presented("malformed", f"malformed: {len(headers)} Authorization headers")
         with self._lock:
@@ -81,7 +81,7 @@ class AccountsInForce:
         return next((known.username for known in newest.values() if known.prepared is meant), ""), presented
 
     def without_secrets(self, text: str) -> str:
-        """Give text in which no password in force stands any more, as it is or percent-encoded."""
+        """Return text in which no password in force stands any more, as it is or percent-encoded."""
         with self._lock:
             forms = [form for known in self._all for form in known.forms]
         for form in forms:
@@ -101,13 +101,13 @@ class Fronted(Protocol):
         """Who vouches for the witness."""
 
     def client_context(self) -> ssl.SSLContext:
-        """Give a context that trusts the registry."""
+        """Return a context that trusts the registry."""
 
     def account(self, username: str | None = None, password: str | None = None) -> AbstractContextManager[Account]:
         """Let somebody log in while the context lasts."""
 
     def client(self, account: Account | None = None) -> RegistryClient:
-        """Give a client of its API."""
+        """Return a client of its API."""
 
     def start(self) -> None:
         """End an outage."""
@@ -116,7 +116,7 @@ class Fronted(Protocol):
         """Begin an outage."""
 
     def log(self) -> str:
-        """Give the last lines of its own log."""
+        """Return the last lines of its own log."""
 
 
 class Witness:
@@ -171,7 +171,7 @@ class Witness:
         return self.registry.authority
 
     def client(self, account: Account | None = None) -> RegistryClient:
-        """Give a client that goes to the registry itself, past the witness."""
+        """Return a client that goes to the registry itself, past the witness."""
         return self.registry.client(account)
 
     @contextlib.contextmanager
@@ -209,7 +209,7 @@ class Witness:
         self.start()
 
     def log(self) -> str:
-        """Give the last lines of the registry's own log."""
+        """Return the last lines of the registry's own log."""
         return self.registry.log()
 
     @contextlib.contextmanager
@@ -244,19 +244,19 @@ class Witness:
     # --- what was seen -----------------------------------------------------------------------------------------------
 
     def pulls(self, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull]:
-        """Give the requests that came, in order: all, or those of a cluster, host, phase, case, since a moment."""
+        """Return the requests that came, in order: all, or those of a cluster, host, phase, case, since a moment."""
         return [pull for pull in self.journal.pulls() if matches(pull, cluster, which)]
 
     def changes(self, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull]:
-        """Give those of them that presented something else than what was configured: see :func:`pulls.changes`."""
+        """Return those of them that presented something else than what was configured: see :func:`pulls.changes`."""
         return changes(self.pulls(cluster, **which))
 
     def overlapping(self, cluster: str | None = None, **which: Unpack[Which]) -> list[tuple[Pull, Pull]]:
-        """Give pairs of them during which two hosts pulled at the same time: see :func:`pulls.overlapping`."""
+        """Return pairs of them during which two hosts pulled at the same time: see :func:`pulls.overlapping`."""
         return overlapping(self.pulls(cluster, **which))
 
     def pulls_of_image(self, reference: str, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull]:
-        """Give those of them that asked for this image's manifest, by the tag or digest that the reference has."""
+        """Return those of them that asked for this image's manifest, by the tag or digest that the reference has."""
         name = reference.removeprefix(f"{self.address}/")
         repository, _, wanted = name.rpartition("@" if "@" in name else ":")
         return [
@@ -266,10 +266,10 @@ class Witness:
         ]
 
     def failed_connections(self, cluster: str | None = None, **which: Unpack[Which]) -> list[FailedConnection]:
-        """Give the connections that did not become a request, such as those of clients that refused the certificate."""
+        """Return the connections that did not become a request, such as of clients that refused the certificate."""
         return [failure for failure in self.journal.failures() if matches(failure, cluster, which)]
 
     def malformed(self, cluster: str | None = None, **which: Unpack[Which]) -> list[Pull | FailedConnection]:
-        """Give all rubbish: requests with a malformed credential, requests that were none, connections without TLS."""
+        """Return what was malformed: credentials, requests that were none, connections without TLS."""
         pulls = [pull for pull in self.pulls(cluster, **which) if pull.presented.kind == "malformed"]
         return [*pulls, *(failure for failure in self.failed_connections(cluster, **which) if failure.malformed)]

@@ -21,7 +21,7 @@ class NotCanonicalError(Exception):
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:
-    """Give the archive of these files. Raises ValueError for a name that does not fit (255 bytes, no ``..``)."""
+    """Return the archive of these files. Raises ValueError for a name that does not fit (255 bytes, no ``..``)."""
     parts: list[bytes] = []
     for name in sorted(files):
         _check_name(name)
@@ -31,7 +31,7 @@ def pack(files: Mapping[str, bytes]) -> bytes:
 
 
 def unpack(archive: bytes) -> dict[str, bytes]:
-    """Give the files of an archive that :func:`pack` made. Raises NotCanonicalError for any other bytes."""
+    """Return the files of an archive that :func:`pack` made. Raises NotCanonicalError for any other bytes."""
     files: dict[str, bytes] = {}
     place, last = 0, ""
     while archive[place : place + _BLOCK].strip(b"\0"):

@@ -29,7 +29,7 @@ _UNREADABLE = (
 
 
 def windows(path: Path, overlap: int) -> Iterator[bytes]:
-    """Give all that can be read in a file, piece by piece.
+    """Yield all that can be read in a file, piece by piece.
 
     Each piece repeats the last ``overlap`` bytes of the one before: whatever is shorter stands whole in one of them.
     Of an archive, its members follow.

@@ -42,12 +42,12 @@ def by_vector_class(results: Results) -> list[ClassCoverage]:
 
 
 def slowest(results: Results, number: int = 10) -> list[CaseFinished]:
-    """Give the cases that took longest."""
+    """Return the cases that took longest."""
     return sorted(results.cases, key=lambda case: -case.seconds)[:number]
 
 
 def by_phase(results: Results) -> list[tuple[str, int, float]]:
-    """Give for each phase its cases and their seconds together."""
+    """Return for each phase its cases and their seconds together."""
     groups: dict[str, list[float]] = defaultdict(list)
     for case in results.cases:
         groups[case.phase or "no phase"].append(case.seconds)
@@ -72,7 +72,7 @@ class WaiverUse:
 
 
 def waivers(results: Results) -> list[WaiverUse]:
-    """Give the waivers of the run, the one that ends first on top."""
+    """Return the waivers of the run, the one that ends first on top."""
     begin = moment(results.started.started)
     uses = []
     for waiver in results.started.waivers:
@@ -84,5 +84,5 @@ def waivers(results: Results) -> list[WaiverUse]:
 
 
 def notes(results: Results) -> list[tuple[CaseFinished, str]]:
-    """Give what recording cases recorded: where the vendor's pages contradict each other, what really happens."""
+    """Return what recording cases recorded: where the vendor's pages contradict each other, what really happens."""
     return [(case, note) for case in results.cases for note in case.notes]

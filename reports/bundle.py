@@ -88,7 +88,7 @@ def _files_of(run: Path) -> dict[str, bytes]:
 
 
 def pack(files: Mapping[str, bytes], outcome: Results, signer: Signer) -> bytes:
-    """Give the bundle of these files and of what the run's results claim."""
+    """Return the bundle of these files and of what the run's results claim."""
     named = {**files, CLAIMS: certificate.write(certificate.claims(outcome))}
     envelope = Envelope(_statement(named, outcome), PAYLOAD_TYPE, {})
     signature = envelope.sign(signer)

@@ -24,7 +24,7 @@ SCHEMA = "palette-edge-conformance/certificate/v1"
 
 
 def claims(results: Results) -> dict[str, Any]:
-    """Give everything that the certificate claims."""
+    """Return everything that the certificate claims."""
     started = results.started
     return {
         "schema": SCHEMA,
@@ -60,7 +60,7 @@ def _requirement(row: RequirementResult) -> dict[str, Any]:
 
 
 def result(results: Results) -> str:
-    """Give the result in in-toto's words: ``PASSED``, ``WARNED`` (known issues, not covered, partial) or ``FAILED``."""
+    """Return in-toto's word for the result: ``PASSED``, ``WARNED`` (known, not covered, partial) or ``FAILED``."""
     if results.exit_code is not ExitCode.OK:
         return "FAILED"
     quiet = results.counts[Verdict.KNOWN] or results.counts[Verdict.NOT_COVERED]
@@ -68,12 +68,12 @@ def result(results: Results) -> str:
 
 
 def write(document: Mapping[str, Any]) -> bytes:
-    """Give a JSON document as the one sequence of bytes that it has here."""
+    """Return a JSON document as the one sequence of bytes that it has here."""
     return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=True).encode() + b"\n"
 
 
 def contradiction(claimed: Mapping[str, Any], results: Results) -> str | None:
-    """Say where the claims contradict the journal that they were drawn from, ``None`` if nowhere."""
+    """Return where the claims contradict the journal that they were drawn from, ``None`` if nowhere."""
     if results.gaps and claimed.get("complete") is not False:
         return f"a partial run is presented as complete: {results.gaps[0]}"
     drawn = json.loads(write(claims(results)))
@@ -93,7 +93,7 @@ def _other_verdict(claimed: object, drawn: Mapping[str, Any]) -> str | None:
 
 
 def waiver_trouble(results: Results, on: dt.date | None = None) -> str | None:
-    """Say which waiver had ended, or was given for too long; ``on`` judges by another day than the run's own."""
+    """Return which waiver had ended, or was given for too long; ``on`` judges by another day than the run's own."""
     begin = moment(results.started.started)
     day = on or (begin.date() if begin else dt.date.max)
     return next(_troubles(results, day), None)

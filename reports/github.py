@@ -34,7 +34,7 @@ _FULL_STORIES = 20
 
 
 def render(results: Results, earlier: Results | None = None) -> bytes:
-    """Give the summary; the run before, where there is one, tells what is new."""
+    """Return the summary; the run before, where there is one, tells what is new."""
     lines = "\n".join(_lines(results, earlier)) + "\n"
     content = lines.encode()
     if len(content) <= LONGEST:

@@ -42,7 +42,7 @@ _ELEMENTS = {
 
 
 def render(results: Results) -> bytes:
-    """Give the whole file. The same results give the same bytes."""
+    """Return the whole file. The same results give the same bytes."""
     root = ET.Element("testsuites", {"name": "palette-edge-conformance", **_totals(results.cases, results.seconds)})
     root.append(_facts(results))
     root.extend(_suite(case, results) for case in results.cases)

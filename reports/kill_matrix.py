@@ -126,7 +126,7 @@ class Row:
         return cell.examples == self.odds.predicted
 
     def cell(self, requirement: str) -> Cell | None:
-        """Give what was found about a requirement."""
+        """Return what was found about a requirement."""
         return next((cell for cell in self.cells if cell.requirement == requirement), None)
 
 
@@ -217,12 +217,12 @@ class Matrix:
 
 
 def with_row(matrix: Matrix, row: Row) -> Matrix:
-    """Give the matrix with a row more."""
+    """Return the matrix with a row more."""
     return replace(matrix, rows=(*matrix.rows, row))
 
 
 def to_json(matrix: Matrix) -> bytes:
-    """Give the matrix as JSON."""
+    """Return the matrix as JSON."""
     body = {"schema": SCHEMA, "sentence": matrix.sentence, "problems": list(matrix.problems)}
     return json.dumps({**body, **msgspec.to_builtins(matrix)}, indent=1).encode() + b"\n"
 
@@ -258,7 +258,7 @@ class Change:
 
 
 def changes(matrix: Matrix) -> list[Change]:
-    """Give the known changes of a password, each with its rows by road."""
+    """Return the known changes of a password, each with its rows by road."""
     found: dict[str, dict[str, Row]] = {}
     for row in matrix.rows:
         if row.change:
@@ -267,7 +267,7 @@ def changes(matrix: Matrix) -> list[Change]:
 
 
 def families(matrix: Matrix) -> dict[str, list[Row]]:
-    """Give the other faults by family."""
+    """Return the other faults by family."""
     found: dict[str, list[Row]] = {}
     for row in matrix.rows:
         if not row.change:
@@ -276,13 +276,13 @@ def families(matrix: Matrix) -> dict[str, list[Row]]:
 
 
 def columns(matrix: Matrix, rows: Iterable[Row]) -> list[str]:
-    """Give the requirements that are worth a column: in the guide's order, those that some of these faults concern."""
+    """Return the requirements worth a column: those that some of these faults concern, in the guide's order."""
     concerned = {name for row in rows for name in (*row.claims, *(cell.requirement for cell in row.cells))}
     return [name for name in matrix.requirements if name in concerned]
 
 
 def render(matrix: Matrix) -> bytes:
-    """Give the page."""
+    """Return the page."""
     stories = families(matrix)
     return (
         _environment()

@@ -81,7 +81,7 @@ def _forms(text: str, transforms: Mapping[str, Transform]) -> Iterator[tuple[str
 
 
 def apply(transform: Transform, raw: bytes) -> bytes:
-    """Give what a transform makes of these bytes; nothing if it does not take them."""
+    """Return what a transform makes of these bytes; nothing if it does not take them."""
     try:
         return transform(raw) or b""
     except (ValueError, LookupError):  # a decoder that does not take this secret makes nothing of it
@@ -89,14 +89,14 @@ def apply(transform: Transform, raw: bytes) -> bytes:
 
 
 def _telling_lines(raw: bytes) -> Iterator[bytes]:
-    """Give the lines of a key that are its own: not its banner, nor the head that all keys of a kind share."""
+    """Yield the lines of a key that are its own: not its banner, nor the head that all keys of a kind share."""
     for line in raw.splitlines()[1:-1]:
         if len(line) >= 32 and not line.startswith(b"b3BlbnNzaC1rZXktdjE"):  # noqa: PLR2004  half a line of a key
             yield line
 
 
 def _base64_cores(raw: bytes) -> Iterator[bytes]:
-    """Give what base64 makes of these bytes wherever they begin in a group of three, without the uncertain ends."""
+    """Yield what base64 makes of these bytes wherever they begin in a group of three, without the uncertain ends."""
     for shift in range(3):
         encoded = base64.b64encode(b"\0" * shift + raw)
         core = encoded[(0, 2, 3)[shift] : (shift + len(raw)) * 8 // 6]
@@ -138,7 +138,7 @@ def _unwrap(content: bytes) -> bytes:
 
 
 def _views(content: bytes) -> Iterator[tuple[str, bytes]]:
-    """Give the content as it is and in every way of reading it that makes a difference."""
+    """Yield the content as it is and in every way of reading it that makes a difference."""
     yield "", content
     if b"%" in content:
         yield "percent-encoded", unquote_to_bytes(content)
@@ -162,7 +162,7 @@ def _deeper(content: bytes, unescaped: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def find(content: bytes, wanted: Sequence[Needle]) -> Iterator[tuple[Needle, str]]:
-    """Give each needle that stands in the content, and the form in which it stands there."""
+    """Yield each needle that stands in the content, and the form in which it stands there."""
     for view, text in _views(content):
         for needle in wanted:
             value = _unwrap(needle.value) if view == "wrapped" else needle.value

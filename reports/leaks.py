@@ -83,7 +83,7 @@ class Gate:
         return tuple(LeakHit(file=finding.shown, secret=finding.secret, form=finding.form) for finding in found)
 
     def _without_leaking_lines(self, path: Path, notice: str) -> bytes | None:
-        """Give the journal with a stub for each line that gives something away; ``None`` if that is not enough."""
+        """Return the journal with a stub for each line that gives something away; ``None`` if that is not enough."""
         stub = json.dumps({"record": "withheld", "reason": notice}).encode()
         lines = [stub if self._gives_away(line) else line for line in path.read_bytes().split(b"\n")]
         rest = b"\n".join(lines)
@@ -106,7 +106,7 @@ class _Finding:
 
 
 def _search_file(path: Path, root: Path, wanted: Sequence[Needle]) -> Iterator[_Finding]:
-    """Give one finding for each secret in the file: the first form in which it stands there."""
+    """Yield one finding for each secret in the file: the first form in which it stands there."""
     name = path.relative_to(root).as_posix()
     in_name = {needle.secret: form for needle, form in find(name.encode("utf-8", "surrogateescape"), wanted)}
     if in_name:

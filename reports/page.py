@@ -34,7 +34,7 @@ _TAIL = 6_000
 
 
 def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Path | None = None) -> bytes:
-    """Give the page.
+    """Return the page.
 
     ``earlier`` are the runs before, oldest first: the last is compared with, all are the history of a requirement.
     ``attachments`` is the directory that attachments are relative to.
@@ -97,7 +97,7 @@ _REQUIREMENT = re.compile(r"\b[A-Z]+(?:-[A-Z]+)*-\d+")
 
 
 def _tail(path: str) -> str:
-    """Give host and file of a path to diagnostics."""
+    """Return host and file of a path to diagnostics."""
     return "/".join(path.split("/")[-2:])
 
 

@@ -196,7 +196,7 @@ _NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 def to_json(record: Record) -> str:
-    """Give a record as one line of ASCII, without the line's end."""
+    """Return a record as one line of ASCII, without the line's end."""
     body = msgspec.to_builtins(record)
     return json.dumps({"record": _NAMES[type(record)], "schema": SCHEMA, **body}, separators=(",", ":"))
 
@@ -223,13 +223,13 @@ def from_json(line: str | bytes) -> Record:
 
 
 def as_dict(part: object) -> dict[str, Any]:
-    """Give a record or a part of one as plain JSON data."""
+    """Return a record or a part of one as plain JSON data."""
     data: dict[str, Any] = msgspec.to_builtins(part)
     return data
 
 
 def utc(moment: datetime | None = None) -> str:
-    """Give a moment (default: now) as the journal writes it: ``2026-11-22T06:35:00.123Z``."""
+    """Return a moment (default: now) as the journal writes it: ``2026-11-22T06:35:00.123Z``."""
     moment = (moment or datetime.now(UTC)).astimezone(UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 

@@ -54,7 +54,7 @@ _AT_SITE = "conf-"
 
 
 def short(run: str) -> str:
-    """Give a run's identity as part of the names of what it makes in Palette: without the year, for names are short."""
+    """Return a run's identity for the names of what it makes in Palette: without the year, for names are short."""
     return f"{_AT_SITE}{run[4:]}"
 
 

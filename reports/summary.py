@@ -45,7 +45,7 @@ def render(
     where: Path | None = None,
     certificate: Path | None = None,
 ) -> str:
-    """Give the summary, ending in a line feed. Without colour it says exactly the same."""
+    """Return the summary, ending in a line feed. Without colour it says exactly the same."""
     paint = _Paint(colour)
     width = min(max(width, 60), _WIDEST)
     parts = [

@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[\n\x20-\x7e]*\Z")
 
 
 def visible(text: str) -> str:
-    r"""Give the text with every character that has no shape as its escape (``\x1b``, ``\u202e``, ``\ud800``).
+    r"""Return the text with every character that has no shape as its escape (``\x1b``, ``\u202e``, ``\ud800``).
 
     Line feeds stay: reports are made of lines. The result can be written into XML, HTML and a terminal, and is
     always encodable.
@@ -31,7 +31,7 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""Give the text as :func:`visible` does, on one line: line feeds too become ``\n``."""
+    r"""Return the text as :func:`visible` does, on one line: line feeds too become ``\n``."""
     return visible(text).replace("\n", "\\n")
 
 
@@ -42,18 +42,18 @@ def _escape(character: str) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """Give ``1 case``, ``2 cases``."""
+    """Return ``1 case``, ``2 cases``."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def some(names: Sequence[str], most: int = 4) -> str:
-    """Give ``A, B, C, D and 7 more``."""
+    """Return ``A, B, C, D and 7 more``."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def duration(seconds: float) -> str:
-    """Give a duration as a person says it: ``0.42 s``, ``12.3 s``, ``2 min 05 s``, ``1 h 02 min``."""
+    """Return a duration as a person says it: ``0.42 s``, ``12.3 s``, ``2 min 05 s``, ``1 h 02 min``."""
     if seconds < 1:
         return f"{seconds:.2f} s"
     if seconds < 60:  # noqa: PLR2004  a minute

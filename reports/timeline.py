@@ -64,7 +64,7 @@ class _Placed:
 
 
 def draw(case: CaseFinished) -> Timeline | None:
-    """Give the timeline of a case, ``None`` if it has fewer than two moments."""
+    """Return the timeline of a case, ``None`` if it has fewer than two moments."""
     every = sorted(_moments(case), key=lambda placed: placed.when)
     shown = every[:_TALLEST]
     if len(shown) < 2:  # noqa: PLR2004  a line needs two ends

@@ -52,7 +52,7 @@ class Trend:
         ]
 
     def history(self, requirement: str) -> list[Verdict | None]:
-        """Give the requirement's verdict in each run, ``None`` where it was not run."""
+        """Return the requirement's verdict in each run, ``None`` where it was not run."""
         return [verdicts.get(requirement) for verdicts in self._verdicts]
 
 
@@ -63,7 +63,7 @@ def load(home: Path = runs.HOME, *, last: int = 30) -> Trend:
 
 
 def before(run: Path, outcome: Results, *, last: int = 14) -> list[Results]:
-    """Give the last finished runs before this one of the same site and level, oldest first.
+    """Return the last finished runs before this one of the same site and level, oldest first.
 
     A night on a real site is not compared with somebody's try on the lab.
     """
@@ -81,7 +81,7 @@ def _alike(one: Results, other: Results) -> bool:
 
 
 def render(trend: Trend) -> str:
-    """Give the trend as text: a line for each requirement, a letter for each run, the latest on the right."""
+    """Return the trend as text: a line for each requirement, a letter for each run, the latest on the right."""
     if not trend.runs:
         return "no run has finished yet\n"
     width = max((len(one_line(name)) for name in trend.requirements), default=0)

@@ -60,7 +60,7 @@ class Verdict(Enum):
 
     @classmethod
     def read(cls, name: str) -> Verdict:
-        """Give the verdict with this name; a name that this version does not know is an *error*, never a pass."""
+        """Return the verdict with this name; a name that this version does not know is an *error*, never a pass."""
         return _BY_NAME.get(name, cls.ERROR)
 
 
@@ -104,14 +104,14 @@ _CODES = {
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict | None:
-    """Give the gravest of several verdicts, ``None`` if there are none."""
+    """Return the gravest of several verdicts, ``None`` if there are none."""
     return max(verdicts, key=lambda verdict: verdict.gravity, default=None)
 
 
 def exit_code(
     verdicts: Iterable[Verdict], *, interrupted: bool = False, leaked: bool = False, gate_broken: bool = False
 ) -> ExitCode:
-    """Give the exit code of a run from the verdicts of its cases.
+    """Return the exit code of a run from the verdicts of its cases.
 
     ``gate_broken``: the planted canary was not found, so nobody knows whether something leaked.
     """

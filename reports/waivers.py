@@ -73,7 +73,7 @@ class Waiver:
         return all(fnmatchcase(facts.get(key, ""), value) for facts in seen for key, value in self.fingerprint.items())
 
     def in_force(self) -> WaiverInForce:
-        """Give the waiver as the journal records it."""
+        """Return the waiver as the journal records it."""
         return WaiverInForce(
             id=self.id,
             requirement=self.requirement,
@@ -181,7 +181,7 @@ def _check(waiver: Waiver, where: str, requirements: Collection[str], seen: Coll
 
 
 def recognise(case: CaseFinished, waivers: Sequence[Waiver]) -> CaseFinished:
-    """Give the case as *known* if it failed just as one of the waivers describes; any other case as it is.
+    """Return the case as *known* if it failed just as one of the waivers describes; any other case as it is.
 
     ``waivers`` are those that affect the version under test.
     """
@@ -193,7 +193,7 @@ def recognise(case: CaseFinished, waivers: Sequence[Waiver]) -> CaseFinished:
 
 
 def settle(cases: Sequence[CaseFinished], waivers: Sequence[Waiver], *, complete: bool) -> list[CaseFinished]:
-    """Give the cases that have to be recorded anew at the end of a run: *fixed*, because their waiver met nothing.
+    """Return the cases that have to be recorded anew at the end of a run: *fixed*, because their waiver met nothing.
 
     A waiver is out of date when all of its cases that ran passed. One that names no case speaks of every case of its
     requirement, some of which never failed: only a run that left none of them out (``complete``) can judge it.
@@ -224,7 +224,7 @@ def _out_of_date(waiver: Waiver) -> str:
 
 
 def _seen(case: CaseFinished) -> Iterator[dict[str, str]]:
-    """Give what a failing case showed: once for each pull that presented something else, or for the case alone."""
+    """Yield what a failing case showed: once for each pull that presented something else, or for the case alone."""
     facts = {"phase": case.phase, "vector_class": case.vector_class, "observed": case.observed, "reason": case.reason}
     changed = [pull for pull in case.pulls if pull.presented not in _UNCHANGED]
     for pull in changed:

@@ -126,7 +126,7 @@ def _headline(case: CaseFinished) -> str:
 
 
 def pull_lines(pulls: Sequence[Pull]) -> list[str]:
-    """Give one aligned line for each kind of pull: phase, puller, what it presented, what it was answered.
+    """Return one aligned line for each kind of pull: phase, puller, what it presented, what it was answered.
 
     Pulls that differ in nothing shown are counted, not repeated: a property is tried with many examples.
     """
@@ -144,7 +144,7 @@ def _agent(pull: Pull) -> str:
 
 
 def answer(status: int) -> str:
-    """Give an HTTP status as a person reads it: ``401 Unauthorized``; empty for none, success and redirection."""
+    """Return an HTTP status as a person reads it: ``401 Unauthorized``; empty for none, success and redirection."""
     if status < HTTPStatus.BAD_REQUEST:
         return ""
     try:
@@ -161,5 +161,5 @@ def why(case: CaseFinished) -> str:
 
 
 def held(result: RequirementResult) -> str:
-    """Say how many of a requirement's cases passed: ``5 of 6``; empty where none ran."""
+    """Return how many of a requirement's cases passed: ``5 of 6``; empty where none ran."""
     return f"{result.counts[Verdict.PASS]} of {len(result.cases)}" if result.cases else ""

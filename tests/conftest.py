@@ -31,7 +31,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
-    """Give a Docker engine, if this machine has one."""
+    """Yield a Docker engine, if this machine has one."""
     try:
         client = connect(lambda _said: None, provision=False)
     except EngineUnavailable as error:

@@ -20,7 +20,7 @@ class ExternalRegistry:
     certificates: str
 
     def source(self, image: str) -> str:
-        """Give the image as it is asked for there: under the domain, unless it already names that registry."""
+        """Return the image as it is asked for there: under the domain, unless it already names that registry."""
         domain = self.credential.registry
         return image if image.partition("/")[0] == domain.partition("/")[0] else f"{domain}/{image}"
 

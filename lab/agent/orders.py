@@ -42,7 +42,7 @@ class Inbox:
             self._arrival.notify_all()
 
     def take(self, patience: float | None) -> Order | None:
-        """Give the newest order that was not taken yet; None when none arrives in ``patience`` seconds."""
+        """Return the newest order that was not taken yet; None when none arrives in ``patience`` seconds."""
         with self._arrival:
             self._arrival.wait_for(lambda: self._newest is not None, patience)
             order, self._newest = self._newest, None
@@ -50,13 +50,13 @@ class Inbox:
             return order
 
     def is_overtaken(self) -> bool:
-        """Tell whether an order waits that asks for something else than the one taken last."""
+        """Return whether an order waits that asks for something else than the one taken last."""
         with self._arrival:
             return self._newest is not None and meaning(self._newest) != meaning(self._taken or {})
 
 
 def meaning(order: Mapping[str, Any]) -> tuple[object, ...]:
-    """Give what two orders must have in common for the work on one to serve the other."""
+    """Return what two orders must have in common for the work on one to serve the other."""
     cluster = order.get("cluster") or {}
     return order.get("reset"), *(cluster.get(key) for key in ("uid", "generation", "image", "credential", "turn"))
 

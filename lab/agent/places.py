@@ -36,7 +36,7 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @contextmanager
 def work_area() -> Iterator[Path]:
-    """Give a directory for the time of a step."""
+    """Yield a directory for the time of a step."""
     WORK.mkdir(mode=0o700, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=WORK) as area:
         yield Path(area)

@@ -91,11 +91,11 @@ class Reporter:
 
 
 def facts() -> dict[str, str]:
-    """Give what distinguishes this boot: the digest of its image, its slot, its id."""
+    """Return what distinguishes this boot: the digest of its image, its slot, its id."""
     label = "passive" if slots.is_passive_booted() else "active"
     return {"digest": slots.booted().digest, "activeSlot": label, "bootId": boot_id()}
 
 
 def boot_id() -> str:
-    """Give the identity of this boot."""
+    """Return the identity of this boot."""
     return places.BOOT_ID.read_text().strip()

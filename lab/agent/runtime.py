@@ -45,12 +45,12 @@ def trust(registry: str, authority: Path | None, *, verify: bool = True) -> None
 
 
 def has_image(image: str) -> bool:
-    """Tell whether the node holds ``image`` already: the upgrade's pull policy is IfNotPresent (facts §5.4)."""
+    """Return whether the node holds ``image`` already: the upgrade's pull policy is IfNotPresent (facts §5.4)."""
     return image_id(image) is not None
 
 
 def image_id(image: str) -> tuple[str, str] | None:
-    """Give the digests of the configuration and of the manifest that ``image`` names on this node."""
+    """Return the digests of the configuration and of the manifest that ``image`` names on this node."""
     answer = _call("ImageStatus", _field(1, _image(image)))
     found = dict(_fields(answer)).get(1)
     if found is None:
@@ -100,7 +100,7 @@ def slot_of(image: str) -> slots.Slot:
 
 
 def _snapshots(image: str) -> list[Path]:
-    """Give the directories of the image's unpacked layers, bottom first, from a mount of it."""
+    """Return the directories of the image's unpacked layers, bottom first, from a mount of it."""
     with tempfile.TemporaryDirectory(dir="/run") as target:
         _ctr("images", "mount", image, target)
         try:
@@ -164,7 +164,7 @@ def _varint(value: int) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give the length-delimited fields of a message; numbers and flags among them are stepped over."""
+    """Yield the length-delimited fields of a message; numbers and flags among them are stepped over."""
     at = 0
     while at < len(message):
         key, at = _read_varint(message, at)

@@ -25,7 +25,7 @@ _HTTPS = 443
 
 
 def login_for(image: str, credential: Credential | None, authority: Path | None) -> Credential | None:
-    """Give the login that may be sent for ``image``: none when it was given for another registry.
+    """Return the login that may be sent for ``image``: none when it was given for another registry.
 
     Raises:
         PullFailed: the registry wants it sent to a token realm of another host, or over plain HTTP.

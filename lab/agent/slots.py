@@ -30,22 +30,22 @@ class Slot:
 
 
 def booted() -> Slot:
-    """Give the slot this boot runs from."""
+    """Return the slot this boot runs from."""
     return _read(places.BOOTED_SLOT)
 
 
 def active() -> Slot:
-    """Give the slot that the next boot will use."""
+    """Return the slot that the next boot will use."""
     return _read(SLOTS / "active.img")
 
 
 def passive() -> Slot:
-    """Give the slot that boots when the active one cannot."""
+    """Return the slot that boots when the active one cannot."""
     return _read(SLOTS / "passive.img")
 
 
 def is_passive_booted() -> bool:
-    """Tell whether this boot fell back to the passive slot."""
+    """Return whether this boot fell back to the passive slot."""
     return places.PASSIVE_MODE.exists()
 
 
@@ -78,7 +78,7 @@ def _replace(name: str, slot: Slot) -> None:
 
 
 def has_layer(diff_id: str) -> bool:
-    """Tell whether the layer is unpacked on this host already."""
+    """Return whether the layer is unpacked on this host already."""
     return (LAYERS / bare(diff_id)).is_dir()
 
 

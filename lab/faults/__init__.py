@@ -39,7 +39,7 @@ def fault(
 
 
 def catalogue() -> dict[str, Fault]:
-    """Give all faults of the project by name."""
+    """Return all faults of the project by name."""
     return {known.name: known for faults in families().values() for known in faults}
 
 
@@ -72,7 +72,7 @@ def specify(wanted: str) -> Specification:
 
 
 def load(specification: Specification) -> Fault:
-    """Give the fault of a specification. Raises UnknownFault."""
+    """Return the fault of a specification. Raises UnknownFault."""
     name = str(specification["name"])
     known = _from_source(specification) if "source" in specification else catalogue()
     if name not in known:
@@ -81,7 +81,7 @@ def load(specification: Specification) -> Fault:
 
 
 def _hint(name: str, known: Iterable[str], specification: Specification) -> str:
-    """Say what would be right: names like it, else those of the file, else where the catalogue stands."""
+    """Return what would be right: names like it, else those of the file, else where the catalogue stands."""
     names = sorted(known)
     if near := difflib.get_close_matches(name, names, n=3):
         return f"did you mean {' or '.join(near)}?"
@@ -103,5 +103,5 @@ def _from_source(specification: Specification) -> dict[str, Fault]:
 
 
 def behaviour_of(specifications: Iterable[Specification]) -> Behaviour:
-    """Give the behaviour of a lab with these faults; without any it is the healthy one."""
+    """Return the behaviour of a lab with these faults; without any it is the healthy one."""
     return Behaviour(tuple(load(specification) for specification in specifications))

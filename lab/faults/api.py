@@ -50,7 +50,7 @@ def in_answers(operation: str, edit: Callable[[Json], object]) -> Replacement:
 
 
 def layers_of(profile: Json) -> list[Json]:
-    """Give the layers of a profile as it was answered."""
+    """Return the layers of a profile as it was answered."""
     spec = profile["spec"]
     packs: list[Json] = (spec.get("published") or spec.get("draft"))["packs"]
     return packs
@@ -145,7 +145,7 @@ class Remembered:
         self._values: dict[str, str | None] = {}
 
     def __call__(self, healthy: Callable[..., str | None], name: str, scopes: Any) -> str | None:  # noqa: ANN401
-        """Give the first value for ever."""
+        """Return the first value for ever."""
         if self._values.get(name) is None:
             self._values[name] = healthy(name, scopes)
         return self._values[name]

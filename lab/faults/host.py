@@ -76,7 +76,7 @@ def for_all_to_read(healthy: Callable[..., None], path: Path, text: str) -> None
 
 
 def login_of(order: Json) -> str:
-    """Give the password of a cluster's order."""
+    """Return the password of a cluster's order."""
     return str((order.get("credential") or {}).get("password", ""))
 
 

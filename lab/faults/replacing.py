@@ -20,7 +20,7 @@ Replacement = Callable[..., Any]
 
 
 def always(value: object) -> Replacement:
-    """Give ``value``, whatever is asked."""
+    """Return ``value``, whatever is asked."""
 
     def instead(_healthy: Callable[..., Any], *_arguments: object) -> object:
         return value
@@ -33,7 +33,7 @@ def nothing(_healthy: Callable[..., Any], *_arguments: object) -> None:
 
 
 def the_first(_healthy: Callable[..., Any], first: object, *_rest: object) -> object:
-    """Give the first argument as it is."""
+    """Return the first argument as it is."""
     return first
 
 

@@ -99,7 +99,7 @@ def as_noted(healthy: Callable[..., Path], file: Path, nth: int) -> Path:
 
 
 def repository(image: str) -> str:
-    """Give an image's name without its tag or digest."""
+    """Return an image's name without its tag or digest."""
     name = image.partition("@")[0]
     return name.rpartition(":")[0] if ":" in name.rpartition("/")[2] else name
 

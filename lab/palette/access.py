@@ -20,7 +20,7 @@ class Access:
         self._context = context
 
     def project_of(self, request: web.Request) -> str | None:
-        """Give the project of an authenticated request, None for the tenant's scope. Raises ApiError 401, 404.
+        """Return the project of an authenticated request, None for the tenant's scope. Raises ApiError 401, 404.
 
         The header counts; the query parameter of the API documentation's examples is read where it is absent.
         """

@@ -57,7 +57,7 @@ _REPORTS = record("reports", reports=many(record("kind", kind=one_of("event", "s
 
 
 def token_of(context: Context, request: web.Request) -> Token:
-    """Give the registration token of a request. Raises ApiError 401."""
+    """Return the registration token of a request. Raises ApiError 401."""
     text = request.headers.get(TOKEN_HEADER, "")
     for token in context.store.tokens.values():
         if token.text == text:
@@ -78,7 +78,7 @@ class AgentChannel:
         self.closing = False
 
     def routes(self) -> list[web.RouteDef]:
-        """Give the routes of the channel."""
+        """Return the routes of the channel."""
         return [
             web.get("/lab/agents/{uid}/orders", self._orders),
             web.post("/lab/agents/{uid}/reports", self._reports),

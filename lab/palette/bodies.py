@@ -176,7 +176,7 @@ def check(body: Any, schema: Schema) -> None:  # noqa: ANN401 - any JSON
 
 
 def without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON
-    """Give the value without fields that are null."""
+    """Return the value without fields that are null."""
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
     return [without_nulls(item) for item in value] if isinstance(value, list) else value

@@ -103,7 +103,7 @@ class CataloguePack:
     values: str
 
     def uid(self, version: str) -> str:
-        """Give the identity of one version."""
+        """Return the identity of one version."""
         return _uid(f"{self.name}:{version}")
 
     @property
@@ -123,16 +123,16 @@ PACKS: tuple[CataloguePack, ...] = (
 
 
 def by_name(name: str) -> CataloguePack | None:
-    """Give the pack of that name, None when the registry has none."""
+    """Return the pack of that name, None when the registry has none."""
     return next((pack for pack in PACKS if pack.name == name), None)
 
 
 def by_uid(uid: str) -> tuple[CataloguePack, str] | None:
-    """Give the pack and version of that identity."""
+    """Return the pack and version of that identity."""
     return next(((pack, version) for pack in PACKS for version in pack.versions if pack.uid(version) == uid), None)
 
 
 def pack_version(pack: Pack) -> str:
-    """Give the version of a profile's pack: that of its identity, else its tag."""
+    """Return the version of a profile's pack: that of its identity, else its tag."""
     known = by_uid(pack.uid)
     return known[1] if known else pack.tag

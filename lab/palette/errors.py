@@ -20,7 +20,7 @@ class ApiError(Exception):
         self.details = details or {}
 
     def envelope(self, ref: str) -> dict[str, Any]:
-        """Give the body of the answer; ``ref`` is the identity of the request."""
+        """Return the body of the answer; ``ref`` is the identity of the request."""
         return {"code": self.code, "message": self.message, "details": self.details, "ref": ref}
 
 

@@ -38,7 +38,7 @@ class Event:
     number: int = 0
 
     def as_answer(self) -> dict[str, Any]:
-        """Give the published shape (``v1Event``)."""
+        """Return the published shape (``v1Event``)."""
         related = {"kind": self.kind, "name": self.object_name, "uid": self.object_uid}
         stamp = as_text(self.time)
         return {
@@ -108,7 +108,7 @@ class EventLog:
             self._of[kept.kind, kept.object_uid].append(replace(kept, number=next(self._numbers)))
 
     def of(self, kind: str, uid: str) -> list[Event]:
-        """Give the events of an object, newest first."""
+        """Return the events of an object, newest first."""
         return list(reversed(self._of.get((kind, uid), ())))
 
     def clear(self, kind: str, uid: str) -> None:

@@ -31,7 +31,7 @@ Trouble = Literal["too-many", "server-error", "reset"]
 
 
 def rate_of(path: str) -> tuple[str, float]:
-    """Give the bucket a path is counted in and its requests per second."""
+    """Return the bucket a path is counted in and its requests per second."""
     fast = next((pattern.pattern for pattern in _FAST if pattern.match(path)), None)
     if fast:
         return fast, 50.0
@@ -76,7 +76,7 @@ class Troubles:
         )
 
     def next(self) -> Trouble | None:
-        """Give the trouble of one request, None for none."""
+        """Return the trouble of one request, None for none."""
         drawn = self._random.random()
         for trouble, share in self._shares:
             if drawn < share:

@@ -58,7 +58,7 @@ def mask_text(text: str, secrets: Iterable[str]) -> str:
 
 
 def holds_mask(text: str) -> bool:
-    """Tell whether values hold the mask where a password belongs."""
+    """Return whether values hold the mask where a password belongs."""
     if MASK not in text:
         return False
     try:
@@ -69,7 +69,7 @@ def holds_mask(text: str) -> bool:
 
 
 def mask_answer(answer: Any, secrets: frozenset[str], *, more: bool = False) -> Any:  # noqa: ANN401 - any JSON
-    """Give ``answer`` with its secrets masked; ``more`` masks certificates and macro values too."""
+    """Return ``answer`` with its secrets masked; ``more`` masks certificates and macro values too."""
     if isinstance(answer, list):
         return [mask_answer(item, secrets, more=more) for item in answer]
     if not isinstance(answer, dict):

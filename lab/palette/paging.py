@@ -49,13 +49,13 @@ class Page:
 
 
 def listing(items: Sequence[Any], page: Page, shape: Callable[[Any], Json]) -> Json:
-    """Give one page of ``items`` in the shape of a published list."""
+    """Return one page of ``items`` in the shape of a published list."""
     shown, meta = page.of(items)
     return {"items": [shape(item) for item in shown], "listmeta": meta}
 
 
 def pick(item: Any, path: str) -> Any:  # noqa: ANN401 - any JSON
-    """Give the field at a dotted path, None where there is none."""
+    """Return the field at a dotted path, None where there is none."""
     for name in path.split("."):
         item = item.get(name) if isinstance(item, dict) else None
     return item

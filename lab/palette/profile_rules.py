@@ -220,7 +220,7 @@ def attach(profile: Profile, sent: Json, place: str, before: Attached | None = N
 
 
 def variable_values(definitions: Sequence[Json], sent: Json, place: str, before: dict[str, str]) -> dict[str, str]:
-    """Give a cluster's values of variables. Raises ApiError 400 for an unknown, malformed or missing one."""
+    """Return a cluster's values of variables. Raises ApiError 400 for an unknown, malformed or missing one."""
     defined = {variable["name"]: variable for variable in definitions}
     for position, variable in enumerate(sent.get("variables", [])):
         here = f"{place}.variables[{position}]"

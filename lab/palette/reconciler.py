@@ -86,7 +86,7 @@ class Reconciler:
         self.settle()
 
     def would_repave(self, cluster: Cluster, attached: Sequence[Attached]) -> list[Reason]:
-        """Give the reasons why nodes would be replaced if the cluster used ``attached``. Raises ApiError 400."""
+        """Return the reasons why nodes would be replaced if the cluster used ``attached``. Raises ApiError 400."""
         try:
             layers = render_layers(self._context, cluster, attached)
         except RenderError as error:
@@ -383,7 +383,7 @@ def _instruction(delivery: Delivery) -> str:
 
 
 def _runs_another_image(node: Node, delivery: Delivery) -> bool:
-    """Tell whether a node of a cluster that is not ``Running`` yet got further than the others, with another image."""
+    """Return whether a node of a cluster not ``Running`` yet got further than the others, with another image."""
     return node.ran is not None and node.ran.layers.os.image != delivery.layers.os.image
 
 

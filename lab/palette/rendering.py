@@ -59,13 +59,13 @@ def profile_scopes(context: Context, profile: Profile) -> Scopes:
 
 
 def variables_of(profile: Attached) -> dict[str, str]:
-    """Give the variables of an attached profile: the cluster's values over the profile's defaults."""
+    """Return the variables of an attached profile: the cluster's values over the profile's defaults."""
     defaults = {v["name"]: v["defaultValue"] for v in profile.variables if v.get("defaultValue")}
     return {**defaults, **profile.variable_values}
 
 
 def forbidden_variable(pack: Pack) -> str:
-    """Say where an OS layer uses a profile variable that the vendor's page forbids, empty for nowhere.
+    """Return where an OS layer uses a profile variable that the vendor's page forbids, empty for nowhere.
 
     "You cannot use profile variables for ``pack.content`` and ``system.uri``."
     """

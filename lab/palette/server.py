@@ -50,7 +50,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def routes() -> list[Route]:
-    """Give the published operations that the endpoint serves, in the order in which they are matched."""
+    """Return the published operations that the endpoint serves, in the order in which they are matched."""
     return sorted((route for table in _TABLES for route in table.TABLE.routes), key=lambda route: route.order)
 
 
@@ -112,7 +112,7 @@ class PaletteEndpoint:
         return sum(host.last_seen is not None for host in self._context.store.hosts.values())
 
     def project_uid(self, name: str) -> str:
-        """Give the identity of a project. Raises KeyError when there is none of that name."""
+        """Return the identity of a project. Raises KeyError when there is none of that name."""
         for project in self._context.store.projects.values():
             if project.name == name:
                 return project.uid

@@ -14,11 +14,11 @@ class Sessions:
     ends: dict[str, float] = field(default_factory=dict, repr=False)
 
     def issue(self, seconds: float) -> str:
-        """Give a new token."""
+        """Return a new token."""
         token = secrets.token_urlsafe(32)
         self.ends[token] = time.monotonic() + seconds
         return token
 
     def know(self, token: str) -> bool:
-        """Tell whether the token is alive."""
+        """Return whether the token is alive."""
         return time.monotonic() < self.ends.get(token, 0)

@@ -156,7 +156,7 @@ def _reference(cluster: Cluster) -> Json:
 
 
 def host_is_alive(host: EdgeHost, settings: Settings) -> bool:
-    """Tell whether the host's agent was heard of lately.
+    """Return whether the host's agent was heard of lately.
 
     An agent that sends heartbeats is held to them; of another, a waiting long poll is sign enough.
     """

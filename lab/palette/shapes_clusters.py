@@ -27,13 +27,13 @@ ANNOTATION = "lab.spectrocloud.com"
 
 
 def told_state(context: Context, cluster: Cluster) -> str:
-    """Give the state that API clients are told."""
+    """Return the state that API clients are told."""
     state: str = context.behaviour.at(REPORT_STATE, lambda cluster: cluster.shown_state, cluster)
     return state
 
 
 def told_health(context: Context, cluster: Cluster) -> str:
-    """Give the health that API clients are told: ``Healthy`` or ``UnHealthy``."""
+    """Return the health that API clients are told: ``Healthy`` or ``UnHealthy``."""
     health: str = context.behaviour.at(REPORT_HEALTH, lambda cluster: _health(context, cluster), cluster)
     return health
 

@@ -23,12 +23,12 @@ RepaveState = Literal["Pending", "Approved", "Reverted"]
 
 
 def new_uid() -> str:
-    """Give an identity in the form Palette uses: 24 hexadecimal digits."""
+    """Return an identity in the form Palette uses: 24 hexadecimal digits."""
     return secrets.token_hex(12)
 
 
 def now() -> datetime:
-    """Give the time in UTC."""
+    """Return the time in UTC."""
     return datetime.now(UTC)
 
 
@@ -72,7 +72,7 @@ class Template:
     packs: tuple[Pack, ...]
 
     def pack(self, name: str) -> Pack | None:
-        """Give the pack of that name, None where the profile has none."""
+        """Return the pack of that name, None where the profile has none."""
         return next((pack for pack in self.packs if pack.name == name), None)
 
 
@@ -107,7 +107,7 @@ class Attached:
     variable_values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def values_of(self, pack: Pack) -> str:
-        """Give the values that this cluster uses for the pack."""
+        """Return the values that this cluster uses for the pack."""
         return self.overrides.get(pack.name, pack.values)
 
 
@@ -255,39 +255,39 @@ class Store:
     generations: count[int] = field(default_factory=lambda: count(1))
 
     def profile(self, uid: str, project: str | None) -> Profile:
-        """Give a profile of the project or of the tenant. Raises ApiError 404."""
+        """Return a profile of the project or of the tenant. Raises ApiError 404."""
         profile = self.profiles.get(uid)
         if profile is None or profile.meta.project not in {project, None}:
             raise not_found("clusterprofile", uid)
         return profile
 
     def cluster(self, uid: str, project: str | None) -> Cluster:
-        """Give a cluster of the project. Raises ApiError 404."""
+        """Return a cluster of the project. Raises ApiError 404."""
         cluster = self.clusters.get(uid)
         if cluster is None or cluster.meta.project != project:
             raise not_found("spectrocluster", uid)
         return cluster
 
     def cluster_by_config(self, config_uid: str, project: str | None) -> Cluster:
-        """Give the cluster that a cloud config belongs to. Raises ApiError 404."""
+        """Return the cluster that a cloud config belongs to. Raises ApiError 404."""
         for cluster in self.clusters.values():
             if cluster.config_uid == config_uid and cluster.meta.project == project:
                 return cluster
         raise not_found("cloudconfig", config_uid)
 
     def edge_host(self, uid: str, project: str | None) -> EdgeHost:
-        """Give an Edge host of the project. Raises ApiError 404."""
+        """Return an Edge host of the project. Raises ApiError 404."""
         host = self.hosts.get(uid)
         if host is None or host.meta.project != project:
             raise not_found("edgehost", uid)
         return host
 
     def clusters_of(self, project: str | None) -> list[Cluster]:
-        """Give the clusters of a project, oldest first; deleted ones too."""
+        """Return the clusters of a project, oldest first; deleted ones too."""
         return [cluster for cluster in self.clusters.values() if cluster.meta.project == project]
 
     def users_of(self, profile_uid: str) -> list[Cluster]:
-        """Give the clusters that use a profile version now, or wait to."""
+        """Return the clusters that use a profile version now, or wait to."""
         return [c for c in self.clusters.values() if c.present and profile_uid in _profiles_of(c)]
 
 

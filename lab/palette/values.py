@@ -46,7 +46,7 @@ MacroReader = Callable[[str, Scopes], "str | None"]
 
 
 def resolve_macro(name: str, scopes: Scopes) -> str | None:
-    """Give the macro's value: project before tenant before system (vendor's macro page); None where there is none."""
+    """Return the macro's value: project before tenant before system (vendor's macro page); None where there is none."""
     for scope in (scopes.project, scopes.tenant, scopes.system):
         if name in scope:
             return scope[name]
@@ -134,7 +134,7 @@ class Credential:
     certificates: str = ""
 
     def as_order(self) -> dict[str, str]:
-        """Give the record that an agent is sent."""
+        """Return the record that an agent is sent."""
         return {
             "registry": self.registry,
             "user": self.user,

@@ -58,38 +58,38 @@ class Call:
     """Clear secrets that the answer must not hold; the operation adds what it knows."""
 
     def path(self, name: str) -> str:
-        """Give a variable part of the path."""
+        """Return a variable part of the path."""
         return self.request.match_info[name]
 
     def query(self, name: str, default: str = "") -> str:
-        """Give a query parameter."""
+        """Return a query parameter."""
         return str(self.request.query.get(name, default))
 
     def flag(self, name: str) -> bool:
-        """Give a boolean query parameter. Raises ApiError 400 unless it is ``true`` or ``false``."""
+        """Return a boolean query parameter. Raises ApiError 400 unless it is ``true`` or ``false``."""
         text = self.choice(name, ("false", "true", ""), default="false")
         return text == "true"
 
     def choice(self, name: str, choices: Iterable[str], default: str) -> str:
-        """Give a query parameter that is one of ``choices``. Raises ApiError 400."""
+        """Return a query parameter that is one of ``choices``. Raises ApiError 400."""
         value = self.query(name, default)
         if value not in choices:
             raise invalid(f"query parameter {name}", f"'{value}' is not one of {', '.join(filter(None, choices))}")
         return value
 
     def page(self) -> Page:
-        """Give the page that was asked for. Raises ApiError 400."""
+        """Return the page that was asked for. Raises ApiError 400."""
         return Page.from_query(self.request.query)
 
     def in_project(self) -> str:
-        """Give the project of the request. Raises ApiError 400 when it has none."""
+        """Return the project of the request. Raises ApiError 400 when it has none."""
         if self.project is None:
             message = "this resource belongs to a project; send the header ProjectUid"
             raise ApiError(400, "ProjectUidRequired", message, {"field": "ProjectUid"})
         return self.project
 
     def masked(self, answer: Any) -> Any:  # noqa: ANN401 - any JSON
-        """Give the answer as the client may see it."""
+        """Return the answer as the client may see it."""
 
         def healthy(answer: Any, secrets: frozenset[str]) -> Any:  # noqa: ANN401 - any JSON
             return mask_answer(answer, secrets, more=self.context.settings.strictness.mask_more)

@@ -23,7 +23,7 @@ class YamlError(ValueError):
 
 
 def compose(text: str) -> yaml.Node | None:
-    """Give the root node of ``text``, None for an empty document. Raises YamlError."""
+    """Return the root node of ``text``, None for an empty document. Raises YamlError."""
     try:
         _check_depth(text)
         node: yaml.Node | None = yaml.compose(text, Loader=_LOADER)
@@ -40,7 +40,7 @@ def pairs(node: yaml.Node | None) -> Iterator[tuple[str, yaml.Node]]:
 
 
 def child(node: yaml.Node | None, key: str) -> yaml.Node | None:
-    """Give the value of ``key``; of a key that is there twice, the last. Raises nothing; None where there is none."""
+    """Return the value of ``key``; of a key that is there twice, the last. Raises nothing; None where there is none."""
     found = None
     for name, value in pairs(node):
         if name == key:
@@ -49,7 +49,7 @@ def child(node: yaml.Node | None, key: str) -> yaml.Node | None:
 
 
 def at_path(node: yaml.Node | None, path: str) -> yaml.Node | None:
-    """Give the node at a dotted ``path`` where keys may themselves hold dots (``options.system.uri``)."""
+    """Return the node at a dotted ``path`` where keys may themselves hold dots (``options.system.uri``)."""
     for name, value in pairs(node):
         if path == name:
             return value
@@ -61,7 +61,7 @@ def at_path(node: yaml.Node | None, path: str) -> yaml.Node | None:
 
 
 def scalar(node: yaml.Node | None) -> str:
-    """Give the text of a scalar as its author wrote it (``0123`` stays ``0123``); an empty text for null and absent.
+    """Return the text of a scalar as its author wrote it (``0123`` stays ``0123``); an empty text for null and absent.
 
     This is how a Go program reads YAML into a string field.
     """
@@ -71,7 +71,7 @@ def scalar(node: yaml.Node | None) -> str:
 
 
 def is_true(node: yaml.Node | None) -> bool:
-    """Tell whether the node says true."""
+    """Return whether the node says true."""
     return scalar(node).lower() in {"true", "yes", "on"}
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def wire(value: str | bytes) -> bytes:
-    """Give the bytes of a typed value: its UTF-8.
+    """Return the bytes of a typed value: its UTF-8.
 
     Raises ValueError, without the value in it, for text that has no UTF-8 (a lone surrogate).
     """
@@ -59,7 +59,7 @@ class Context:
         self.other = None if other is None else wire(other)
 
     def holding(self, password: bytes) -> Context:
-        """Give the same account with another password: what a first change left for a second one."""
+        """Return the same account with another password: what a first change left for a second one."""
         return Context(password, self.username, self.previous, self.other)
 
     def __repr__(self) -> str:
@@ -84,7 +84,7 @@ class Transform:
     changes: tuple[str, ...]
 
     def changed(self, context: Context) -> bool:
-        """Tell whether this software would present something else than the context's password, or nothing."""
+        """Return whether this software would present something else than the context's password, or nothing."""
         return self.apply(context) != context.password
 
 

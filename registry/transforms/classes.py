@@ -133,5 +133,5 @@ def classes_of(password: bytes) -> tuple[str, ...]:
 
 
 def in_any(password: bytes, classes: Iterable[str]) -> bool:
-    """Tell whether a password belongs to one of the classes; KeyError names a class that does not exist."""
+    """Return whether a password belongs to one of the classes; KeyError names a class that does not exist."""
     return any(CLASSES[name].contains(password) for name in classes)

@@ -30,7 +30,7 @@ _JSON_OF_GO = {"&": "\\u0026", "<": "\\u003c", ">": "\\u003e", "\u2028": "\\u202
 
 
 def character(code: int) -> str:
-    """Give the character of a numeric escape; U+FFFD where there is none, as Go's and HTML's readers do."""
+    """Return the character of a numeric escape; U+FFFD where there is none, as Go's and HTML's readers do."""
     return "\ufffd" if code in _SURROGATES or code > _LAST else chr(code)
 
 

@@ -60,7 +60,7 @@ def _printf(text: str) -> str | None:
 
 
 def _go_value(action: str, missing: str) -> str | None:
-    """Give what an action prints; None for what the template engine refuses, or what is more than a literal."""
+    """Return what an action prints; None for what the template engine refuses, or what is more than a literal."""
     if action.startswith("/*") and action.endswith("*/"):
         return ""
     action = action.strip(_GO_BLANKS)

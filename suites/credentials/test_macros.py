@@ -6,10 +6,10 @@ import pytest
 
 from fixtures.layers import Layers
 from fixtures.macros import Scope, held_macro, macro_name
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
+from harness.evidence import Evidence
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from palette.os_layer import macro
 
 #: Each breaks another of the ways in which a macro's value can be put into a text: YAML, templates, shells, base64.

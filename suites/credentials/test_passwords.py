@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import given
 
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
 from fixtures.strategies import passwords
+from harness.evidence import Evidence
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from registry.probes import probes
 
 

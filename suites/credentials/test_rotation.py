@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.sites.site import Site
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 
 
 @requirement("CRED-02", phase="repave")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
 from fixtures.vectors import Vector, load
+from harness.evidence import Evidence
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 
 
 def arriving(kind: str) -> list[Vector]:
-    """Give the vectors that a registry accepts and a profile can carry: the same bytes must arrive."""
+    """Return the vectors that a registry accepts and a profile can carry: the same bytes must arrive."""
     return [vector for vector in load(kind) if vector.result == "valid" and vector.registry_accepts and vector.is_text]
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import pytest
 
-from fixtures.clusters import Cluster
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.sites.site import Site
 from fixtures.user_data import restart_agent
+from harness.clusters import Cluster
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 
 Interruption = Callable[[Cluster, SiteRegistry], object]
 

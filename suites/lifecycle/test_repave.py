@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from edge import reboot_proof
-from fixtures.clusters import Cluster
 from fixtures.layers import AnotherRegistry, Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.sites.site import Site
+from harness.clusters import Cluster
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 
 
 @requirement("REPAVE-01", "REPAVE-05", "REPAVE-02", "HOST-03", phase="repave")

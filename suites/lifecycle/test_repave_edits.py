@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from fixtures.clusters import VacuousPhase
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
+from harness.clusters import VacuousPhase
+from harness.evidence import Evidence
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 
 
 @requirement("REPAVE-08", phase="repave", records=True)

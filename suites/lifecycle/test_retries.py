@@ -6,9 +6,9 @@ from datetime import datetime
 from itertools import pairwise
 
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.sites.site import Site
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 
 #: Seconds between two tries of a pull, at the least: a registry that refuses is not to be stormed.
 PAUSE = 0.5

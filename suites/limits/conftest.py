@@ -8,16 +8,16 @@ import docker
 import pytest
 
 from engine import ownership
-from fixtures.running.run import NotCovered, Run
 from fixtures.session import Say
-from fixtures.sites.site_file import SiteFile
 from fixtures.token_registries import TokenRegistryAt, token_registries
+from harness.run import NotCovered, Run
+from harness.sites.site_file import SiteFile
 from registry.token_realm import TokenRealm, serving
 
 
 @pytest.fixture(scope="session")
 def token_registry(described_site: SiteFile, run: Run, docker_engine: docker.DockerClient, say: Say) -> TokenRegistryAt:
-    """Give a way to start registries that ask for tokens."""
+    """Return a way to start registries that ask for tokens."""
     return token_registries(described_site, docker_engine, ownership.Owner.this_process(run.id), say)
 
 
@@ -30,6 +30,6 @@ def _second_name(described_site: SiteFile) -> None:
 
 @pytest.fixture
 def plain_server(described_site: SiteFile) -> Iterator[TokenRealm]:
-    """Give a server on plain HTTP that asks everybody for a login and notes what it is sent."""
+    """Yield a server on plain HTTP that asks everybody for a login and notes what it is sent."""
     with serving(TokenRealm(described_site.registry_bind, certificate=None)) as server:
         yield server

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from fixtures.layers import AnotherRegistry, Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.sites.site import Site
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from palette.os_layer import OsLayer
 from registry.server import Account
 
 
 def elsewhere(layers: Layers, others: Layers, account: Account) -> OsLayer:
-    """Give a layer whose image is in the other registry and whose credentials are for the first one.
+    """Return a layer whose image is in the other registry and whose credentials are for the first one.
 
     Both authorities are trusted: TLS is not to be what stops the pull.
     """

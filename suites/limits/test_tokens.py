@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fixtures.clusters import Cluster
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
 from fixtures.token_registries import Place, TokenRegistryAt, TokenSite
+from harness.clusters import Cluster
+from harness.evidence import Evidence
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from palette.events import Event
 from registry.address import RegistryAddress
 from registry.token_realm import TokenRealm

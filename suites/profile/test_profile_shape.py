@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.sites.site import Site
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from palette.errors import PaletteError
 from palette.os_layer import IMAGE_MACRO, PACK, OsLayer, ProviderCredentials
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from fixtures.guide import GUIDE, snippets
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
+from harness.evidence import Evidence
+from harness.guide import snippets
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from palette.os_layer import Form, KeySpelling
 
 PASSWORD = "Pa:ss w0rd'#1"
@@ -54,27 +54,45 @@ def test_the_spelling_of_the_keys_is_recorded(
 
 
 @requirement("PROFILE-13", phase="profile", records=True)
-@pytest.mark.parametrize("number", [0, 1], ids=["system-uri", "provider-credentials"])
-def test_the_guides_snippet_as_printed(evidence: Evidence, number: int) -> None:
-    """What becomes of the guide's snippet when it is copied as printed is reported as a finding about the document."""
-    if not GUIDE.exists():
-        pytest.skip("the guide is not beside the project")
-    evidence.note(finding_about(snippets(GUIDE.read_text())[number]))
+def test_the_guides_shape_with_its_indentation_lost(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+) -> None:
+    """Printed flat, as a page may print it, the guide's OS layer is read with its three parts empty."""
+    with private_registry.account() as account:
+        flat = "\n".join(line.strip() for line in layers.fresh(account).values().splitlines())
 
-    assert evidence.notes, "nothing was found out about the snippet"
+    evidence.note(f"indentation lost: {what_is_read(flat)}")
+    assert what_is_read(flat) == "read with pack, providerCredentials, options empty"
 
 
-def finding_about(snippet: str) -> str:
-    """Say what a YAML reader makes of a snippet of the guide."""
+@requirement("PROFILE-13", phase="profile", records=True)
+def test_the_guides_mask_in_place_of_a_password(evidence: Evidence) -> None:
+    """Asterisks without quotes in the password's place, as a page may show them, are no YAML at all."""
+    masked = "providerCredentials:\n  user: user\n  password: ******\n"
+
+    evidence.note(f"password masked: {what_is_read(masked)}")
+    assert what_is_read(masked).startswith("not YAML: ")
+    assert what_is_read(masked.replace("******", '"******"')) == "read as it is meant"
+
+
+@requirement("PROFILE-13", phase="profile", records=True)
+def test_the_snippets_of_the_given_guide(guide: str, evidence: Evidence) -> None:
+    """What a YAML reader makes of the snippets in the file that ``--guide`` names is recorded."""
+    found = [what_is_read(snippet) for snippet in snippets(guide)]
+    for number, finding in enumerate(found, start=1):
+        evidence.note(f"documentation: snippet {number} as printed is {finding}")
+
+    assert found, "the page has no YAML snippet"
+
+
+def what_is_read(text: str) -> str:
+    """Return what a YAML reader makes of a text that is meant to be an OS layer."""
     try:
-        read = yaml.safe_load(snippet)
+        read = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        problem = getattr(error, "problem", None) or str(error)
-        return f"documentation: the snippet as printed is not YAML: {problem}"
+        return f"not YAML: {getattr(error, 'problem', None) or error}"
     empty = [key for key, value in read.items() if value is None]
-    if empty:
-        return f"documentation: the snippet as printed is read with {', '.join(empty)} empty; its indentation is lost"
-    return "documentation: the snippet as printed is read as it is meant"
+    return f"read with {', '.join(empty)} empty" if empty else "read as it is meant"
 
 
 @requirement("PROFILE-13", "PROFILE-07", phase="deploy")

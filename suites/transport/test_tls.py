@@ -9,11 +9,11 @@ from __future__ import annotations
 import pytest
 
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
 from fixtures.vectors import Vector, load
+from harness.evidence import Evidence
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from registry.address import RegistryAddress
 from registry.flawed_certificates import Setup, make
 from registry.tls import Authority
@@ -35,22 +35,22 @@ def each(vectors: list[Vector] | tuple[Vector, ...], *, in_short: tuple[str, ...
 
 
 def missing_tag(address: RegistryAddress, vector: Vector) -> str:
-    """Give the reference of an image that the registry does not have, another one for each vector."""
+    """Return the reference of an image that the registry does not have, another one for each vector."""
     return address.reference("conformance/provider", f"never-pushed-{vector.id.lower()}")
 
 
 def names_tls(message: str) -> bool:
-    """Tell whether an event gives TLS as the reason."""
+    """Return whether an event gives TLS as the reason."""
     return any(word in message.lower() for word in WORDS_OF_TLS)
 
 
 def address_for(vector: Vector, registry: SiteRegistry) -> RegistryAddress:
-    """Give the registry's address by name, where it has one, for set-ups about names; else by number."""
+    """Return the registry's address by name, where it has one, for set-ups about names; else by number."""
     return registry.addresses[-1] if "name" in vector.flags else registry.address
 
 
 def judged(vector: Vector, setup: Setup, *, refused: bool, where: str) -> str:
-    """Say what is wrong about how a set-up was treated; nothing when it is right or may be so."""
+    """Return what is wrong about how a set-up was treated; nothing when it is right or may be so."""
     if setup.verdict == "valid" and refused:
         return f"{where} refuses a good certificate ({vector.text}): {vector.comment}"
     if setup.verdict == "invalid" and not refused:

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
 from fixtures.user_data import user_data
+from harness.evidence import Evidence
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from palette.errors import NotFoundError
 from palette.reading import at
 from palette.transport import Call

@@ -7,10 +7,10 @@ import pytest
 from fixtures.answers import ask_everything, clear_in, in_place_of_passwords, listening
 from fixtures.layers import Layers
 from fixtures.macros import held_macro, macro_name
-from fixtures.private_registry import SiteRegistry
-from fixtures.requirements import requirement
-from fixtures.running.evidence import Evidence
-from fixtures.sites.site import Site
+from harness.evidence import Evidence
+from harness.private_registry import SiteRegistry
+from harness.requirements import requirement
+from harness.sites.site import Site
 from palette.errors import PaletteError
 from palette.os_layer import OsLayer, ProviderCredentials, inside_double_quotes
 

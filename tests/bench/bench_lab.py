@@ -21,14 +21,14 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from engine import ownership
 from engine.reach import connect
-from fixtures.clusters import Cluster
 from fixtures.layers import Layers
-from fixtures.private_registry import SiteRegistry, open_registry
-from fixtures.provider_images import ProviderImages
-from fixtures.running.evidence import Evidence
-from fixtures.running.ledger import Ledger
-from fixtures.sites.site import Site
-from fixtures.sites.site_file import read_site_file
+from harness.clusters import Cluster
+from harness.evidence import Evidence
+from harness.ledger import Ledger
+from harness.private_registry import SiteRegistry, open_registry
+from harness.provider_images import ProviderImages
+from harness.sites.site import Site
+from harness.sites.site_file import read_site_file
 from lab import control
 from lab.site import LabSettings, labs_folder
 
@@ -36,7 +36,7 @@ ROUNDS = 5
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Give the seconds that ``work`` takes."""
+    """Return the seconds that ``work`` takes."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began

@@ -69,7 +69,7 @@ def say(line: str) -> None:
 
 
 def engine() -> docker.DockerClient | None:
-    """Give the engine, if there is one; the registry is a process otherwise."""
+    """Return the engine, if there is one; the registry is a process otherwise."""
     try:
         client = docker.from_env()
         client.ping()
@@ -132,7 +132,7 @@ def push(registry: PrivateRegistry, mib: int) -> str:
 
 
 def headers(password: str, dice: random.Random) -> list[bytes]:
-    """Give what pulls could present for a password: one change, two of them, and something that nothing explains."""
+    """Return what pulls could present for a password: one change, two of them, and something that nothing explains."""
     configured, values = Context(password, "user", "old", "other"), [b"unknown " + password.encode()[::-1]]
     while len(values) < PULLS_EACH:
         made = dice.choice(TRANSFORMS).apply(configured) or b""

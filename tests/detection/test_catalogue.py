@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures import requirements
+from harness import requirements
 from lab import joints
 from lab.faults import UnknownFault, catalogue, families, load, specify
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
@@ -88,7 +88,19 @@ def _arguments(meaning: str) -> list[str]:
     return [part for part in inside.split(", ") if part]
 
 
-JUDGES = ("suites", "fixtures", "edge", "palette", "registry", "reports", "engine", "protected", "conftest.py")
+JUDGES = (
+    "suites",
+    "fixtures",
+    "harness",
+    "doctor",
+    "edge",
+    "palette",
+    "registry",
+    "reports",
+    "engine",
+    "protected",
+    "conftest.py",
+)
 
 
 @pytest.mark.parametrize("place", JUDGES)
@@ -102,7 +114,7 @@ def test_nobody_who_judges_knows_a_fault(place: str) -> None:
 
 
 def _texts(path: Path) -> set[str]:
-    """Give every text of a module, whole."""
+    """Return every text of a module, whole."""
     tree = ast.parse(path.read_text())
     return {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from fixtures.detection import judging
-from fixtures.detection.switching import Plan, Suspect, cases_file
+from detection import judging
+from detection.switching import Plan, Suspect, cases_file
 from reports.journal import FILE_NAME, Journal
 from reports.records import CaseFinished, Pull
 from reports.verdicts import Verdict
@@ -15,7 +15,7 @@ PULL = Pull(time="", phase="repave", puller="node", presented="base64-decoded")
 
 
 def finished(verdict: Verdict, *requirements: str, **more: object) -> CaseFinished:
-    """Give the record of a case."""
+    """Return the record of a case."""
     return CaseFinished(case=str(more.pop("case", "c")), verdict=verdict, requirements=requirements, **more)  # type: ignore[arg-type]
 
 

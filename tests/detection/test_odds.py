@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import core, given, settings
 
-from fixtures.detection.matrix import SEED
-from fixtures.detection.odds import BUDGET, DRAWN, drawn, first_changed, odds
-from fixtures.strategies import passwords, settings_for_hosts
+from detection.matrix import SEED
+from detection.odds import BUDGET, DRAWN, drawn, first_changed, odds
+from fixtures.strategies import passwords
+from harness.drawing import settings_for_hosts
 from lab.faults import catalogue
 from reports.kill_matrix import ENOUGH
 

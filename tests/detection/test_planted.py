@@ -12,7 +12,20 @@ import pytest
 from reports.kill_matrix import JSON, PAGE, Matrix, from_json
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("edge", "engine", "fixtures", "lab", "palette", "protected", "registry", "suites", "reports")
+PARTS = (
+    "detection",
+    "doctor",
+    "edge",
+    "engine",
+    "fixtures",
+    "harness",
+    "lab",
+    "palette",
+    "protected",
+    "registry",
+    "suites",
+    "reports",
+)
 WITHIN = 900  # seconds
 #: A fault that one quick case is there for, and that case.
 FAULT, REQUIREMENT = "answers-not-masked", "PROFILE-08"
@@ -46,7 +59,7 @@ class Project:
 
     def detect(self, *arguments: str) -> tuple[int, Matrix, str]:
         """Make a matrix; give exit code, matrix and what was said."""
-        command = [sys.executable, "-m", "fixtures.detection", "--labs", "1", "--suites", CASE, *arguments]
+        command = [sys.executable, "-m", "detection", "--labs", "1", "--suites", CASE, *arguments]
         done = subprocess.run(command, cwd=self.root, check=False, capture_output=True, text=True, timeout=WITHIN)
         assert (self.root / "reports/latest" / PAGE).exists(), done.stdout + done.stderr
         matrix = from_json((self.root / "reports/latest" / JSON).read_bytes())
@@ -55,7 +68,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """Give a copy of the project."""
+    """Return a copy of the project."""
     return Project(tmp_path)
 
 

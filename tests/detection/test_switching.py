@@ -12,13 +12,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fixtures.detection.__main__ import write
-from fixtures.detection.collecting import ROOT
-from fixtures.detection.judging import Findings
-from fixtures.detection.labs import HEALTHY_LAB, Done
-from fixtures.detection.matrix import SEED, Detection, choose
-from fixtures.detection.switching import HEALTHY, Plan, Suspect, _ending_at_once, _FirstFailureError, cases_file
-from fixtures.strategies import settings_for_hosts
+from detection.__main__ import write
+from detection.collecting import ROOT
+from detection.judging import Findings
+from detection.labs import HEALTHY_LAB, Done
+from detection.matrix import SEED, Detection, choose
+from detection.switching import HEALTHY, Plan, Suspect, _ending_at_once, _FirstFailureError, cases_file
+from harness.drawing import settings_for_hosts
 from reports import runs
 from reports.kill_matrix import JSON, PAGE, Cell, Matrix, Row
 from reports.records import CaseFinished
@@ -98,7 +98,7 @@ def ordered(folder: Path, shuffle: int | None) -> list[str]:
     plan = folder / "plan.json"
     Plan("lab", (HEALTHY_LAB,), every=True, shuffle=shuffle).write(plan)
     command = [sys.executable, "-m", "pytest", "suites/lifecycle", "--collect-only", "-qq", "-p", "no:cacheprovider"]
-    command += ["-p", "fixtures.detection.switching", "--detection-plan", str(plan)]
+    command += ["-p", "detection.switching", "--detection-plan", str(plan)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return [*json.loads(cases_file(plan).read_text())]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.detection import unchanged
+from detection import unchanged
 
 CASES = ["suites/lifecycle/test_repave.py"]
 BESIDE = ["reports/verdicts.py", "suites/known_issues.yaml", "suites/limits/conftest.py"]
@@ -14,7 +14,7 @@ BESIDE = ["reports/verdicts.py", "suites/known_issues.yaml", "suites/limits/conf
 
 @pytest.fixture
 def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a small project in place of this one."""
+    """Return a small project in place of this one."""
     for name in ("lab/site.py", "lab/faults/host.py", "lab/faults/api.py", "lab/faults/replacing.py", *CASES, *BESIDE):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"# {name}\n")
@@ -25,7 +25,7 @@ def copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def key(**different: object) -> str:
-    """Give the key of a row."""
+    """Return the key of a row."""
     unchanged.ground.cache_clear()
     given = {"specification": {"name": "x"}, "family": "host", "cases": CASES, "how": "seed 1", **different}
     return unchanged.key(**given)  # type: ignore[arg-type]

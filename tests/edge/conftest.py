@@ -10,7 +10,7 @@ import docker
 import pytest
 
 from edge import EdgeHost, SshAccess
-from fixtures.sites.site_file import read_site_file
+from harness.sites.site_file import read_site_file
 from tests.lab.ground import running_lab
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def lab(engine: docker.DockerClient) -> Iterator[RunningLab]:
 
 @pytest.fixture
 def reach(lab: RunningLab) -> Iterator[Reach]:
-    """Give a way to reach the host; what is given by name differs from the right access."""
+    """Yield a way to reach the host; what is given by name differs from the right access."""
     site = read_site_file(lab.site_file)
     target = site.edge_hosts["edge-1"]
     hosts: list[EdgeHost] = []

@@ -30,7 +30,7 @@ POD = "apply-control-plan-on-edge-1-with-0a1b2c3d4e"
 
 
 def node(name: str, *, ready: bool = True, cordoned: bool = False) -> Json:
-    """Give a node."""
+    """Return a node."""
     info = {
         "kubeletVersion": "v1.30.5+k3s1", "containerRuntimeVersion": "containerd://1.7.21-k3s2",
         "osImage": "Ubuntu 22.04", "kernelVersion": "5.15", "architecture": "amd64", "bootID": "b",
@@ -46,7 +46,7 @@ def node(name: str, *, ready: bool = True, cordoned: bool = False) -> Json:
 
 
 def pod(name: str = POD, *, waiting: str = "", secrets: tuple[str, ...] = ()) -> Json:
-    """Give a pod of the upgrade controller's, as its job makes it."""
+    """Return a pod of the upgrade controller's, as its job makes it."""
     state = {"waiting": {"reason": waiting, "message": f'Back-off pulling image "{IMAGE}"'}} if waiting else {}
     status = {"name": "upgrade", "image": IMAGE, "imageID": "", "ready": False, "restartCount": 0, "state": state}
     return {
@@ -67,7 +67,7 @@ def pod(name: str = POD, *, waiting: str = "", secrets: tuple[str, ...] = ()) ->
 
 
 def event(reason: str, message: str, *, pod_name: str = POD, second: int = 0, warning: bool = False) -> Json:
-    """Give an event of kubelet's about a pod."""
+    """Return an event of kubelet's about a pod."""
     return {
         "metadata": {"name": f"e{second}", "namespace": "spectro-task-0123"},
         "involvedObject": {"kind": "Pod", "name": pod_name, "namespace": "spectro-task-0123"},
@@ -93,7 +93,7 @@ class MockClusterApi:
     authority: Authority = field(default_factory=Authority)
 
     def kubeconfig(self, *, token: str = TOKEN, trusted: str | None = None, **user: Any) -> Secret:  # noqa: ANN401 - any
-        """Give a kubeconfig of it, as Palette hands them out."""
+        """Return a kubeconfig of it, as Palette hands them out."""
         pem = base64.b64encode((trusted or self.authority.pem).encode()).decode()
         cluster = {"server": f"https://127.0.0.1:{self.port}", "certificate-authority-data": pem}
         document = {

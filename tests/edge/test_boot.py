@@ -26,7 +26,7 @@ KAIROS_HOMEPAGE_URL="unbalanced
 
 
 def output(command_line: str, release: str = KAIROS, modes: str = "active_mode", boot_id: str = BOOT_ID) -> str:
-    """Give what a host prints when it is asked about its boot."""
+    """Return what a host prints when it is asked about its boot."""
     return f"{boot_id}\n---\n{command_line}\n---\n{release}---\n{modes}\n---\n1234.56\n"
 
 

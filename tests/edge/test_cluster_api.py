@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge.cluster_api import ClusterApi, ClusterApiError
-from fixtures.in_kubernetes import look
+from harness.in_kubernetes import look
 from protected import Secret
 from registry.tls import Authority
 from tests.edge.mock_cluster_api import IMAGE, POD, TOKEN, MockClusterApi, event, mocked, node, pod
@@ -19,7 +19,7 @@ FAILED = f'Failed to pull image "{IMAGE}": 401 Unauthorized'
 
 @pytest.fixture
 def mock(tmp_path: Path) -> Iterator[MockClusterApi]:
-    """Give a mock of a cluster whose upgrade cannot pull its image."""
+    """Yield a mock of a cluster whose upgrade cannot pull its image."""
     api = MockClusterApi(
         nodes=[node("edge-1", cordoned=True), node("edge-2", ready=False)],
         pods=[pod(waiting="ImagePullBackOff", secrets=("provider-credentials",))],
@@ -38,7 +38,7 @@ def mock(tmp_path: Path) -> Iterator[MockClusterApi]:
 
 @pytest.fixture
 def cluster(mock: MockClusterApi, tmp_path: Path) -> Iterator[ClusterApi]:
-    """Give the mocked cluster's API."""
+    """Yield the mocked cluster's API."""
     with ClusterApi(mock.kubeconfig(), tmp_path) as api:
         yield api
 

@@ -8,7 +8,7 @@ from edge.layouts import AGENT_UNITS, RUNTIME_UNITS, Distribution, Layout, Mode,
 
 
 def printed(*active: str, idle: tuple[str, ...] = (), root: str = "", sentinels: str = "") -> str:
-    """Give what a host with these units prints, as ``systemctl show`` and ``ls`` have it."""
+    """Return what a host with these units prints, as ``systemctl show`` and ``ls`` have it."""
     blocks = []
     for unit in AGENT_UNITS + RUNTIME_UNITS:
         load = "loaded" if unit in (*active, *idle) else "not-found"

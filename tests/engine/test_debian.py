@@ -34,7 +34,7 @@ def small_tar(tmp_path: Path) -> Path:
 
 
 def images(engine: docker.DockerClient) -> set[str | None]:
-    """Give the ids of all images, those without a name, too."""
+    """Return the ids of all images, those without a name, too."""
     return {image.id for image in engine.images.list(all=True)}
 
 

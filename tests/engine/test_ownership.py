@@ -40,13 +40,13 @@ def volume(engine: docker.DockerClient) -> Iterator[Callable[..., str]]:
 
 
 def dead_keeper() -> str:
-    """Give the identity of a process of this machine that has ended."""
+    """Return the identity of a process of this machine that has ended."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         return process_identity(process.pid)
 
 
 def exists(engine: docker.DockerClient, name: str) -> bool:
-    """Tell whether a volume is there."""
+    """Return whether a volume is there."""
     return any(found.name == name for found in engine.volumes.list())
 
 

@@ -25,7 +25,7 @@ NOWHERE = "tcp://127.0.0.1:1"
 
 @pytest.fixture
 def socket_of_the_engine(engine: docker.DockerClient) -> str:
-    """Give where this machine's engine listens."""
+    """Return where this machine's engine listens."""
     named = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     return str(engine.api.base_url).replace("http+docker://localhost", named)
 
@@ -62,7 +62,7 @@ def without_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusal(*, provision: bool = True) -> str:
-    """Give the message with which no engine is given."""
+    """Return the message with which no engine is given."""
     with pytest.raises(EngineUnavailable) as refused:
         connect(print, provision=provision)
     return str(refused.value)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures import requirements
+from harness import requirements
 from lab.agent.secret import Credential
 from lab.faults import catalogue
 from lab.joints import DEPLOY_CREDENTIAL, JOINTS, UPGRADE_CREDENTIAL, Behaviour
@@ -23,7 +23,7 @@ SPECIAL = "Pass!w#rd*1"  # what the guide recommends: no decoder accepts it
 
 
 def at_repave(fault: Fault, password: str) -> str:
-    """Give the password that is presented at a first repave."""
+    """Return the password that is presented at a first repave."""
     credential = Credential("registry.example", "user", password)
     found: Credential = Behaviour((fault,)).at(UPGRADE_CREDENTIAL, lambda given, _nth: given, credential, 1)
     assert (found.registry, found.username) == ("registry.example", "user")

@@ -30,7 +30,7 @@ def lab(engine: docker.DockerClient) -> Iterator[RunningLab]:
 
 @pytest.fixture(scope="session")
 def ground(lab: RunningLab, engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """Give the lab as a site, with a private registry."""
+    """Yield the lab as a site, with a private registry."""
     with open_ground(lab, engine, tmp_path_factory.mktemp("evidence")) as ground:
         yield ground
 

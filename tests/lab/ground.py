@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import HostUnreachable
-from fixtures.clusters import settled
-from fixtures.provider_images import ProviderImages
-from fixtures.running.evidence import Evidence
-from fixtures.running.ledger import Ledger
-from fixtures.sites.site import Site
-from fixtures.sites.site_file import read_site_file
+from harness.clusters import settled
+from harness.evidence import Evidence
+from harness.ledger import Ledger
+from harness.provider_images import ProviderImages
+from harness.sites.site import Site
+from harness.sites.site_file import read_site_file
 from lab import control
 from lab.site import LabSettings, labs_folder
 from palette.os_layer import OsLayer, ProviderCredentials
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     import docker
 
     from edge import EdgeHost
-    from fixtures.clusters import Cluster
+    from harness.clusters import Cluster
     from palette.events import Event
 
 
 def command_lines() -> list[str]:
-    """Give the command lines of this machine's processes, as anybody can read them."""
+    """Return the command lines of this machine's processes, as anybody can read them."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # it has ended since
@@ -65,7 +65,7 @@ class Ground:
     engine: docker.DockerClient
 
     def layer(self, account: Account | None, image: str | None = None) -> OsLayer:
-        """Give an OS layer with an image that no host has pulled before, or with the one named."""
+        """Return an OS layer with an image that no host has pulled before, or with the one named."""
         credentials = None
         if account is not None:
             credentials = ProviderCredentials(
@@ -79,7 +79,7 @@ class Ground:
         return self.site.free_hosts(1)[0]
 
     def container(self, host: EdgeHost) -> str:
-        """Give the name of the container that a host is."""
+        """Return the name of the container that a host is."""
         return f"{self.lab.settings.folder.name}-{host.uid}"
 
 

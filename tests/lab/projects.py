@@ -11,7 +11,21 @@ from pathlib import Path
 
 HOME = Path(__file__).parent.parent.parent
 _LEFT_OUT = shutil.ignore_patterns("runs", "latest", "__pycache__", "tests", "docs")
-_PARTS = ("suites", "fixtures", "lab", "palette", "edge", "registry", "reports", "engine", "protected", "protected.py")
+_PARTS = (
+    "suites",
+    "fixtures",
+    "harness",
+    "detection",
+    "doctor",
+    "lab",
+    "palette",
+    "edge",
+    "registry",
+    "reports",
+    "engine",
+    "protected",
+    "protected.py",
+)
 
 
 @dataclass(frozen=True)

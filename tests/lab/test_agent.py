@@ -8,7 +8,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from fixtures.clusters import settled
+from harness.clusters import settled
 from lab.agent import places
 from palette.os_layer import OsLayer, ProviderCredentials
 from tests.lab.ground import Ground, kill_agent, wait_for_event
@@ -43,23 +43,23 @@ def test_a_reset_host_keeps_nothing_of_its_cluster(ground: Ground) -> None:
 
 
 def images_of(host: EdgeHost) -> set[str]:
-    """Give the names of the images that a host's runtime holds."""
+    """Return the names of the images that a host's runtime holds."""
     return set(host.run("ctr -n k8s.io images ls -q").stdout.split())
 
 
 def medium_of(host: EdgeHost) -> set[str]:
-    """Give the names that the installation medium's image has."""
+    """Return the names that the installation medium's image has."""
     medium = json.loads(host.file(str(places.MEDIUM_RECORD)).content_string)
     return {medium["image"], medium["digest"]}
 
 
 def layers_of(host: EdgeHost) -> set[str]:
-    """Give the layers that are unpacked on a host."""
+    """Return the layers that are unpacked on a host."""
     return set(host.run(f"ls {LAYERS}").stdout.split())
 
 
 def layers_of_slots(host: EdgeHost) -> set[str]:
-    """Give the layers that a slot of a host is made of."""
+    """Return the layers that a slot of a host is made of."""
     slots = [host.file(f"{places.COS_STATE}/cOS/{name}.img").content_string for name in ("active", "passive")]
     return {layer for slot in slots for layer in json.loads(slot)["layers"]}
 

@@ -106,7 +106,7 @@ class FakePalette:
     channels: list[Channel] = field(default_factory=list)
 
     def channel(self) -> Channel:
-        """Give a channel to it."""
+        """Return a channel to it."""
         self.channels.append(Channel(self.endpoint, "token", self.authority))
         return self.channels[-1]
 
@@ -208,7 +208,7 @@ def test_reports_arrive_in_order_though_palette_was_away(palette: FakePalette, m
 
 @pytest.fixture
 def slot_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a host that runs ``OLD`` from both slots."""
+    """Return a host that runs ``OLD`` from both slots."""
     monkeypatch.setattr(slots, "SLOTS", tmp_path)
     monkeypatch.setattr(places, "PASSIVE_MODE", tmp_path / "passive_mode")
     for name in ("active.img", "passive.img"):

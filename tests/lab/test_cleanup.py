@@ -15,11 +15,11 @@ import pytest
 
 from edge import EdgeHost
 from engine import ownership
-from fixtures.clusters import settled
-from fixtures.running.evidence import Evidence
-from fixtures.running.ledger import Ledger
-from fixtures.sites.site import Site
-from fixtures.sites.site_file import read_site_file
+from harness.clusters import settled
+from harness.evidence import Evidence
+from harness.ledger import Ledger
+from harness.sites.site import Site
+from harness.sites.site_file import read_site_file
 from lab import control, images
 from lab.site import LabSettings, labs_folder
 from tests.lab.ground import command_lines, running_lab, say
@@ -43,7 +43,7 @@ def stranger(engine: docker.DockerClient) -> Iterator[Container]:
 
 
 def processes_of(text: str) -> list[str]:
-    """Give the command lines of the processes that name ``text``."""
+    """Return the command lines of the processes that name ``text``."""
     return [line for line in command_lines() if text in line]
 
 
@@ -179,6 +179,6 @@ def wait_for_site(project: Project, run: subprocess.Popen[str]) -> Path:
 
 
 def is_deploying(engine: docker.DockerClient, run: str) -> bool:
-    """Tell whether a host of a run's lab has been given its cluster."""
+    """Return whether a host of a run's lab has been given its cluster."""
     hosts = engine.containers.list(filters={"label": ownership.label_of(run)})
     return any(host.exec_run("test -e /state/oem/85_cluster_config.yaml").exit_code == 0 for host in hosts)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.detection.labs import HEALTHY_LAB, Job, Worker
+from detection.labs import HEALTHY_LAB, Job, Worker
 from lab import control
 from lab.control import LabFailed
 from lab.site import LabSettings

@@ -21,12 +21,12 @@ LAYERS = places.COS_STATE / "layers"
 
 @pytest.fixture
 def host(ground: Ground) -> EdgeHost:
-    """Give a host that belongs to no cluster."""
+    """Return a host that belongs to no cluster."""
     return ground.host
 
 
 def engine_view(ground: Ground, host: EdgeHost) -> dict[str, object]:
-    """Give what the engine tells everybody about a host's container."""
+    """Return what the engine tells everybody about a host's container."""
     view: dict[str, object] = docker.APIClient.inspect_container(ground.engine.api, ground.container(host))
     return view
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import ownership
-from fixtures.clusters import settled
+from harness.clusters import settled
 from reports import journal
 from reports.records import CaseFinished, RunFinished, RunStarted
 from tests.lab.ground import command_lines
@@ -38,7 +38,7 @@ def in_lanes(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str
 
 
 def records(project: Project) -> tuple[object, ...]:
-    """Give the records of the project's only run."""
+    """Return the records of the project's only run."""
     (folder,) = project.runs
     return journal.read(folder / journal.FILE_NAME).records
 
@@ -64,7 +64,7 @@ def other_lane(run: subprocess.Popen[str], project: Project) -> int:
 
 
 def _pytests_below(pid: int) -> set[int]:
-    """Give the children that are pytest; none when one of them ends meanwhile."""
+    """Return the children that are pytest; none when one of them ends meanwhile."""
     with suppress(OSError):
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return {int(each) for each in children if "pytest" in Path(f"/proc/{each}/cmdline").read_text()}

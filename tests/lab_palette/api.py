@@ -104,19 +104,19 @@ class Api:
         self.call("PATCH", f"/v1/spectroclusters/{uid}/repave/approve")
 
     def state(self, uid: str) -> str:
-        """Give a cluster's state."""
+        """Return a cluster's state."""
         return str(self.get(f"/v1/spectroclusters/{uid}/status")["status"]["state"])
 
     def health(self, uid: str) -> str:
-        """Give a cluster's health."""
+        """Return a cluster's health."""
         return str(self.get(f"/v1/dashboard/spectroclusters/{uid}/overview")["status"]["health"]["state"])
 
     def done(self, uid: str) -> bool:
-        """Tell whether a cluster is running and healthy."""
+        """Return whether a cluster is running and healthy."""
         return (self.state(uid), self.health(uid)) == ("Running", "Healthy")
 
     def events(self, uid: str, kind: str = "spectrocluster") -> list[Json]:
-        """Give all events, newest first."""
+        """Return all events, newest first."""
         items: list[Json] = []
         token = ""
         while True:
@@ -127,11 +127,11 @@ class Api:
                 return items
 
     def reasons(self, uid: str) -> list[str]:
-        """Give the reasons of all events, oldest first."""
+        """Return the reasons of all events, oldest first."""
         return [event["reason"] for event in reversed(self.events(uid))]
 
     def machines(self, uid: str) -> list[Json]:
-        """Give the machines of all pools."""
+        """Return the machines of all pools."""
         config = self.get(f"/v1/spectroclusters/{uid}")["spec"]["cloudConfigRef"]["uid"]
         path = f"/v1/cloudconfigs/edge-native/{config}"
         pools = [pool["name"] for pool in self.get(path)["spec"]["machinePoolConfig"]]

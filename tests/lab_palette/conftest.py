@@ -34,13 +34,13 @@ class PaletteLab:
     registry: PretendRegistry = field(default_factory=lambda: PretendRegistry(images={"registry.test/edge:v1"}))
 
     def client(self, *, key: str = KEY, project: str = "Default") -> Api:
-        """Give a client."""
+        """Return a client."""
         api = Api(self.url, key, self.ca, self.endpoint.project_uid(project))
         api.judge = judge()
         return api
 
     def agent(self, uid: str, token: str = TOKEN) -> ScriptedAgent:
-        """Give an agent that has not registered yet."""
+        """Return an agent that has not registered yet."""
         return ScriptedAgent(self.url, token, self.ca, uid, self.registry)
 
 
@@ -87,7 +87,7 @@ def make_lab(tls: Tls) -> Iterator[Callable[..., PaletteLab]]:
 
 @pytest.fixture
 def api(palette_lab: PaletteLab) -> Iterator[Api]:
-    """Give a client of the healthy endpoint."""
+    """Yield a client of the healthy endpoint."""
     client = palette_lab.client()
     with client.session:
         yield client

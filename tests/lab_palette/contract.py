@@ -17,18 +17,18 @@ NOT_IN_THE_CUT = {("GET", "/v1/users/info")}
 
 
 def is_present() -> bool:
-    """Tell whether the description is there."""
+    """Return whether the description is there."""
     return (directory() / SPEC_4_9).is_file()
 
 
 def spec() -> Spec:
-    """Give the description."""
+    """Return the description."""
     return Spec.load(directory() / SPEC_4_9)
 
 
 @cache
 def judge() -> Judge | None:
-    """Give what judges answers, None without a description."""
+    """Return what judges answers, None without a description."""
     return _judge if is_present() else None
 
 

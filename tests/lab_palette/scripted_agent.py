@@ -25,7 +25,7 @@ class PretendRegistry:
     pulls: list[tuple[str, str, str, bool]] = field(default_factory=list)
 
     def pull(self, host: str, image: str, credential: Json | None) -> str:
-        """Give what went wrong, empty when the pull works."""
+        """Return what went wrong, empty when the pull works."""
         presented = credential["password"] if credential else ""
         problem = "" if presented == self.password else "401 Unauthorized"
         if not problem and image not in self.images:

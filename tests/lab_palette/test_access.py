@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.lab_palette.conftest import PaletteLab
 
 
-@pytest.mark.skipif(not is_present(), reason="../shared/palette-openapi is not here: answers are not held to it")
+@pytest.mark.skipif(not is_present(), reason="PALETTE_OPENAPI names no API description")
 def test_answers_are_held_to_the_published_description(api: Api) -> None:
     """Where the description is present, every answer of these tests is checked against it."""
     assert api.judge is not None

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.lab_palette.conftest import PaletteLab
     from tests.lab_palette.scripted_agent import ScriptedAgent
 
-pytestmark = pytest.mark.skipif(not is_present(), reason="../shared/palette-openapi is not here")
+pytestmark = pytest.mark.skipif(not is_present(), reason="PALETTE_OPENAPI names no API description")
 
 ROUTES = {f"{route.method} {route.path}": route for route in routes()}
 
@@ -37,7 +37,7 @@ def test_every_operation_is_published_under_its_very_path(name: str) -> None:
 
 
 def described() -> dict[str, Any]:
-    """Give the description, cut to what the endpoint serves."""
+    """Return the description, cut to what the endpoint serves."""
     content: dict[str, Any] = json.loads((directory() / SPEC_4_9).read_text())
     served = {(route.method.lower(), route.path) for route in routes()}
     content["paths"] = {

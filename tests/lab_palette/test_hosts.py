@@ -27,7 +27,7 @@ def search_for(name: str, kind: str, condition: dict[str, Any]) -> dict[str, Any
 
 
 def found(api: Api, body: dict[str, Any]) -> set[str]:
-    """Give the identities that a search finds."""
+    """Return the identities that a search finds."""
     return {item["metadata"]["uid"] for item in api.call("POST", SEARCH, body)["items"]}
 
 

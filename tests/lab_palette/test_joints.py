@@ -69,13 +69,13 @@ class Bench:
             self.api.approve(uid)
 
     def pulled(self) -> list[str]:
-        """Give the hosts that pulled, in order."""
+        """Return the hosts that pulled, in order."""
         return [host for host, *_rest in self.lab.registry.pulls]
 
 
 @pytest.fixture
 def bench(api: Api, palette_lab: PaletteLab, hosts: Callable[..., list[ScriptedAgent]]) -> Bench:
-    """Give a bench with three hosts that follow their orders."""
+    """Return a bench with three hosts that follow their orders."""
     return Bench(api, palette_lab, hosts("a", "b", "c"))
 
 

@@ -24,13 +24,13 @@ def macros(name: str, value: str) -> dict[str, Any]:
 
 @pytest.fixture
 def project(api: Api) -> str:
-    """Give the path of the project's macros."""
+    """Return the path of the project's macros."""
     return f"/v1/projects/{api.project}/macros"
 
 
 @pytest.fixture
 def tenant(palette_lab: PaletteLab) -> str:
-    """Give the path of the tenant's macros."""
+    """Return the path of the tenant's macros."""
     return f"/v1/tenants/{palette_lab.endpoint.tenant_uid}/macros"
 
 

@@ -123,7 +123,7 @@ def test_sending_the_mask_back_is_refused(api: Api, values: str) -> None:
 
 
 def paths(api: Api, cluster: str, profile_uid: str) -> Iterator[str]:
-    """Give every GET path that the endpoint serves, filled in for one cluster."""
+    """Yield every GET path that the endpoint serves, filled in for one cluster."""
     shape = api.get(f"/v1/spectroclusters/{cluster}")
     pack = api.get(f"/v1/clusterprofiles/{profile_uid}/packs")["items"][0]["metadata"]["uid"]
     config = shape["spec"]["cloudConfigRef"]["uid"]
@@ -179,7 +179,7 @@ def deployed(api: Api, hosts: Callable[..., list[ScriptedAgent]], palette_lab: P
 
 
 def answers(api: Api, cluster: str, uid: str) -> dict[str, str]:
-    """Give the text of every answer that shows something of the cluster or its profile."""
+    """Return the text of every answer that shows something of the cluster or its profile."""
     texts = {path: api.send("GET", path).text for path in paths(api, cluster, uid)}
     request = api.call("POST", f"/v1/spectroclusters/{cluster}/features/logFetcher", {})["uid"]
     for path in (

@@ -31,7 +31,7 @@ def deployed(api: Api, hosts: Hosts, palette_lab: PaletteLab) -> tuple[str, str,
 
 
 def repave_state(api: Api, uid: str) -> str:
-    """Give the state of the latest repave, empty before the first."""
+    """Return the state of the latest repave, empty before the first."""
     return str(api.get(f"/v1/spectroclusters/{uid}/repave/status")["status"].get("state", ""))
 
 

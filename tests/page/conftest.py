@@ -89,7 +89,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def open_page(browser: Browser, pages: Path) -> Iterator[OpenPage]:
-    """Give a function that opens a page; whatever the console complains of in between fails the test."""
+    """Yield a function that opens a page; whatever the console complains of in between fails the test."""
     contexts, complaints = [], []
 
     def open_(name: str, *, width: int = 1200, height: int = 900, **options: object) -> Page:

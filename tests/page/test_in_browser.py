@@ -21,7 +21,7 @@ TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter((element) =>
 
 
 def rows(page: Page, table: str) -> list[list[str]]:
-    """Give the visible rows of a table, cell by cell, as they stand."""
+    """Return the visible rows of a table, cell by cell, as they stand."""
     found: list[list[str]] = page.evaluate(
         "(id) => [...document.querySelectorAll(`#${id} tbody tr`)].filter((row) => !row.hidden)"
         ".map((row) => [...row.cells].map((cell) => cell.innerText.trim()))",

@@ -39,7 +39,7 @@ class SteppedClock:
 
 @pytest.fixture
 def stepped() -> SteppedClock:
-    """Give a clock that only moves when someone sleeps."""
+    """Return a clock that only moves when someone sleeps."""
     return SteppedClock()
 
 
@@ -64,7 +64,7 @@ def client(stepped: SteppedClock) -> Iterator[Callable[..., Palette]]:
 
 @pytest.fixture(params=[SPEC_4_9, SPEC_4_8])
 def spec(request: pytest.FixtureRequest) -> Spec:
-    """Give the published description, once for each kept version."""
+    """Return the published description, once for each kept version."""
     return load_spec(directory() / request.param)
 
 

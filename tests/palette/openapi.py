@@ -1,7 +1,7 @@
 """The published API description as a judge of requests and answers.
 
-Two files are used where they are present: the cut of 4.9 and the vendor's own 4.8 (Swagger 2.0 both). Their place is
-``../shared/palette-openapi`` beside the repository, or the directory that ``PALETTE_OPENAPI`` names.
+Two files are used where they are present: the cut of 4.9 and the vendor's own 4.8 (Swagger 2.0 both), in the directory
+that the environment variable ``PALETTE_OPENAPI`` names. Without it, the tests that need them are skipped.
 
 Where the files and reality differ, and what is done about it here:
 
@@ -48,8 +48,8 @@ ERROR_ENVELOPE = {
 
 
 def directory() -> Path:
-    """Give the place of the API descriptions, whether or not it is there."""
-    return Path(os.environ.get("PALETTE_OPENAPI") or REPOSITORY.parent / "shared" / "palette-openapi")
+    """Return the directory of the API descriptions, whether or not it is there."""
+    return Path(os.environ.get("PALETTE_OPENAPI") or "no-directory-is-named-by-PALETTE_OPENAPI")
 
 
 class SpecViolationError(AssertionError):
@@ -71,7 +71,7 @@ class Operation:
         return str(self.description.get("operationId", ""))
 
     def declared(self, place: str) -> dict[str, Mapping[str, Any]]:
-        """Give the parameters of a place (``query``, ``path``, ``header``, ``body``) by name."""
+        """Return the parameters of a place (``query``, ``path``, ``header``, ``body``) by name."""
         return {str(one["name"]): one for one in self.parameters if one["in"] == place}
 
 
@@ -93,7 +93,7 @@ class Spec:
         return cls(path.name, content, _definitions(content["definitions"], strict=True), loose)
 
     def operations(self) -> Iterator[Operation]:
-        """Give every operation."""
+        """Yield every operation."""
         for template, item in self.content["paths"].items():
             for method in METHODS:
                 if method in item:
@@ -103,7 +103,7 @@ class Spec:
                     yield Operation(method.upper(), template, item[method], (*own, *shared))
 
     def find(self, method: str, path: str) -> tuple[Operation, dict[str, str]]:
-        """Give the operation a path belongs to and the values in it; fixed segments win over placeholders.
+        """Return the operation a path belongs to and the values in it; fixed segments win over placeholders.
 
         Raises SpecViolationError when there is none.
         """
@@ -152,7 +152,7 @@ class Spec:
         _raise(f"{self.name}: answer to {method} {path} ({operation.operation_id}) {status}", wrong)
 
     def example(self, method: str, path: str) -> tuple[int, Any]:
-        """Give a success status and an answer with every declared property filled; None where no body is declared."""
+        """Return a success status and an answer with every declared property filled; None where no body is declared."""
         operation, _ = self.find(method, urlsplit(path).path)
         status = min(code for code in operation.description["responses"] if code.startswith("2"))
         schema = operation.description["responses"][status].get("schema")

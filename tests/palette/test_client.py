@@ -223,7 +223,7 @@ def test_palettes_clock_is_known_whatever_this_machines_says(years: int, client:
 
 
 def everything_about(error: BaseException) -> str:
-    """Give all that a report could print of an exception: its text, its chain, and the variables of its frames."""
+    """Return all that a report could print of an exception: its text, its chain, and the variables of its frames."""
     parts = [str(error), repr(error), repr(vars(error)), *traceback.format_exception(error)]
     seen: set[int] = set()
     waiting: list[BaseException | None] = [error]

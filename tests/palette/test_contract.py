@@ -170,7 +170,7 @@ def judge(spec: Spec, requests: list[Request]) -> None:
 
 
 def publics(noun: object) -> set[str]:
-    """Give the public methods of a noun."""
+    """Return the public methods of a noun."""
     return {name for name, _ in inspect.getmembers(noun, inspect.ismethod) if not name.startswith("_")}
 
 

@@ -59,7 +59,7 @@ STATUSES = [
 
 
 def failure(palette: Palette) -> PaletteError:
-    """Give the error of a plain read."""
+    """Return the error of a plain read."""
     with pytest.raises(PaletteError) as caught:
         palette.edge_hosts.get("host-1")
     return caught.value

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def looks(*values: Any) -> Callable[[], Any]:  # noqa: ANN401 - whatever a look gives
-    """Give one value after the other, the last one for ever; exceptions are raised."""
+    """Return one value after the other, the last one for ever; exceptions are raised."""
     waiting = list(values)
 
     def look() -> Any:  # noqa: ANN401 - see above

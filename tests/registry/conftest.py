@@ -42,7 +42,7 @@ def registry_program() -> None:
 
 @pytest.fixture(params=["container", "process"])
 def carrier(request: pytest.FixtureRequest) -> docker.DockerClient | None:
-    """Give what carries a registry: an engine, or (None) this machine itself."""
+    """Return what carries a registry: an engine, or (None) this machine itself."""
     if request.param == "process":
         request.getfixturevalue("registry_program")
         return None

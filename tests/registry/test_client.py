@@ -24,7 +24,7 @@ def token_service(tmp_path: Path) -> Iterator[TokenRegistry]:
 
 
 def client_of(registry: TokenRegistry, password: str | None = None) -> RegistryClient:
-    """Give a client of it."""
+    """Return a client of it."""
     chosen = registry.password if password is None else password
     return RegistryClient(registry.address, registry.username, chosen, authorities=registry.authority.pem)
 

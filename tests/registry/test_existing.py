@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from fixtures.existing_registry import trouble_with
+from harness.existing_registry import trouble_with
 from protected import Secret
 from registry.address import RegistryAddress
 from registry.client import RegistryClient, RegistryError
@@ -29,7 +29,7 @@ PUSHER, READER = GivenAccount("theirs", Secret("push-S3cret!")), GivenAccount("r
 
 @pytest.fixture
 def existing(private_registry: PrivateRegistry) -> Iterator[ExistingRegistry]:
-    """Give somebody's registry: a real one, of which only address, authority and two accounts are known."""
+    """Yield somebody's registry: a real one, of which only address, authority and two accounts are known."""
     for known in (PUSHER, READER):
         private_registry.accounts.add(known.username, known.password.reveal())
     yield ExistingRegistry(private_registry.address, PUSHER, (READER,), private_registry.authority.pem)

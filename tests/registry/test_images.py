@@ -30,7 +30,7 @@ BASE = {"etc/kairos-release": RELEASE_TEXT, "usr/bin/big": "x" * 100_000}
 
 @pytest.fixture
 def base(make_image: ImageMaker) -> Image:
-    """Give a provider image of two layers, the release file in the lower one."""
+    """Return a provider image of two layers, the release file in the lower one."""
     return make_image(BASE, {"etc/other": "1"})
 
 

@@ -56,7 +56,7 @@ class Standing:
         self.address, self.authority, self.journal = address, authority, journal
 
     def ask(self, method: str, path: str) -> tuple[int, str]:
-        """Give the status and the Location of an answer."""
+        """Return the status and the Location of an answer."""
         connection = HTTPSConnection(
             self.address.host, self.address.port, context=self.authority.client_context(), timeout=20
         )

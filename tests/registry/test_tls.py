@@ -30,7 +30,7 @@ def handshake(server: ServerCertificate, client: ssl.SSLContext, host: str, dire
 
 
 def openssl_accepts(setup: Setup, host: str, directory: Path) -> bool:
-    """Tell whether OpenSSL, trusting nothing but the set-up's text, accepts the set-up's server as ``host``."""
+    """Return whether OpenSSL, trusting nothing but the set-up's text, accepts the set-up's server as ``host``."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.hostname_checks_common_name = False  # Python's default still looks there, Go's clients do not
     bundle = directory / "trusted.pem"

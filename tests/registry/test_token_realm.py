@@ -15,20 +15,20 @@ from registry.token_realm import TokenRealm, TokenRegistry, serving
 
 @pytest.fixture
 def authority() -> Authority:
-    """Give an authority for registry and realm."""
+    """Return an authority for registry and realm."""
     return Authority()
 
 
 @pytest.fixture
 def realm(authority: Authority) -> Iterator[TokenRealm]:
-    """Give a realm beside the registry that takes passwords."""
+    """Yield a realm beside the registry that takes passwords."""
     with serving(TokenRealm("127.0.0.1", authority.issue("127.0.0.1"))) as running:
         yield running
 
 
 @pytest.fixture
 def registry(engine: DockerClient, realm: TokenRealm, authority: Authority) -> Iterator[TokenRegistry]:
-    """Give a registry that sends its clients to that realm."""
+    """Yield a registry that sends its clients to that realm."""
     with TokenRegistry(engine, realm, authority=authority) as running:
         yield running
 

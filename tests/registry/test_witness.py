@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from fixtures.clusters import settled
+from harness.clusters import settled
 from registry.client import OCI_MANIFEST, RegistryClient, digest_of
 from registry.images import copy
 from registry.server import PortTaken, PrivateRegistry
@@ -168,14 +168,14 @@ def test_memory_stays_flat_while_a_large_blob_streams(witness: Witness, private_
 
 
 def watched(block: bytes, size: int, look: Callable[[], None]) -> Iterator[bytes]:
-    """Give a block again and again."""
+    """Yield a block again and again."""
     for _ in range(size // len(block)):
         look()
         yield block
 
 
 def resident() -> int:
-    """Give the bytes of memory that this process holds now."""
+    """Return the bytes of memory that this process holds now."""
     with open("/proc/self/statm") as statm:  # noqa: PTH123 - read in a loop
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 

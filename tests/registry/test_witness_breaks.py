@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from fixtures.clusters import settled
+from harness.clusters import settled
 from registry.client import RegistryError, digest_of
 from registry.server import PrivateRegistry
 from registry.witness import Witness

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from fixtures.clusters import settled
+from harness.clusters import settled
 from registry import front
 from registry.pulls import Pull
 from registry.server import PrivateRegistry

@@ -24,12 +24,12 @@ MIB = 1 << 20
 
 
 def client_of(witness: Witness, account: Account) -> RegistryClient:
-    """Give a client that goes through the witness, as a host would."""
+    """Return a client that goes through the witness, as a host would."""
     return RegistryClient(witness.address, account.username, account.password, authorities=witness.authority.pem)
 
 
 def session_of(witness: Witness, tmp_path: Path) -> requests.Session:
-    """Give a bare session that trusts the witness."""
+    """Return a bare session that trusts the witness."""
     bundle = tmp_path / "authority.pem"
     bundle.write_text(witness.authority.pem)
     session = requests.Session()
@@ -38,7 +38,7 @@ def session_of(witness: Witness, tmp_path: Path) -> requests.Session:
 
 
 def basic(username: str, password: bytes | str) -> bytes:
-    """Give the value of an Authorization header."""
+    """Return the value of an Authorization header."""
     secret = password.encode() if isinstance(password, str) else password
     return b"Basic " + base64.b64encode(username.encode() + b":" + secret)
 

@@ -32,7 +32,7 @@ def golden(name: str) -> list[dict[str, Any]]:
 
 
 def account(password: str | bytes) -> Context:
-    """Give an account in which everything that a substitution needs is there."""
+    """Return an account in which everything that a substitution needs is there."""
     return Context(password, "user", "old", "other")
 
 

@@ -44,7 +44,7 @@ def account(password: str | bytes = ALPHANUMERIC, username: str = "user") -> Pre
 
 @pytest.fixture(scope="module")
 def prepared() -> Prepared:
-    """Give the account user / Passw0rdPassw0rd."""
+    """Return the account user / Passw0rdPassw0rd."""
     return account()
 
 

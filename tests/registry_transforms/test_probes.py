@@ -20,7 +20,7 @@ READY = {probe.id: prepare(Configured(USERNAME, probe.password, PREVIOUS, OTHER)
 
 
 def presented(known: Transform, password: str) -> bytes | None:
-    """Give what a transform makes of a password, in the account that probes are computed for."""
+    """Return what a transform makes of a password, in the account that probes are computed for."""
     return known.apply(Context(password, USERNAME, PREVIOUS, OTHER))
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Give a function that writes a journal into a new run's directory."""
+    """Return a function that writes a journal into a new run's directory."""
 
     def make(records: Iterable[Record]) -> Path:
         run = runs.create(tmp_path / "reports")

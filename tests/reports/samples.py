@@ -91,12 +91,12 @@ FACTS = {
 
 
 def at(seconds: float) -> str:
-    """Give the time that many seconds after the sample run's begin."""
+    """Return the time that many seconds after the sample run's begin."""
     return utc(BEGIN + timedelta(seconds=seconds))
 
 
 def started(**changes: object) -> RunStarted:
-    """Give a first record."""
+    """Return a first record."""
     record = RunStarted(
         run_id="20261122-030000-5eed",
         started=at(0),
@@ -113,13 +113,13 @@ def started(**changes: object) -> RunStarted:
 
 
 def finished(**changes: object) -> RunFinished:
-    """Give a last record."""
+    """Return a last record."""
     record = RunFinished(ended=at(92), collected=8, leak_gate=GATE)
     return replace(record, **changes)  # type: ignore[arg-type]  # a test names fields
 
 
 def pulls(presented: str = "intact", status: int = 200, begin: float = 10) -> tuple[Pull, ...]:
-    """Give the pulls of a deployment that worked and a repave that presented ``presented``."""
+    """Return the pulls of a deployment that worked and a repave that presented ``presented``."""
     return (
         Pull(
             time=at(begin),
@@ -147,7 +147,7 @@ def pulls(presented: str = "intact", status: int = 200, begin: float = 10) -> tu
 
 
 def timeline(begin: float = 10) -> tuple[Moment, ...]:
-    """Give a deployment and a repave as moments."""
+    """Return a deployment and a repave as moments."""
     moments = [
         (-0.4, "api", "cluster created", ""),
         (0, "pull", "deploy: agent, intact", "edge-1"),
@@ -164,7 +164,7 @@ def timeline(begin: float = 10) -> tuple[Moment, ...]:
 
 
 def case(verdict: Verdict, requirement: str = "DEPLOY-01", **changes: object) -> CaseFinished:
-    """Give a case that ended with this verdict."""
+    """Return a case that ended with this verdict."""
     name = verdict.value.replace(" ", "_")
     record = CaseFinished(
         case=f"suites/lifecycle/test_repave.py::test_{name}[{requirement}]",
@@ -183,7 +183,7 @@ def case(verdict: Verdict, requirement: str = "DEPLOY-01", **changes: object) ->
 
 
 def failing(**changes: object) -> CaseFinished:
-    """Give the failure that STYLE.md tells."""
+    """Return the failure that STYLE.md tells."""
     record = case(
         Verdict.FAIL,
         "REPAVE-03",
@@ -216,7 +216,7 @@ def failing(**changes: object) -> CaseFinished:
 
 
 def one_of_each() -> tuple[Record, ...]:
-    """Give a run in which every verdict occurs once."""
+    """Return a run in which every verdict occurs once."""
     return (
         started(),
         case(
@@ -243,7 +243,7 @@ def one_of_each() -> tuple[Record, ...]:
 
 
 def all_green(cases: int = 8) -> tuple[Record, ...]:
-    """Give a run in which everything holds."""
+    """Return a run in which everything holds."""
     ended = tuple(
         case(Verdict.PASS, REQUIREMENTS[number % len(REQUIREMENTS)].id, case=f"suites/test_all.py::test_{number}")
         for number in range(cases)
@@ -252,7 +252,7 @@ def all_green(cases: int = 8) -> tuple[Record, ...]:
 
 
 def many(cases: int, red_every: int = 25) -> tuple[Record, ...]:
-    """Give a big run, all of its cases with pulls and a timeline, some of them failing."""
+    """Return a big run, all of its cases with pulls and a timeline, some of them failing."""
     classes = ("alphanumeric", "base64 alphabet", "control characters", "long", "unicode", "yaml-typed")
     ended = []
     for number in range(cases):

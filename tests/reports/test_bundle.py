@@ -37,7 +37,7 @@ DAMAGED = 10_000
 def made(
     records: tuple[Record, ...] = GREEN, signer: CryptoSigner = SIGNER, claimed: dict[str, object] | None = None
 ) -> bytes:
-    """Give a bundle of these records; ``claimed`` are false claims that its signer makes."""
+    """Return a bundle of these records; ``claimed`` are false claims that its signer makes."""
     outcome = results.of(records)
     files = {
         "journal.ndjson": b"".join(to_json(record).encode() + b"\n" for record in records),
@@ -58,7 +58,7 @@ def refused(content: bytes, told: str) -> None:
 
 
 def changed(content: bytes, change: Callable[[dict[str, bytes]], object]) -> bytes:
-    """Give the bundle with its files changed, packed as if nothing had happened."""
+    """Return the bundle with its files changed, packed as if nothing had happened."""
     files = archive.unpack(content)
     change(files)
     return archive.pack(files)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def certified(make_run: MakeRun, tmp_path: Path) -> Path:
-    """Give a bundle, signed with ``tmp_path/key``."""
+    """Return a bundle, signed with ``tmp_path/key``."""
     keys.generate(tmp_path / "key")
     run = make_run(samples.all_green()[:-1])
     ended = finish.finish(run, samples.finished(), Gate([]), signer=keys.signer(tmp_path / "key"))

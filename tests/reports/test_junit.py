@@ -33,7 +33,7 @@ def parsed(*records: object) -> etree._Element:
 
 
 def properties(suite: etree._Element) -> dict[str | None, str | None]:
-    """Give a suite's properties by name."""
+    """Return a suite's properties by name."""
     return {entry.get("name"): entry.get("value") for entry in suite.findall("properties/property")}
 
 

@@ -40,7 +40,7 @@ def undone(raw: bytes) -> bytes | None:
 
 
 def archive(make: Callable[[io.BytesIO], None]) -> bytes:
-    """Give the bytes of an archive."""
+    """Return the bytes of an archive."""
     packed = io.BytesIO()
     make(packed)
     return packed.getvalue()

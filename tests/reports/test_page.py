@@ -30,7 +30,7 @@ def read(*records: object, earlier: tuple[object, ...] = (), attachments: Path |
 
 
 def text_of(document: HtmlElement, path: str) -> str:
-    """Give the text of the first element that the XPath finds, blanks made single."""
+    """Return the text of the first element that the XPath finds, blanks made single."""
     found = document.xpath(path)
     return " ".join(" ".join(found[0].itertext()).split()) if found else ""
 

@@ -13,7 +13,7 @@ GREEN = samples.all_green()
 
 
 def run_of(*records: Record) -> results.Results:
-    """Give the results of records."""
+    """Return the results of records."""
     return results.of(records)
 
 
@@ -94,7 +94,7 @@ def test_a_run_that_covered_nothing_claims_nothing() -> None:
 
 
 def certification(*cases: CaseFinished, level: str = "must") -> results.Results:
-    """Give a certification of one requirement beside those that hold."""
+    """Return a certification of one requirement beside those that hold."""
     stranger = replace(samples.REQUIREMENTS[0], id="MUST-99", level=level)
     begun = samples.started(level="certification", requirements=(*samples.REQUIREMENTS, stranger))
     return run_of(begun, *GREEN[1:-1], *cases, samples.finished(collected=8 + len(cases)))

@@ -13,10 +13,10 @@ import docker
 import pytest
 import yaml
 
+from doctor.__main__ import main
 from edge import EdgeHost
-from fixtures.doctor.__main__ import main
-from fixtures.sites.site import edge_host
-from fixtures.sites.site_file import SiteFile, read_site_file
+from harness.sites.site import edge_host
+from harness.sites.site_file import SiteFile, read_site_file
 from tests.lab.ground import running_lab
 
 if TYPE_CHECKING:
@@ -90,5 +90,5 @@ def lab(engine: docker.DockerClient) -> Iterator[RunningLab]:
 
 @pytest.fixture
 def stranger(lab: RunningLab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Stranger:
-    """Give the lab as a site that somebody described."""
+    """Return the lab as a site that somebody described."""
     return Stranger(yaml.safe_load(lab.site_file.read_text()), tmp_path, capsys)

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import testinfra
 
-from fixtures.doctor.from_host import TOOLS, HostView, ask, judged
-from fixtures.doctor.image import look_at_image
-from fixtures.doctor.listener import listening
-from fixtures.running import leases
-from fixtures.running.evidence import Evidence
-from fixtures.running.leases import Lease
-from fixtures.running.ledger import Ledger
-from fixtures.sites.site import Site
+from doctor.from_host import TOOLS, HostView, ask, judged
+from doctor.image import look_at_image
+from doctor.listener import listening
+from harness.evidence import Evidence
+from harness.ledger import Ledger
+from harness.sites import leases
+from harness.sites.leases import Lease
+from harness.sites.site import Site
 from palette.os_layer import OsLayer
 from registry.layout import Layout, _replace, _store
 from registry.tls import Authority
@@ -66,7 +66,7 @@ def test_nothing_is_changed(stranger: Stranger, tmp_path: Path) -> None:
 
 
 def seen_in_palette(site: Site) -> list[object]:
-    """Give what is in the project."""
+    """Return what is in the project."""
     project = site.project
     hosts = [(host.uid, str(host), dict(host.labels)) for host in project.edge_hosts.search()]
     return [hosts, list(project.clusters.search()), list(project.profiles.list()), project.macros.list()]
@@ -352,14 +352,14 @@ def test_a_registry_address_that_is_not_ours_is_found(stranger: Stranger) -> Non
 
 def test_help_says_what_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
     """``--help`` exits 0 and names the option; a missing option exits 4, as every bad set-up does."""
-    from fixtures.doctor.__main__ import main  # noqa: PLC0415 - the test above goes through the fixture
+    from doctor.__main__ import main  # noqa: PLC0415 - the test above goes through the fixture
 
     assert (main(["--help"]), main([])) == (0, 4)
     assert "--site FILE" in capsys.readouterr().out
 
 
 def copied_layout(stranger: Stranger) -> Path:
-    """Give a copy of the site's provider image whose files are links to the original's."""
+    """Return a copy of the site's provider image whose files are links to the original's."""
     origin, copy = Path(stranger.document["provider_image"].removeprefix("oci:")), stranger.folder / "image"
     (copy / "blobs/sha256").mkdir(parents=True)
     (copy / "index.json").write_bytes((origin / "index.json").read_bytes())

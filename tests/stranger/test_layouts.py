@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import Distribution, Mode
-from fixtures.running.run import NotCovered
 from fixtures.user_data import restart_agent, user_data
+from harness.run import NotCovered
 
 if TYPE_CHECKING:
     from tests.stranger.conftest import Stranger

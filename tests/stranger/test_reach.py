@@ -11,11 +11,11 @@ import docker
 import pytest
 
 from edge import HostUnreachable, reboot_proof
-from fixtures.provider_images import ProviderImages
-from fixtures.running.evidence import Evidence
-from fixtures.running.ledger import Ledger
-from fixtures.sites.site import Site
-from fixtures.sites.site_file import BadSiteFileError
+from harness.evidence import Evidence
+from harness.ledger import Ledger
+from harness.provider_images import ProviderImages
+from harness.sites.site import Site
+from harness.sites.site_file import BadSiteFileError
 from palette.errors import NeverTouchError
 from palette.os_layer import OsLayer, ProviderCredentials
 from registry.images import push_layout
@@ -30,12 +30,12 @@ def quiet(_message: str) -> None:
 
 
 def address_of(stranger: Stranger, number: int) -> str:
-    """Give the address of a host as the site file has it."""
+    """Return the address of a host as the site file has it."""
     return str(stranger.document["edge_hosts"][number]["ssh"]).partition("@")[2]
 
 
 def through_first(stranger: Stranger) -> dict[str, Any]:
-    """Give what makes the first host the jump host to the second."""
+    """Return what makes the first host the jump host to the second."""
     return {"uid": "edge-2", "ssh": f"kairos@{address_of(stranger, 1)}", "jump": f"kairos@{address_of(stranger, 0)}:22"}
 
 

@@ -177,7 +177,7 @@ def test_an_unknown_file_is_refused() -> None:
 
 @pytest.fixture
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
-    """Give the passwords as a copy that a test may spoil."""
+    """Yield the passwords as a copy that a test may spoil."""
     shutil.copy(KINDS["passwords"].path, tmp_path)
     monkeypatch.setattr("fixtures.vectors.catalogue.FOLDER", tmp_path)
     loading._all.cache_clear()

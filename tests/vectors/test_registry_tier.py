@@ -62,7 +62,7 @@ class Login:
 
 
 def carrier() -> docker.DockerClient | None:
-    """Give an engine that carries the registry; None where it runs as a process; skip where neither can be."""
+    """Return an engine that carries the registry; None where it runs as a process; skip where neither can be."""
     with contextlib.suppress(DockerException):
         client = docker.from_env()
         client.ping()
@@ -74,7 +74,7 @@ def carrier() -> docker.DockerClient | None:
 
 @pytest.fixture(scope="module")
 def login() -> Iterator[Login]:
-    """Give a registry of which the tests of this file change the accounts, and a connection to it."""
+    """Yield a registry of which the tests of this file change the accounts, and a connection to it."""
     labels = {"palette-edge-conformance.test": "vectors"}
     with contextlib.ExitStack() as exits:
         client = carrier()
@@ -86,7 +86,7 @@ def login() -> Iterator[Login]:
 
 @pytest.fixture(scope="module")
 def users(login: Login) -> dict[str, str]:
-    """Give every password vector that the registry accepts an account; maps the vector's id to the user name."""
+    """Return every password vector that the registry accepts an account; maps the vector's id to the user name."""
     accepted = [vector for vector in PASSWORDS if vector.registry_accepts and vector.is_text]
     named = {vector.id: vector.details.get("username", f"user-{vector.id}") for vector in accepted}
     login.registry.accounts.add_all({named[vector.id]: vector.text for vector in accepted})

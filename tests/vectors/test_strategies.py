@@ -14,8 +14,9 @@ from hypothesis.errors import InvalidArgument
 from hypothesis.strategies import SearchStrategy
 
 from fixtures.credential_classes import PASSWORD_CLASSES, USERNAME_CLASSES, CredentialClass
-from fixtures.strategies import passwords, settings_for_hosts, usernames
+from fixtures.strategies import passwords, usernames
 from fixtures.vectors.catalogue import KINDS
+from harness.drawing import settings_for_hosts
 from registry.htpasswd import unusable
 from registry.transforms import Context, transform
 from registry.transforms.classes import classes_of
@@ -54,7 +55,7 @@ def run(fault: str, number: int, *, ignoring: str | None = None) -> Run:
 
 
 def drawn(strategy: SearchStrategy[str]) -> list[str]:
-    """Give what 300 examples with one seed are."""
+    """Return what 300 examples with one seed are."""
     found: list[str] = []
 
     @seed(1)
@@ -108,7 +109,7 @@ def test_other_changes_are_found_too(fault: str) -> None:
 
 
 def classes() -> list[tuple[CredentialClass, Callable[[str], tuple[str, str]]]]:
-    """Give every class, and how its members make a credential."""
+    """Return every class, and how its members make a credential."""
     of_passwords = [(each, lambda value: ("user", value)) for each in PASSWORD_CLASSES.values()]
     of_usernames = [(each, lambda value: (value, "Passw0rd!")) for each in USERNAME_CLASSES.values()]
     return [*of_passwords, *of_usernames]

@@ -33,13 +33,13 @@ class Shown:
     folder: Path
 
     def junit(self, case: str) -> ET.Element:
-        """Give the JUnit element of the case with this name."""
+        """Return the JUnit element of the case with this name."""
         tree = ET.parse(self.folder / runs.JUNIT)  # noqa: S314 - our own file
         return next(found for found in tree.iter("testcase") if case in str(found.get("name")))
 
     @property
     def page(self) -> str:
-        """Give the page."""
+        """Return the page."""
         return (self.folder / runs.PAGE).read_text()
 
 
@@ -118,7 +118,7 @@ def test_a_missing_host_is_not_covered() -> None:
 
 @pytest.fixture
 def lost_site() -> Iterator[Path]:
-    """Give the site file of a lab whose hosts have lost their network."""
+    """Yield the site file of a lab whose hosts have lost their network."""
     name = f"lab-lost-{secrets.token_hex(3)}"
     lab = control.start(LabSettings(labs_folder() / name, hosts=1), lambda _message: None)
     client = docker.from_env()

@@ -33,7 +33,7 @@ _SERVICES = ("stylus", "palette", "provider-k3s", "provider-rke2", "provider-kub
     public=True,
 )
 def authenticate(call: Call) -> Json:
-    """Give a session token for an e-mail address and password."""
+    """Return a session token for an e-mail address and password."""
     settings = call.context.settings
     if settings.users.get(call.body["emailId"]) != call.body["password"]:
         raise unauthorized("no such user, or another password")
@@ -56,7 +56,7 @@ def projects(call: Call) -> Json:
 
 @TABLE.serves("GET", "/v1/projects/{uid}")
 def project(call: Call) -> Json:
-    """Give one project."""
+    """Return one project."""
     found = call.context.store.projects.get(call.path("uid"))
     if found is None:
         raise not_found("project", call.path("uid"))
@@ -92,7 +92,7 @@ def _matches(pack: CataloguePack, wanted: dict[str, Any]) -> bool:
 
 
 def text_matches(text: str, wanted: dict[str, Any]) -> bool:
-    """Tell whether ``text`` is what a ``v1FilterString`` asks for."""
+    """Return whether ``text`` is what a ``v1FilterString`` asks for."""
     fold: Callable[[str], str] = str.lower if wanted.get("ignoreCase", True) else str
     tests: dict[str, Callable[[str], bool]] = {
         "eq": lambda value: fold(text) == fold(value),
@@ -122,7 +122,7 @@ def _pack_metadata(pack: CataloguePack) -> Json:
 
 @TABLE.serves("GET", "/v1/packs/{packName}/registries/{registryUid}")
 def pack_of_registry(call: Call) -> Json:
-    """Give a pack with its versions and their default values."""
+    """Return a pack with its versions and their default values."""
     pack = by_name(call.path("packName"))
     if call.path("registryUid") != REGISTRY_UID:
         raise not_found("registry", call.path("registryUid"))
@@ -135,7 +135,7 @@ def pack_of_registry(call: Call) -> Json:
 
 @TABLE.serves("GET", "/v1/packs/{uid}")
 def pack_by_uid(call: Call) -> Json:
-    """Give one version of a pack."""
+    """Return one version of a pack."""
     found = by_uid(call.path("uid"))
     if found is None:
         raise not_found("pack", call.path("uid"))
@@ -157,7 +157,7 @@ def _pack_tags(pack: CataloguePack, versions: tuple[str, ...]) -> Json:
 
 @TABLE.serves("GET", "/v1/services/{serviceName}/version")
 def service_version(call: Call) -> Json:
-    """Give the version of the agent and its kin."""
+    """Return the version of the agent and its kin."""
     name = call.path("serviceName")
     if name not in _SERVICES:
         raise invalid("serviceName", f"'{name}' is not one of {', '.join(_SERVICES)}")

@@ -27,7 +27,7 @@ _METADATA_FILTER = record(
 
 
 def find(call: Call) -> Cluster:
-    """Give the cluster that the path names; its secrets are kept out of the answer. Raises ApiError 404."""
+    """Return the cluster that the path names; its secrets are kept out of the answer. Raises ApiError 404."""
     cluster = call.context.store.cluster(call.path("uid"), call.project)
     note_secrets(call, cluster)
     return cluster
@@ -41,7 +41,7 @@ def note_secrets(call: Call, cluster: Cluster) -> None:
 
 
 def sensitive_values(attached: Attached) -> set[str]:
-    """Give the values of sensitive variables."""
+    """Return the values of sensitive variables."""
     names = {variable["name"] for variable in attached.variables if variable.get("isSensitive")}
     defaults = {v["defaultValue"] for v in attached.variables if v["name"] in names and v.get("defaultValue")}
     return defaults | {value for name, value in attached.variable_values.items() if name in names and value}
@@ -49,7 +49,7 @@ def sensitive_values(attached: Attached) -> set[str]:
 
 @TABLE.serves("POST", "/v1/spectroclusters/edge-native/validate", body=CLUSTER)
 def validate(call: Call) -> Json:
-    """Say what would be wrong with a cluster, pool by pool and profile by profile."""
+    """Return what would be wrong with a cluster, pool by pool and profile by profile."""
     spec, project = call.body["spec"], call.in_project()
     pools = cluster_rules.make_pools(cluster_rules.sent_pools(spec))
     problems = cluster_rules.pool_problems(call.context, project, pools)
@@ -85,20 +85,20 @@ def create(call: Call) -> Created:
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}")
 def get(call: Call) -> Json:
-    """Give a cluster."""
+    """Return a cluster."""
     return shapes_clusters.cluster(call.context, find(call))
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/status")
 def status(call: Call) -> Json:
-    """Give a cluster's state."""
+    """Return a cluster's state."""
     return {"status": {"state": shapes_clusters.told_state(call.context, find(call))}}
 
 
 @TABLE.serves("GET", "/v1/dashboard/spectroclusters/{uid}")
 @TABLE.serves("GET", "/v1/dashboard/spectroclusters/{uid}/overview")
 def overview(call: Call) -> Json:
-    """Give a cluster's summary, with its health and why nodes were replaced."""
+    """Return a cluster's summary, with its health and why nodes were replaced."""
     return shapes_clusters.overview(call.context, find(call))
 
 
@@ -148,7 +148,7 @@ def upgrade_settings(call: Call) -> None:
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/adminKubeconfig")
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/kubeconfigclient")
 def kubeconfig(call: Call) -> File:
-    """Give the kubeconfig that a control plane host reported. Raises ApiError 404 where hosts run no Kubernetes."""
+    """Return the kubeconfig that a control plane host reported. Raises ApiError 404 where hosts run no Kubernetes."""
     cluster = find(call)
     if not cluster.kubeconfig:
         raise not_found("kubeconfig of cluster", cluster.meta.uid)

@@ -13,7 +13,7 @@ _KINDS = ("spectrocluster", "edgehost")
 
 
 def _object(call: Call) -> tuple[str, str]:
-    """Give the object that the path names; its secrets are kept out of the answer. Raises ApiError 400, 404."""
+    """Return the object that the path names; its secrets are kept out of the answer. Raises ApiError 400, 404."""
     kind, uid = call.path("objectKind"), call.path("objectUid")
     store = call.context.store
     if kind == "spectrocluster":

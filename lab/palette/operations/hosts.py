@@ -188,13 +188,13 @@ def tags(call: Call) -> Json:
 
 @TABLE.serves("GET", "/v1/edgehosts/{uid}")
 def get(call: Call) -> Json:
-    """Give one host."""
+    """Return one host."""
     return _shape(call, _host(call))
 
 
 @TABLE.serves("GET", "/v1/edgehosts/{uid}/config")
 def config(call: Call) -> Json:
-    """Give the clusters and tunnel of a host."""
+    """Return the clusters and tunnel of a host."""
     host = _host(call)
     return {"clusterUids": [host.cluster_uid] if host.cluster_uid else [], "tunnelConfig": host.tunnel}
 

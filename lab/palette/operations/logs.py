@@ -33,7 +33,7 @@ def request(call: Call) -> Created:
 
 @TABLE.serves("GET", _REQUESTS)
 def state(call: Call) -> Json:
-    """Say how far a bundle is: the one of ``requestId``, or the latest."""
+    """Return how far a bundle is: the one of ``requestId``, or the latest."""
     cluster = find(call)
     uid = call.query("requestId") or next(reversed(cluster.log_requests), "")
     if uid not in cluster.log_requests:
@@ -44,7 +44,7 @@ def state(call: Call) -> Json:
 
 @TABLE.serves("GET", "/v1/spectroclusters/features/logFetcher/{uid}/download")
 def download(call: Call) -> File:
-    """Give a bundle."""
+    """Return a bundle."""
     uid = call.path("uid")
     cluster = next((c for c in call.context.store.clusters_of(call.project) if uid in c.log_requests), None)
     if cluster is None:
@@ -56,7 +56,7 @@ def download(call: Call) -> File:
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/download")
 def download_cluster(call: Call) -> File:
-    """Give a cluster as an archive."""
+    """Return a cluster as an archive."""
     cluster = find(call)
     return _archive(call, f"{cluster.meta.name}.zip", _cluster(call, cluster))
 

@@ -13,7 +13,7 @@ _TENANT = "/v1/tenants/{tenantUid}/macros"
 
 
 def _macros(call: Call) -> dict[str, str]:
-    """Give the macros that the path names, by name."""
+    """Return the macros that the path names, by name."""
     store = call.context.store
     project = call.request.match_info.get("uid")
     if project is None:

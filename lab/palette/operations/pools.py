@@ -41,7 +41,7 @@ def _running(cluster: Cluster) -> None:
 
 @TABLE.serves("GET", _CONFIG)
 def get(call: Call) -> Json:
-    """Give the cloud config."""
+    """Return the cloud config."""
     return shapes_clusters.cloud_config(call.context, _cluster(call))
 
 
@@ -101,7 +101,7 @@ def machines(call: Call) -> Json:
 
 @TABLE.serves("GET", f"{_POOL}/machines/{{machineUid}}")
 def machine(call: Call) -> Json:
-    """Give one machine."""
+    """Return one machine."""
     cluster = _cluster(call)
     return shapes_clusters.machine(call.context, cluster, _node(call, cluster))
 

@@ -33,14 +33,14 @@ def _pack(call: Call, profile: Profile) -> Pack:
 
 @TABLE.serves("POST", "/v1/clusterprofiles/{uid}/validate/packs", body=TEMPLATE)
 def validate(call: Call) -> Json:
-    """Say what would be wrong with a profile if it had these layers."""
+    """Return what would be wrong with a profile if it had these layers."""
     find(call)
     return pack_results(call.body)
 
 
 @TABLE.serves("GET", _PACKS)
 def listed(call: Call) -> Json:
-    """Give the layers with their values."""
+    """Return the layers with their values."""
     return {"items": [shapes.pack_entity(pack) for pack in find(call).shown.packs]}
 
 
@@ -58,7 +58,7 @@ def add(call: Call) -> Created:
 
 @TABLE.serves("GET", f"{_PACKS}/manifests")
 def manifests(call: Call) -> Json:
-    """Give the layers with their manifests."""
+    """Return the layers with their manifests."""
     profile = find(call)
     packs = []
     for pack in profile.shown.packs:
@@ -106,7 +106,7 @@ def _note_secrets(call: Call, profile: Profile, scopes: Scopes) -> None:
 
 @TABLE.serves("GET", _PACK)
 def get(call: Call) -> Json:
-    """Give one layer with its values and registry."""
+    """Return one layer with its values and registry."""
     profile = find(call)
     pack = _pack(call, profile)
     spec = {"pack": shapes.pack_summary(pack), "registry": shapes.registry(), "macros": {"resolved": {}}}
@@ -138,7 +138,7 @@ def delete(call: Call) -> None:
 
 @TABLE.serves("GET", f"{_PACK}/config")
 def config(call: Call) -> Json:
-    """Give the configuration of one layer; ``packUid`` must be its identity."""
+    """Return the configuration of one layer; ``packUid`` must be its identity."""
     pack = _pack(call, find(call))
     uid = call.query("packUid")
     if not uid:

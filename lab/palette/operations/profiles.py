@@ -56,17 +56,17 @@ _IMPORT = record(
 
 
 def visible(call: Call) -> list[Profile]:
-    """Give the profiles that the request's scope can see."""
+    """Return the profiles that the request's scope can see."""
     return [p for p in call.context.store.profiles.values() if p.meta.project in {call.project, None}]
 
 
 def find(call: Call) -> Profile:
-    """Give the profile that the path names; what it holds is kept out of the answer. Raises ApiError 404."""
+    """Return the profile that the path names; what it holds is kept out of the answer. Raises ApiError 404."""
     return call.context.store.profile(call.path("uid"), call.project)
 
 
 def find_own(call: Call) -> Profile:
-    """Give the profile that the path names, to be changed. Raises ApiError 403 for one of another scope, 404."""
+    """Return the profile that the path names, to be changed. Raises ApiError 403 for one of another scope, 404."""
     profile = find(call)
     if profile.meta.project != call.project:
         message = f"profile '{profile.meta.name}' belongs to the tenant; change it without the header ProjectUid"
@@ -137,12 +137,12 @@ def validate_name(call: Call) -> None:
 
 @TABLE.serves("POST", "/v1/clusterprofiles/validate/packs", body=TEMPLATE)
 def validate_packs(call: Call) -> Json:
-    """Say what is wrong with layers before a profile is made of them."""
+    """Return what is wrong with layers before a profile is made of them."""
     return pack_results(call.body)
 
 
 def pack_results(template: Json) -> Json:
-    """Give ``v1ClusterProfileValidatorResponse`` of sent layers."""
+    """Return ``v1ClusterProfileValidatorResponse`` of sent layers."""
     try:
         made = profile_rules.make_template(template, "packs")
         problems = profile_rules.template_problems(made)
@@ -155,7 +155,7 @@ def pack_results(template: Json) -> Json:
 
 @TABLE.serves("GET", "/v1/clusterprofiles/{uid}")
 def get(call: Call) -> Json:
-    """Give a profile, its draft and what of it is published."""
+    """Return a profile, its draft and what of it is published."""
     return shapes.profile(find(call), call.context.store)
 
 
@@ -202,7 +202,7 @@ def publish(call: Call) -> None:
 
 
 def _check_clone(call: Call, profile: Profile, wanted: Json) -> tuple[str, str | None]:
-    """Give version and project of the clone. Raises ApiError."""
+    """Return version and project of the clone. Raises ApiError."""
     version = wanted.get("version") or profile.version
     _check_version(call, version, "metadata.version")
     target = wanted.get("target", {})
@@ -265,7 +265,7 @@ def delete_many(call: Call) -> Json:
 
 @TABLE.serves("GET", "/v1/clusterprofiles/{uid}/export")
 def export(call: Call) -> File:
-    """Give a profile as a file that can be imported; passwords are masked in it."""
+    """Return a profile as a file that can be imported; passwords are masked in it."""
     profile = find(call)
     format_ = call.choice("format", ("yaml", "json"), default="json")
     content = call.masked(_exported(profile))
@@ -342,7 +342,7 @@ def _sort_key(profile: Profile, field: str) -> str:
 
 @TABLE.serves("GET", "/v1/dashboard/clusterprofiles/{uid}")
 def summary(call: Call) -> Json:
-    """Give one profile briefly."""
+    """Return one profile briefly."""
     profile = call.context.store.profiles.get(call.path("uid"))
     if profile is None or profile not in visible(call):
         raise not_found("clusterprofile", call.path("uid"))

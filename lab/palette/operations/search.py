@@ -13,7 +13,7 @@ Json = dict[str, Any]
 
 
 def matches(item: Json, spec: Json) -> bool:
-    """Tell whether ``item``, a record of searchable properties, fits the filter. Raises ApiError 400."""
+    """Return whether ``item``, a record of searchable properties, fits the filter. Raises ApiError 400."""
     groups = [_group(item, group) for group in spec.get("filterGroups", [])]
     return _joined(groups, spec)
 

@@ -66,7 +66,7 @@ def create_token(call: Call) -> Created:
 
 @TABLE.serves("GET", "/v1/edgehosts/tokens/{uid}")
 def get_token(call: Call) -> Json:
-    """Give one registration token."""
+    """Return one registration token."""
     return shapes.token(_token(call), call.context.store)
 
 

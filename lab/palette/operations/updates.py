@@ -25,7 +25,7 @@ _VARIABLES = "/v1/spectroclusters/{uid}/variables"
 
 
 def _patched(call: Call, cluster: Cluster, sent: Sequence[Json]) -> list[Attached]:
-    """Give what the cluster would use after a PATCH. Raises ApiError 400, 404."""
+    """Return what the cluster would use after a PATCH. Raises ApiError 400, 404."""
     attached = list(cluster.attached)
     for position, one in enumerate(sent):
         place = f"profiles[{position}]"
@@ -113,7 +113,7 @@ def profile_updates(call: Call) -> Json:
 
 @TABLE.serves("GET", f"{_PROFILES}/{{profileUid}}/packs/{{packName}}/config")
 def pack_config(call: Call) -> Json:
-    """Give the configuration of one layer as the cluster uses it."""
+    """Return the configuration of one layer as the cluster uses it."""
     attached = next((a for a in find(call).attached if a.uid == call.path("profileUid")), None)
     if attached is None:
         raise not_found("clusterprofile", call.path("profileUid"))
@@ -180,7 +180,7 @@ def patch_variables(call: Call) -> None:
 
 @TABLE.serves("POST", "/v1/spectroclusters/{uid}/validate/repave", body=CLUSTER_PACKS)
 def validate_repave(call: Call) -> Json:
-    """Say whether nodes would be replaced, and why."""
+    """Return whether nodes would be replaced, and why."""
     cluster = find(call)
     attached = _patched(call, cluster, call.body.get("profiles", []))
     reasons = call.reconciler.would_repave(cluster, attached)
@@ -190,7 +190,7 @@ def validate_repave(call: Call) -> Json:
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/repave/status")
 def repave_status(call: Call) -> Json:
-    """Give the state of the latest repave."""
+    """Return the state of the latest repave."""
     return shapes_clusters.repave(find(call))
 
 
@@ -209,5 +209,5 @@ def apply_now(call: Call) -> Accepted:
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/status/spcApply")
 def apply_status(call: Call) -> Json:
-    """Say whether something waits to be applied."""
+    """Return whether something waits to be applied."""
     return shapes_clusters.spc_apply(find(call))

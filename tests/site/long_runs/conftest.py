@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from fixtures.sites.site_file import read_site_file
+from harness.sites.site_file import read_site_file
 from lab.palette import PaletteEndpoint, Settings, serving
 from tests.lab_palette.scripted_agent import PretendRegistry, ScriptedAgent, following
 from tests.site.long_runs.stage import HOSTS, KEY, TOKEN, Stage, write_site_file
@@ -18,7 +18,7 @@ from tests.site.long_runs.stage import HOSTS, KEY, TOKEN, Stage, write_site_file
 
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, Path]:
-    """Give a certificate for loopback and the file of its authority."""
+    """Return a certificate for loopback and the file of its authority."""
     made, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.issue_cert("127.0.0.1").configure_cert(context)
     path = tmp_path_factory.mktemp("authority") / "ca.pem"
@@ -46,5 +46,5 @@ def make_stage(authority: tuple[ssl.SSLContext, Path], tmp_path: Path) -> Iterat
 
 @pytest.fixture
 def stage(make_stage: Callable[..., Stage]) -> Stage:
-    """Give a healthy stage."""
+    """Return a healthy stage."""
     return make_stage()

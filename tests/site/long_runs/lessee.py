@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fixtures.running.leases import Leases
-from fixtures.sites.site import connect
-from fixtures.sites.site_file import read_site_file
+from harness.sites.leases import Leases
+from harness.sites.site import connect
+from harness.sites.site_file import read_site_file
 from palette import RetryPolicy
 
 

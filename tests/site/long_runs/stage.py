@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from fixtures.sites.site import connect
-from fixtures.sites.site_file import SiteFile
+from harness.sites.site import connect
+from harness.sites.site_file import SiteFile
 from lab.palette import PaletteEndpoint
 from palette import RetryPolicy
 from palette.client import ProjectView
@@ -29,7 +29,7 @@ class Stage:
     agents: dict[str, ScriptedAgent]
 
     def project(self) -> ProjectView:
-        """Give the project as one more process sees it."""
+        """Return the project as one more process sees it."""
         palette = self.stack.enter_context(connect(self.site, RetryPolicy(first_pause=0.02, longest_pause=0.1)))
         return palette.in_project("Default")
 

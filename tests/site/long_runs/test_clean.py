@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from engine import ownership
-from fixtures.running import clean, ledger
-from fixtures.running.leases import RUN, Leases
-from fixtures.running.ledger import Ledger
-from fixtures.running.removal import LABEL, clear_verified, traces
+from harness import ledger
+from harness.ledger import Ledger
+from harness.removal import LABEL, clear_verified, traces
+from harness.sites import clean
+from harness.sites.leases import RUN, Leases
 from palette.client import ProjectView
 from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
 from tests.site.long_runs.stage import Stage
@@ -44,7 +45,7 @@ def make_cluster(project: ProjectView, name: str, profile: str, host: str, run: 
 
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
-    """Give the directory of a run, with a journal."""
+    """Return the directory of a run, with a journal."""
     folder = tmp_path / "reports" / "runs" / ID
     folder.mkdir(parents=True)
     (folder / "journal.ndjson").touch()
@@ -52,7 +53,7 @@ def run_folder(tmp_path: Path) -> Path:
 
 
 def begun(stage: Stage, folder: Path, process: str = "4194305@gone") -> Ledger:
-    """Give the ledger of a run that is dead."""
+    """Return the ledger of a run that is dead."""
     made = Ledger(folder / ledger.FILE_NAME)
     made.begin(run=OURS, palette=stage.site.palette_url, project="Default", process=process)
     return made
@@ -64,7 +65,7 @@ def cleaned(stage: Stage, tmp_path: Path, run: str = ID) -> int:
 
 
 def standing(project: ProjectView) -> set[str]:
-    """Give the names of everything that stands in the project."""
+    """Return the names of everything that stands in the project."""
     clusters = {cluster.name for cluster in project.clusters.search() if cluster.state != "Deleted"}
     return clusters | {profile.name for profile in project.profiles.list()} | set(project.macros.list())
 

@@ -20,10 +20,10 @@ import pytest
 from docker.errors import DockerException
 
 from engine import ownership
-from fixtures.clusters import settled
-from fixtures.running.leases import RUN
-from fixtures.sites.site import connect
-from fixtures.sites.site_file import read_site_file
+from harness.clusters import settled
+from harness.sites.leases import RUN
+from harness.sites.site import connect
+from harness.sites.site_file import read_site_file
 from palette import RetryPolicy
 from palette.client import ProjectView
 from tests.lab.ground import running_lab
@@ -53,13 +53,13 @@ class Ground:
 
     def clean(self, run: Path) -> subprocess.CompletedProcess[str]:
         """Clean up after a run."""
-        command = [sys.executable, "-m", "fixtures.running.clean", "--site", str(self.site_file), "--run", run.name]
+        command = [sys.executable, "-m", "harness.sites.clean", "--site", str(self.site_file), "--run", run.name]
         return subprocess.run(
             command, cwd=self.project.folder, check=False, capture_output=True, text=True, timeout=120
         )
 
     def picture(self) -> tuple[set[str], dict[str, dict[str, str]]]:
-        """Give what stands in Palette: names, and the labels of every host."""
+        """Return what stands in Palette: names, and the labels of every host."""
         return standing(self.view), {host.uid: dict(host.labels) for host in self.view.edge_hosts.search()}
 
 
@@ -149,7 +149,7 @@ def test_a_killed_run_is_resumed_and_repeats_nothing_that_finished(ground: Groun
 
 
 def cases_in(run: Path) -> list[str]:
-    """Give the cases that a run's journal says are finished."""
+    """Return the cases that a run's journal says are finished."""
     with suppress(OSError):
         records = [json.loads(line) for line in (run / "journal.ndjson").read_text().splitlines()]
         return [record["case"] for record in records if record["record"] == "case"]

@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import pytest
 
-from fixtures.clusters import settled
-from fixtures.running.leases import OWNER, RUN, UNTIL, Lease, Leases
+from harness.clusters import settled
+from harness.sites.leases import OWNER, RUN, UNTIL, Lease, Leases
 from lab.palette.settings import Strictness
 from palette.edge_hosts import EdgeHosts
 from tests.site.long_runs.stage import HOSTS, Stage
@@ -22,7 +22,7 @@ def quiet(_message: str) -> None:
 
 
 def leases(stage: Stage, run: str, say: Callable[[str], None] = quiet) -> Leases:
-    """Give the leases of a run with a connection of its own."""
+    """Return the leases of a run with a connection of its own."""
     return Leases(stage.project(), run, say)
 
 

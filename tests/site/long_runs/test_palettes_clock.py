@@ -7,8 +7,8 @@ from email.utils import formatdate
 
 import pytest
 
-from fixtures.doctor.findings import Kind
-from fixtures.doctor.in_palette import look_at_palette
+from doctor.findings import Kind
+from doctor.in_palette import look_at_palette
 from tests.site.long_runs.stage import Stage
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.running.levels import seed_of
-from fixtures.running.planning import seconds_of
+from harness.levels import seed_of
+from harness.planning import seconds_of
 
 HOME = Path(__file__).parent.parent.parent.parent
 

@@ -8,8 +8,8 @@ from typing import cast
 
 import pytest
 
-from fixtures.clusters import Cluster, settled
-from fixtures.running.progress import Progress
+from harness.clusters import Cluster, settled
+from harness.progress import Progress
 
 
 @dataclass
@@ -25,17 +25,17 @@ class Stopwatch:
 
 @pytest.fixture
 def watch() -> Stopwatch:
-    """Give a stopwatch."""
+    """Return a stopwatch."""
     return Stopwatch()
 
 
 def progress(watch: Stopwatch, **expected: float) -> Progress:
-    """Give the progress of cases with these expected seconds."""
+    """Return the progress of cases with these expected seconds."""
     return Progress(expected or {"a": 60.0, "b": 120.0}, lambda _message: None, now=watch)
 
 
 def cluster(*hosts: str) -> Cluster:
-    """Give as much of a cluster as progress looks at."""
+    """Return as much of a cluster as progress looks at."""
     return cast("Cluster", SimpleNamespace(hosts=[SimpleNamespace(uid=uid) for uid in hosts]))
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from edge import HostUnreachable
-from fixtures.clusters import Cluster, settled
-from fixtures.repaved import RepaveWatch
+from harness.clusters import Cluster, settled
+from harness.repaved import RepaveWatch
 from lab.joints import REPORT_HEALTH, Behaviour, Fault
 from palette.client import ProjectView
 from palette.os_layer import PACK, OsLayer, ProviderCredentials
@@ -29,7 +29,7 @@ ALWAYS_HEALTHY = Fault("early", {REPORT_HEALTH: lambda _healthy, _cluster: "Heal
 
 
 def values(image: str) -> str:
-    """Give the values of an OS layer that the pretended registry accepts."""
+    """Return the values of an OS layer that the pretended registry accepts."""
     return OsLayer(image, ProviderCredentials("registry.test", "user", PretendRegistry().password, "")).values()
 
 

@@ -16,8 +16,8 @@ import docker
 import pytest
 import yaml
 
-from fixtures.doctor.__main__ import main as doctor
-from fixtures.running.clean import main as clean
+from doctor.__main__ import main as doctor
+from harness.sites.clean import main as clean
 from lab.control import RunningLab
 from lab.faults import specify
 from registry.images import push_layout
@@ -45,12 +45,12 @@ class Shown:
     folder: Path
 
     def verdicts(self) -> dict[str, str]:
-        """Give the verdict of every case by the name of its function."""
+        """Return the verdict of every case by the name of its function."""
         cases = results.load(self.folder).cases
         return {case.case.rpartition("::")[2].partition("[")[0]: case.verdict.value for case in cases}
 
     def reasons(self) -> str:
-        """Give what was said of all that was not covered."""
+        """Return what was said of all that was not covered."""
         return "\n".join(case.reason for case in results.load(self.folder).cases)
 
     def quotes(self, accounts: tuple[Account, ...] = ACCOUNTS) -> list[str]:
@@ -128,7 +128,7 @@ def theirs(engine: docker.DockerClient, lab: RunningLab, tmp_path: Path) -> Iter
 
 
 def left_in(registry: PrivateRegistry, run: Path) -> list[str]:
-    """Give the tags that a run has left in a registry."""
+    """Return the tags that a run has left in a registry."""
     with registry.client() as client:
         assert client.tags("team/golden") == ["v1"], "an image that is not the run's was changed"
         return client.tags(f"conformance/conf-{run.name[4:]}/provider")

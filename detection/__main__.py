@@ -1,0 +1,138 @@
+"""``python -m detection``: the kill matrix, in ``reports/latest/kill-matrix.html``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from detection import odds
+from detection.collecting import NoCasesError, collect
+from detection.matrix import SEED, Detection, choose
+from engine import ownership
+from engine.reach import EngineUnavailable, connect
+from lab.control import LabFailed
+from lab.faults import UnknownFault
+from reports import kill_matrix, runs
+from reports.text import duration
+
+if TYPE_CHECKING:
+    from reports.kill_matrix import Matrix, Row
+
+UNPROVEN, INTERRUPTED, BAD_SETUP = 1, 2, 4
+HOME = runs.HOME / "detection"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the matrix; 0 when every fault was caught, every requirement made to fail, and nothing healthy blamed."""
+    asked = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # labs and pytests are taken along
+    try:
+        matrix = _make(asked)
+    except (UnknownFault, NoCasesError, EngineUnavailable, LabFailed) as error:
+        sys.stderr.write(f"detection: {error}\n")
+        return BAD_SETUP
+    except KeyboardInterrupt:
+        sys.stderr.write("detection: interrupted; no matrix is written\n")
+        return INTERRUPTED
+    written = write(matrix, asked.to)
+    _conclude(matrix, written)
+    return UNPROVEN if matrix.problems else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="./run detection", description=__doc__)
+    parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="this fault only; repeatable")
+    parser.add_argument(
+        "--lab-fault", action="append", default=[], metavar="FILE.py:NAME", help="a fault of a file from outside"
+    )
+    parser.add_argument("--since-last", action="store_true", help="leave out what cannot have changed")
+    parser.add_argument("--full", action="store_true", help="every case for every fault, not only those that claim it")
+    parser.add_argument(
+        "--thorough", action="store_true", help=f"{odds.SEEDS} seeds for each changed password, 20 healthy runs"
+    )
+    parser.add_argument("--seeds", type=int, default=odds.SEEDS, help=f"seeds of --thorough (default {odds.SEEDS})")
+    parser.add_argument("--healthy-runs", type=int, help="runs of the healthy lab, each with a seed of its own")
+    parser.add_argument("--labs", type=int, default=3, help="labs that run at the same time (default 3)")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"the seed of all cases (default {SEED})")
+    parser.add_argument("--suites", action="append", help="other suites than the project's (for tests of the matrix)")
+    parser.add_argument("--to", type=Path, default=HOME, help="where the matrix is kept for --since-last")
+    return parser
+
+
+def _make(asked: argparse.Namespace) -> Matrix:
+    wanted = choose(asked.fault, asked.lab_fault)
+    suites = tuple(asked.suites or ["suites"])
+    cases = collect(suites)
+    ownership.sweep(connect(_say, provision=True))
+    whole = not (asked.fault or asked.lab_fault or asked.suites)
+    area = Path(tempfile.mkdtemp(prefix="detection-"))
+    healthy_runs = (20 if asked.thorough else 1) if asked.healthy_runs is None else asked.healthy_runs
+    detection = Detection(
+        wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, full=asked.full, whole=whole,
+        seeds=asked.seeds if asked.thorough else 0, suites=suites, healthy_runs=healthy_runs,
+        earlier=_earlier(asked.to) if asked.since_last else None,
+    )  # fmt: skip
+    _say(f"{len(wanted)} faults, {len(cases)} cases, {asked.labs} labs; pytest's own words are in {area}")
+    matrix = detection.make()
+    if not matrix.problems and "KEEP_DETECTION_RUNS" not in os.environ:
+        shutil.rmtree(area, ignore_errors=True)
+    return matrix
+
+
+def _earlier(home: Path) -> Matrix | None:
+    try:
+        return kill_matrix.from_json((home / kill_matrix.JSON).read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def write(matrix: Matrix, home: Path) -> list[Path]:
+    """Write the matrix where the next one finds it, and beside the reports of the latest finished run.
+
+    Runs of detection are no runs of the suites, so ``reports/latest`` stays where it is; where there is none yet, it
+    names a place that holds the matrix alone until a run has finished.
+    """
+    places = [home, _latest(home.parent)]
+    contents = {kill_matrix.JSON: kill_matrix.to_json(matrix), kill_matrix.PAGE: kill_matrix.render(matrix)}
+    for place in places:
+        place.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            runs.write(place / name, content)
+    return [places[-1] / name for name in contents]
+
+
+def _latest(reports: Path) -> Path:
+    latest = reports / "latest"
+    if not latest.exists():
+        latest.unlink(missing_ok=True)
+        latest.symlink_to(Path("runs") / runs.create(reports).name, target_is_directory=True)
+    return latest
+
+
+def _say(message: str) -> None:
+    sys.stdout.write(f"{message}\n")
+    sys.stdout.flush()
+
+
+def _tell(row: Row) -> None:
+    _say(kill_matrix.line(row))
+
+
+def _conclude(matrix: Matrix, written: list[Path]) -> None:
+    for problem in matrix.problems:
+        _say(problem)
+    for row in matrix.rows:
+        if row.is_caught and row.missed:
+            _say(f"note: {row.fault} is also claimed by {', '.join(row.missed)}, which did not notice")
+    _say(f"{matrix.sentence} · {duration(matrix.seconds)} · seed {matrix.seed}")
+    _say(f"{written[-1]}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

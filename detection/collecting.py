@@ -1,0 +1,71 @@
+"""Which cases there are, and what each proves: asked of pytest itself, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.run import SUITES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = SUITES.parent
+FILE = pytest.StashKey[Path]()
+
+
+class NoCasesError(Exception):
+    """The suites cannot be collected; the message is pytest's."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A conformance case: its node id, its file, the requirements it proves, the hosts it takes."""
+
+    id: str
+    file: str
+    requirements: tuple[str, ...]
+    hosts: int
+
+
+def collect(suites: Sequence[str] = (str(SUITES),)) -> list[Case]:
+    """List the cases of the suites. Raises NoCasesError."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "cases.json"
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-qqq", "-p", "no:cacheprovider"]
+        command += ["-p", "detection.collecting", "--cases-to", str(file), *suites]
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+        if done.returncode != 0 or not file.exists():
+            raise NoCasesError(f"the suites cannot be collected:\n{done.stdout}{done.stderr}")
+        return [Case(**{**each, "requirements": tuple(each["requirements"])}) for each in json.loads(file.read_text())]
+
+
+# --- in pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare where the list goes."""
+    parser.getgroup("detection").addoption("--cases-to", metavar="FILE", help="write the collected cases as JSON")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the list."""
+    cases = [asdict(case_of(item)) for item in session.items]
+    Path(session.config.getoption("--cases-to")).write_text(json.dumps(cases))
+
+
+def case_of(item: pytest.Item) -> Case:
+    """Return what is known of a case."""
+    marker = item.get_closest_marker("requirement")
+    ids = tuple(map(str, marker.args)) if marker else ()
+    hosts = int(marker.kwargs.get("hosts", 1)) if marker else 1
+    return Case(
+        item.nodeid, str(item.path.relative_to(ROOT)) if ROOT in item.path.parents else str(item.path), ids, hosts
+    )

@@ -1,0 +1,199 @@
+"""Labs that run faults: each in a process of its own, used for one batch of faults after the other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from itertools import count
+from typing import TYPE_CHECKING
+
+import yaml
+
+from detection import judging
+from detection.collecting import ROOT
+from detection.switching import CAUGHT, HEALTHY, UNHEALED, Plan, Suspect
+from lab import control
+from lab.site import LabSettings, labs_folder
+from reports.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from detection.judging import Findings
+    from lab.control import RunningLab
+
+
+#: Time-outs of a lab's site while faults are in force, in seconds on a machine with nothing else to do: healthy phases
+#: take one or two, and many a fault shows as something that never comes.
+TIMEOUTS = {
+    "cluster_running": 6.0,
+    "repave": 6.0,
+    "repave_pending": 3.0,
+    "cluster_deleted": 8.0,
+    "force_delete_after": 4.0,
+    "edge_host_ready": 12.0,
+}
+#: Seconds in which a lab starts on such a machine; where it takes longer, everything is given more time.
+USUAL_START = 3.0
+MOST_PATIENT = 5.0
+#: Seconds that one case may take before its pytest is ended.
+PATIENCE = 300.0
+LOOK = 0.3  # seconds between two looks at a journal
+#: How often a fault is tried when its lab or its pytest was lost on the way.
+TRIES = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a lab is asked to do with pytest: for which suspects, over which suites, with which seed, in which order."""
+
+    suspects: tuple[Suspect, ...]
+    suites: tuple[str, ...]
+    seed: int
+    every: bool = False
+    shuffle: int | None = None
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass
+class Done:
+    """What became of one suspect: its cases, and why they are not complete, if they are not."""
+
+    suspect: Suspect
+    findings: Findings
+    trouble: str = ""
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether the harness or the lab stood in the way of finding a fault out. A healthy lab is not excused."""
+        verdicts = {case.verdict for case in self.findings.of.get(self.suspect.name, ())}
+        lost = bool(verdicts & {Verdict.ERROR, Verdict.DEAD}) and not verdicts & CAUGHT
+        return lost and self.suspect.specification is not None
+
+
+@dataclass
+class Worker:
+    """A lab and the pytest that uses it. ``area`` holds plans and runs; nothing of it is an ordinary run."""
+
+    number: int
+    area: Path
+    hosts: int
+    say: Callable[[str], None]
+    stopped: threading.Event = field(default_factory=threading.Event)
+    _tried: list[Suspect] = field(default_factory=list)
+    _lab: RunningLab | None = None
+    _has_had_a_lab: bool = False
+    _batches: Iterator[int] = field(default_factory=count)
+
+    def run(self, job: Job) -> Iterator[Done]:
+        """Run a batch and give each suspect as soon as it is done. A lab that does not heal is replaced."""
+        left, tries = list(job.suspects), 0
+        while left and not self.stopped.is_set():
+            before = len(left)
+            for done in self._batch_on_a_lab(job, left):
+                if done.is_disturbed and done.suspect not in self._tried:
+                    self._tried.append(done.suspect)  # once more, on another lab
+                    continue
+                left.remove(done.suspect)
+                yield done
+            if any(suspect in self._tried for suspect in left):
+                self.close()
+            tries = tries + 1 if len(left) == before else 1
+            if left and tries >= TRIES:
+                yield Done(left.pop(0), judging.Findings(), "its cases did not come to an end")
+                tries = 0
+
+    def _batch_on_a_lab(self, job: Job, suspects: Sequence[Suspect]) -> Iterator[Done]:
+        """Run a batch. A lab that once came up and does not do so again costs its suspects a try, not the matrix."""
+        try:
+            yield from self._batch(job, suspects)
+        except control.LabFailed as error:
+            if not self._has_had_a_lab:
+                raise
+            self.say(f"lab {self.number} does not come up again: {error}")
+
+    def close(self) -> None:
+        """Take the lab down."""
+        if self._lab is not None:
+            self._lab.stop()
+            self._lab = None
+
+    # --- one pytest
+
+    def _batch(self, job: Job, suspects: Sequence[Suspect]) -> Iterator[Done]:
+        lab = self._ready()
+        home = self.area / f"lab-{self.number}-batch-{next(self._batches)}"
+        home.mkdir(parents=True)
+        plan = home / "plan.json"
+        Plan(str(lab.settings.folder), tuple(suspects), job.every, job.shuffle).write(plan)
+        with (home / "pytest.txt").open("w") as output:
+            process = subprocess.Popen(
+                self._command(job, lab, plan, home), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            )  # fmt: skip
+        try:
+            yield from self._follow(process, plan, home, suspects)
+        finally:
+            _end(process)
+        if process.returncode not in {0, 1, 10, 12} or UNHEALED in (home / "pytest.txt").read_text():
+            self.say(f"lab {self.number} is replaced (pytest ended with {process.returncode}; {home.name})")
+            self.close()
+
+    def _command(self, job: Job, lab: RunningLab, plan: Path, home: Path) -> list[str]:
+        command = [sys.executable, "-m", "pytest", *job.suites, "-q", "-p", "no:cacheprovider"]
+        command += ["-p", "detection.switching", "--detection-plan", str(plan), "--runs-in", str(home)]
+        command += ["--site", str(lab.settings.folder / "detection.yaml"), "--no-shrink", "--no-provision"]
+        return [*command, "--hypothesis-seed", str(job.seed), *job.arguments]
+
+    def _follow(
+        self, process: subprocess.Popen[bytes], plan: Path, home: Path, suspects: Sequence[Suspect]
+    ) -> Iterator[Done]:
+        """Yield suspects whose last case has ended: those before the one whose case ended last."""
+        waiting, known = list(suspects), 0
+        deadline = time.monotonic() + PATIENCE
+        while process.poll() is None and time.monotonic() < deadline:
+            if self.stopped.wait(LOOK):
+                return
+            findings = judging.read(plan, home)
+            if findings.count > known:
+                known, deadline = findings.count, time.monotonic() + PATIENCE
+            while len(waiting) > 1 and any(later.name in findings.of for later in waiting[1:]):
+                yield Done(waiting.pop(0), findings)
+        if time.monotonic() >= deadline:
+            self.say(
+                f"lab {self.number}: a case of {waiting[0].name or 'the healthy lab'} took {PATIENCE:g} s and more"
+            )
+            return
+        findings = judging.read(plan, home)
+        for suspect in [each for each in waiting if findings.planned and findings.are_complete(each.name)]:
+            yield Done(suspect, findings, "" if findings.of.get(suspect.name) else "no case of the suites concerns it")
+
+    def _ready(self) -> RunningLab:
+        if self._lab is None:
+            folder = labs_folder() / f"detection-{os.getpid()}-{self.number}-{time.monotonic_ns() % 10**6}"
+            began = time.monotonic()
+            self._lab = control.start(LabSettings(folder, self.hosts), lambda _message: None)
+            self._has_had_a_lab = True
+            slower = min(MOST_PATIENT, max(1.0, (time.monotonic() - began) / USUAL_START))
+            site = yaml.safe_load(self._lab.site_file.read_text())
+            site["timeouts"] |= {name: round(slower * seconds, 1) for name, seconds in TIMEOUTS.items()}
+            (folder / "detection.yaml").write_text(yaml.safe_dump(site, sort_keys=False))
+        return self._lab
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    process.wait()
+
+
+HEALTHY_LAB = Suspect(HEALTHY, None, ())

@@ -1,0 +1,238 @@
+"""The whole of it: choose faults, run them on labs, gather the rows, tell each as soon as it is known."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from detection import judging, odds, unchanged
+from detection.labs import HEALTHY_LAB, Done, Job, Worker
+from detection.switching import Suspect
+from harness import requirements
+from lab.faults import families, load, specify
+from lab.faults.credentials import ELSEWHERE, INVISIBLE
+from registry.transforms import transform
+from reports.kill_matrix import Cell, Matrix, Row
+from reports.records import utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from detection.collecting import Case
+    from lab.joints import Fault
+
+#: The seed of a matrix, the same every time, so that matrices can be compared. It is one of those that find the changes
+#: soonest, for every example costs a deployment and a repave; how surely the others find them is for ``--thorough``.
+SEED = 634
+#: Faults that a lab is given at a time: a pytest of its own for each batch costs a few seconds.
+BATCH = 16
+OUTSIDE = "from outside"
+EQUIVALENT = {
+    **dict.fromkeys(
+        INVISIBLE, "no password that registry:2 accepts shows it: it holds no NUL, and bcrypt takes 72 bytes"
+    ),
+    **dict.fromkeys(ELSEWHERE, "needs a second value on the host; told as a story of its own"),
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One fault to try: what it is, where it stands, what the lab is told of it."""
+
+    fault: Fault
+    family: str
+    specification: dict[str, object]
+
+    @property
+    def suspect(self) -> Suspect:
+        """What the plan says of it."""
+        return Suspect(self.fault.name, dict(self.specification), self.fault.catches)
+
+
+def choose(names: Sequence[str], outside: Sequence[str]) -> list[Wanted]:
+    """Return the faults of the catalogue (those named, or all) and those of files from outside. Raises UnknownFault."""
+    chosen = [dict(specify(name)) for name in [*names, *outside]]
+    if not chosen:
+        chosen = [{"name": fault.name} for faults in families().values() for fault in faults]
+    family_of = {fault.name: family for family, faults in families().items() for fault in faults}
+    return [Wanted(load(each), OUTSIDE if "source" in each else family_of[str(each["name"])], each) for each in chosen]
+
+
+@dataclass
+class Detection:
+    """One making of a matrix. ``say`` is told each row as soon as it is known."""
+
+    wanted: Sequence[Wanted]
+    cases: Sequence[Case]
+    area: Path
+    say: Callable[[str], None]
+    tell: Callable[[Row], None]
+    labs: int = 3
+    seed: int = SEED
+    full: bool = False
+    whole: bool = False
+    seeds: int = 0
+    suites: tuple[str, ...] = ("suites",)
+    healthy_runs: int = 1
+    earlier: Matrix | None = None
+    _rows: dict[str, Row] = field(default_factory=dict)
+    _healthy: list[Cell] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def make(self) -> Matrix:
+        """Try every fault and the healthy lab. Raises KeyboardInterrupt; labs are taken down whatever happens."""
+        began = time.monotonic()
+        started, healthy_key = (
+            utc(),
+            unchanged.key(None, "", [case.file for case in self.cases], f"{self._how}, {self._how_healthy}"),
+        )
+        known = self._reusable()
+        for row in known.values():
+            self._keep(replace(row, reused=True))
+        healthy = self.earlier if self.earlier and self.earlier.healthy_key == healthy_key else None
+        if healthy and healthy.false_alarms:
+            healthy = None
+        self._healthy = list(healthy.healthy) if healthy else []
+        self._run(self._jobs([each for each in self.wanted if each.fault.name not in known], healthy=healthy is None))
+        rows = [self._rows[each.fault.name] for each in self.wanted if each.fault.name in self._rows]
+        return Matrix(
+            started=started,
+            seconds=round(time.monotonic() - began, 1),
+            seed=self.seed,
+            labs=self.labs,
+            hosts=self._hosts,
+            whole=self.whole,
+            requirements={r.id: r.claim for r in requirements.load().values()},
+            rows=tuple(rows),
+            healthy=tuple(self._healthy),
+            healthy_runs=self.healthy_runs,
+            healthy_key=healthy_key,
+            equivalent=EQUIVALENT,
+        )
+
+    @property
+    def _hosts(self) -> int:
+        return max([2, *(case.hosts for case in self.cases)])
+
+    @property
+    def _how(self) -> str:
+        return f"seed {self.seed}, full {self.full}, hosts {self._hosts}, seeds {self.seeds}"
+
+    @property
+    def _how_healthy(self) -> str:
+        claims = "all" if self.whole else sorted({claim for each in self.wanted for claim in each.fault.catches})
+        return f"healthy runs {self.healthy_runs} of {claims}"
+
+    # --- what need not be done again
+
+    def _key(self, wanted: Wanted) -> str:
+        return unchanged.key(wanted.specification, wanted.family, self._files(wanted.fault), self._how)
+
+    def _files(self, fault: Fault) -> list[str]:
+        concerned = (case for case in self.cases if self.full or set(case.requirements) & set(fault.catches))
+        return [case.file for case in concerned]
+
+    def _reusable(self) -> dict[str, Row]:
+        if self.earlier is None:
+            return {}
+        keys = {each.fault.name: self._key(each) for each in self.wanted}
+        proven = (row for row in self.earlier.rows if row.is_caught and not row.trouble)
+        return {row.fault: row for row in proven if row.key and row.key == keys.get(row.fault)}
+
+    # --- labs
+
+    def _jobs(self, wanted: Sequence[Wanted], *, healthy: bool) -> list[Job]:
+        suspects = [each.suspect for each in wanted]
+        batches = [suspects[at : at + BATCH] for at in range(0, len(suspects), BATCH)]
+        jobs = [Job(tuple(batch), self.suites, self.seed, every=self.full) for batch in batches]
+        if healthy and self.whole:
+            jobs[:0] = [self._healthy_job(number) for number in range(self.healthy_runs)]
+        elif healthy and self.healthy_runs:
+            proven = {name for case in self.cases for name in case.requirements}
+            claims = tuple(dict.fromkeys(c for each in wanted for c in each.fault.catches if c in proven))
+            jobs[:0] = [Job((replace(HEALTHY_LAB, claims=claims),), self.suites, self.seed)] if claims else []
+        return jobs
+
+    def _healthy_job(self, number: int) -> Job:
+        """Return a healthy run: the first as users have it, each further one with its own seed in a random order."""
+        seed = self.seed + number
+        return Job((HEALTHY_LAB,), self.suites, seed, every=True, shuffle=seed if number else None)
+
+    def _run(self, jobs: Sequence[Job]) -> None:
+        todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        for job in jobs:
+            todo.put(job)
+        workers = [Worker(n, self.area, self._hosts, self.say) for n in range(1, min(self.labs, len(jobs)) + 1)]
+        failures: list[BaseException] = []
+        threads = [threading.Thread(target=self._work, args=(worker, todo, failures)) for worker in workers]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:  # interrupted: let the labs go at once
+            for worker in workers:
+                worker.stopped.set()
+            for thread in threads:
+                thread.join()
+        if failures:
+            raise failures[0]
+
+    def _work(self, worker: Worker, todo: queue.SimpleQueue[Job], failures: list[BaseException]) -> None:
+        try:
+            while not failures:
+                try:
+                    job = todo.get_nowait()
+                except queue.Empty:
+                    return
+                for done in worker.run(job):
+                    self._take(done)
+        except BaseException as error:  # noqa: BLE001 - raised again where it can be seen
+            failures.append(error)
+        finally:
+            worker.close()
+
+    # --- rows
+
+    def _take(self, done: Done) -> None:
+        cases = done.findings.of.get(done.suspect.name, [])
+        if done.suspect.specification is None:
+            claims = done.suspect.claims or tuple(requirements.load())
+            with self._lock:
+                self._healthy += judging.cells(cases, claims, drawn=done.findings.drawn)
+            return
+        wanted = next(each for each in self.wanted if each.fault.name == done.suspect.name)
+        self._keep(self._row(wanted, done))
+
+    def _row(self, wanted: Wanted, done: Done) -> Row:
+        fault, cases = wanted.fault, done.findings.of.get(done.suspect.name, [])
+        drawn = fault.change and fault.road in odds.DRAWN
+        first = self.seed
+        return Row(
+            fault=fault.name,
+            family=wanted.family,
+            because=fault.because,
+            joints=tuple(joint.name for joint in fault.replacements),
+            change=fault.change,
+            road=fault.road,
+            claims=fault.catches,
+            cells=judging.cells(cases, fault.catches, drawn=done.findings.drawn),
+            seconds=round(sum(case.seconds for case in cases), 1),
+            trouble=done.trouble,
+            odds=odds.odds(fault.change, first, range(1, self.seeds + 1)) if drawn and self.seeds else None,
+            key=self._key(wanted),
+        )
+
+    def _keep(self, row: Row) -> None:
+        with self._lock:
+            self._rows[row.fault] = row
+        self.tell(row)
+
+
+def titles(rows: Iterable[Row]) -> dict[str, str]:
+    """Return the catalogue's title of each change that rows are about."""
+    return {row.change: transform(row.change).title for row in rows if row.change}

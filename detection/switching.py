@@ -1,0 +1,211 @@
+"""A pytest plugin: each case is run once for every fault that it may catch, with that fault in force in the lab.
+
+It is told by a plan (a file) which lab to switch and which fault concerns which requirements. A case does not learn
+which fault is in force. When a fault has been caught for every requirement that a case could add, the case is not run.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import random
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis.errors import HypothesisException
+
+from harness.run import NotCovered
+from lab.control import RunningLab
+from lab.site import LabSettings
+from reports.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from harness.run import Run
+    from harness.sites.site import Site
+
+#: What a case must end with for its fault to count as caught: the product's fault, or nothing proven about it.
+CAUGHT = frozenset({Verdict.FAIL, Verdict.VACUOUS})
+#: How a run ends whose lab was not as before after a fault: another lab takes its place.
+UNHEALED = "the lab does not heal"
+HEALTHY = ""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A fault as the plan has it. ``specification`` is what the lab is told; none for the healthy lab."""
+
+    name: str
+    specification: dict[str, Any] | None
+    claims: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which lab, and which suspects in which order. With ``every`` case, no case is left out that claims nothing.
+
+    ``shuffle`` is the seed of a random order of all cases, None for the usual one.
+    """
+
+    lab: str
+    suspects: tuple[Suspect, ...]
+    every: bool = False
+    shuffle: int | None = None
+
+    def write(self, file: Path) -> None:
+        """Write the plan for the plugin."""
+        file.write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, file: Path) -> Plan:
+        """Read a plan."""
+        record = json.loads(file.read_text())
+        suspects = [Suspect(s["name"], s["specification"], tuple(s["claims"])) for s in record["suspects"]]
+        return cls(record["lab"], tuple(suspects), bool(record["every"]), record["shuffle"])
+
+    def suspects_for(self, requirements: tuple[str, ...]) -> list[Suspect]:
+        """Return those who concern a case that proves ``requirements``."""
+        return [s for s in self.suspects if self.every or not s.claims or set(s.claims) & set(requirements)]
+
+
+PLAN = pytest.StashKey[Plan]()
+CAUGHT_SO_FAR = pytest.StashKey[dict[str, set[str]]]()
+
+
+def cases_file(plan: Path) -> Path:
+    """Where the plugin writes which case ran for which suspect."""
+    return plan.with_suffix(".cases.json")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the option."""
+    parser.getgroup("detection").addoption("--detection-plan", metavar="FILE", help="which faults, on which lab")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the plan."""
+    config.stash[PLAN] = Plan.read(Path(config.getoption("--detection-plan")))
+    config.stash[CAUGHT_SO_FAR] = {}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a case once for each suspect it concerns."""
+    marker = metafunc.definition.get_closest_marker("requirement")
+    if marker is None:
+        return
+    chosen = metafunc.config.stash[PLAN].suspects_for(tuple(map(str, marker.args)))
+    if chosen:
+        metafunc.parametrize("suspect", chosen, ids=[s.name or "healthy" for s in chosen], indirect=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order what concerns a suspect by suspect, properties first: they are the quickest to find a change."""
+    plan = config.stash[PLAN]
+    order = {suspect.name: number for number, suspect in enumerate(plan.suspects)}
+    chosen = [item for item in items if suspect_of(item) is not None]
+    chosen.sort(key=lambda item: (order[_name(item)], not _draws(item)))
+    if plan.shuffle is not None:
+        random.Random(plan.shuffle).shuffle(chosen)  # noqa: S311 - an order, no secret
+    items[:] = chosen
+    cases = {item.nodeid: {"suspect": _name(item), "case": _base(item), "drawn": _draws(item)} for item in chosen}
+    cases_file(Path(config.getoption("--detection-plan"))).write_text(json.dumps(cases))
+
+
+def _draws(item: pytest.Item) -> bool:
+    """Return whether Hypothesis draws the case's examples."""
+    return hasattr(getattr(item, "obj", None), "hypothesis")
+
+
+def suspect_of(item: pytest.Item) -> Suspect | None:
+    """Return the suspect that an item is run for."""
+    callspec = getattr(item, "callspec", None)
+    suspect: Suspect | None = callspec.params.get("suspect") if callspec else None
+    return suspect
+
+
+def _name(item: pytest.Item) -> str:
+    suspect = suspect_of(item)
+    return suspect.name if suspect else HEALTHY
+
+
+def _base(item: pytest.Item) -> str:
+    """Return the node id that the case has in an ordinary run."""
+    stem, _, parameters = item.nodeid.removesuffix("]").partition("[")
+    shown = _name(item) or "healthy"
+    rest = parameters.removeprefix(shown).removeprefix("-")
+    return f"{stem}[{rest}]" if rest else stem
+
+
+@pytest.fixture(autouse=True)
+def suspect(request: pytest.FixtureRequest, site: Site, run: Run) -> Iterator[None]:
+    """Put the fault in force for the time of the case; afterwards the lab must be as it was."""
+    chosen: Suspect = request.param
+    caught = request.config.stash[CAUGHT_SO_FAR].setdefault(chosen.name, set())
+    proves = set(request.node.get_closest_marker("requirement").args)
+    wanted = set(chosen.claims) & proves
+    if wanted and wanted <= caught and not request.config.stash[PLAN].every:
+        raise NotCovered("the fault has been caught already for all that this case could add")
+    switch(request, [chosen.specification] if chosen.specification else [])
+    yield
+    switch(request, [])
+    if chosen.specification and run.verdict in CAUGHT:
+        caught |= proves
+    _wait_until_healed(request.session, site)
+
+
+class _FirstFailureError(BaseException):
+    """Carries the failure of an example past Hypothesis, which would run that example again to make sure."""
+
+    def __init__(self, failure: BaseException) -> None:
+        super().__init__(failure)
+        self.failure = failure
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """End a property at the first example that fails: here it counts that one does, and which."""
+    handle = getattr(pyfuncitem.obj, "hypothesis", None)
+    if handle is None:
+        return (yield)
+    inner = handle.inner_test
+    handle.inner_test = _ending_at_once(inner)
+    try:
+        return (yield)
+    except _FirstFailureError as first:
+        raise first.failure from None
+    finally:
+        handle.inner_test = inner
+
+
+def _ending_at_once(inner: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(inner)
+    def case(*arguments: object, **named: object) -> None:
+        try:
+            inner(*arguments, **named)
+        except HypothesisException:
+            raise  # how an example is left out
+        except (Exception, pytest.fail.Exception) as failure:
+            raise _FirstFailureError(failure) from failure
+
+    return case
+
+
+def switch(request: pytest.FixtureRequest, faults: list[dict[str, Any]]) -> None:
+    """Tell the lab which faults are in force; without a lab the run ends."""
+    try:
+        RunningLab(LabSettings(Path(request.config.stash[PLAN].lab)), None).ask("faults", faults=faults)
+    except OSError as error:
+        request.session.shouldstop = f"the lab is gone: {error}"
+        raise
+
+
+def _wait_until_healed(session: pytest.Session, site: Site) -> None:
+    try:
+        site.ledger.clear(site.project)
+        site.free_hosts(len(site.hosts))
+    except Exception as error:  # noqa: BLE001 - whatever stands in the way, the next fault needs another lab
+        session.shouldstop = f"{UNHEALED}: {error}"

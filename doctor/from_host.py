@@ -1,0 +1,270 @@
+"""What an Edge host says of itself and of the way to the registry, in a few commands that change nothing."""
+
+from __future__ import annotations
+
+import base64
+import re
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from requests.utils import should_bypass_proxies
+
+from doctor.findings import Finding, Kind
+from doctor.in_palette import CLOCK_TOLERANCE, told
+from edge.access import HostUnreachable
+
+if TYPE_CHECKING:
+    from doctor.image import ImageFacts
+    from doctor.listener import Listener
+    from edge import EdgeHost
+
+#: One round trip: machine, clock, room where images go, and every proxy that the host's services or users are given.
+LOOK = (
+    "uname -m; echo ---; date +%s; echo ---; "
+    "df -Pk /usr/local /var/lib/containerd /var/lib/rancher /var/lib/spectro /opt/spectrocloud 2>/dev/null; echo ---; "
+    "{ systemctl show-environment; cat /etc/environment /etc/spectro/environment /etc/default/k3s* /etc/default/rke2*; "
+    "systemctl show --property=Environment --value stylus-agent spectro-stylus-agent containerd spectro-containerd "
+    "| tr ' ' '\\n'; } 2>/dev/null | grep -i _proxy="
+)
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
+_PARTS = 4
+_ENVIRONMENT = threading.Lock()  # requests reads NO_PROXY by setting it in this process for a moment
+_TLS = re.compile(r"certificate|verif|x509", re.IGNORECASE)
+#: What a tool says of a certificate that it refuses, what that is, and what to do; the first that fits.
+REFUSALS = (
+    (
+        re.compile(r"not yet valid|expired", re.IGNORECASE),
+        Kind.CLOCK,
+        "it calls the certificate made now for {at} out of date",
+        "set its clock (timedatectl set-ntp true)",
+    ),
+    (
+        re.compile(r"not valid for|mismatch|does not match|no alternative certificate", re.IGNORECASE),
+        Kind.CERTIFICATE,
+        "the certificate presented at {at} is not valid for that name",
+        "add the name to registry.names, or have the certificate issued for it",
+    ),
+    (
+        re.compile(r"self.signed|local issuer|unknown (ca|authority)|issuer certificate", re.IGNORECASE),
+        Kind.PROXY,
+        "at {at} somebody else's certificate is presented",
+        "let the hosts reach this machine directly, past what intercepts TLS",
+    ),
+    (_TLS, Kind.CERTIFICATE, "TLS with {at} failed", "look at what answers there"),
+)
+
+_PYTHON = (
+    "import base64,socket,ssl,sys\n"
+    "name,port,pem=sys.argv[1:]\n"
+    "trust=ssl.create_default_context(cadata=base64.b64decode(pem).decode())\n"
+    "way=trust.wrap_socket(socket.create_connection((name,int(port)),8),server_hostname=name)\n"
+    "way.sendall(b'GET /v2/ HTTP/1.0\\r\\n\\r\\n')\n"
+    "print(way.makefile().read())\n"
+)
+#: How to ask for ``/v2/`` past any proxy and trusting one authority only; the words are name, port, authority (base64).
+TOOLS = {
+    "curl": (
+        "printf %%s {pem} | base64 -d | "
+        "curl --silent --show-error --noproxy '*' --max-time 8 --cacert /dev/stdin https://{url}:{port}/v2/"
+    ),
+    "python3": "python3 -c {python} {name} {port} {pem}",
+    "openssl": (
+        "printf %%s {pem} | base64 -d | {{ exec 3<&0; printf 'GET /v2/ HTTP/1.0\\r\\n\\r\\n' | "
+        "timeout 8 openssl s_client -connect {url}:{port} {verify} {name} -verify_return_error "
+        "-CAfile /dev/fd/3 -quiet; }}"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class HostView:
+    """An Edge host, what to hold it against, and the address of the registry as it will be."""
+
+    host: EdgeHost
+    image: ImageFacts | None
+    listener: Listener | None
+    names: tuple[str, ...]
+
+    @property
+    def place(self) -> str:
+        """How a finding names the host."""
+        return f"host {self.host.uid}"
+
+    def finding(self, kind: Kind, found: str, advice: str) -> Finding:
+        """Return a finding at this host."""
+        return Finding(kind, self.place, found, advice)
+
+
+def look_from_host(view: HostView) -> list[Finding]:
+    """Log in, and look from there at everything; a host that cannot be logged in to gives one finding."""
+    try:
+        if refused := _login(view):
+            return [refused]
+        return [*_look(view), *_registry(view)]
+    except HostUnreachable as error:
+        return [_unreachable(view, str(error))]
+    finally:
+        with suppress(OSError):
+            view.host.close()
+
+
+def _login(view: HostView) -> Finding | None:
+    if not view.host.access.sudo:
+        view.host.run("true")
+        return None
+    done = view.host.run("id -u")
+    if str(done.stdout).strip() == "0":
+        return None
+    said = _last_line(str(done.stderr)) or f"it became user {str(done.stdout).strip() or 'nobody'}"
+    user = view.host.access.user
+    advice = f"allow it: echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}, or log in as another user"
+    return view.finding(Kind.NO_SUDO, f"{user} may not use sudo without a password: {said}", advice)
+
+
+def _unreachable(view: HostView, said: str) -> Finding:
+    if "Permission denied" in said:
+        key = view.host.access.key or "the user's default keys"
+        return view.finding(Kind.SSH_KEY, f"{said} with {key}", "correct ssh.key or add its public half on the host")
+    if "Host key verification failed" in said:
+        advice = "compare the host's key at its console, then add it: ssh-keyscan HOST >> the file of ssh.known_hosts"
+        return view.finding(Kind.HOST_KEY, said, advice)
+    return view.finding(Kind.SSH_REFUSED, said, "check address, port and jump host, and that sshd runs there")
+
+
+# --- the host itself --------------------------------------------------------------------------------------------------
+
+
+def _look(view: HostView) -> list[Finding]:
+    began = time.time()
+    output = str(view.host.run(LOOK).stdout)
+    middle = (began + time.time()) / 2
+    parts = [part.strip() for part in re.split(r"^---$", output, flags=re.MULTILINE)]
+    if len(parts) != _PARTS:
+        return [view.finding(Kind.NOT_CHECKED, f"its answer was cut short: {output[-80:]!r}", "run the doctor again")]
+    machine, clock, room, proxies = parts
+    found = [_clock(view, clock, middle), _machine(view, machine), _room(view, room), _proxy(view, proxies)]
+    return [finding for finding in found if finding is not None]
+
+
+def _clock(view: HostView, text: str, middle: float) -> Finding | None:
+    if not text.isdecimal():
+        return view.finding(Kind.NOT_CHECKED, f"its clock says {text!r}", "compare its clock by hand")
+    difference = int(text) + 0.5 - middle
+    if abs(difference) <= CLOCK_TOLERANCE:
+        return None
+    found = f"its clock is {told(difference)} of this machine's; certificates would be refused"
+    return view.finding(Kind.CLOCK, found, "set it (timedatectl set-ntp true), or this machine's if that one is wrong")
+
+
+def _machine(view: HostView, machine: str) -> Finding | None:
+    architecture = ARCHITECTURES.get(machine, machine)
+    if view.image is None or architecture in view.image.architectures:
+        return None
+    found = f"it is {architecture} and the provider image is for {', '.join(sorted(view.image.architectures))}"
+    return view.finding(Kind.ARCHITECTURE, found, "name a provider image for it, or list other hosts")
+
+
+def _room(view: HostView, table: str) -> Finding | None:
+    rows = [line.split(None, 5) for line in table.splitlines()[1:]]
+    if view.image is None:
+        return None
+    if not rows:
+        return view.finding(Kind.NOT_CHECKED, "df names none of the places where images go", "look at its disk by hand")
+    available, place = min((int(row[3]) << 10, row[5]) for row in rows)
+    if available >= view.image.room:
+        return None
+    found = f"{place} has {available >> 20} MiB free and the provider image needs about {view.image.room >> 20}"
+    return view.finding(Kind.NO_SPACE, found, "remove old images or content there, or list another host")
+
+
+def _proxy(view: HostView, lines: str) -> Finding | None:
+    settings = dict(line.strip().strip('"').partition("=")[::2] for line in lines.splitlines())
+    lower = {name.lower().split()[-1]: value.strip("\"'") for name, value in settings.items()}
+    proxy = lower.get("https_proxy") or lower.get("all_proxy")
+    no_proxy = lower.get("no_proxy", "")
+    if not proxy:
+        return None
+    with _ENVIRONMENT:
+        past = [name for name in view.names if not should_bypass_proxies(f"https://{_in_url(name)}/", no_proxy)]
+    if not past:
+        return None
+    where = urlsplit(proxy if "://" in proxy else f"//{proxy}").hostname  # it may hold a password
+    found = f"its services go through the proxy {where}, to {', '.join(past)} as well"
+    return view.finding(Kind.PROXY, found, f"add {','.join(past)} to NO_PROXY on the host, or take the proxy away")
+
+
+# --- the way to the registry ------------------------------------------------------------------------------------------
+
+
+def _registry(view: HostView) -> list[Finding]:
+    if view.listener is None:
+        return []
+    tool = next((name for name in TOOLS if view.host.run("command -v %s", name).exit_status == 0), None)
+    found = [_name(view, name, tool) for name in view.names]
+    return [finding for finding in found if finding is not None]
+
+
+def _name(view: HostView, name: str, tool: str | None) -> Finding | None:
+    if not _is_number(name) and view.host.run("getent ahosts %s", name).exit_status != 0:
+        advice = "add it to the hosts' DNS or /etc/hosts, or remove it from registry.names"
+        return view.finding(Kind.NOT_RESOLVABLE, f"it cannot resolve {name}", advice)
+    if tool is None:
+        found = f"it has none of {', '.join(TOOLS)}: whether {name} can be reached is unknown"
+        return view.finding(Kind.NOT_CHECKED, found, "install one, or look at the first pull of a run")
+    return judged(view, name, *ask(view, name, tool))
+
+
+def ask(view: HostView, name: str, tool: str) -> tuple[str, str]:
+    """Ask for the registry's ``/v2/`` from the host with a tool it has; gives what was answered and what was said."""
+    assert view.listener is not None
+    number = _is_number(name)
+    command = TOOLS[tool].format(
+        url=_in_url(name),
+        name="%s",
+        port=view.listener.port,
+        python="%s",
+        pem="%s",
+        verify=f"-verify_{'ip' if number else 'hostname'}",
+    )
+    pem = base64.b64encode(view.listener.trusted.encode()).decode()
+    words = {"curl": (pem,), "python3": (_PYTHON, name, pem), "openssl": (pem, name)}[tool]
+    done = view.host.run(command, *words)
+    return str(done.stdout), str(done.stderr)
+
+
+def judged(view: HostView, name: str, answer: str, said: str) -> Finding | None:
+    """Return what is wrong with the way to the registry under a name, if anything is."""
+    assert view.listener is not None
+    if view.listener.word in answer:
+        return None
+    at = f"{_in_url(name)}:{view.listener.port}"
+    told_by_tool = next((line for line in said.splitlines() if _TLS.search(line)), "").strip() or _last_line(said)
+    for pattern, kind, found, advice in REFUSALS:
+        if pattern.search(said):
+            return view.finding(kind, f"{found.format(at=at)}: {told_by_tool}", advice)
+    if answer.strip():
+        return view.finding(Kind.PROXY, f"something else answers at {at}", "let the name lead to registry.bind")
+    advice = "open the way from the hosts to registry.bind (firewall, route, a name that leads elsewhere)"
+    return view.finding(Kind.NOT_REACHABLE, f"{at} does not answer: {told_by_tool}", advice)
+
+
+def _in_url(name: str) -> str:
+    return f"[{name}]" if ":" in name else name
+
+
+def _is_number(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1].strip() if lines else ""

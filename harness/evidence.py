@@ -1,0 +1,139 @@
+"""What a case leaves behind beside its verdict: clusters, events, a timeline, notes, the pulls the witness saw."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from harness.brief import Brief
+from harness.in_kubernetes import seen_in_kubernetes
+from registry.transforms.classes import classes_of
+from reports.records import Event, Moment, Pull, utc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from harness.clusters import Cluster
+    from harness.private_registry import SiteWitness
+
+
+@dataclass
+class ClusterEvidence:
+    """What is kept of a cluster that is about to go; ``elsewhere`` are pulls from registries that are not the run's."""
+
+    name: str
+    hosts: tuple[str, ...]
+    events: tuple[Event, ...] = ()
+    moments: tuple[Moment, ...] = ()
+    pulls: tuple[Pull, ...] = ()
+    vector: str = ""
+    elsewhere: tuple[Pull, ...] = ()
+
+    @property
+    def all_pulls(self) -> list[Pull]:
+        """What its hosts asked of every registry, in the order of time."""
+        return sorted((*self.pulls, *self.elsewhere), key=lambda pull: pull.time)
+
+
+@dataclass(repr=False)
+class Evidence(Brief):
+    """The evidence of the case that runs now.
+
+    A property test makes many clusters; only those since :meth:`forget` count, which its examples call. Beside the
+    ``witness`` of the run's registry there are those of registries that a case starts beside it.
+    """
+
+    folder: Path
+    case: str = ""
+    clusters: list[ClusterEvidence] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    attachments: list[str] = field(default_factory=list)
+    vector: str = ""
+    vector_class: str = ""
+    expected: str = ""
+    examples: int = 0
+    classes: Counter[str] = field(default_factory=Counter)
+    last_classes: dict[str, int] = field(default_factory=dict)
+    witness: SiteWitness | None = None
+    other_witnesses: list[SiteWitness] = field(default_factory=list)
+
+    def begin(self, case: str) -> None:
+        """Start afresh for a case."""
+        self.case, self.examples = case, 0
+        self.notes, self.attachments = [], []
+        self.classes, self.last_classes = Counter(), {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what earlier examples of the same case left: a failure is told by the example that failed."""
+        self.clusters = []
+        self.vector = self.vector_class = self.expected = ""
+
+    def example(
+        self, vector: str, *, vector_class: str = "", expected: str = "", password: str = "", together: bool = False
+    ) -> None:
+        """Begin an example: which vector it is about, and what is expected of it.
+
+        Of a ``password`` the classes are counted. Examples that are judged ``together`` keep what those before left.
+        """
+        if not together:
+            self.forget()
+        self.examples += 1
+        self.vector, self.vector_class, self.expected = vector, vector_class, expected
+        self.last_classes = dict.fromkeys(classes_of(password.encode()), 1) if password else {}
+        self.classes.update(self.last_classes)
+
+    def note(self, text: str) -> None:
+        """Record what a site did, without judging it."""
+        self.notes.append(text)
+
+    def keep(self, cluster: Cluster, *, failed: bool) -> None:
+        """Take what can be known of a cluster before it is deleted; after a failure also its hosts' diagnostics."""
+        events = cluster.events() if cluster.uid else []
+        inside = seen_in_kubernetes(cluster)
+        told = (Event(time=_utc(e.at), severity=e.severity, reason=e.reason, message=e.message) for e in events)
+        errors = (_moment(e.at, e.message, e.host) for e in events if e.severity == "Error")
+        self.clusters.append(
+            ClusterEvidence(
+                cluster.name,
+                tuple(host.uid for host in cluster.hosts),
+                (*told, *inside.events),
+                (*_phases(cluster), *_sightings(cluster), *errors, *inside.moments),
+                tuple(self.witness.pulls(cluster)) if self.witness else (),
+                self.vector,
+                tuple(pull for witness in self.other_witnesses for pull in witness.pulls(cluster)),
+            )
+        )
+        if failed:
+            self._diagnose(cluster)
+
+    def _diagnose(self, cluster: Cluster) -> None:
+        for host in cluster.hosts:
+            folder = self.folder / "diagnostics" / _file_name(self.case) / host.uid
+            for path in host.diagnostics(folder):
+                name = str(path.relative_to(self.folder))
+                if name not in self.attachments:
+                    self.attachments.append(name)
+
+
+def _phases(cluster: Cluster) -> Iterable[Moment]:
+    return (Moment(time=utc(phase.began), lane="api", label=f"{phase.name}: {phase.label}") for phase in cluster.phases)
+
+
+def _sightings(cluster: Cluster) -> Iterable[Moment]:
+    return (_moment(seen.at, seen.what, seen.host) for seen in cluster.sightings)
+
+
+def _moment(at: datetime | None, label: str, host: str) -> Moment:
+    return Moment(time=_utc(at), lane="host" if host else "api", label=label, host=host)
+
+
+def _utc(at: datetime | None) -> str:
+    return utc(at if at is not None else datetime.now(UTC))
+
+
+def _file_name(case: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in case.rpartition("/")[2])[:120]

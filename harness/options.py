@@ -1,0 +1,235 @@
+"""Command-line options, checked before anything is started."""
+
+from __future__ import annotations
+
+import errno
+import random
+import re
+import socket
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.levels import CERTIFICATION, DEFAULT, LEVELS, NIGHTLY, seed_of
+from harness.resuming import CannotResumeError, Earlier, earlier
+from harness.run import HARNESS
+from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
+from lab.faults import UnknownFault, specify
+from lab.site import LabSettings
+from reports import keys
+from reports.runs import HOME, NoSuchRunError
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import Signer
+
+#: What a lab may be asked for; each host takes about 100 MiB of memory.
+MOST_LAB_HOSTS = 16
+#: Cases that may go on side by side; each needs a lab.
+MOST_LANES = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """The checked options of a conformance run."""
+
+    site: SiteFile | None
+    lab_hosts: int
+    lab_faults: tuple[dict[str, object], ...]
+    keep_lab: bool
+    lab_version: str
+    provision: bool
+    registry_image: str
+    registry_port: int | None
+    lanes: int | None
+    level: str
+    signer: Signer | None = field(repr=False)
+    resume: Earlier | None
+    shrink: bool
+    guide: str | None
+    home: Path
+    seed: int
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    group = parser.getgroup("conformance", "Palette Edge conformance")
+    group.addoption("--site", metavar="FILE", help="a real site, described in a YAML file (default: the built-in lab)")
+    group.addoption(
+        "--lab-hosts", metavar="N", default=str(LabSettings.hosts), help="Edge hosts of the lab (default 2)"
+    )
+    group.addoption(
+        "--lab-fault",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="seed a fault: NAME or FILE.py:NAME; repeatable",
+    )
+    group.addoption(
+        "--lab-version", metavar="X.Y.Z", default=LabSettings.version, help="the version the lab's Palette says it has"
+    )
+    group.addoption("--keep-lab", action="store_true", help="leave the lab running; the next run picks it up")
+    group.addoption("--no-provision", action="store_true", help="never install packages or start a Docker engine")
+    group.addoption(
+        "--level",
+        choices=LEVELS,
+        default=DEFAULT,
+        help="smoke: a case of each kind; nightly: more examples, every vector; certification: all, with a fixed seed",
+    )
+    group.addoption("--key", metavar="FILE", help="sign the certificate of --level certification with this private key")
+    group.addoption("--lanes", metavar="N", help="cases side by side, each lane with a lab of its own (default: 3)")
+    group.addoption("--plan", action="store_true", help="print cases, clusters, repaves and minutes; do nothing")
+    group.addoption("--budget", metavar="TIME", help="choose the cases that settle most in this time, such as 45m")
+    group.addoption("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
+    group.addoption(
+        "--requirements", action="store_true", help="with --collect-only: the guide's statements as a table"
+    )
+    group.addoption("--registry-image", metavar="IMAGE", default="registry:2", help="another image of the registry")
+    group.addoption("--guide", metavar="FILE", help="a copy of the vendor's guide, whose snippets are looked at, too")
+    group.addoption("--no-shrink", action="store_true", help="report the first example that fails, not the simplest")
+    group.addoption("--runs-in", metavar="DIR", default=str(HOME), help="where runs are kept (default: reports)")
+    group.addoption("--registry-port", metavar="PORT", help="the port of the private registry (default: a free one)")
+
+
+def checked(config: pytest.Config) -> Options:
+    """Check every option. Raises pytest.UsageError, which names the option, what was found and what would be right."""
+    option = config.getoption
+    faults = _faults(option("--lab-fault"))
+    site = _site(option("--site"))
+    home = Path(option("--runs-in")).resolve()
+    resumed = _resumed(option("--resume"), home)
+    if site is not None and (faults or option("--keep-lab")):
+        raise pytest.UsageError("--lab-fault and --keep-lab are for the lab; a site given with --site has neither")
+    level = option("--level") if resumed is None else resumed.started.level
+    return Options(
+        site=site,
+        lab_hosts=_whole("--lab-hosts", option("--lab-hosts"), 1, MOST_LAB_HOSTS),
+        lab_faults=faults,
+        lab_version=_version(option("--lab-version")),
+        keep_lab=bool(option("--keep-lab")),
+        provision=not option("--no-provision"),
+        registry_image=option("--registry-image"),
+        registry_port=_port(option("--registry-port"), site),
+        lanes=_lanes(config, site),
+        level=level,
+        signer=_signer(option("--key"), level),
+        resume=resumed,
+        shrink=not option("--no-shrink"),
+        guide=_guide(option("--guide")),
+        home=home,
+        seed=_seed(config, resumed),
+    )
+
+
+def _lanes(config: pytest.Config, site: SiteFile | None) -> int | None:
+    if (text := config.getoption("--lanes")) is None:
+        return None
+    lanes = _whole("--lanes", text, 1, MOST_LANES)
+    single = "--site" if site else next((o for o in ("--keep-lab", "--registry-port") if config.getoption(o)), "")
+    if lanes > 1 and single:
+        raise pytest.UsageError(f"--lanes {lanes}: each lane has a lab of its own; leave out {single}, or give 1")
+    return lanes
+
+
+def _signer(path: str | None, level: str) -> Signer | None:
+    """Read the key before anything is started: a night's run is not to be lost to a wrong passphrase."""
+    if path is None:
+        return None
+    if level != CERTIFICATION:
+        raise pytest.UsageError(
+            f"--key {path}: only --level {CERTIFICATION} is signed; './run certify' signs other runs"
+        )
+    try:
+        return keys.signer(Path(path))
+    except keys.KeyUnusableError as error:
+        raise pytest.UsageError(f"--key {error}") from error
+
+
+def _faults(names: list[str]) -> tuple[dict[str, object], ...]:
+    try:
+        return tuple(dict(specify(name)) for name in names)
+    except UnknownFault as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _guide(path: str | None) -> str | None:
+    try:
+        return None if path is None else Path(path).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise pytest.UsageError(f"--guide {path}: cannot be read: {error}; give the guide's Markdown file") from error
+
+
+def _site(path: str | None) -> SiteFile | None:
+    try:
+        return None if path is None else read_site_file(Path(path))
+    except BadSiteFileError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+def _port(text: str | None, site: SiteFile | None) -> int | None:
+    """Check that the private registry will get its port, before anything is started.
+
+    The lab's own network does not exist yet: only somebody who listens on every address can take the port there, and
+    such a one is met on any address of this machine.
+    """
+    port = None if text is None else _whole("--registry-port", text, 1, 65535)
+    wanted = port or (site.registry_port if site else 0)
+    address = site.own_address if site else "127.103.7.19"
+    place = f"--registry-port {port}" if port else f"{site.path.name}: registry" if site else ""
+    if address is not None and (wanted or site):
+        _refuse_taken(place, address, wanted)
+    return port
+
+
+def _refuse_taken(place: str, address: str, port: int) -> None:
+    try:
+        family, kind, _, _, target = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(target)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise pytest.UsageError(
+                f"{place}: port {port} is taken by another program; give a free port, or none to have one chosen"
+            ) from error
+        raise pytest.UsageError(
+            f"{place}: the registry cannot listen on {address}, port {port}: {error.strerror}; "
+            "give an address of this machine on which the hosts reach it"
+        ) from error
+
+
+def _whole(name: str, text: str, least: int, most: int) -> int:
+    if not re.fullmatch("-?[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise pytest.UsageError(f"{name} {text}: found {text!r}; give a whole number from {least} to {most}")
+    return int(text)
+
+
+def _version(text: str) -> str:
+    if not re.fullmatch(r"\d+\.\d+\.\d+", text):
+        raise pytest.UsageError(f"--lab-version {text}: found {text!r}; give a version such as 4.2.8")
+    return text
+
+
+def _resumed(name: str | None, home: Path) -> Earlier | None:
+    try:
+        return None if name is None else earlier(name, home)
+    except (CannotResumeError, NoSuchRunError) as error:
+        raise pytest.UsageError(f"--resume: {error}") from error
+
+
+def _seed(config: pytest.Config, resumed: Earlier | None) -> int:
+    """Return the seed: the one on the command line, that of the run or level, else a new one; reports name it."""
+    given, level = config.getoption("--hypothesis-seed", default=None), config.getoption("--level")
+    if given is None and resumed is not None and resumed.started.seed.isdecimal():
+        return int(resumed.started.seed)
+    if given is None and level == CERTIFICATION:
+        return seed_of(HARNESS)
+    if given is None and level == NIGHTLY:
+        return int(datetime.now(UTC).strftime("%Y%m%d"))
+    if given is None:
+        return random.SystemRandom().randrange(10**8)
+    if not re.fullmatch("[0-9]+", str(given)):
+        raise pytest.UsageError(f"--hypothesis-seed {given}: found {given!r}; give a whole number")
+    return int(given)

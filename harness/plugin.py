@@ -1,0 +1,154 @@
+"""The wiring between pytest and a run: options, collection, recording, the summary at the end."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.interrupts import end_as_by_ctrl_c
+from harness.levels import depth_of
+from harness.options import Options, add_options, checked
+from harness.requirements_table import table
+from harness.run import Run, cases_of, is_case
+from harness.sites.lab_site import BadSetupError, engine
+from reports.verdicts import ExitCode, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    import docker
+
+ENGINE = pytest.StashKey["docker.DockerClient"]()
+RUN = pytest.StashKey[Run]()
+OPTIONS = pytest.StashKey[Options]()
+SUMMARY = pytest.StashKey[tuple[ExitCode, str]]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare our options."""
+    add_options(parser)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Check the options, before anything is started."""
+    config.addinivalue_line("markers", "requirement(*ids, phase, hosts, needs, records): what a case proves")
+    config.stash[OPTIONS] = checked(config)
+    config.addinivalue_line("markers", "nightly: a case for nightly runs, too long for the default one")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Make ``-k`` find a case by its requirements; drop nightly cases and, without ``--guide``, the guide's own."""
+    for item in cases_of(items):
+        marker = item.get_closest_marker("requirement")
+        item.extra_keyword_matches.update(marker.args if marker else ())
+    if config.stash[OPTIONS].guide is None:
+        items[:] = [item for item in items if "guide" not in getattr(item, "fixturenames", ())]
+    if depth_of(config.stash[OPTIONS].level) != "nightly":
+        items[:] = [item for item in items if item.get_closest_marker("nightly") is None]
+
+
+def _engine(config: pytest.Config) -> docker.DockerClient:
+    """Return the Docker engine, provided if need be; a machine that cannot have one ends the session."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    try:
+        return engine(config.stash[OPTIONS], reporter.write_line if reporter is not None else lambda _message: None)
+    except BadSetupError as error:
+        raise pytest.UsageError(f"bad set-up: {error}") from error
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Begin a run when there are conformance cases to be run."""
+    cases = list(cases_of(session.items))
+    session.config.stash[_CASES] = cases
+    if cases and not (session.config.option.collectonly or session.config.option.plan):
+        end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+        session.config.stash[ENGINE] = _engine(session.config)
+        run = session.config.stash[RUN] = Run.begin(session.config.stash[OPTIONS])
+        run.collected = len(cases) + len(run.cases)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count what the command line left out: a run without everything must not look complete."""
+    for item in cases_of(items):
+        item.config.stash[_DESELECTED] = item.config.stash.get(_DESELECTED, 0) + 1
+
+
+_DESELECTED = pytest.StashKey[int]()
+_CASES = pytest.StashKey[list[pytest.Item]]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Keep the record of a case around everything that belongs to it."""
+    run = item.config.stash.get(RUN, None)
+    if run is None or not is_case(item):
+        return (yield)
+    run.begin_case(item.nodeid)
+    result = yield
+    run.end_case(item)
+    return result
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Take the exception that ends a case; what is not covered or known shows as skipped, with its reason."""
+    report = yield
+    run = item.config.stash.get(RUN, None)
+    if run is None or not is_case(item) or call.excinfo is None:
+        return report
+    run.failed(call.excinfo.value)
+    case = run.as_it_stands(item)
+    if case.verdict in {Verdict.NOT_COVERED, Verdict.KNOWN}:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"{case.verdict.value}: {case.reason}")
+    elif report.failed:
+        report.longrepr = "\n".join(case.story)
+    return report
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[None, object, object]:
+    """Write the reports once every fixture is taken down; the run's exit code is pytest's from here on."""
+    try:
+        return (yield)
+    finally:
+        run = session.config.stash.get(RUN, None)
+        if run is not None:
+            _finish(session, run, exitstatus)
+
+
+def _finish(session: pytest.Session, run: Run, exitstatus: int) -> None:
+    run.deselected = session.config.stash.get(_DESELECTED, 0)
+    refused = exitstatus == ExitCode.SETUP
+    if refused and not run.cases:
+        run.withdraw()
+        return
+    interrupted = refused or exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
+    try:
+        code, _text = session.config.stash[SUMMARY] = run.finish(interrupted=interrupted)
+    except Exception:  # noqa: BLE001 - whatever it is (a full disk), it is not the product
+        session.config.stash[SUMMARY] = (ExitCode.ERROR, f"the reports could not be written\n{traceback.format_exc()}")
+        session.exitstatus = int(ExitCode.ERROR)
+        return
+    session.exitstatus = exitstatus if refused else int(code)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """End with a summary that a person can read."""
+    if config.getoption("--requirements"):
+        cases: list[pytest.Item] = config.stash[_CASES]
+        for line in table(cases):
+            terminalreporter.write_line(line)
+    found = config.stash.get(SUMMARY, None)
+    if found is not None:
+        terminalreporter.write_line("")
+        terminalreporter.write_line(found[1])

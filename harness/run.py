@@ -1,0 +1,328 @@
+"""A conformance run as pytest sees it: which cases are ours, their evidence, the journal, the reports at the end."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import shutil
+import sys
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+import requests
+
+from edge import HostUnreachable
+from harness import ledger as ledgers
+from harness import requirements as catalogue
+from harness.clusters import VacuousPhase
+from harness.evidence import Evidence
+from harness.masking import masked
+from harness.sites.site import NoFreeHostError
+from harness.sites.site_file import NoOwnAddressError
+from harness.story import Story, tell
+from palette.errors import PaletteError
+from registry.client import RegistryError
+from registry.existing import AccountNotGivenError
+from registry.runners import RegistryFailed
+from registry.transforms import TRANSFORMS, Context
+from reports import runs, summary, waivers
+from reports.finish import finish
+from reports.journal import FILE_NAME, Journal
+from reports.leaks import Gate
+from reports.records import CaseFinished, Record, Requirement, RunFinished, RunStarted, utc
+from reports.verdicts import ExitCode, Verdict, of_exception
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from harness.options import Options
+    from harness.resuming import Earlier
+    from reports.leak_forms import Protected
+    from reports.waivers import Waiver
+
+SUITES = Path(__file__).parent.parent / "suites"
+KNOWN_ISSUES = SUITES / "known_issues.yaml"
+HARNESS = "0.1.0"
+
+
+#: A protected secret is looked for as every known change of a secret would leave it.
+LEAK_FORMS = {known.id: lambda raw, known=known: known.apply(Context(raw)) for known in TRANSFORMS}
+
+
+class NotCovered(Exception):  # noqa: N818 - a verdict
+    """The site lacks what the case needs; the message says what."""
+
+
+#: What exceptions of clients and fixtures mean for a verdict.
+CLASSES: Mapping[type[BaseException], Verdict] = {
+    HostUnreachable: Verdict.DEAD,
+    RegistryFailed: Verdict.DEAD,
+    RegistryError: Verdict.DEAD,
+    VacuousPhase: Verdict.VACUOUS,
+    NotCovered: Verdict.NOT_COVERED,
+    NoFreeHostError: Verdict.NOT_COVERED,
+    NoOwnAddressError: Verdict.NOT_COVERED,
+    AccountNotGivenError: Verdict.NOT_COVERED,
+    requests.ConnectionError: Verdict.DEAD,  # of the registry's client; those of Palette's are PaletteErrors
+    requests.Timeout: Verdict.DEAD,
+    # what pytest.raises and pytest.fail end with: something that had to happen did not
+    pytest.fail.Exception: Verdict.FAIL,
+}
+
+
+class Recorder(Protocol):
+    """What takes the records of a run: its journal, or a way to it."""
+
+    def write(self, record: Record) -> None:
+        """Take a record."""
+
+    def close(self) -> None:
+        """Take no more."""
+
+
+@dataclass
+class Run:
+    """One run of the suites: its directory, its journal, and the case that runs now."""
+
+    options: Options
+    folder: Path
+    journal: Recorder
+    evidence: Evidence
+    collected: int = 0
+    deselected: int = 0
+    protected: list[Protected] = field(default_factory=list)
+    left_behind: list[str] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+    features: frozenset[str] = frozenset()
+    known_issues: list[Waiver] = field(default_factory=list)
+    cases: list[CaseFinished] = field(default_factory=list)
+    began: str = field(default_factory=utc)
+    lane: int = 1
+    _started: bool = False
+    _case_began: float = 0.0
+    _case_utc: str = ""
+    _error: BaseException | None = None
+
+    @classmethod
+    def begin(cls, options: Options) -> Run:
+        """Make the run's directory and journal, or take those of the run that is resumed."""
+        if options.resume is not None:
+            return cls._resumed(options, options.resume)
+        folder = runs.create(options.home)
+        known = waivers.load(KNOWN_ISSUES, catalogue.load(), today=datetime.now(UTC).date())
+        return cls(options, folder, Journal(folder / FILE_NAME), Evidence(folder), known_issues=known)
+
+    @classmethod
+    def _resumed(cls, options: Options, earlier: Earlier) -> Run:
+        known = waivers.load(KNOWN_ISSUES, catalogue.load(), today=datetime.now(UTC).date())
+        journal = Journal(earlier.folder / FILE_NAME)
+        run = cls(options, earlier.folder, journal, Evidence(earlier.folder), known_issues=known)
+        run.began = earlier.started.started
+        run.cases += earlier.cases
+        return run
+
+    @property
+    def id(self) -> str:
+        """The run's identity: the name of its directory."""
+        return self.folder.name
+
+    @property
+    def short_id(self) -> str:
+        """The run's identity as part of the names of what it makes in Palette."""
+        return runs.short(self.id)
+
+    @property
+    def waivers_in_force(self) -> list[Waiver]:
+        """The known issues that affect the version of Palette under test."""
+        version = self.facts.get("palette.version", "")
+        return [waiver for waiver in self.known_issues if version and waiver.affects(version)]
+
+    @property
+    def verdict(self) -> Verdict:
+        """What would be said of the running case as it stands."""
+        return verdict_of(self._error)
+
+    def as_it_stands(self, item: pytest.Item) -> CaseFinished:
+        """Return the record of the running case as it stands, known issues recognised."""
+        record = masked(self._record(item, self.verdict, self._told(item)), self.protected)
+        return waivers.recognise(record, self.waivers_in_force)
+
+    def _told(self, item: pytest.Item) -> Story:
+        marker = item.get_closest_marker("requirement")
+        ids = tuple(marker.args) if marker else ()
+        return tell(item, ids, sentence_of(item), self._error, self.verdict, self.evidence, self.options)
+
+    # --- records -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Write the first record; called when the site is known, or at the first case's end at the latest."""
+        if self._started:
+            return
+        self._started = True
+        listed = tuple(
+            Requirement(
+                id=r.id, claim=r.claim, section=r.section, level=r.level, phases=r.phases, since=r.since, until=r.until,
+                features=r.features,
+            )
+            for r in catalogue.load().values()
+        )  # fmt: skip
+        self.journal.write(
+            RunStarted(
+                run_id=self.id,
+                started=self.began,
+                seed=str(self.options.seed),
+                command=command_line(sys.argv[1:]),
+                site=self.options.site.name if self.options.site else "lab",
+                level=self.options.level,
+                harness=HARNESS,
+                facts={**harness_facts(), **self.facts},
+                requirements=listed,
+                waivers=tuple(waiver.in_force() for waiver in self.waivers_in_force),
+                features=tuple(sorted(self.features)),
+            )
+        )
+
+    def begin_case(self, case: str) -> None:
+        """Start the clock and the evidence of a case."""
+        self.evidence.begin(case)
+        self._case_began, self._case_utc, self._error = time.monotonic(), utc(), None
+
+    def failed(self, error: BaseException) -> None:
+        """Take the exception that ended the case; the first one counts."""
+        self._error = self._error or error
+
+    def end_case(self, item: pytest.Item) -> Verdict:
+        """Judge the case and write its record."""
+        self.start()
+        case = self.as_it_stands(item)
+        self.cases.append(case)
+        self.journal.write(case)
+        return case.verdict
+
+    def _record(self, item: pytest.Item, verdict: Verdict, told: Story) -> CaseFinished:
+        evidence = self.evidence
+        marker = item.get_closest_marker("requirement")
+        return CaseFinished(
+            case=item.nodeid,
+            verdict=verdict,
+            title=sentence_of(item),
+            requirements=tuple(marker.args) if marker else (),
+            phase=str(marker.kwargs.get("phase", "")) if marker else "",
+            started=self._case_utc,
+            seconds=round(time.monotonic() - self._case_began, 3),
+            hosts=tuple(dict.fromkeys(host for cluster in evidence.clusters for host in cluster.hosts)),
+            vector=evidence.vector,
+            vector_class=evidence.vector_class,
+            password_classes=evidence.last_classes if verdict.is_red else evidence.classes,
+            seed=str(self.options.seed),
+            expected=told.expected,
+            observed=told.observed,
+            reason=told.reason,
+            story=told.lines,
+            reproduce=told.reproduce if verdict.is_red else "",
+            pulls=tuple(pull for cluster in evidence.clusters for pull in cluster.all_pulls),
+            timeline=tuple(moment for cluster in evidence.clusters for moment in cluster.moments),
+            events=tuple(event for cluster in evidence.clusters for event in cluster.events),
+            notes=tuple(evidence.notes),
+            attachments=tuple(evidence.attachments),
+            examples=evidence.examples,
+        )
+
+    def go_beside(self, lane: int, recorder: Recorder) -> None:
+        """Be a lane beside the first of the run: its records go to ``recorder``, its lab has a name of its own."""
+        self.lane, self.journal, self._started = lane, recorder, True
+
+    @property
+    def lab_name(self) -> str:
+        """What the lab of this run, or of this lane of it, is called."""
+        return self.id if self.lane == 1 else f"{self.id}-{self.lane}"
+
+    def take(self, record: Record) -> None:
+        """Take the record of a case from another lane."""
+        if isinstance(record, CaseFinished):
+            self.start()
+            self.cases.append(record)
+            self.journal.write(record)
+
+    def withdraw(self) -> None:
+        """Leave no trace of a run whose set-up was refused before its first case, unless something is left behind."""
+        self.journal.close()
+        ledger = self.folder / ledgers.FILE_NAME
+        owes = self.left_behind or (ledger.exists() and ledgers.read(ledger).entries)
+        if self.options.resume is None and not owes:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def finish(self, *, interrupted: bool) -> tuple[ExitCode, str]:
+        """Write every report; gives the exit code and the summary for the terminal."""
+        self.start()
+        complete = not interrupted and not self.deselected and len(self.cases) >= self.collected
+        for case in waivers.settle(self.cases, self.waivers_in_force, complete=complete):
+            self.journal.write(case)
+        self.journal.close()
+        ended = RunFinished(
+            ended=utc(),
+            interrupted=interrupted,
+            collected=self.collected,
+            deselected=self.deselected,
+            left_behind=tuple(self.left_behind),
+        )
+        finished = finish(self.folder, ended, Gate(self.protected, LEAK_FORMS), signer=self.options.signer)
+        colour = summary.wants_colour(sys.stdout)
+        text = summary.render(finished.results, colour=colour, where=finished.run, certificate=finished.certificate)
+        return finished.results.exit_code, text
+
+
+def verdict_of(error: BaseException | None) -> Verdict:
+    """Return what the exception that ended a case means for its verdict."""
+    if isinstance(error, PaletteError):
+        return Verdict.DEAD if error.is_infrastructure else Verdict.FAIL
+    return of_exception(error, {**CLASSES, **_WAITING})
+
+
+def _waiting() -> Mapping[type[BaseException], Verdict]:
+    from palette.waiting import WaitError  # noqa: PLC0415 - named here, where it is explained
+
+    # Time is part of the promise: a cluster that never runs is the product's failure, told by its events.
+    return {WaitError: Verdict.FAIL, PaletteError: Verdict.FAIL}
+
+
+_WAITING = _waiting()
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """Return the command that a user types for these arguments; ``-q`` and ``suites`` are tox's."""
+    given = [argument for argument in arguments if argument not in {"-q", "suites"}]
+    return shlex.join(["./run", "conformance", *(["--", *given] if given else [])])
+
+
+def sentence_of(item: pytest.Item) -> str:
+    """Return the first sentence of a case's docstring: what it claims."""
+    function = getattr(item, "function", None)
+    text = (getattr(function, "__doc__", None) or item.name).strip()
+    return " ".join(text.split("\n\n")[0].split())
+
+
+def harness_facts() -> dict[str, str]:
+    """Versions of the harness and of what it stands on."""
+    packages = ("pytest", "pytest-testinfra", "hypothesis", "docker", "requests", "aiohttp", "bcrypt", "cryptography")
+    return {
+        "harness.version": HARNESS,
+        "harness.python": platform.python_version(),
+        "harness.machine": f"{platform.system()} {platform.release()} {platform.machine()}",
+        **{f"harness.{name}": version(name) for name in packages},
+    }
+
+
+def is_case(item: pytest.Item) -> bool:
+    """Tell a conformance case from a test of the harness."""
+    return SUITES in item.path.parents
+
+
+def cases_of(items: list[pytest.Item]) -> Iterator[pytest.Item]:
+    """Return the conformance cases among what was collected."""
+    return (item for item in items if is_case(item))

@@ -1,0 +1,120 @@
+"""``./run clean --site FILE --run RUN``: finish what a dead run left in Palette, and touch nothing else.
+
+What is removed stands in the ledger of the run: by uid, or by a name that the run meant to give together with the
+run's label. Whatever else has a similar name stays. Afterwards Palette is looked at once more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine import ownership
+from engine.reach import EngineUnavailable
+from engine.reach import connect as engine
+from harness import ledger as ledgers
+from harness.provider_images import ProviderImages, repository_of
+from harness.removal import clear_verified, traces
+from harness.sites.chosen_hosts import untouched_uids
+from harness.sites.site import connect
+from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
+from palette import RetryPolicy
+from palette.errors import PaletteError
+from reports import runs
+from reports.verdicts import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.ledger import Ledger
+    from palette.client import ProjectView
+
+
+class CannotCleanError(Exception):
+    """This run cannot be cleaned up here; nothing was touched."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Clean up; gives 0 when nothing is left, 11 when something could not be removed, 4 when nothing was tried."""
+    options = _parser().parse_args(arguments)
+    try:
+        site = read_site_file(options.site)
+        ledger = _ledger(options, site)
+        left = [*clean(site, ledger), *_clean_registry(site, ledger)]
+    except (CannotCleanError, BadSiteFileError, runs.NoSuchRunError, LookupError, OSError, PaletteError) as error:
+        sys.stderr.write(f"clean: {error}\n")
+        return ExitCode.SETUP
+    for line in left:
+        _say(f"still there: {line}")
+    _clear_engine()
+    _say(f"{len(left)} things are left of {options.run}" if left else f"nothing is left of {options.run}")
+    return ExitCode.DEAD if left else ExitCode.OK
+
+
+def _parser() -> argparse.ArgumentParser:
+    about = "Remove what a dead run left in Palette (clusters, profiles, macros, leases), and nothing else."
+    parser = argparse.ArgumentParser(prog="./run clean", description=about)
+    parser.add_argument("--site", metavar="FILE", type=Path, required=True, help="the site file of that run")
+    parser.add_argument("--run", metavar="RUN", required=True, help="its id, the beginning of it, or its directory")
+    parser.add_argument("--runs-in", metavar="DIR", type=Path, default=runs.HOME, help="where runs are kept")
+    return parser
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+
+
+def _ledger(options: argparse.Namespace, site: SiteFile) -> Ledger:
+    path = runs.find(options.run, options.runs_in) / ledgers.FILE_NAME
+    if not path.exists():
+        raise CannotCleanError(f"{path.parent.name}: the run never reached its site, so it made nothing there")
+    ledger = ledgers.read(path)
+    about = ledger.about
+    if (about.get("palette"), about.get("project")) != (site.palette_url, site.project):
+        there = f"{about.get('palette')}, project {about.get('project')}"
+        raise CannotCleanError(f"{path.parent.name} ran on {there}; give that site's file, not {site.path.name}")
+    if ownership.is_alive(about.get("process", "")):
+        raise CannotCleanError(f"{path.parent.name} is still running; end it (Ctrl-C) and it cleans up by itself")
+    return ledger
+
+
+def clean(site: SiteFile, ledger: Ledger) -> list[str]:
+    """Remove what a ledger says a run made; gives a line for each thing that is still there. Raises PaletteError."""
+    with connect(site, RetryPolicy()) as palette:
+        project = palette.in_project(site.project)
+        palette.scope.transport.never_change = untouched_uids(site, project)
+        _find_what_was_not_noted(project, ledger)
+        for kind, uid in ledger.entries:
+            _say(f"removing {kind} {uid}")
+        return clear_verified(project, ledger)
+
+
+def _clean_registry(site: SiteFile, ledger: Ledger) -> list[str]:
+    """Delete the run's images from an existing registry; their repository has the run's identity in its name."""
+    if site.existing_registry is None or not ledger.about.get("run"):
+        return []
+    with site.existing_registry.client() as client:
+        repository = repository_of(ledger.about["run"], site)
+        _say(f"removing images in {client.address}/{repository}")
+        return ProviderImages(client, site.provider_image, _say, client.address, repository).remove()
+
+
+def _find_what_was_not_noted(project: ProjectView, ledger: Ledger) -> None:
+    """Note what was asked for when the run was killed, and made after all."""
+    for kind, uid, _ in list(traces(project, ledger)):
+        if (kind, uid) not in ledger.entries:
+            ledger.add(kind, uid)
+
+
+def _clear_engine() -> None:
+    """Remove what dead runs left on this machine's engine, if there is one."""
+    with suppress(EngineUnavailable):
+        for name in ownership.sweep(engine(lambda _message: None, provision=False)):
+            _say(f"cleared on this machine: {name}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+"""The site: everything a suite can reach, real or lab alike."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from edge import EdgeHost, SshAccess
+from engine.rooms import make_room, own_folder
+from harness.brief import Brief
+from harness.clusters import DEPLOY, Cluster, Phase
+from harness.removal import LABEL, clear_verified
+from harness.sites.chosen_hosts import chosen, untouched_uids
+from palette import Limits, Palette, RetryPolicy
+from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
+from palette.errors import NotFoundError
+from palette.os_layer import PACK, OsLayer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+    from types import TracebackType
+
+    from harness.evidence import Evidence
+    from harness.ledger import Ledger
+    from harness.sites.site_file import SiteFile
+    from palette.client import ProjectView
+    from palette.profiles import Pack
+
+#: Folders of shared SSH connections, one for each open site.
+SSH_ROOM = "edge-ssh-"
+K8S_PACK, CNI_PACK = "edge-k3s", "cni-calico"
+
+
+class NoFreeHostError(Exception):
+    """The site has fewer free Edge hosts than a case needs."""
+
+
+@dataclass(repr=False)
+class Site(Brief):
+    """A Palette project, its Edge hosts and this run's traces in it.
+
+    ``evidence`` takes what is known of every cluster before it goes, without the cases' doing. ``watchers`` hear of
+    every phase of a cluster before it begins, and of its end as the phase "".
+    """
+
+    file: SiteFile
+    run: str
+    palette: Palette
+    project: ProjectView
+    hosts: dict[str, EdgeHost]
+    ledger: Ledger
+    evidence: Evidence
+    watchers: list[Callable[[Cluster, str], None]] = field(default_factory=list)
+    left_behind: list[str] = field(default_factory=list)
+    _cleared: bool = False
+    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _area: Path | None = None
+
+    @classmethod
+    def open(cls, file: SiteFile, run: str, ledger: Ledger, evidence: Evidence) -> Self:
+        """Connect to the site a file describes; hosts are connected to when they are first looked at."""
+        palette = connect(file, RetryPolicy())
+        project = palette.in_project(file.project)
+        palette.scope.transport.never_change = untouched_uids(file, project)
+        file = chosen(file, project.edge_hosts.search()) if file.sought or file.never_touch.edge_hosts else file
+        area = make_room(SSH_ROOM)  # last: who is interrupted before leaves nothing
+        hosts = {uid: edge_host(file, uid, area) for uid in file.edge_hosts}
+        return cls(file, run, palette, project, hosts, ledger, evidence, _area=area)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove what is left of this run, and every connection."""
+        try:
+            self.clear()
+        finally:
+            for host in self.hosts.values():
+                host.close()
+            self.palette.close()
+            if self._area is not None:
+                shutil.rmtree(self._area, ignore_errors=True)
+
+    def clear(self) -> list[str]:
+        """Remove what is left of this run and look again; gives a line for each thing that could not be removed."""
+        if not self._cleared:
+            self._cleared, self.left_behind = True, clear_verified(self.project, self.ledger)
+        return self.left_behind
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What the site can do beyond the core."""
+        return self.file.features
+
+    def facts(self) -> dict[str, str]:
+        """Versions of what is under test, for the reports."""
+        found = {"palette.url": self.file.palette_url, "palette.project": self.file.project}
+        for service in ("palette", "stylus"):
+            found[f"{service}.version"] = self.palette.tenant.service_version(service)
+        for host in self.project.edge_hosts.search():
+            if host.uid in self.hosts:
+                what = (f"agent {host.agent_version}" if host.agent_version else "", host.architecture, host.host_type)
+                found[f"host.{host.uid}"] = ", ".join(filter(None, (str(host), *what, host.os)))
+        return found
+
+    # --- deploying ---------------------------------------------------------------------------------------------------
+
+    def deploy(self, layer: OsLayer, *, hosts: int = 1, on: tuple[EdgeHost, ...] = ()) -> Cluster:
+        """Deploy a cluster with ``layer`` as its OS layer and wait until it is Running and healthy.
+
+        Raises:
+            WaitTimeoutError: it is not Running in time. The cluster is deleted before.
+
+        """
+        cluster = self.begin_deploy(layer, hosts=hosts, on=on)
+        try:
+            cluster.wait_until_running()
+        except BaseException:
+            cluster.delete(failed=True)
+            raise
+        return cluster
+
+    def begin_deploy(self, layer: OsLayer, *, hosts: int = 1, on: tuple[EdgeHost, ...] = ()) -> Cluster:
+        """Ask Palette for a cluster, of any free hosts or ``on`` these, and do not wait for it.
+
+        Raises NoFreeHostError, PaletteError.
+        """
+        chosen = on or self.free_hosts(hosts)
+        name = self._new_name()
+        profile = self.create_profile(f"{name}-profile", layer)
+        cluster = Cluster(self, "", name, profile, layer, chosen, [profile])
+        cluster.boots = {host.uid: host.boot() for host in chosen}
+        self.enter_phase(cluster, DEPLOY, layer.image)
+        self.ledger.meant("cluster", name)
+        cluster.uid = self.project.clusters.create(self._request(name, profile, chosen))
+        self.ledger.add("cluster", cluster.uid)
+        return cluster
+
+    def _new_name(self) -> str:
+        """Return a name that this run has not used; a run that is resumed knows its earlier names from the ledger."""
+        names = (f"{self.run}-{number}" for number in self._numbers)
+        return next(name for name in names if ("profile", f"{name}-profile") not in self.ledger.names)
+
+    def enter_phase(self, cluster: Cluster, name: str, label: str = "") -> None:
+        """Note that a phase of a cluster begins, before anything of it happens."""
+        cluster.phases.append(Phase(name, datetime.now(UTC), label))
+        for watcher in self.watchers:
+            watcher(cluster, name)
+
+    def create_profile(self, name: str, layer: OsLayer, *, version: str = "1.0.0", publish: bool = True) -> str:
+        """Create a cluster profile of three layers; gives its uid. It goes when the run ends."""
+        labels = {LABEL: self.run}
+        self.ledger.meant("profile", name)
+        uid = self.project.profiles.create(
+            name, (self.os_pack(layer.values()), *self._other_packs), version=version, publish=publish, labels=labels
+        )
+        self.ledger.add("profile", uid)
+        return uid
+
+    def new_version(self, profile: str, version: str, layer: OsLayer) -> str:
+        """Create and publish the next version of a profile with another OS layer; gives its uid."""
+        uid = self.project.profiles.new_version(profile, version, {PACK: layer.values()})
+        self.ledger.add("profile", uid)
+        return uid
+
+    def os_pack(self, values: str) -> Pack:
+        """Return the Bring Your Own OS pack with these values."""
+        return replace(self._byoos, values=values)
+
+    @cached_property
+    def _byoos(self) -> Pack:
+        return self._newest(PACK)
+
+    @cached_property
+    def _other_packs(self) -> tuple[Pack, ...]:
+        return self._newest(K8S_PACK), self._newest(CNI_PACK)
+
+    def _newest(self, name: str) -> Pack:
+        registry = self.project.registries.named()
+        versions = self.project.packs.versions(name, registry.uid)
+        return versions.by_tag[max(versions.by_tag, key=_by_version)]
+
+    def _request(self, name: str, profile: str, hosts: Sequence[EdgeHost]) -> ClusterRequest:
+        control, workers = hosts[:1], hosts[1:]
+        pools = [MachinePool("control-plane-pool", tuple(PoolHost(host.uid) for host in control))]
+        if workers:
+            listed = tuple(PoolHost(host.uid) for host in workers)
+            pools.append(MachinePool("worker-pool", listed, control_plane=False))
+        labels = {LABEL: self.run}
+        return ClusterRequest(
+            name, (AttachedProfile(profile),), tuple(pools), endpoint=control[0].access.address,
+            endpoint_type="IP", labels=labels,
+        )  # fmt: skip
+
+    def free_hosts(self, count: int) -> tuple[EdgeHost, ...]:
+        """Return hosts that are registered, healthy and in no cluster, waiting for those that just left one."""
+        if count > len(self.hosts):
+            raise NoFreeHostError(f"this case needs {count} Edge hosts and the site lists {len(self.hosts)}")
+        edge_hosts = self.project.edge_hosts
+        chosen = edge_hosts.wait.until(
+            f"{count} free Edge hosts",
+            lambda: [self.hosts[host.uid] for host in edge_hosts.search() if host.uid in self.hosts and host.is_free],
+            lambda free: len(free) >= count,
+            within=edge_hosts.wait.timeouts.edge_host_ready,
+            state=lambda free: f"{len(free)} free",
+        )
+        return tuple(chosen[:count])
+
+    # --- cleaning up -------------------------------------------------------------------------------------------------
+
+    def remove_cluster(self, cluster: Cluster, *, failed: bool = False) -> None:
+        """Take the evidence, delete a cluster, wait until it is gone, and delete its profile versions."""
+        try:
+            self.evidence.keep(cluster, failed=failed)
+        finally:  # whatever could not be had of it: the next case needs its hosts
+            self._delete(cluster)
+
+    def _delete(self, cluster: Cluster) -> None:
+        self.enter_phase(cluster, "")
+        clusters, profiles = self.project.clusters, self.project.profiles
+        if cluster.uid:
+            with suppress(NotFoundError):
+                clusters.delete(cluster.uid)
+                clusters.wait_until_gone(cluster.uid)
+            self.ledger.remove("cluster", cluster.uid)
+        for uid in cluster.versions:
+            with suppress(NotFoundError):
+                profiles.delete(uid)
+            self.ledger.remove("profile", uid)
+
+
+def connect(file: SiteFile, retry: RetryPolicy) -> Palette:
+    """Return Palette as a site file describes it; nothing is sent yet. Raises ValueError for what cannot work."""
+    return Palette(
+        file.palette_url,
+        api_key=file.api_key,
+        authority=file.palette_authority,
+        timeouts=file.timeouts,
+        retry=retry,
+        limits=Limits(_rates_of(file.palette_url)) if file.rate_limits else Limits.none(),
+    )
+
+
+def _rates_of(palette: str) -> Path:
+    """Return where all of this user's processes count their requests to a Palette together."""
+    place = urlsplit(palette).netloc.replace(":", "-")
+    return own_folder("palette-edge-rates") / place
+
+
+def edge_host(file: SiteFile, uid: str, control: Path) -> EdgeHost:
+    """Return an Edge host as a site file describes it; nothing is connected yet."""
+    target = file.edge_hosts[uid]
+    access = SshAccess(
+        target.address,
+        target.user,
+        control,
+        port=target.port,
+        key=target.key or file.ssh_key,
+        known_hosts=file.known_hosts,
+        jump=target.jump or file.ssh_jump,
+        sudo=file.ssh_sudo if target.sudo is None else target.sudo,
+    )
+    return EdgeHost(uid, access, back_within=file.timeouts.edge_host_ready)
+
+
+def _by_version(tag: str) -> tuple[int, ...]:
+    return tuple(int(part) if part.isdigit() else 0 for part in tag.split("."))

@@ -1,0 +1,117 @@
+"""``python -m harness.sites.site_init [FILE]``: write a commented site file; an existing one is left alone."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+WRITTEN, REFUSED = 0, 4
+
+TEMPLATE = """\
+# A site: a Palette project, Edge hosts that may be used, and where those hosts reach a registry on this machine.
+# Replace what stands in capitals, then: ./run doctor --site THIS-FILE
+# Secrets never stand here: {env: PALETTE_...} or {file: PATH} says where each is kept (./run passes variables whose
+# names begin with PALETTE_ on). Paths are relative to this file.
+
+name: my-site                             # as reports call it
+
+palette:
+  url: https://api.spectrocloud.com       # https://host[:port] of the API
+  project: PROJECT                        # by its name
+  api_key: {env: PALETTE_API_KEY}         # or {file: /run/secrets/palette}
+  # authority: palette-ca.pem             # on premises: the authority of Palette's certificate
+  # rate_limits: false                    # only for an endpoint of your own: do not keep the published limits
+
+# Only these hosts are ever used. Their clusters are deployed, repaved and deleted: list hosts that nobody needs.
+edge_hosts:
+  - uid: EDGE-HOST-UID                    # by uid
+    ssh: USER@ADDRESS                     # user@host[:port]
+  # - name: edge-7                        # or by its name in Palette
+  #   ssh: kairos@10.20.0.17:2222
+  #   key: keys/edge-7                    # where this host differs from ssh below
+  #   jump: qa@bastion-2.example
+  #   sudo: false
+  # - tag: rack:qa-2                      # or every host with a tag; {address} and {name} are as Palette has them
+  #   ssh: kairos@{address}
+
+# What must be left alone, by name or uid: refused before it is sent, whatever a case asks for.
+# never_touch:
+#   clusters: [production-east]
+#   profiles: [golden-edge]
+#   edge_hosts: [edge-1]
+
+ssh:                                      # for every host that says nothing else
+  # key: ~/.ssh/edge_ed25519              # default: the keys that ssh itself would use
+  # known_hosts: edge_known_hosts         # default: ~/.ssh/known_hosts; host keys are always checked
+  # jump: qa@bastion.example              # user@host[:port] of a jump host, with the same key and known hosts
+  sudo: true                              # commands on the hosts need root
+
+registry:
+  bind: THIS-MACHINE                      # this machine's address, as the hosts reach it
+  port: 5443                              # 0 takes a free one; hosts must be let through to it
+  # names: [registry.qa.example]          # further names under which hosts reach it, for its certificate
+  # existing:                             # a registry of your own instead of one that the run starts; bind is then
+  #   address: registry.example:5000      # where the witness stands in front of it (leave bind out if hosts reach none)
+  #   authority: registry-ca.pem          # the authority of its certificate, if it is not well-known
+  #   pusher:                             # may push and delete images below conformance/
+  #     username: conformance-push
+  #     password: {env: PALETTE_PUSH_PASSWORD}
+  #   accounts:                           # may pull; cases that need other passwords than these are not covered
+  #     - username: conformance-probe-1
+  #       password: {env: PALETTE_PROBE_1_PASSWORD}
+
+# The image to start from: an OCI image layout (skopeo copy docker://REGISTRY/IMAGE:TAG oci:images/provider) ...
+provider_image: oci:images/provider
+# ... or an image in your registry, which is copied into the run's own
+# provider_image:
+#   reference: registry.example/team/edge-provider:v1
+#   username: robot
+#   password: {env: PALETTE_IMAGE_PASSWORD}
+#   authority: registry-ca.pem            # the authority of that registry's certificate, if it is not well-known
+
+# What the site can do beyond the core; a case that needs more is reported as not covered. With kubernetes, what a
+# cluster's own API says of nodes, upgrade pods and pulls is kept beside every case, through the kubeconfig that Palette
+# has of the cluster, or through this one.
+# features: [kubernetes, multi-node]
+# kubernetes:
+#   kubeconfig: {env: PALETTE_KUBECONFIG}
+
+# Passwords that Hypothesis draws for each property; by night seven times as many. Each costs a deployment and a repave.
+# The probe set, 11 of them, is presented in any case and tells all known changes of a password apart.
+# examples: 1
+
+# Seconds; the defaults suit real hosts. The names are in docs/real-sites.md.
+# timeouts: {repave: 5400}
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write the file, or say why not; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="./run site-init", description="Write a commented site file to be filled in.")
+    parser.add_argument(
+        "file", metavar="FILE", nargs="?", type=Path, default=Path("site.yaml"), help="default: site.yaml"
+    )
+    try:
+        file = parser.parse_args(arguments).file
+    except SystemExit as error:
+        return REFUSED if error.code else WRITTEN
+    try:
+        with file.open("x", encoding="utf-8") as new:
+            new.write(TEMPLATE)
+    except FileExistsError:
+        sys.stderr.write(f"site-init: {file} is there already and was left as it is; name another file\n")
+        return REFUSED
+    except OSError as error:
+        sys.stderr.write(f"site-init: {file} cannot be written: {error.strerror}; name a place that can be\n")
+        return REFUSED
+    sys.stdout.write(f"{file.absolute()} is written; fill it in, then: ./run doctor --site {file}\n")
+    return WRITTEN
+
+
+if __name__ == "__main__":
+    sys.exit(main())

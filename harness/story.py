@@ -1,0 +1,160 @@
+"""How a case that did not pass is told: what the product did, not what Python compared."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from harness.levels import NIGHTLY, depth_of
+from harness.private_registry import presented_words
+from lab.site import LabSettings
+from registry.transforms import transform
+from reports.verdicts import Verdict
+
+if TYPE_CHECKING:
+    import pytest
+
+    from harness.evidence import Evidence
+    from harness.options import Options
+    from reports.records import Pull
+
+MOST_EVENTS = 6
+MOST_EXPLANATIONS = 3
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a record and a report say of a case that did not pass."""
+
+    expected: str = ""
+    observed: str = ""
+    reason: str = ""
+    lines: tuple[str, ...] = ()
+    reproduce: str = ""
+
+
+def tell(
+    item: pytest.Item,
+    requirements: tuple[str, ...],
+    sentence: str,
+    error: BaseException | None,
+    verdict: Verdict,
+    evidence: Evidence,
+    options: Options,
+) -> Story:
+    """Tell the story of a case, whose docstring is ``sentence``; an empty one when it passed."""
+    if error is None:
+        return Story(expected=evidence.expected)
+    line = reproduction(item, options)
+    first = words_of(error)
+    if verdict is Verdict.NOT_COVERED:
+        return Story(reason=first, reproduce=line)
+    changed = first_change(evidence) if verdict is Verdict.FAIL else ""
+    observed = changed or first
+    name = " ".join(requirements) or item.name
+    lines = [f"{name}  {observed}"]
+    lines += diagnosis_lines(evidence)
+    lines += [f"  {first}"] if changed and not first.startswith("assert ") else []
+    lines += [f"  expected: {evidence.expected}"] if evidence.expected else []
+    lines += pull_table(evidence)
+    lines += event_lines(evidence)
+    lines += [f"  reproduce: {line}"]
+    reason = observed if verdict is not Verdict.FAIL else ""
+    return Story(evidence.expected or sentence, observed, reason, tuple(lines), line)
+
+
+def reproduction(item: pytest.Item, options: Options) -> str:
+    """Return the one line that runs this case again, with the same seed and the same site or fault."""
+    name = item.originalname if hasattr(item, "originalname") else item.name
+    words = ["tox", "-e", "conformance", "--", "-k", str(name or item.name), "--hypothesis-seed", str(options.seed)]
+    if depth_of(options.level) == NIGHTLY:
+        words += ["--level", NIGHTLY]
+    if options.site is None:
+        words += [] if options.lab_hosts == LabSettings.hosts else ["--lab-hosts", str(options.lab_hosts)]
+        words += [] if options.lab_version == LabSettings.version else ["--lab-version", options.lab_version]
+    if options.site is not None:
+        words += ["--site", str(options.site.path)]
+    for fault in options.lab_faults:
+        words += ["--lab-fault", f"{fault['path']}:{fault['name']}" if "path" in fault else str(fault["name"])]
+    return shlex.join(words)
+
+
+def words_of(error: BaseException) -> str:
+    """Return an exception's own words: of an assertion its message, without Python's comparison below it."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    lines = str(error).strip().splitlines()
+    text = lines[0] if lines else type(error).__name__
+    return text if isinstance(error, AssertionError) or len(lines) == 1 else f"{type(error).__name__}: {text}"
+
+
+def pulls_of(evidence: Evidence) -> list[Pull]:
+    """Return the pulls of the case's clusters in the order they happened."""
+    return [pull for cluster in evidence.clusters for pull in cluster.all_pulls]
+
+
+def first_change(evidence: Evidence) -> str:
+    """Return which host presented what in place of the password, at the first pull that did; empty when none did.
+
+    What was presented to another registry than the run's is for its case to judge.
+    """
+    for cluster in evidence.clusters:
+        for pull in filter(_changed, cluster.pulls):
+            said = f"; the profile says {cluster.vector}" if cluster.vector else ""
+            return f"host {pull.host} presented {presented_words(pull.presented)} at {pull.phase}{said}"
+    return ""
+
+
+def _changed(pull: Pull) -> bool:
+    return pull.presented not in ("", "intact", "anonymous")
+
+
+def diagnosis_lines(evidence: Evidence) -> list[str]:
+    """Name the change that explains everything the case saw, over all its examples, for each phase and path."""
+    if evidence.witness is None:
+        return []
+    return [
+        f"  {phase}, {found.puller} of {' and '.join(found.hosts)}: everything seen is explained"
+        f" {explained_by(found.transforms)}"
+        for phase in dict.fromkeys(pull.phase for pull in pulls_of(evidence))
+        for found in evidence.witness.diagnosis(evidence.case, phase)
+    ]
+
+
+def explained_by(transforms: tuple[str, ...]) -> str:
+    """Put transforms that explain the same into words; several are said to do so equally, none is preferred."""
+    titles = [f"{name} ({transform(name).title})" for name in transforms[:MOST_EXPLANATIONS]]
+    more = len(transforms) - len(titles)
+    rest = [f"{more} other{'s' if more > 1 else ''}"] if more else []
+    return f"{'equally ' if len(transforms) > 1 else ''}by {'; or '.join([*titles, *rest])}"
+
+
+def pull_table(evidence: Evidence) -> list[str]:
+    """Lay the pulls out as a table, equal neighbours once; of many clusters those at which something was changed."""
+    rows: list[tuple[str, ...]] = []
+    changed = [cluster for cluster in evidence.clusters if any(map(_changed, cluster.pulls))]
+    for pull in (pull for cluster in changed or evidence.clusters for pull in cluster.all_pulls):
+        if pull.reference.startswith("sha256:") and (pull.presented, pull.status) == ("intact", HTTPStatus.OK):
+            continue  # what follows a good manifest; the run's files have it all
+        what = f"{pull.repository}:{pull.reference}" if pull.reference else pull.repository
+        program = pull.user_agent.partition(" ")[0]
+        row = (pull.phase, pull.puller, program, pull.host, what, pull.presented, str(pull.status))
+        if row not in rows:
+            rows.append(row)
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(7)]
+    return [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def event_lines(evidence: Evidence) -> list[str]:
+    """Quote the last events that report something wrong."""
+    errors = [
+        event
+        for cluster in evidence.clusters
+        for event in cluster.events
+        if event.severity == "Error" or event.reason.startswith("Failed")
+    ]
+    return [f"  event {event.reason}: {event.message}" for event in errors[-MOST_EVENTS:]]

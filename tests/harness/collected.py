@@ -1,0 +1,56 @@
+"""A pytest plugin that writes down which cases there are, and what each is marked with."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+#: The environment variable that names the file to write.
+FILE = "COLLECTED_CASES"
+HOME = Path(__file__).parents[2]
+_found: list[Case] = []
+
+
+@dataclass(frozen=True)
+class Case:
+    """A conformance case; ``examples`` is how many it draws, and None where it draws none or not by the run's seed."""
+
+    name: str
+    requirements: tuple[str, ...]
+    phase: str
+    docstring: str
+    examples: int | None
+
+
+def collect(file: Path, *arguments: str, **environment: str) -> list[Case]:
+    """Collect cases as a run would, in a process of its own, with a change of its environment."""
+    command = [sys.executable, "-m", "pytest", *arguments, "--collect-only", "-q", "-p", "tests.harness.collected"]
+    everything = {**os.environ, **environment, FILE: str(file), "PYTHONPATH": str(HOME)}
+    done = subprocess.run(command, check=False, cwd=HOME, env=everything, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(file.read_text())
+    return [Case(**{**case, "requirements": tuple(case["requirements"])}) for case in found]
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Take a case, also one that is left out afterwards."""
+    marker = item.get_closest_marker("requirement")
+    docstring = inspect.getdoc(getattr(item, "obj", None)) or ""
+    phase = marker.kwargs.get("phase", "") if marker else ""
+    drawn = getattr(getattr(item, "obj", None), "_hypothesis_internal_use_settings", None)
+    examples = drawn.max_examples if drawn is not None and not drawn.derandomize else None
+    _found.append(Case(item.nodeid, tuple(marker.args) if marker else (), phase, docstring, examples))
+
+
+def pytest_sessionfinish() -> None:
+    """Write them down."""
+    Path(os.environ[FILE]).write_text(json.dumps([asdict(case) for case in _found]))

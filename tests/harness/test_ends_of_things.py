@@ -1,0 +1,53 @@
+"""What is given back or cleared stays so, whatever goes on beside it."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.sites.leases import Leases
+from harness.sites.site import Site
+from registry.room import clear_abandoned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_lease_that_is_given_back_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A renewal that was under way when the run ended writes nothing."""
+    written: list[str] = []
+    monkeypatch.setattr(Leases, "_write", lambda _self, _hosts, uid, *_more: written.append(uid))
+    hosts = SimpleNamespace(get=lambda uid: SimpleNamespace(labels={}, name=uid))
+    project: Any = SimpleNamespace(edge_hosts=hosts)
+    leases = Leases(project, "conf-1", lambda _text: None)
+    leases.held = ["edge-1"]
+    leases.renew()
+    leases.end()
+    leases.renew()
+
+    assert written == ["edge-1"]
+
+
+def test_a_cluster_goes_even_if_nothing_can_be_known_of_it() -> None:
+    """An error while evidence is taken is raised, and the next case finds the hosts free."""
+
+    def keep(_cluster: object, *, failed: bool) -> None:
+        raise ConnectionError(f"no events, failed {failed}")
+
+    gone: list[str] = []
+    site: Any = SimpleNamespace(evidence=SimpleNamespace(keep=keep), _delete=gone.append)
+    cluster: Any = "conf-1"
+    with pytest.raises(ConnectionError, match="no events"):
+        Site.remove_cluster(site, cluster)
+
+    assert gone == ["conf-1"]
+
+
+def test_a_registry_that_goes_meanwhile_is_nobodys_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A directory that its owner removes between being seen and being looked at was not abandoned."""
+    gone = tmp_path / "palette-edge-registry-gone"
+    monkeypatch.setattr(type(tmp_path), "glob", lambda _self, _pattern: [gone])
+
+    assert clear_abandoned(tmp_path) == []

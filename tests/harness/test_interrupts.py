@@ -1,0 +1,133 @@
+"""Being told to end is never lost, wherever in the program it is heard."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PREPARED = """
+import os, signal, time, weakref
+from harness.interrupts import end_as_by_ctrl_c, held_back
+
+class Thing: pass
+
+def told(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return len("the handler runs before the next statement ends")
+
+end_as_by_ctrl_c(signal.SIGTERM)
+"""
+
+
+def ends(program: str, by: signal.Signals | None = None) -> tuple[int, str]:
+    """Return the exit code and the output of a program that is told to end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PREPARED + textwrap.dedent(program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        if by is not None:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(by)
+        output, _ = process.communicate(timeout=20)
+        return process.returncode, output
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "thing = Thing(); reference = weakref.ref(thing, told); del thing",
+        "os.register_at_fork(before=told); os.fork() or os._exit(0)",
+        "Thing.__del__ = told; Thing()",
+    ],
+    ids=["weak reference", "fork", "finaliser"],
+)
+def test_what_python_ignores_is_raised_again(where: str) -> None:
+    """An interruption in a place from where Python passes on no exception ends the program nevertheless."""
+    code, output = ends(f"{where}\ntime.sleep(10)\nprint('not interrupted')")
+
+    assert code == -signal.SIGINT, output
+    assert "not interrupted" not in output
+    assert "KeyboardInterrupt" in output
+
+
+def test_what_is_ignored_otherwise_is_told_as_ever() -> None:
+    """Another exception that Python ignores is printed, and nothing is interrupted."""
+    code, output = ends("Thing.__del__ = lambda _: 1 / 0\nThing()\ntime.sleep(0.1)\nprint('went on')")
+
+    assert code == 0
+    assert "Exception ignored" in output
+    assert "ZeroDivisionError" in output
+    assert output.endswith("went on\n")
+
+
+def test_what_is_logged_meanwhile_is_logged_first() -> None:
+    """Nothing is interrupted between a lock of logging and its release; other threads wait for them."""
+    program = """
+        import logging
+
+        class Handler(logging.Handler):
+            def emit(self, record):
+                told()
+                print("logged")
+
+        logging.getLogger().addHandler(Handler())
+        logging.warning("something")
+        time.sleep(10)
+        print("not interrupted")
+    """
+    code, output = ends(program)
+
+    assert code == -signal.SIGINT
+    assert "logged" in output
+    assert "not interrupted" not in output
+
+
+def test_while_it_is_held_back_nothing_is_interrupted() -> None:
+    """What is done while it is held back is done as a whole, and then the program ends."""
+    code, output = ends("with held_back():\n    told()\n    print('done')\nprint('not interrupted')")
+
+    assert code == -signal.SIGINT
+    assert "done" in output
+    assert "not interrupted" not in output
+
+
+def test_a_second_time_does_not_interrupt_the_clearing_up() -> None:
+    """Once told, the program clears up however often it is told again."""
+    program = """
+        try:
+            print("ready", flush=True)
+            time.sleep(10)
+        finally:
+            told()
+            print("cleared")
+    """
+    code, output = ends(program, signal.SIGTERM)
+
+    assert code == -signal.SIGINT
+    assert "cleared" in output
+
+
+def test_a_process_that_is_forked_meanwhile_hears_what_is_for_it() -> None:
+    """Signals are held back in a forked process until it says how to end."""
+    program = """
+        with held_back():
+            child = os.fork()
+            if child == 0:
+                try:
+                    end_as_by_ctrl_c(signal.SIGTERM)
+                    time.sleep(10)
+                except KeyboardInterrupt:
+                    os._exit(7)
+                os._exit(1)
+            os.kill(child, signal.SIGTERM)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+
+    assert ends(program) == (0, "7\n")

@@ -1,0 +1,127 @@
+"""Requirements, cases and the guide hold on to each other."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from harness import guide, requirements
+from harness.requirements import BadRequirementsError
+from tests.harness.collected import Case, collect
+
+RECORD = """\
+- id: DEPLOY-01
+  claim: A cluster pulls its image.
+  section: Introduction
+  level: must
+  phases: [deploy]
+"""
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory: pytest.TempPathFactory) -> list[Case]:
+    """Collect the suites as a run would, nightly cases too."""
+    return collect(tmp_path_factory.mktemp("collected") / "cases.json", "suites")
+
+
+def test_every_requirement_has_a_case(cases: list[Case]) -> None:
+    """No statement of the guide is listed without a case that proves it."""
+    proven = {name for case in cases for name in case.requirements}
+
+    assert [name for name in requirements.load() if name not in proven] == []
+
+
+def test_every_case_proves_a_requirement_that_exists(cases: list[Case]) -> None:
+    """Each case names at least one requirement, and none that is not listed."""
+    known = requirements.load()
+
+    assert [case.name for case in cases if not case.requirements] == []
+    assert [(case.name, name) for case in cases for name in case.requirements if name not in known] == []
+
+
+def test_every_case_is_about_a_phase_of_its_requirements(cases: list[Case]) -> None:
+    """A case in a phase that its requirement does not list would be evidence for something that nobody claims."""
+    known = requirements.load()
+    strange = [
+        (case.name, name, case.phase)
+        for case in cases
+        for name in case.requirements
+        if name in known and case.phase not in known[name].phases
+    ]
+
+    assert strange == []
+
+
+def test_every_case_claims_one_sentence(cases: list[Case]) -> None:
+    """The docstring of a case is one sentence: what it claims."""
+    wrong = [case.name for case in cases if not is_one_sentence(case.docstring)]
+
+    assert wrong == []
+
+
+def is_one_sentence(text: str) -> bool:
+    """Return whether a text begins with a capital, ends with a full stop, and has no other end of a sentence within."""
+    folded = " ".join(text.split())
+    return bool(re.fullmatch(r"[A-Z`0-9].*[^.]\.", folded)) and not re.search(r"[a-z)`]\. [A-Z]", folded)
+
+
+@pytest.mark.skipif("GUIDE" not in os.environ, reason="GUIDE names no copy of the guide")
+def test_every_requirement_holds_on_to_a_sentence_of_the_guide() -> None:
+    """A requirement from the guide names a sentence that is still there; a changed one is to be read again."""
+    known = {guide.fingerprint(sentence) for sentence in guide.sentences(Path(os.environ["GUIDE"]).read_text())}
+    lost = [each.id for each in requirements.load().values() if each.sentence and each.sentence not in known]
+
+    assert lost == [], f"the guide has changed; read these requirements again: {', '.join(lost)}"
+
+
+def test_a_requirement_has_a_source() -> None:
+    """A requirement without a sentence of the guide says where it comes from."""
+    homeless = [each.id for each in requirements.load().values() if not each.sentence and each.source == "guide"]
+
+    assert homeless == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("id: DEPLOY-01", "id: deploy", "[0][id]: 'deploy' does not match"),
+        ("level: must", "level: should", "[0][level]: 'should' is not one of ['must',"),
+        ("phases: [deploy]", "phases: []", "[0][phases]: [] "),
+        ("  section: Introduction\n", "", "[0]: 'section' is a required property"),
+        (
+            "  level: must",
+            "  level: must\n  clam: x",
+            "[0]: Additional properties are not allowed ('clam' was unexpected)",
+        ),
+    ],
+)
+def test_a_wrong_record_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    """A record that breaks the schema is refused with the file, its place, and what is wrong with it."""
+    file = tmp_path / "requirements.yaml"
+    file.write_text(RECORD.replace(old, new))
+
+    with pytest.raises(BadRequirementsError) as refused:
+        requirements.load(file)
+    assert str(refused.value).startswith(f"requirements.yaml: {said}")
+
+
+def test_a_requirement_stands_there_once(tmp_path: Path) -> None:
+    """Two records with one id are refused by that id."""
+    file = tmp_path / "requirements.yaml"
+    file.write_text(RECORD * 2)
+
+    with pytest.raises(BadRequirementsError, match=r"requirements\.yaml: DEPLOY-01 stands there twice"):
+        requirements.load(file)
+
+
+def test_sentences_are_those_a_reader_sees() -> None:
+    """Links count as their text, code blocks and list marks not at all, and white space makes no difference."""
+    page = (
+        "# Title\n\n---\n1. Open the [profile](/x). Choose **Save**\n   now.\n\n```yaml\na: 1. B\n```\n\n- A point.\n"
+    )
+
+    assert guide.sentences(page) == ["Open the profile.", "Choose Save now.", "A point."]
+    assert guide.fingerprint("Choose  Save\nnow.") == guide.fingerprint("Choose Save now.")

@@ -1,0 +1,91 @@
+"""The site file that ``./run site-init`` writes is right once it is filled in, and shows every key there is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness.sites.site_file import SCHEMA, RemoteImage, read_site_file
+from harness.sites.site_init import TEMPLATE, main
+
+
+def everything() -> str:
+    """Return the template with every comment that holds YAML uncommented, and the first provider image left out."""
+    text = re.sub(r"^( *)# ?( *(?:- )?[a-z_]+:.*)$", r"\1\2", TEMPLATE, flags=re.MULTILINE)
+    return text.replace("provider_image: oci:images/provider\n", "")
+
+
+def keys(schema: Any, place: str = "") -> set[str]:  # noqa: ANN401 - a part of a JSON schema
+    """Return every key that a schema knows, with its place."""
+    found = {f"{place}{key}" for key in schema.get("properties", {})}
+    for key, part in schema.get("properties", {}).items():
+        found |= keys(part, f"{place}{key}.")
+    return found | (keys(schema["items"], f"{place}*.") if "items" in schema else set())
+
+
+def shown(value: object, place: str = "") -> set[str]:
+    """Return every key of a document, with its place in the same words."""
+    if isinstance(value, list):
+        return {key for item in value for key in shown(item, f"{place}*.")}
+    if not isinstance(value, dict):
+        return set()
+    return {f"{place}{key}" for key in value} | {
+        k for key, part in value.items() for k in shown(part, f"{place}{key}.")
+    }
+
+
+def test_a_filled_site_file_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the key in the environment and an image in its place, the written file is read without complaint."""
+    monkeypatch.setenv("PALETTE_API_KEY", "key")
+    (tmp_path / "images/provider").mkdir(parents=True)
+    (tmp_path / "images/provider/index.json").write_text("{}")
+
+    assert main([str(tmp_path / "site.yaml")]) == 0
+    site = read_site_file(tmp_path / "site.yaml")
+    assert (site.name, list(site.edge_hosts), site.registry_port) == ("my-site", ["EDGE-HOST-UID"], 5443)
+
+
+def test_what_is_commented_out_is_right_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With every comment made a key the file is read without complaint, and says what the comments say."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    accounts = ("PALETTE_PUSH_PASSWORD", "PALETTE_PROBE_1_PASSWORD", "PALETTE_KUBECONFIG")
+    for name in ("PALETTE_API_KEY", "PALETTE_IMAGE_PASSWORD", *accounts):
+        monkeypatch.setenv(name, "a secret")
+    for name in ("palette-ca.pem", "keys/edge-7", ".ssh/edge_ed25519", "edge_known_hosts", "registry-ca.pem"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("PEM")
+    (tmp_path / "site.yaml").write_text(everything())
+    site = read_site_file(tmp_path / "site.yaml")
+
+    assert isinstance(site.provider_image, RemoteImage)
+    assert str(site.provider_image) == "registry.example:443/team/edge-provider:v1"
+    assert [sought.value for sought in site.sought] == ["edge-7", "rack:qa-2"]
+    assert (site.sought[0].target.jump, site.sought[0].target.sudo) == ("qa@bastion-2.example", False)
+    assert site.never_touch.clusters == {"production-east"}
+
+
+def test_every_key_is_shown() -> None:
+    """Every key of the schema stands in the template, so that nobody has to read the schema."""
+    assert keys(SCHEMA) - shown(yaml.safe_load(everything())) == set()
+
+
+def test_a_file_that_is_there_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An existing file is not overwritten, nor one behind a link; the message names it and the exit code is 4."""
+    file, link = tmp_path / "site.yaml", tmp_path / "link.yaml"
+    file.write_text("mine")
+    link.symlink_to(tmp_path / "nowhere.yaml")
+
+    assert [main([str(file)]), main([str(link)]), main([str(tmp_path)])] == [4, 4, 4]
+    assert (file.read_text(), (tmp_path / "nowhere.yaml").exists()) == ("mine", False)
+    assert f"{file} is there already" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A folder that does not exist is named; ``--help`` is no error, an unknown option is."""
+    assert main([str(tmp_path / "no/site.yaml")]) == 4
+    assert "cannot be written: No such file" in capsys.readouterr().err
+    assert (main(["--help"]), main(["--force"])) == (0, 4)

@@ -1,0 +1,154 @@
+"""How the change of a password is told: transform, phase, host and path; several of them plainly."""
+
+from __future__ import annotations
+
+import base64
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from harness.evidence import ClusterEvidence, Evidence
+from harness.private_registry import Diagnosis, SiteWitness
+from harness.story import diagnosis_lines, explained_by, first_change, pull_table
+from registry.classify import Configured, Presented, prepare
+from registry.probes import probes
+from registry.pulls import Journal, Mark, now
+from registry.pulls import Pull as Request
+from registry.transforms import Context, transform
+from registry.witness import Witness
+from reports.records import Pull
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CASE = "suites/credentials/test_passwords.py::test_the_probe_set_arrives_unchanged"
+AGENT, NODE = "skopeo/1.9.3", "containerd/1.6.20"
+
+
+class Seen:
+    """A journal written by hand, asked as the witness is."""
+
+    def __init__(self) -> None:
+        self.journal = Journal()
+
+    def came(self, phase: str, agent: str, presented: Presented, cluster: str = "c", *, later: int = 0) -> None:
+        """Note a request, as one that came ``later``, in seconds."""
+        mark, at = Mark(phase, cluster, CASE), now() + timedelta(seconds=later)
+        request = Request(at, "10.0.0.5", "edge-1", agent, "GET", "manifest", "a", "v1", presented, mark=mark)
+        self.journal.open(request)
+
+    def witness(self, at: str = "") -> SiteWitness:
+        """Return it in the words of a suite."""
+        asked = SimpleNamespace(pulls=lambda cluster=None, **which: Witness.pulls(cast("Any", self), cluster, **which))
+        return SiteWitness(cast("Any", asked), at)
+
+
+def repaved_with(name: str) -> Seen:
+    """Let every accepted probe be deployed intact and repaved through a transform, by programs as they are."""
+    seen = Seen()
+    for probe in probes():
+        if not probe.registry_accepts:
+            continue
+        ready = prepare(Configured("user", probe.password))
+        made = transform(name).apply(Context(probe.password, "user"))
+        for phase, agent, value in (
+            ("deploy", AGENT, probe.password.encode()),
+            ("repave", AGENT, None),  # the agent only asks whether the registry is there
+            ("repave", NODE, None),
+            ("repave", NODE, made),
+        ):
+            header = b"Basic " + base64.b64encode(b"user:" + value) if value else None
+            seen.came(phase, agent, ready.classify(header), cluster=probe.id)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["base64-standard", "base64-alphanumeric-prefix", "base64-if-canonical", "trimmed"])
+def test_the_probe_set_names_transform_phase_host_and_path(name: str) -> None:
+    """From all probes together follows the one transform, the one phase and path on which it happened, and where."""
+    witness = repaved_with(name).witness()
+
+    assert witness.diagnosis(CASE, "deploy") == []
+    assert witness.diagnosis(CASE, "repave") == [Diagnosis("node", ("edge-1",), (name,))]
+
+
+def test_each_path_is_diagnosed_for_itself() -> None:
+    """What the agent presents says nothing of what the node makes of the same password in the same phase."""
+    seen = Seen()
+    ready = prepare(Configured("user", "Passw0rd"))
+    seen.came("repave", AGENT, ready.classify(b"Basic " + base64.b64encode(b"user:Passw0rd")))
+    seen.came("repave", NODE, ready.classify(b"Basic " + base64.b64encode(b"user:passw0rd")))
+
+    assert [found.puller for found in seen.witness().diagnosis(CASE, "repave")] == ["node"]
+
+
+def test_several_explanations_are_said_to_be_equal() -> None:
+    """One transform is named; of several none is preferred, and those not shown are counted."""
+    assert explained_by(("trimmed",)).startswith("by trimmed (")
+    several = explained_by(("trimmed", "trimmed-left", "trimmed-right", "newlines-lost"))
+    assert several.startswith("equally by trimmed (")
+    assert several.endswith("; or 1 other")
+
+
+def evidence(witness: SiteWitness | None = None) -> Evidence:
+    """Return what a case with two examples left: the first was changed, the second was not."""
+    clusters = [
+        ClusterEvidence("one", ("edge-1",), pulls=(_pull("one", "base64-decoded"),), vector="PR-01"),
+        ClusterEvidence("two", ("edge-1",), pulls=(_pull("two", "intact"),), vector="PR-02"),
+    ]
+    return Evidence(folder=cast("Any", None), case=CASE, clusters=clusters, vector="PR-02", witness=witness)
+
+
+def _pull(repository: str, presented: str) -> Pull:
+    return Pull(
+        time="2026-01-01T00:00:00.000Z", phase="repave", puller="node", user_agent=NODE, host="edge-1",
+        repository=repository, reference="v1", presented=presented, status=401,
+    )  # fmt: skip
+
+
+def test_the_vector_that_was_changed_is_said() -> None:
+    """Where examples are told together, the change is told with the vector of its own example, not of the last."""
+    assert first_change(evidence()) == "host edge-1 presented base64-decode(password) at repave; the profile says PR-01"
+
+
+def test_the_table_shows_what_was_changed() -> None:
+    """Of many clusters, the table shows those at which something was changed."""
+    assert [line.split() for line in pull_table(evidence())] == [
+        ["repave", "node", NODE, "edge-1", "one:v1", "base64-decoded", "401"]
+    ]
+
+
+def test_what_a_second_registry_was_asked_for_is_told_too(tmp_path: Path) -> None:
+    """Pulls from every registry of a case stand in one table, in order of time; a second registry's by its address."""
+    ours, theirs, ready = Seen(), Seen(), prepare(Configured("user", "Passw0rd"))
+    for later, seen, agent in ((0, ours, AGENT), (1, theirs, AGENT), (2, ours, NODE)):
+        seen.came("repave", agent, ready.classify(None), later=later)
+    evidence = Evidence(tmp_path, CASE, witness=ours.witness(), other_witnesses=[theirs.witness("10.0.0.1:5001")])
+    site = SimpleNamespace(features=())
+    evidence.keep(
+        cast("Any", SimpleNamespace(uid="", name="c", hosts=(), phases=(), sightings=(), site=site)), failed=False
+    )
+
+    (kept,) = evidence.clusters
+    assert [(pull.repository, pull.user_agent) for pull in kept.all_pulls] == [
+        ("a", AGENT), ("10.0.0.1:5001/a", AGENT), ("a", NODE),
+    ]  # fmt: skip
+
+
+def test_what_another_registry_was_shown_is_not_the_headline() -> None:
+    """A login that another registry does not know is in the table; what it means is said by the case itself."""
+    kept = ClusterEvidence(
+        "c", ("edge-1",), pulls=(_pull("one", "intact"),), elsewhere=(_pull("b/one", "unknown change"),)
+    )
+    evidence = Evidence(folder=cast("Any", None), case=CASE, clusters=[kept])
+
+    assert first_change(evidence) == ""
+    assert ["b/one:v1" in line for line in pull_table(evidence)] == [False, True]
+
+
+def test_the_diagnosis_says_phase_path_and_host() -> None:
+    """The line under the headline names phase, path, host and transform."""
+    (line,) = diagnosis_lines(evidence(repaved_with("base64-standard").witness()))
+
+    assert line.startswith("  repave, node of edge-1: everything seen is explained by base64-standard (")
