@@ -55,7 +55,7 @@ def test_the_spelling_of_the_keys_is_recorded(
 
 @requirement("PROFILE-13", phase="profile", records=True)
 def test_the_guides_shape_with_its_indentation_lost(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+    layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
     """Printed flat, as a page may print it, the guide's OS layer is read with its three parts empty."""
     with private_registry.account() as account:
