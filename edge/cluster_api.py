@@ -2,7 +2,7 @@
 
 The objects are those of the published API (core/v1). Upgrades are made by Rancher's system-upgrade-controller, whose
 pods carry the label ``upgrade.cattle.io/plan``; a job is deleted 15 minutes after it ended, events are kept for an hour
-(facts/palette.md §5.4, §6). A kubeconfig is a credential: it is guarded, and never part of a message.
+(docs/palette.md §5.4, §6). A kubeconfig is a credential: it is guarded, and never part of a message.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What is collected from an Edge host when a case failed.
 
-Files that hold secrets in clear (``/oem/85_cluster_config.yaml``, the cluster's Secret, user data: facts/palette.md
+Files that hold secrets in clear (``/oem/85_cluster_config.yaml``, the cluster's Secret, user data: docs/palette.md
 §5.3) are listed with owner and mode and never copied.
 """
 

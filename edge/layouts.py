@@ -1,6 +1,6 @@
 """Where an Edge host keeps what, by mode and Kubernetes distribution, found out on the host.
 
-The tables are those of facts/palette.md §5.1 to §5.3, which name their sources: the vendor's image recipes, the
+The tables are those of docs/palette.md §5.1 to §5.3, which name their sources: the vendor's image recipes, the
 providers' own scripts and the vendor's support bundle; the sockets of K3s and RKE2 are their upstreams'. What no
 source documents is None.
 """

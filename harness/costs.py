@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reports.records import CaseFinished
     from reports.results import Results
 
-#: Seconds, where nothing was measured: on real hosts (facts: 10 to 15 minutes each) and on the lab.
+#: Seconds, where nothing was measured: on real hosts (10 to 15 minutes each: docs/palette.md §7.1) and on the lab.
 REAL, LAB = (600.0, 720.0), (1.5, 2.0)
 #: Seconds of a case that deploys nothing, and of everything before the first case.
 LEAST, SETTING_UP = 2.0, 30.0

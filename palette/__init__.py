@@ -1,6 +1,6 @@
 """A client of the Palette REST API for what an Edge cluster from a private registry needs.
 
-Written against the published API description (4.8 and 4.9), facts in ``facts/palette.md`` §3.
+Written against the published API description (4.8 and 4.9), facts in ``docs/palette.md`` §3.
 """
 
 from palette.authentication import ApiKey, SessionToken

@@ -1,6 +1,6 @@
 """The published request rates, kept by all processes of this machine together.
 
-Palette counts requests per source address and parent resource (facts: API introduction, "rate limits"). The level of
+Palette counts requests per source address and parent resource (docs/palette.md §3.1). The level of
 each bucket is one small file in a directory that the processes share; without a directory it is kept in memory.
 """
 

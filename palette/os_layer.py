@@ -2,7 +2,7 @@
 
 The writer puts every text between double quotes with everything but printable ASCII escaped, because YAML readers
 disagree about bare words (``1e3``, ``08``, ``y``) and the documented special characters ``!``, ``#`` and ``*`` mean
-something in YAML (facts/palette.md §4.5, facts/anchors.md §5.6). Cases about YAML itself choose another form.
+something in YAML (docs/palette.md §4.5, docs/vectors.md §6). Cases about YAML itself choose another form.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ IMAGE_MACRO = "{{.spectro.pack.edge-native-byoi.options.system.uri}}"
 
 
 class KeySpelling(Enum):
-    """Two vendor pages spell two keys differently (facts/palette.md §1.10, X2); the values are (user, certificate)."""
+    """Two vendor pages spell two keys differently (docs/palette.md §1.10, X2); the values are (user, certificate)."""
 
     GUIDE = ("user", "certificates")
     PACK_PAGE = ("username", "certificate")
@@ -55,7 +55,7 @@ class ProviderCredentials:
     """What the profile says about the private registry.
 
     ``registry`` is a domain or address, with a port or a Harbor project where there is one. ``certificates`` is PEM.
-    ``encoded_password`` is written only when given (facts/palette.md §2.1). Any text may be a macro reference.
+    ``encoded_password`` is written only when given (docs/palette.md §2.1). Any text may be a macro reference.
     """
 
     registry: str
@@ -119,7 +119,7 @@ def macro(name: str) -> str:
 def inside_double_quotes(text: str) -> str:
     """Return the value a macro must have to mean ``text`` where its reference stands between double quotes.
 
-    The macro is replaced before the YAML is read, so its value is YAML text (facts/palette.md §4.4).
+    The macro is replaced before the YAML is read, so its value is YAML text (docs/palette.md §4.4).
     """
     return double_quoted(text)[1:-1]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 PUBLIC_REGISTRY = "Public Repo"
-"""The name of the vendor's pack registry (facts/palette.md §3.2)."""
+"""The name of the vendor's pack registry (docs/palette.md §3.2)."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ class Timeouts:
     """Every time-out of this package, in seconds, with a value that suits real hosts.
 
     Sources of the values: the vendor's Terraform provider (60 minutes for create, update and delete of an Edge
-    cluster; forced deletion after 20), facts/palette.md §7.1.
+    cluster; forced deletion after 20), docs/palette.md §7.1.
     """
 
     connect: float = 10.0

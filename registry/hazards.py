@@ -51,7 +51,7 @@ def _fitting(hazards: Sequence[str]) -> str:
     return text
 
 
-# Base64 and hexadecimal: facts/palette.md §2.4, and what tells the remaining decoders apart.
+# Base64 and hexadecimal: docs/palette.md §2.4, and what tells the remaining decoders apart.
 _ENCODED = (
     *("Passw0rdPassw0rd", "Passw0rdPassw0rdX", "Passw0rdPassw0rdXy", "Passw0rdPassw0rdXyZ", "SGFybmVzc1Byb2Jl"),
     *("1234567890123456", "abcdefghijklmnop", "Pass+w0rd/Passw0", "SGFybmVzc1ByeA==", "Passw0rdPassw0==", "aB3="),

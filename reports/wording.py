@@ -105,7 +105,7 @@ def _hit(results: Results, verdict: Verdict) -> list[str]:
 
 
 def story(case: CaseFinished) -> tuple[str, ...]:
-    """Tell a case as STYLE.md shows it: what the product did, what each pull presented, how to see it again.
+    """Tell a case as docs/reports.md shows it: what the product did, what each pull presented, how to see it again.
 
     The first line comes from the case itself where it wrote one; pulls and the line to reproduce are added unless
     its own story has them already.

@@ -1,4 +1,4 @@
-"""The external registry that user data may name: its login wins over the profile's (the guide; facts §4.2, §4.3)."""
+"""The external registry that user data may name: its login wins over the profile's (docs/palette.md §1.6, §4.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an Edge host keeps things (facts of a Kairos host in appliance mode), as its agent sees them."""
+"""Where an Edge host keeps things (docs/palette.md §5), as its agent sees them."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def trust(registry: str, authority: Path | None, *, verify: bool = True) -> None
 
 
 def has_image(image: str) -> bool:
-    """Return whether the node holds ``image`` already: the upgrade's pull policy is IfNotPresent (facts §5.4)."""
+    """Return whether the node holds ``image``: the upgrade's pull policy is IfNotPresent (docs/palette.md §5.4)."""
     return image_id(image) is not None
 
 

@@ -59,7 +59,7 @@ def slot_of_record(record: dict[str, Any]) -> Slot:
 
 
 def switch_to(slot: Slot) -> None:
-    """Make ``slot`` the active one; the active becomes the passive, the passive is dropped (facts R-081).
+    """Make ``slot`` the active one; the active becomes the passive, the passive is dropped (docs/palette.md R-081).
 
     A host that runs from its passive slot keeps that one: its active slot is the broken one. Doing it twice changes
     nothing more, so that an interrupted switch can be repeated.

@@ -1,4 +1,4 @@
-"""Who is asking, and in which project (facts/palette.md §3.1)."""
+"""Who is asking, and in which project (docs/palette.md §3.1)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The packs of the lab's one pack registry, "Public Repo", with plausible default values.
 
-Names and the outline of the values: facts/palette.md §3.3 and §4.1, CanvOS' profile template.
+Names and the outline of the values: docs/palette.md §3.3 and §4.1, CanvOS' profile template.
 """
 
 from __future__ import annotations

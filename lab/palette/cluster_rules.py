@@ -149,7 +149,7 @@ def _arch(pool: Pool, host: EdgeHost) -> list[Problem]:
 
 
 def sent_pools(spec: Json) -> list[Json]:
-    """Return the pools of a cluster's specification, in either spelling of the key (facts §3.3)."""
+    """Return the pools of a cluster's specification, in either spelling of the key (docs/palette.md §3.3)."""
     pools = spec.get("machinepoolconfig") or spec.get("machinePoolConfig") or []
     if not pools:
         raise invalid("spec.machinepoolconfig", "is missing")

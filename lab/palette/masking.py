@@ -1,9 +1,10 @@
 """Masking: the clear password of ``providerCredentials`` comes back in no answer.
 
 The guide says that the field "will be masked when you provide it"; whether the API masks, and how, is not documented
-(facts §8.5). The lab's choice: every answer shows ``******`` in its place, the stored clear value is what hosts are
-given, a password that is only a reference (``{{.spectro.macro.x}}``) stays readable, and a client that sends the mask
-back is refused instead of having it stored. A macro's value is shown to whoever may list macros, except in strict mode.
+(docs/palette.md §8.5). The lab's choice: every answer shows ``******`` in its place, the stored clear value is what
+hosts are given, a password that is only a reference (``{{.spectro.macro.x}}``) stays readable, and a client that sends
+the mask back is refused instead of having it stored. A macro's value is shown to whoever may list macros, except in
+strict mode.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ _NEEDED_LAYERS = ("os", "k8s", "cni")
 
 
 def check_version(version: str, place: str) -> None:
-    """Raise ApiError 400 unless the version is strict semantic versioning (facts R-049)."""
+    """Raise ApiError 400 unless the version is strict semantic versioning (docs/palette.md R-049)."""
     if not _VERSION.fullmatch(version):
         raise invalid(place, f"'{version}' is no version; write it as major.minor.patch[-pre], such as 1.2.0")
 
@@ -143,7 +143,7 @@ def publish(profile: Profile) -> None:
 def make_variables(sent: Sequence[Json], place: str, before: Sequence[Json] = ()) -> list[Json]:
     """Check variable definitions. Raises ApiError 400.
 
-    Names may not hold hyphens, for the template engine rejects them (facts R-069).
+    Names may not hold hyphens, for the template engine rejects them (docs/palette.md R-069).
     """
     names: set[str] = set()
     for position, variable in enumerate(sent):

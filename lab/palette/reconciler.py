@@ -7,9 +7,9 @@ within milliseconds.
 Where the vendor's pages leave it open, the lab does this:
 
 * ``status.state`` is ``Provisioning`` until every host reported the image running, then ``Running`` until the cluster
-  is deleted; a failed pull changes neither (facts §3.4). A repave shows as the condition ``RepaveInProgress``, in
-  ``status.repave`` and ``status.upgrades``, and in the overview's health: ``UnHealthy`` from the moment a change is in
-  force until every node runs it.
+  is deleted; a failed pull changes neither (docs/palette.md §3.4). A repave shows as the condition
+  ``RepaveInProgress``, in ``status.repave`` and ``status.upgrades``, and in the overview's health: ``UnHealthy`` from
+  the moment a change is in force until every node runs it.
 * A repave waits for approval; the hosts keep their previous order until their turn, one at a time, control plane first.
 * A cluster that is ``Provisioning`` cannot be updated by request, but follows its profile version and macros as they
   are edited, for its hosts read both at every try.
@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 
 
 def control_plane_first(nodes: Sequence[Node]) -> list[Node]:
-    """Put nodes in the order of their turns, otherwise as they were given (facts R-072)."""
+    """Put nodes in the order of their turns, otherwise as they were given (docs/palette.md R-072)."""
     return sorted(nodes, key=lambda node: not node.control_plane)
 
 
 def one_at_a_time(nodes: Sequence[Node]) -> list[Node]:
-    """Let the first node only take its turn (facts R-072)."""
+    """Let the first node only take its turn (docs/palette.md R-072)."""
     return list(nodes[:1])
 
 

@@ -2,9 +2,9 @@
 
 The guide, step 8: giving the new profile version to an active cluster "will trigger a full cluster repave". The
 vendor's upgrade-behaviour page says of the same layer that only ``system.uri`` repaves and that ``providerCredentials``
-is a no-op (facts §1.10, X1). The lab follows the guide for these two; every other key of the OS layer is applied
-without a repave. A repave whose ``system.uri`` did not change has an image that the node already holds: it may well
-pull nothing.
+is a no-op (docs/palette.md §1.10, X1). The lab follows the guide for these two; every other key of the OS layer is
+applied without a repave. A repave whose ``system.uri`` did not change has an image that the node already holds: it may
+well pull nothing.
 """
 
 from __future__ import annotations

@@ -247,7 +247,7 @@ def _attached_on(host: EdgeHost, store: Store) -> Iterable[Attached]:
 
 
 def token(of: Token, store: Store) -> Json:
-    """``v1EdgeToken``; the token's text is read back from here (facts §3.2)."""
+    """``v1EdgeToken``; the token's text is read back from here (docs/palette.md §3.2)."""
     project = store.projects.get(of.meta.project or "")
     spec: Json = {"token": of.text}
     if project:

@@ -111,7 +111,7 @@ def pack_statuses(cluster: Cluster) -> list[Json]:
 
 
 def upgrades(cluster: Cluster) -> list[Json]:
-    """``v1Upgrades``: why nodes were replaced, newest first (facts §6)."""
+    """``v1Upgrades``: why nodes were replaced, newest first (docs/palette.md §6)."""
     return [{"reason": list(reasons), "timestamp": as_text(time)} for time, reasons in reversed(cluster.upgrades)]
 
 

@@ -1,9 +1,9 @@
 """Pack values: references resolved, and the OS layer read as an Edge host's agent would read it.
 
-Values are opaque text to the API. References are replaced *in the text*, before it is read as YAML (facts §4.4, §4.5:
-what a macro holds is YAML text too, with all the hazards of that). What the guide says about the OS layer decides:
-``providerCredentials`` counts at the root of the document only, ``user`` and ``certificates`` are its keys; the
-spellings of the BYOOS pack page (``username``, ``certificate``) are honoured where the guide's are absent.
+Values are opaque text to the API. References are replaced *in the text*, before it is read as YAML (docs/palette.md
+§4.4 and §4.5: what a macro holds is YAML text too, with all the hazards of that). What the guide says about the OS
+layer decides: ``providerCredentials`` counts at the root of the document only, ``user`` and ``certificates`` are its
+keys; the spellings of the BYOOS pack page (``username``, ``certificate``) are honoured where the guide's are absent.
 """
 
 from __future__ import annotations

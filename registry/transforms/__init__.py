@@ -20,7 +20,7 @@ TRANSFORMS: tuple[Transform, ...] = (*BASE64, *EDGES, *SUBSTITUTION, *EXPANSION,
 
 _BY_ID = {known.id: known for known in TRANSFORMS}
 
-# The letters of facts/palette.md §2.3: what Palette may be doing to an alphanumeric password.
+# The letters of docs/palette.md §2.3: what Palette may be doing to an alphanumeric password.
 VARIANTS = {
     "S": "base64-standard",
     "U": "base64-if-utf8",

@@ -2,7 +2,7 @@
 
 The decoders follow Go's ``encoding/base64``, in which Palette is written: CR and LF are ignored everywhere, padding
 is required (standard) or refused (raw), stray bits after the last byte are not checked. The letters are those of
-facts/palette.md §2.3.
+docs/palette.md §2.3.
 """
 
 from __future__ import annotations

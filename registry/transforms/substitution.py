@@ -99,7 +99,7 @@ SUBSTITUTION = (
         "replaced by the other registry's password",
         "replaced by the password of another registry",
         _other,
-        "one slot for all registries: facts/palette.md §1.3",
+        "one slot for all registries: docs/palette.md §1.3",
     ),
     _instead(
         "masked",

@@ -265,7 +265,7 @@ YAML = (
         "YAML quoting lost",
         "written without quotes and read into a text field; an error where that is not a scalar",
         _as_text,
-        "the guide's own snippets; facts/anchors.md §5.6",
+        "the guide's own snippets; docs/vectors.md §6",
         "yaml-special",
         "yaml-typed",
     ),

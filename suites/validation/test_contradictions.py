@@ -1,4 +1,4 @@
-"""Where the vendor's pages contradict each other: what a site does is recorded and judged by the guide (facts §1.10).
+"""Where the vendor's pages contradict each other (docs/palette.md §1.10): a site is judged by the guide.
 
 X1 stands beside the other edits of credentials, X2 beside the forms of YAML, X3 and X4 beside what they are about.
 """

@@ -80,7 +80,7 @@ def test_things_of_another_project_are_not_found(api: Api, palette_lab: PaletteL
 
 
 def test_an_unknown_project_is_named(api: Api) -> None:
-    """The header ProjectUid is checked on every request (facts §3.1)."""
+    """The header ProjectUid is checked on every request (docs/palette.md §3.1)."""
     with pytest.raises(RefusedError) as refused:
         api.get("/v1/registries/metadata", headers={"ProjectUid": "none"})
     assert (refused.value.status, refused.value.code) == (404, "ProjectNotFoundInTenant")
@@ -105,7 +105,7 @@ def test_a_profile_of_the_tenant_is_seen_but_not_changed_from_a_project(api: Api
 
 
 def test_a_cluster_needs_a_project(api: Api, palette_lab: PaletteLab) -> None:
-    """A tenant-level Edge cluster cannot exist (facts §3.1)."""
+    """A tenant-level Edge cluster cannot exist (docs/palette.md §3.1)."""
     palette_lab.agent("edge-1").register()
     uid = api.make_profile()
     api.session.headers["ProjectUid"] = ""
@@ -186,7 +186,7 @@ def test_name_and_version_are_unique_together(api: Api, version: str, *, free: b
     "version", ["1", "1.2", "v1.2.3", "2.2.2.develop", "01.2.3", "1.2.3-", "1.2.3-01", "1.2.3+b", "1.2.3 "]
 )
 def test_only_strict_semantic_versions_are_taken(api: Api, version: str) -> None:
-    """Malformed versions are rejected (facts R-049)."""
+    """Malformed versions are rejected (docs/palette.md R-049)."""
     with pytest.raises(RefusedError, match="is no version"):
         api.make_profile(version=version)
 

@@ -92,7 +92,7 @@ def test_a_correction_replaces_the_image_of_a_host_that_got_further(
 
 
 def test_a_provisioning_cluster_refuses_another_profile(api: Api, hosts: Hosts) -> None:
-    """A cluster cannot be updated while Provisioning (facts R-079)."""
+    """A cluster cannot be updated while Provisioning (docs/palette.md R-079)."""
     hosts("edge-1")
     profile = api.make_profile(password="wrong")
     uid = api.deploy(profile, "edge-1")
@@ -197,7 +197,7 @@ def test_a_host_in_use_is_refused(api: Api, hosts: Hosts) -> None:
 
 
 def test_a_draft_is_not_deployed(api: Api, hosts: Hosts) -> None:
-    """Only a published profile version can be deployed (facts R-048)."""
+    """Only a published profile version can be deployed (docs/palette.md R-048)."""
     hosts("edge-1")
     with pytest.raises(RefusedError) as refused:
         api.deploy(api.make_profile(publish=False), "edge-1")
@@ -215,7 +215,7 @@ def test_validate_names_what_create_would_refuse(api: Api, palette_lab: PaletteL
 
 
 def test_the_other_spelling_of_the_pools_key_is_understood(api: Api, hosts: Hosts) -> None:
-    """``machinePoolConfig`` is read like ``machinepoolconfig`` (facts §3.3)."""
+    """``machinePoolConfig`` is read like ``machinepoolconfig`` (docs/palette.md §3.3)."""
     hosts("edge-1")
     body = cluster("edge-cluster", api.make_profile(), ("edge-1",))
     body["spec"]["machinePoolConfig"] = body["spec"].pop("machinepoolconfig")

@@ -173,14 +173,14 @@ def test_a_wrong_value_of_a_variable_is_refused(
 
 
 def test_the_image_cannot_be_built_from_a_variable(api: Api) -> None:
-    """Profile variables cannot be used for system.uri (facts R-067)."""
+    """Profile variables cannot be used for system.uri (docs/palette.md R-067)."""
     with pytest.raises(RefusedError) as refused:
         api.make_profile(image="registry.test/edge:{{.spectro.var.tag}}")
     assert refused.value.code == "InvalidVariableUsage"
 
 
 def test_a_variable_name_holds_no_hyphen(api: Api) -> None:
-    """The template engine rejects hyphens in variable names (facts R-069)."""
+    """The template engine rejects hyphens in variable names (docs/palette.md R-069)."""
     uid = api.make_profile()
     with pytest.raises(RefusedError, match="no variable name"):
         api.call("PUT", f"/v1/clusterprofiles/{uid}/variables", {"variables": [{"name": "a-b"}]})

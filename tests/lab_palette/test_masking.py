@@ -230,7 +230,7 @@ def test_without_masking_the_crawl_finds_the_password(
 
 
 def test_strict_mode_masks_certificates_and_macros_too(make_lab: Callable[..., PaletteLab]) -> None:
-    """Real sites may mask more than the password (facts §7.2)."""
+    """Real sites may mask more than the password (docs/palette.md §7.2)."""
     from lab.palette import Strictness  # noqa: PLC0415 - used here only
 
     api = make_lab(strictness=Strictness(mask_more=True)).client()

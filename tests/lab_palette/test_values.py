@@ -132,7 +132,7 @@ def test_a_null_password_is_empty(text: str) -> None:
     ],
 )
 def test_the_guides_spelling_wins(written: str, user: str, certificates: str) -> None:
-    """Both vendor pages' key names are honoured; where both are there, the guide's counts (facts X2)."""
+    """Both vendor pages' key names are honoured; where both are there, the guide's counts (docs/palette.md X2)."""
     credential = credential_of(layer(written))
     assert (credential.user, credential.certificates) == (user, certificates)
 

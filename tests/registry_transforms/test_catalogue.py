@@ -163,7 +163,7 @@ def test_unquoted_values_are_read_as_pyyaml_reads_them() -> None:
     assert differing == []
 
 
-# facts/palette.md §2.4: which variant changes which probe password.
+# docs/palette.md §2.4: which variant changes which probe password.
 PROBES = {
     "Passw0rdPassw0rd": "SCNWIL",
     "Passw0rdPassw0rdX": "I",

@@ -183,7 +183,7 @@ def case(verdict: Verdict, requirement: str = "DEPLOY-01", **changes: object) ->
 
 
 def failing(**changes: object) -> CaseFinished:
-    """Return the failure that STYLE.md tells."""
+    """Return the failure of a repave that decodes a password."""
     record = case(
         Verdict.FAIL,
         "REPAVE-03",

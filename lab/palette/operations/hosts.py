@@ -79,7 +79,7 @@ def register(call: Call) -> Json:
     """Register the host that asks, or welcome it back; authenticated by its registration token.
 
     A host that was registered with another ``spec.host.hostChecksum`` is another machine with the same identity and
-    is refused: re-installing needs the old record deleted first (facts §7.2).
+    is refused: re-installing needs the old record deleted first (docs/palette.md §7.2).
     """
     token = token_of(call.context, call.request)
     sent, spec = call.body["metadata"], call.body.get("spec", {})

@@ -1,7 +1,7 @@
 """Files of a cluster: its log bundle, and the cluster itself.
 
 The bundle holds what the endpoint knows: the cluster and its events, secrets masked. A real bundle holds files of the
-hosts too, with secrets in clear, and takes about five minutes (facts §7.1).
+hosts too, with secrets in clear, and takes about five minutes (docs/palette.md §7.1).
 """
 
 from __future__ import annotations

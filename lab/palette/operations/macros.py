@@ -86,7 +86,7 @@ def update(call: Call) -> None:
 @TABLE.serves("DELETE", _PROJECT, body=MACROS)
 @TABLE.serves("DELETE", _TENANT, body=MACROS)
 def delete(call: Call) -> None:
-    """Delete macros by name; profiles that use them are left as they are (facts R-065)."""
+    """Delete macros by name; profiles that use them are left as they are (docs/palette.md R-065)."""
     macros, sent = _macros(call), _sent(call)
     missing = [name for name in sent if name not in macros]
     if missing:

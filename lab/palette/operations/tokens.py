@@ -1,4 +1,4 @@
-"""Registration tokens of Edge hosts, which belong to the tenant (facts §3.1)."""
+"""Registration tokens of Edge hosts, which belong to the tenant (docs/palette.md §3.1)."""
 
 from __future__ import annotations
 

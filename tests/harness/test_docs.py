@@ -1,0 +1,38 @@
+"""The documents and the code hold on to each other, and to nothing outside the repository."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+FACTS = (ROOT / "docs" / "palette.md").read_text()
+
+
+def tracked(*patterns: str) -> list[Path]:
+    """Return the tracked files of the repository that match, or every file below it in a copy without git."""
+    done = subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return [ROOT / name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+    return [path for pattern in patterns for path in ROOT.rglob(pattern)]
+
+
+def test_every_fact_that_code_names_is_in_the_facts() -> None:
+    """A comment that names a section or row of docs/palette.md names one that is there."""
+    lost = [
+        f"{path.relative_to(ROOT)}: {label}"
+        for path in tracked("*.py", "*.yaml", "*.json")
+        for label in re.findall(r"docs/palette\.md (§[\d.]*\d|R-\d+|X\d)", path.read_text("utf-8"))
+        if not re.search(_place(label), FACTS, re.MULTILINE | re.DOTALL)
+    ]
+
+    assert lost == []
+
+
+def _place(label: str) -> str:
+    """Return a pattern of the heading, row or numbered line that a label means."""
+    if not label.startswith("§"):
+        return rf"^\| {label} \|"
+    section, _, number = label[1:].partition(".")
+    return rf"^## {section}\..*^{number}\. " if section == "8" else rf"^##+ {re.escape(label[1:])}[. ]"
