@@ -51,7 +51,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lab-fault", action="append", default=[], metavar="FILE.py:NAME", help="a fault of a file from outside"
     )
-    parser.add_argument("--since-last", action="store_true", help="leave out what cannot have changed")
     parser.add_argument("--full", action="store_true", help="every case for every fault, not only those that claim it")
     parser.add_argument(
         "--thorough", action="store_true", help=f"{odds.SEEDS} seeds for each changed password, 20 healthy runs"
@@ -61,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--labs", type=int, default=3, help="labs that run at the same time (default 3)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"the seed of all cases (default {SEED})")
     parser.add_argument("--suites", action="append", help="other suites than the project's (for tests of the matrix)")
-    parser.add_argument("--to", type=Path, default=HOME, help="where the matrix is kept for --since-last")
+    parser.add_argument("--to", type=Path, default=HOME, help="the directory for the matrix")
     return parser
 
 
@@ -76,20 +75,12 @@ def _make(asked: argparse.Namespace) -> Matrix:
     detection = Detection(
         wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, full=asked.full, whole=whole,
         seeds=asked.seeds if asked.thorough else 0, suites=suites, healthy_runs=healthy_runs,
-        earlier=_earlier(asked.to) if asked.since_last else None,
     )  # fmt: skip
     _say(f"{len(wanted)} faults, {len(cases)} cases, {asked.labs} labs; pytest's own words are in {area}")
     matrix = detection.make()
     if not matrix.problems and "KEEP_DETECTION_RUNS" not in os.environ:
         shutil.rmtree(area, ignore_errors=True)
     return matrix
-
-
-def _earlier(home: Path) -> Matrix | None:
-    try:
-        return kill_matrix.from_json((home / kill_matrix.JSON).read_bytes())
-    except (OSError, ValueError):
-        return None
 
 
 def write(matrix: Matrix, home: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from detection import judging, odds, unchanged
+from detection import judging, odds
 from detection.labs import HEALTHY_LAB, Done, Job, Worker
 from detection.switching import Suspect
 from harness import requirements
@@ -78,26 +78,14 @@ class Detection:
     seeds: int = 0
     suites: tuple[str, ...] = ("suites",)
     healthy_runs: int = 1
-    earlier: Matrix | None = None
     _rows: dict[str, Row] = field(default_factory=dict)
     _healthy: list[Cell] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def make(self) -> Matrix:
         """Try every fault and the healthy lab. Raises KeyboardInterrupt; labs are taken down whatever happens."""
-        began = time.monotonic()
-        started, healthy_key = (
-            utc(),
-            unchanged.key(None, "", [case.file for case in self.cases], f"{self._how}, {self._how_healthy}"),
-        )
-        known = self._reusable()
-        for row in known.values():
-            self._keep(replace(row, reused=True))
-        healthy = self.earlier if self.earlier and self.earlier.healthy_key == healthy_key else None
-        if healthy and healthy.false_alarms:
-            healthy = None
-        self._healthy = list(healthy.healthy) if healthy else []
-        self._run(self._jobs([each for each in self.wanted if each.fault.name not in known], healthy=healthy is None))
+        began, started = time.monotonic(), utc()
+        self._run(self._jobs())
         rows = [self._rows[each.fault.name] for each in self.wanted if each.fault.name in self._rows]
         return Matrix(
             started=started,
@@ -110,7 +98,6 @@ class Detection:
             rows=tuple(rows),
             healthy=tuple(self._healthy),
             healthy_runs=self.healthy_runs,
-            healthy_key=healthy_key,
             equivalent=EQUIVALENT,
         )
 
@@ -118,42 +105,17 @@ class Detection:
     def _hosts(self) -> int:
         return max([2, *(case.hosts for case in self.cases)])
 
-    @property
-    def _how(self) -> str:
-        return f"seed {self.seed}, full {self.full}, hosts {self._hosts}, seeds {self.seeds}"
-
-    @property
-    def _how_healthy(self) -> str:
-        claims = "all" if self.whole else sorted({claim for each in self.wanted for claim in each.fault.catches})
-        return f"healthy runs {self.healthy_runs} of {claims}"
-
-    # --- what need not be done again
-
-    def _key(self, wanted: Wanted) -> str:
-        return unchanged.key(wanted.specification, wanted.family, self._files(wanted.fault), self._how)
-
-    def _files(self, fault: Fault) -> list[str]:
-        concerned = (case for case in self.cases if self.full or set(case.requirements) & set(fault.catches))
-        return [case.file for case in concerned]
-
-    def _reusable(self) -> dict[str, Row]:
-        if self.earlier is None:
-            return {}
-        keys = {each.fault.name: self._key(each) for each in self.wanted}
-        proven = (row for row in self.earlier.rows if row.is_caught and not row.trouble)
-        return {row.fault: row for row in proven if row.key and row.key == keys.get(row.fault)}
-
     # --- labs
 
-    def _jobs(self, wanted: Sequence[Wanted], *, healthy: bool) -> list[Job]:
-        suspects = [each.suspect for each in wanted]
+    def _jobs(self) -> list[Job]:
+        suspects = [each.suspect for each in self.wanted]
         batches = [suspects[at : at + BATCH] for at in range(0, len(suspects), BATCH)]
         jobs = [Job(tuple(batch), self.suites, self.seed, every=self.full) for batch in batches]
-        if healthy and self.whole:
+        if self.whole:
             jobs[:0] = [self._healthy_job(number) for number in range(self.healthy_runs)]
-        elif healthy and self.healthy_runs:
+        elif self.healthy_runs:
             proven = {name for case in self.cases for name in case.requirements}
-            claims = tuple(dict.fromkeys(c for each in wanted for c in each.fault.catches if c in proven))
+            claims = tuple(dict.fromkeys(c for each in self.wanted for c in each.fault.catches if c in proven))
             jobs[:0] = [Job((replace(HEALTHY_LAB, claims=claims),), self.suites, self.seed)] if claims else []
         return jobs
 
@@ -224,7 +186,6 @@ class Detection:
             seconds=round(sum(case.seconds for case in cases), 1),
             trouble=done.trouble,
             odds=odds.odds(fault.change, first, range(1, self.seeds + 1)) if drawn and self.seeds else None,
-            key=self._key(wanted),
         )
 
     def _keep(self, row: Row) -> None:

@@ -91,8 +91,6 @@ class Row:
     seconds: float = 0.0
     trouble: str = ""
     odds: Odds | None = None
-    key: str = ""
-    reused: bool = False
 
     @cached_property
     def catches(self) -> tuple[Cell, ...]:
@@ -147,7 +145,6 @@ class Matrix:
     rows: tuple[Row, ...] = ()
     healthy: tuple[Cell, ...] = ()
     healthy_runs: int = 0
-    healthy_key: str = ""
     equivalent: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property

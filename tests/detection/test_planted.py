@@ -115,15 +115,3 @@ def test_a_healthy_lab_that_is_blamed_is_noticed(project: Project) -> None:
 
     assert code == 1, said
     assert [cell.requirement for cell in matrix.false_alarms] == [REQUIREMENT]
-
-
-def test_what_cannot_have_changed_is_left_out(project: Project) -> None:
-    """With ``--since-last`` a second matrix is made of the first one; when the case changes, the row is made anew."""
-    asked = ("--fault", FAULT, "--healthy-runs", "0")
-    project.detect(*asked)
-    _code, again, _said = project.detect(*asked, "--since-last")
-    (project.root / CASE).write_text((project.root / CASE).read_text() + "\n# changed\n")
-    _code, changed, _said = project.detect(*asked, "--since-last")
-
-    assert [row.reused for row in again.rows] == [True]
-    assert [row.reused for row in changed.rows] == [False]
