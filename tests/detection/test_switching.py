@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,11 +15,11 @@ from detection.__main__ import write
 from detection.collecting import ROOT
 from detection.judging import Findings
 from detection.labs import HEALTHY_LAB, Done
-from detection.matrix import SEED, Detection, choose
+from detection.matrix import SEED, Detection
 from detection.switching import HEALTHY, Plan, Suspect, _ending_at_once, _FirstFailureError, cases_file
 from harness.drawing import settings_for_hosts
 from reports import runs
-from reports.kill_matrix import JSON, PAGE, Cell, Matrix, Row
+from reports.kill_matrix import JSON, PAGE, Matrix
 from reports.records import CaseFinished
 from reports.verdicts import Verdict
 
@@ -77,20 +76,7 @@ def test_further_healthy_runs_have_an_order_of_their_own(tmp_path: Path) -> None
     assert first == again
     assert len({tuple(usual), tuple(first), tuple(other)}) == 3
     detection = Detection((), (), tmp_path, print, print, whole=True, healthy_runs=3)
-    assert [job.shuffle for job in detection._jobs((), healthy=True)] == [None, SEED + 1, SEED + 2]
-
-
-def test_only_what_was_proven_is_not_proven_again(tmp_path: Path) -> None:
-    """A row is kept for the next matrix if its fault was caught, a healthy run if it was one of as much."""
-    wanted = choose(["no-repave-for-credentials", "workers-first"], [])
-    caught = Cell(requirement="REPAVE-08", verdict="fail", case="a")
-    whole, part = (Detection(wanted, (), tmp_path, print, print, whole=each) for each in (True, False))
-    row = Row(fault="", family="lifecycle", because="", claims=("REPAVE-08",))
-    found, lost = (replace(row, fault=each.fault.name, key=whole._key(each)) for each in wanted)
-    earlier = Matrix(started="", rows=(replace(found, cells=(caught,)), lost))
-
-    assert list(replace(whole, earlier=earlier)._reusable()) == ["no-repave-for-credentials"]
-    assert whole._how_healthy != part._how_healthy
+    assert [job.shuffle for job in detection._jobs()] == [None, SEED + 1, SEED + 2]
 
 
 def ordered(folder: Path, shuffle: int | None) -> list[str]:
