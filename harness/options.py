@@ -14,19 +14,24 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.levels import CERTIFICATION, DEFAULT, LEVELS, NIGHTLY, seed_of
+from harness.requirements import load as load_requirements
 from harness.resuming import CannotResumeError, Earlier, earlier
 from harness.run import HARNESS
 from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
 from lab.faults import UnknownFault, specify
 from lab.site import LabSettings
-from reports import keys
+from reports import keys, waivers
 from reports.runs import HOME, NoSuchRunError
 
 if TYPE_CHECKING:
     from securesystemslib.signer import Signer
 
+    from reports.waivers import Waiver
+
 #: What a lab may be asked for; each host takes about 100 MiB of memory.
 MOST_LAB_HOSTS = 16
+#: The waivers that a run knows when no others are named.
+KNOWN_ISSUES = Path(__file__).parent.parent / "suites" / "known_issues.yaml"
 #: Cases that may go on side by side; each needs a lab.
 MOST_LANES = 8
 
@@ -49,6 +54,7 @@ class Options:
     resume: Earlier | None
     shrink: bool
     guide: str | None
+    known_issues: tuple[Waiver, ...]
     home: Path
     seed: int
 
@@ -88,6 +94,9 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--registry-image", metavar="IMAGE", default="registry:2", help="another image of the registry")
     group.addoption("--guide", metavar="FILE", help="a copy of the vendor's guide, whose snippets are looked at, too")
+    group.addoption(
+        "--known-issues", metavar="FILE", default=str(KNOWN_ISSUES), help="waivers (default: suites/known_issues.yaml)"
+    )
     group.addoption("--no-shrink", action="store_true", help="report the first example that fails, not the simplest")
     group.addoption("--runs-in", metavar="DIR", default=str(HOME), help="where runs are kept (default: reports)")
     group.addoption("--registry-port", metavar="PORT", help="the port of the private registry (default: a free one)")
@@ -99,7 +108,7 @@ def checked(config: pytest.Config) -> Options:
     faults = _faults(option("--lab-fault"))
     site = _site(option("--site"))
     home = Path(option("--runs-in")).resolve()
-    resumed = _resumed(option("--resume"), home)
+    resumed = _resumed(option("--resume"), home, site)
     if site is not None and (faults or option("--keep-lab")):
         raise pytest.UsageError("--lab-fault and --keep-lab are for the lab; a site given with --site has neither")
     level = option("--level") if resumed is None else resumed.started.level
@@ -118,6 +127,7 @@ def checked(config: pytest.Config) -> Options:
         resume=resumed,
         shrink=not option("--no-shrink"),
         guide=_guide(option("--guide")),
+        known_issues=_known_issues(option("--known-issues")),
         home=home,
         seed=_seed(config, resumed),
     )
@@ -159,6 +169,13 @@ def _guide(path: str | None) -> str | None:
         return None if path is None else Path(path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise pytest.UsageError(f"--guide {path}: cannot be read: {error}; give the guide's Markdown file") from error
+
+
+def _known_issues(path: str) -> tuple[Waiver, ...]:
+    try:
+        return tuple(waivers.load(Path(path), load_requirements(), today=datetime.now(UTC).date()))
+    except waivers.WaiverError as error:
+        raise pytest.UsageError(f"--known-issues {error}") from error
 
 
 def _site(path: str | None) -> SiteFile | None:
@@ -212,9 +229,9 @@ def _version(text: str) -> str:
     return text
 
 
-def _resumed(name: str | None, home: Path) -> Earlier | None:
+def _resumed(name: str | None, home: Path, site: SiteFile | None) -> Earlier | None:
     try:
-        return None if name is None else earlier(name, home)
+        return None if name is None else earlier(name, home, site)
     except (CannotResumeError, NoSuchRunError) as error:
         raise pytest.UsageError(f"--resume: {error}") from error
 

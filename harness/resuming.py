@@ -13,7 +13,11 @@ from reports.verdicts import Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from harness.sites.site_file import SiteFile
     from reports.records import CaseFinished, RunStarted
+
+#: The name of the site in the record of a run that had none.
+LAB = "lab"
 
 
 class CannotResumeError(Exception):
@@ -34,8 +38,8 @@ class Earlier:
         return frozenset(case.case for case in self.cases)
 
 
-def earlier(name: str, home: Path) -> Earlier:
-    """Read the run that is to be resumed. Raises CannotResumeError, NoSuchRunError."""
+def earlier(name: str, home: Path, site: SiteFile | None) -> Earlier:
+    """Read the run that is to be resumed on a site (None: the lab). Raises CannotResumeError, NoSuchRunError."""
     folder = runs.find(name, home)
     found = results.load(folder)
     if not found.started.started:
@@ -43,7 +47,21 @@ def earlier(name: str, home: Path) -> Earlier:
     cases = tuple(case for case in found.cases if case.verdict is not Verdict.DEAD)
     if not found.interrupted and len(cases) == len(found.cases):
         raise CannotResumeError(f"{folder.name}: the run came to its end; there is nothing to resume")
-    every_lanes = folder.glob(f"*{ledgers.FILE_NAME}")
-    if any(ownership.is_alive(ledgers.read(ledger).about.get("process", "")) for ledger in every_lanes):
+    about = [ledgers.read(ledger).about for ledger in folder.glob(f"*{ledgers.FILE_NAME}")]
+    if any(ownership.is_alive(made.get("process", "")) for made in about):
         raise CannotResumeError(f"{folder.name}: the run is still going on")
+    if told := _another_site(found.started, about, site):
+        raise CannotResumeError(f"{folder.name} {told}")
     return Earlier(folder, found.started, cases)
+
+
+def _another_site(started: RunStarted, about: list[dict[str, str]], site: SiteFile | None) -> str:
+    """Return where the run was, when that is not ``site``: there nothing of what it made would be found."""
+    if site is None:
+        return "" if started.site == LAB else f"ran on site {started.site}; name its file with --site"
+    elsewhere = {(made.get("palette"), made.get("project")) for made in about} - {(site.palette_url, site.project)}
+    for palette, project in elsewhere:
+        return f"ran on {palette}, project {project}; give that site's file, not {site.path.name}"
+    if not about and started.site != site.name:
+        return f"ran on site {started.site}; give that site's file, not {site.path.name}"
+    return ""

@@ -8,7 +8,7 @@ import shutil
 import sys
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from reports.waivers import Waiver
 
 SUITES = Path(__file__).parent.parent / "suites"
-KNOWN_ISSUES = SUITES / "known_issues.yaml"
 HARNESS = "0.1.0"
 
 
@@ -99,7 +98,6 @@ class Run:
     left_behind: list[str] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
     features: frozenset[str] = frozenset()
-    known_issues: list[Waiver] = field(default_factory=list)
     cases: list[CaseFinished] = field(default_factory=list)
     began: str = field(default_factory=utc)
     lane: int = 1
@@ -114,14 +112,11 @@ class Run:
         if options.resume is not None:
             return cls._resumed(options, options.resume)
         folder = runs.create(options.home)
-        known = waivers.load(KNOWN_ISSUES, catalogue.load(), today=datetime.now(UTC).date())
-        return cls(options, folder, Journal(folder / FILE_NAME), Evidence(folder), known_issues=known)
+        return cls(options, folder, Journal(folder / FILE_NAME), Evidence(folder))
 
     @classmethod
     def _resumed(cls, options: Options, earlier: Earlier) -> Run:
-        known = waivers.load(KNOWN_ISSUES, catalogue.load(), today=datetime.now(UTC).date())
-        journal = Journal(earlier.folder / FILE_NAME)
-        run = cls(options, earlier.folder, journal, Evidence(earlier.folder), known_issues=known)
+        run = cls(options, earlier.folder, Journal(earlier.folder / FILE_NAME), Evidence(earlier.folder))
         run.began = earlier.started.started
         run.cases += earlier.cases
         return run
@@ -138,9 +133,22 @@ class Run:
 
     @property
     def waivers_in_force(self) -> list[Waiver]:
-        """The known issues that affect the version of Palette under test."""
+        """The known issues that affect the version of Palette under test, and have not expired."""
+        return [waiver for waiver in self._affecting if not waiver.is_expired(self._today)]
+
+    @property
+    def expired_waivers(self) -> list[Waiver]:
+        """The known issues that would affect it, had they not expired."""
+        return [waiver for waiver in self._affecting if waiver.is_expired(self._today)]
+
+    @property
+    def _affecting(self) -> list[Waiver]:
         version = self.facts.get("palette.version", "")
-        return [waiver for waiver in self.known_issues if version and waiver.affects(version)]
+        return [waiver for waiver in self.options.known_issues if version and waiver.affects(version)]
+
+    @property
+    def _today(self) -> date:
+        return datetime.fromisoformat(self.began).date()
 
     @property
     def verdict(self) -> Verdict:
@@ -150,7 +158,7 @@ class Run:
     def as_it_stands(self, item: pytest.Item) -> CaseFinished:
         """Return the record of the running case as it stands, known issues recognised."""
         record = masked(self._record(item, self.verdict, self._told(item)), self.protected)
-        return waivers.recognise(record, self.waivers_in_force)
+        return waivers.recognise(record, self.waivers_in_force, self.expired_waivers)
 
     def _told(self, item: pytest.Item) -> Story:
         marker = item.get_closest_marker("requirement")
@@ -180,12 +188,15 @@ class Run:
                 site=self.options.site.name if self.options.site else "lab",
                 level=self.options.level,
                 harness=HARNESS,
-                facts={**harness_facts(), **self.facts},
+                facts={**harness_facts(), **self.facts, **self._expired_facts()},
                 requirements=listed,
                 waivers=tuple(waiver.in_force() for waiver in self.waivers_in_force),
                 features=tuple(sorted(self.features)),
             )
         )
+
+    def _expired_facts(self) -> dict[str, str]:
+        return {f"waiver.{waiver.id}": waivers.expired_words(waiver) for waiver in self.expired_waivers}
 
     def begin_case(self, case: str) -> None:
         """Start the clock and the evidence of a case."""

@@ -108,6 +108,7 @@ def _asides(results: Results) -> Iterator[str]:
             waiver = results.waiver(case.waiver)
             until = f" (waiver {case.waiver} of {waiver.owner}, until {waiver.expires})" if waiver else ""
             yield f"known: {one_line(' '.join(case.requirements) or case.case)}{one_line(until)}"
+    yield from (f"expired: {one_line(text)}" for name, text in results.started.facts.items() if _is_waiver(name))
     uncovered = [case for case in results.cases if case.verdict is Verdict.NOT_COVERED]
     for reason in dict.fromkeys(wording.why(case) for case in uncovered):
         number = sum(wording.why(case) == reason for case in uncovered)
@@ -117,6 +118,10 @@ def _asides(results: Results) -> Iterator[str]:
         yield from (f"left behind: {one_line(thing)}" for thing in results.finished.left_behind)
     if results.leak_gate:
         yield from (f"leak: {one_line(hit.file)} held {hit.secret} ({hit.form})" for hit in results.leak_gate.hits)
+
+
+def _is_waiver(fact: str) -> bool:
+    return fact.startswith("waiver.")
 
 
 def _closing(results: Results, paint: _Paint, places: Mapping[str, Path | None]) -> Iterator[str]:

@@ -52,6 +52,10 @@ class Waiver:
     since: str | None = None
     until: str | None = None
 
+    def is_expired(self, today: dt.date) -> bool:
+        """Whether its last day is over; then it covers nothing any more."""
+        return self.expires < today
+
     def affects(self, palette_version: str) -> bool:
         """Whether the issue is known in this version of Palette; a version that is unknown is affected."""
         version = _version(palette_version)
@@ -127,8 +131,10 @@ SCHEMA: dict[str, Any] = {
 def load(path: Path, requirements: Collection[str], *, today: dt.date) -> list[Waiver]:
     """Read the file of waivers and check every one of them.
 
-    Raises WaiverError: not YAML, not of the schema, a requirement that does not exist, an id given twice, an end that
-    lies before the beginning, more than 90 days after it, or in the past.
+    One that has expired is read like any other, see :meth:`Waiver.is_expired`.
+
+    Raises WaiverError: not YAML, not of the schema, a requirement that does not exist, an id given twice, a beginning
+    in the future, an end that lies before the beginning or more than 90 days after it.
     """
     waivers = [_made(entry) for entry in _validated(path)["known_issues"]]
     seen: set[str] = set()
@@ -174,21 +180,29 @@ def _check(waiver: Waiver, where: str, requirements: Collection[str], seen: Coll
         )
     if waiver.opened > today:
         raise WaiverError(f"{where}: opened {waiver.opened} lies in the future; today is {today}")
-    if waiver.expires < today:
-        raise WaiverError(
-            f"{where}: expired on {waiver.expires}; mend the issue, or open it anew with its owner's consent"
-        )
 
 
-def recognise(case: CaseFinished, waivers: Sequence[Waiver]) -> CaseFinished:
+def expired_words(waiver: Waiver) -> str:
+    """Return what a reader has to know of a waiver that has expired."""
+    return (
+        f"waiver {waiver.id} expired on {waiver.expires} and covers nothing any more; "
+        f"mend the issue, or ask its owner {waiver.owner} to open it anew"
+    )
+
+
+def recognise(case: CaseFinished, waivers: Sequence[Waiver], expired: Sequence[Waiver] = ()) -> CaseFinished:
     """Return the case as *known* if it failed just as one of the waivers describes; any other case as it is.
 
-    ``waivers`` are those that affect the version under test.
+    ``waivers`` are those that affect the version under test. A failure that one of the ``expired`` describes stays a
+    failure, and says so.
     """
     for waiver in waivers:
         if waiver.speaks_of(case) and case.verdict is Verdict.FAIL and waiver.explains(case):
             reason = f"waiver {waiver.id} ({waiver.reason}), until {waiver.expires}"
             return replace(case, verdict=Verdict.KNOWN, waiver=waiver.id, reason=reason)
+    for waiver in expired:
+        if waiver.speaks_of(case) and case.verdict is Verdict.FAIL and waiver.explains(case):
+            return replace(case, story=(*case.story, f"  {expired_words(waiver)}"))
     return case
 
 

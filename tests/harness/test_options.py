@@ -8,6 +8,7 @@ import tempfile
 from argparse import Namespace
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -343,3 +344,19 @@ def test_bad_input_ends_the_command_with_nothing_begun(project: Project) -> None
         assert said in output
         assert "Traceback" not in output
     assert (project.runs, project.leftovers) == ([], [])
+
+
+def test_a_mistake_in_the_known_issues_is_refused(tmp_path: Path) -> None:
+    """A file of waivers with a mistake in it is refused before anything is started, with file and record."""
+    file = tmp_path / "known_issues.yaml"
+    file.write_text("known_issues: [{id: X}]")
+
+    assert refusal("--known-issues", str(file)).startswith(f"--known-issues {file}: known_issues[0]: ")
+
+
+def test_the_shipped_known_issues_never_end_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long after every waiver has expired, an ordinary command line is still accepted."""
+    later = datetime.now(UTC) + timedelta(days=4000)
+    monkeypatch.setattr("harness.options.datetime", SimpleNamespace(now=lambda _zone: later))
+
+    assert all(waiver.is_expired(later.date()) for waiver in check().known_issues)

@@ -61,7 +61,6 @@ def test_no_known_issue_is_a_good_file(tmp_path: Path, content: str) -> None:
         ({"colour": "red"}, "'colour' was unexpected"),
         ({"expires": "soon"}, "known_issues\\[0\\].expires"),
         ({"expires": "2026-12-31"}, "2026-12-30 at the latest \\(90 days\\)"),
-        ({"expires": "2026-11-21"}, "expired on 2026-11-21"),
         ({"expires": "2026-10-01"}, "ends after that day"),
         ({"opened": "2026-11-23", "expires": "2026-12-01"}, "lies in the future"),
         ({"opened": "2026-13-01"}, "2026-11-22"),
@@ -69,7 +68,7 @@ def test_no_known_issue_is_a_good_file(tmp_path: Path, content: str) -> None:
     ],
 )
 def test_a_bad_record_is_refused_with_what_would_be_right(tmp_path: Path, change: dict[str, object], told: str) -> None:
-    """An incomplete, overlong, expired or misdirected waiver is refused, naming the record and the key."""
+    """An incomplete, overlong or misdirected waiver is refused, naming the record and the key."""
     record = {key: value for key, value in {**RECORD, **change}.items() if value is not None}
 
     with pytest.raises(WaiverError, match=told):
@@ -96,6 +95,17 @@ def test_a_file_that_is_no_list_of_waivers_is_refused(tmp_path: Path, content: b
 def test_the_last_day_of_a_waiver_still_counts(tmp_path: Path) -> None:
     """A waiver holds through the day on which it expires."""
     assert load(tmp_path, {**RECORD, "expires": "2026-11-22"})
+
+
+def test_an_expired_waiver_covers_nothing_and_is_named(tmp_path: Path) -> None:
+    """The day after its end the file is still read; the failure is a plain one and says which waiver expired when."""
+    (waiver,) = load(tmp_path, {**RECORD, "expires": "2026-11-21"})
+    case = waivers.recognise(FAILED, [], expired=[waiver])
+
+    assert waiver.is_expired(TODAY)
+    assert (case.verdict, case.waiver) == (Verdict.FAIL, "")
+    assert case.story[-1].startswith("  waiver PE-3568 expired on 2026-11-21 and covers nothing any more")
+    assert waivers.recognise(PASSED, [], expired=[waiver]) == PASSED
 
 
 def test_a_failure_with_the_fingerprint_is_known() -> None:

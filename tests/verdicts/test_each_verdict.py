@@ -9,11 +9,14 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import docker
 import pytest
+import yaml
 
+from harness.options import KNOWN_ISSUES
 from lab import control
 from lab.site import LabSettings, labs_folder
 from reports import runs
@@ -85,10 +88,23 @@ def test_both_seeded_faults_are_named_exactly(fault: str, change: str) -> None:
         assert f"host {host} presented base64-decode(password) at repave" in text
 
 
-def test_a_known_issue_is_known_in_its_versions_only() -> None:
+@pytest.fixture
+def known_issues(tmp_path: Path) -> Path:
+    """Return the shipped known issues, opened today: no test depends on the day on which it runs."""
+    document = yaml.safe_load(KNOWN_ISSUES.read_text())
+    today = datetime.now(UTC).date()
+    for record in document["known_issues"]:
+        record |= {"opened": today.isoformat(), "expires": (today + timedelta(days=2)).isoformat()}
+    file = tmp_path / "known_issues.yaml"
+    file.write_text(yaml.safe_dump(document))
+    return file
+
+
+def test_a_known_issue_is_known_in_its_versions_only(known_issues: Path) -> None:
     """In an affected version the same failure is known: exit code 0, skipped in JUnit, named on the page."""
     shown = conformance(
-        "-k", "test_repave_presents", "--lab-fault", "alphanumeric-base64", "--lab-version", "4.2.8"
+        "-k", "test_repave_presents", "--lab-fault", "alphanumeric-base64", "--lab-version", "4.2.8",
+        "--known-issues", str(known_issues),
     )  # fmt: skip
 
     assert shown.code == ExitCode.OK, shown.terminal[-2000:]
@@ -96,9 +112,11 @@ def test_a_known_issue_is_known_in_its_versions_only() -> None:
     assert "PE-3568" in shown.page
 
 
-def test_a_waiver_that_meets_nothing_is_red() -> None:
+def test_a_waiver_that_meets_nothing_is_red(known_issues: Path) -> None:
     """In an affected version without the failure the waiver is out of date: exit code 10, a failure in JUnit."""
-    shown = conformance("-k", "test_repave_presents", "--lab-version", "4.2.8")
+    shown = conformance(
+        "-k", "test_repave_presents", "--lab-version", "4.2.8", "--known-issues", str(known_issues)
+    )  # fmt: skip
 
     assert shown.code == ExitCode.FIXED
     assert shown.junit("test_repave_presents").find("failure") is not None
