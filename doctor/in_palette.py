@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from doctor.findings import Finding, Kind
+from harness.sites.base_profile import UnusableProfileError, find_base
 from harness.sites.chosen_hosts import chosen
 from harness.sites.leases import Lease
 from harness.sites.site import connect
@@ -41,7 +42,12 @@ def refusal(file: SiteFile, patience: RetryPolicy) -> Finding | None:
     """Return why no run can begin: wrong URL, key, project or host; None also when Palette is merely in trouble."""
     try:
         with connect(file, patience) as palette:
-            chosen(file, palette.in_project(file.project).edge_hosts.search())
+            project = palette.in_project(file.project)
+            chosen(file, project.edge_hosts.search())
+            if file.profile is not None:
+                find_base(project, file.profile)
+    except UnusableProfileError as error:
+        return _of_profile(error)
     except PaletteError as error:
         found = _of_error(file, error)
         return found if found.kind is not Kind.PALETTE else None
@@ -56,6 +62,10 @@ def refusal(file: SiteFile, patience: RetryPolicy) -> Finding | None:
 
 def _of_hosts(error: BadSiteFileError) -> Finding:
     return Finding(Kind.NOT_REGISTERED, "edge_hosts", str(error), "register the hosts or correct the site file")
+
+
+def _of_profile(error: UnusableProfileError) -> Finding:
+    return Finding(Kind.PROFILE, "profile", str(error), "correct the profile or the site file")
 
 
 def _of_url(error: ValueError) -> Finding:
@@ -85,10 +95,23 @@ def _ask(file: SiteFile, palette: Palette) -> PaletteView:
         view.findings.append(_of_project(error))
     else:
         view.file, view.findings = _hosts(file, devices, palette.time() or datetime.now(UTC))
+        view.findings += _of_base(file, palette)
     view.clock_difference = palette.scope.transport.clock_difference
     if view.clock_difference is not None and abs(view.clock_difference) > CLOCK_TOLERANCE:
         view.findings.append(_clock(view.clock_difference))
     return view
+
+
+def _of_base(file: SiteFile, palette: Palette) -> list[Finding]:
+    if file.profile is None:
+        return []
+    try:
+        find_base(palette.in_project(file.project), file.profile)
+    except UnusableProfileError as error:
+        return [_of_profile(error)]
+    except PaletteError as error:
+        return [_of_error(file, error)]
+    return []
 
 
 def _of_error(file: SiteFile, error: PaletteError) -> Finding:

@@ -66,7 +66,7 @@ def traces(project: ProjectView, ledger: Ledger) -> Iterator[tuple[Kind, str, st
 
     Names are those that the ledger holds. A cluster or profile of such a name counts only with the run's label, a
     profile version also when another version of the same profile has it; a lease only when it names the run. Macros
-    carry no labels; the run's identity is in their names.
+    and clones of the user's profile carry no labels; the run's identity is in their names.
     """
     run, made = ledger.about.get("run", ""), set(ledger.entries)
     for cluster in project.clusters.search():
@@ -104,7 +104,7 @@ def _is_ours(project: ProjectView, run: str, kind: Kind, uid: str, made: set[tup
         found = project.clusters.get(uid) if kind == "cluster" else project.profiles.get(uid)
     except NotFoundError:
         return False
-    return bool(run) and found.labels.get(LABEL) == run
+    return bool(run) and (found.labels.get(LABEL) == run or (kind == "profile" and found.name.startswith(f"{run}-")))
 
 
 def clear_verified(project: ProjectView, ledger: Ledger) -> list[str]:

@@ -29,7 +29,7 @@ from docker.errors import APIError
 
 from engine import ownership
 from engine.rooms import own_folder
-from lab import hosts, images
+from lab import base_profile, hosts, images
 from lab.faults import UnknownFault, behaviour_of
 from lab.palette.server import PaletteEndpoint
 from lab.palette.settings import Settings, Strictness
@@ -121,6 +121,7 @@ async def running_lab(
         network = await asyncio.to_thread(hosts.create_network, client, run, owner.labels)
         lab = await _start_palette(settings, client, built, network)
         try:
+            await asyncio.to_thread(_create_profile, lab)
             await _start_hosts(lab, owner)
             _write_site(lab, await _host_keys([host.settings.address for host in lab.hosts]))
             yield lab
@@ -169,6 +170,13 @@ async def _start_palette(
     endpoint.faults = list(settings.faults)
     port = await endpoint.start(network.gateway, 0, context)
     return Lab(settings, client, built, network, authority, endpoint, port)
+
+
+def _create_profile(lab: Lab) -> None:
+    authority = lab.settings.folder / "palette-ca.pem"
+    authority.write_bytes(lab.authority.cert_pem.bytes())
+    api_key = (lab.settings.folder / "api_key").read_text()
+    base_profile.create(lab.url, lab.endpoint.project_uid("Default"), api_key, authority)
 
 
 async def _start_hosts(lab: Lab, owner: ownership.Owner) -> None:
@@ -226,7 +234,6 @@ def _write_secret(path: Path, text: str) -> None:
 def _write_site(lab: Lab, host_keys: str) -> None:
     """Describe the lab as any site is described; the file appears whole, when everything is ready."""
     folder = lab.settings.folder
-    (folder / "palette-ca.pem").write_bytes(lab.authority.cert_pem.bytes())
     (folder / "known_hosts").write_text(host_keys)
     document = {
         "name": "lab",
@@ -241,6 +248,7 @@ def _write_site(lab: Lab, host_keys: str) -> None:
         "ssh": {"key": str(folder / "ssh_key"), "known_hosts": str(folder / "known_hosts"), "sudo": True},
         "registry": {"bind": lab.network.gateway, "names": list(hosts.NAMES[:2])},
         "provider_image": f"oci:{lab.images.provider_image}",
+        "profile": base_profile.NAME,
         "examples": EXAMPLES,
         "timeouts": TIMEOUTS if lab.settings.strict_seed is None else {**TIMEOUTS, **STRICT_TIMEOUTS},
     }

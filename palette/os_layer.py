@@ -76,6 +76,11 @@ class OsLayer:
     content_images: tuple[str, ...] = (IMAGE_MACRO,)
     more: str = field(default="", repr=False)
 
+    @property
+    def is_verbatim(self) -> bool:
+        """Whether a case wrote the text itself."""
+        return False
+
     def values(self) -> str:
         """Return the YAML text, ending in a line break.
 

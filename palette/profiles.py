@@ -78,6 +78,7 @@ class Profile:
     in_use_by: tuple[str, ...]
     labels: Mapping[str, str]
     created: datetime | None
+    cloud_type: str = ""
 
     def pack(self, layer: str) -> Pack:
         """Return the pack of a layer. Raises LookupError that names the layers there are."""
@@ -139,10 +140,13 @@ class Profiles:
         body = {"metadata": {"name": name, "version": version, "target": target}}
         return self._made(Call("POST", at("/v1/clusterprofiles/{uid}/clone", uid=uid), body=body), name, version)
 
-    def new_version(self, uid: str, version: str, values: Mapping[str, str], *, publish: bool = True) -> str:
-        """Make the next version of a profile with new values for the named packs, and give its uid.
+    def new_version(
+        self, uid: str, version: str, values: Mapping[str, str], *, name: str = "", publish: bool = True
+    ) -> str:
+        """Make the next version of a profile with new values for the named packs, and return its uid.
 
-        A version that could not be finished is deleted again. Raises LookupError when the profile has no such pack.
+        With ``name`` it is the first version of a profile of its own. A version that could not be finished is deleted
+        again. Raises LookupError when the profile has no such pack.
         """
         origin = self.get(uid)
         known = {pack.name: pack for pack in origin.packs}
@@ -150,10 +154,10 @@ class Profiles:
             raise LookupError(
                 f"profile {origin.name} has no pack {', '.join(sorted(missing))}; it has {', '.join(known)}"
             )
-        made = self.clone(uid, name=origin.name, version=version)
+        made = self.clone(uid, name=name or origin.name, version=version)
         try:
-            for name, new in values.items():
-                self.update_pack(made, replace(known[name], values=new))
+            for pack, new in values.items():
+                self.update_pack(made, replace(known[pack], values=new))
             if publish:
                 self.publish(made)
         except PaletteError:
@@ -307,6 +311,7 @@ def _profile(value: Mapping[str, Any]) -> Profile:
         in_use_by=tuple(text(cluster, "uid") for cluster in items(value, "status", "inUseClusters")),
         labels=texts(value, "metadata", "labels"),
         created=moment(value, "metadata", "creationTimestamp"),
+        cloud_type=text(template, "cloudType"),
     )
 
 

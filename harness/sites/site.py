@@ -16,6 +16,7 @@ from engine.rooms import make_room, own_folder
 from harness.brief import Brief
 from harness.clusters import DEPLOY, Cluster, Phase
 from harness.removal import LABEL, clear_verified
+from harness.sites.base_profile import BaseProfile, find_base
 from harness.sites.chosen_hosts import chosen, untouched_uids
 from palette import Limits, Palette, RetryPolicy
 from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
@@ -47,7 +48,8 @@ class Site(Brief):
     """A Palette project, its Edge hosts and this run's traces in it.
 
     ``evidence`` takes what is known of every cluster before it goes, without the cases' doing. ``watchers`` hear of
-    every phase of a cluster before it begins, and of its end as the phase "".
+    every phase of a cluster before it begins, and of its end as the phase "". ``base`` is the user's profile that
+    the run's profiles are cloned from; without one they are made of packs.
     """
 
     file: SiteFile
@@ -59,6 +61,7 @@ class Site(Brief):
     evidence: Evidence
     watchers: list[Callable[[Cluster, str], None]] = field(default_factory=list)
     left_behind: list[str] = field(default_factory=list)
+    base: BaseProfile | None = None
     _cleared: bool = False
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _area: Path | None = None
@@ -70,9 +73,10 @@ class Site(Brief):
         project = palette.in_project(file.project)
         palette.scope.transport.never_change = untouched_uids(file, project)
         file = chosen(file, project.edge_hosts.search()) if file.sought or file.never_touch.edge_hosts else file
+        base = find_base(project, file.profile) if file.profile else None
         area = make_room(SSH_ROOM)  # last: who is interrupted before leaves nothing
         hosts = {uid: edge_host(file, uid, area) for uid in file.edge_hosts}
-        return cls(file, run, palette, project, hosts, ledger, evidence, _area=area)
+        return cls(file, run, palette, project, hosts, ledger, evidence, base=base, _area=area)
 
     def __enter__(self) -> Self:
         return self
@@ -160,18 +164,24 @@ class Site(Brief):
             watcher(cluster, name)
 
     def create_profile(self, name: str, layer: OsLayer, *, version: str = "1.0.0", publish: bool = True) -> str:
-        """Create a cluster profile of three layers; gives its uid. It goes when the run ends."""
-        labels = {LABEL: self.run}
+        """Create a cluster profile, a clone of the user's or one of three packs, and return its uid.
+
+        It goes when the run ends.
+        """
         self.ledger.meant("profile", name)
-        uid = self.project.profiles.create(
-            name, (self.os_pack(layer.values()), *self._other_packs), version=version, publish=publish, labels=labels
-        )
+        if self.base is not None:
+            values = {PACK: self.base.values_with(layer)}
+            uid = self.project.profiles.new_version(self.base.uid, version, values, name=name, publish=publish)
+        else:
+            packs, labels = (self.os_pack(layer.values()), *self._other_packs), {LABEL: self.run}
+            uid = self.project.profiles.create(name, packs, version=version, publish=publish, labels=labels)
         self.ledger.add("profile", uid)
         return uid
 
     def new_version(self, profile: str, version: str, layer: OsLayer) -> str:
         """Create and publish the next version of a profile with another OS layer; gives its uid."""
-        uid = self.project.profiles.new_version(profile, version, {PACK: layer.values()})
+        values = layer.values() if self.base is None else self.base.values_with(layer)
+        uid = self.project.profiles.new_version(profile, version, {PACK: values})
         self.ledger.add("profile", uid)
         return uid
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 from jsonschema import Draft202012Validator
 
+from harness.sites.base_profile import WantedProfile
 from harness.sites.site_references import BadSiteFileError, file_at, secret_at
 from palette.waiting import Timeouts
 from protected import Secret
@@ -129,6 +130,7 @@ class SiteFile:
     never_touch: NeverTouch = NeverTouch()
     existing_registry: ExistingRegistry | None = None
     kubeconfig: Secret | None = field(default=None, repr=False)
+    profile: WantedProfile | None = None
 
     @property
     def registry_bind(self) -> str:
@@ -251,7 +253,16 @@ def _site_file(path: Path, document: Mapping[str, Any]) -> SiteFile:
         kubeconfig=_kubeconfig(path, document.get("kubernetes")),
         timeouts=_timeouts(path, document.get("timeouts", {})),
         examples=document.get("examples", 1),
+        profile=_profile(path, document.get("profile")),
     )
+
+
+def _profile(path: Path, given: str | Mapping[str, str] | None) -> WantedProfile | None:
+    if given is None or isinstance(given, str):
+        return WantedProfile(name=given) if given else None
+    values = file_at(path, "profile.os_values", given.get("os_values"))
+    text = None if values is None else values.read_bytes().decode("utf-8", "replace")
+    return WantedProfile(given.get("name", ""), given.get("version", ""), given.get("uid", ""), text)
 
 
 def _hosts(path: Path, listed: list[Mapping[str, Any]]) -> Mapping[str, SshTarget]:

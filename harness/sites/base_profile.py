@@ -1,0 +1,110 @@
+"""The user's cluster profile that a run clones: found, checked, and never changed itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from packaging.version import InvalidVersion, Version
+
+from palette.os_layer import PACK
+from palette.os_values import OsValues, UnusableValuesError
+
+if TYPE_CHECKING:
+    from palette.client import ProjectView
+    from palette.os_layer import OsLayer
+    from palette.profiles import Pack, Profile, ProfileName
+
+CLOUD = "edge-native"
+#: Keys of user data that make Palette ignore the profile's credentials (docs/palette.md §1.6), wherever they stand.
+EXTERNAL = ("registryCredentials:", "externalRegistries:")
+
+
+class UnusableProfileError(ValueError):
+    """The profile that the site file names cannot be the base of a run; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class WantedProfile:
+    """The profile that a site file names: by ``uid``, or by ``name`` and perhaps ``version`` (else the newest)."""
+
+    name: str = ""
+    version: str = ""
+    uid: str = ""
+    os_values: str | None = field(default=None, repr=False)
+
+    def __str__(self) -> str:
+        return self.uid or f"{self.name} {self.version}".strip()
+
+
+@dataclass(frozen=True)
+class BaseProfile:
+    """The user's published profile. ``values`` are those of its OS layer, or what the site file gives for them."""
+
+    uid: str
+    name: str
+    version: str
+    values: OsValues
+
+    def values_with(self, layer: OsLayer) -> str:
+        """Return the OS layer's values for a version of the clone.
+
+        A layer whose text a case writes itself keeps the user's other keys below it.
+        """
+        if layer.is_verbatim:
+            return f"{layer.values().rstrip()}\n{self.values.other_than_the_guides()}"
+        return self.values.with_layer(layer)
+
+
+def find_base(project: ProjectView, wanted: WantedProfile) -> BaseProfile:
+    """Find and check the profile that a site file names; nothing is changed.
+
+    Raises:
+        UnusableProfileError: there is no such profile, or it cannot take the guide's changes.
+
+    """
+    profile = project.profiles.get(_uid(project, wanted))
+    place = f"{profile.name} {profile.version}"
+    if not profile.is_published:
+        raise UnusableProfileError(f"{place} is a draft; publish it")
+    if profile.cloud_type != CLOUD:
+        raise UnusableProfileError(f"{place} is for {profile.cloud_type or 'no cloud'}; name one for {CLOUD}")
+    pack = _os_pack(place, profile)
+    values = pack.values if wanted.os_values is None else wanted.os_values
+    if external := next((key for key in EXTERNAL if key in values), ""):
+        found = f"the OS layer of {place} has {external[:-1]}"
+        raise UnusableProfileError(f"{found}: Palette then ignores the credentials of the profile; remove it")
+    try:
+        return BaseProfile(profile.uid, profile.name, profile.version, OsValues(values))
+    except UnusableValuesError as error:
+        raise UnusableProfileError(f"the OS layer of {place}: {error}{_advice(error)}") from error
+
+
+def _advice(error: UnusableValuesError) -> str:
+    return "; give the layer's values as they are with profile.os_values" if "is masked" in str(error) else ""
+
+
+def _uid(project: ProjectView, wanted: WantedProfile) -> str:
+    listed = list(project.profiles.list())
+    found = [each for each in listed if each.uid == wanted.uid or (each.name == wanted.name and not wanted.uid)]
+    if wanted.version:
+        found = [each for each in found if each.version == wanted.version]
+    if not found:
+        there = ", ".join(sorted({f"{each.name} {each.version}" for each in listed})) or "none"
+        raise UnusableProfileError(f"there is no cluster profile {wanted}; the project has: {there}")
+    return max(found, key=_version).uid
+
+
+def _version(profile: ProfileName) -> Version:
+    try:
+        return Version(profile.version)
+    except InvalidVersion:
+        return Version("0")
+
+
+def _os_pack(place: str, profile: Profile) -> Pack:
+    packs = [pack for pack in profile.packs if pack.layer == "os"]
+    if len(packs) != 1 or packs[0].name != PACK:
+        found = ", ".join(pack.name for pack in packs) or "none"
+        raise UnusableProfileError(f"{place}: its OS layers are {found}; a run needs one, {PACK} (Bring Your Own OS)")
+    return packs[0]
