@@ -36,7 +36,7 @@ stages:
         kairos:
           groups: [sudo]
       commands:
-      - 'echo "{{.spectro.system.cluster.uid}}" > /etc/cluster-uid'
+      - 'echo "set up" > /etc/set-up'
   boot:
     - name: motd
       files:
