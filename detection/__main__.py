@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from detection.collecting import NoCasesError, collect
 from detection.matrix import SEED, Detection, choose
 from engine import ownership
 from engine.reach import EngineUnavailable, connect
+from engine.tempdirs import of_user
 from lab.control import LabFailed
 from lab.faults import UnknownFault
 from reports import kill_matrix, runs
@@ -70,7 +70,7 @@ def _make(asked: argparse.Namespace) -> Matrix:
     cases = collect(suites)
     ownership.sweep(connect(_say, provision=True))
     whole = not (asked.fault or asked.lab_fault or asked.suites)
-    area = Path(tempfile.mkdtemp(prefix="detection-"))
+    area = of_user("detection") / f"matrix-{os.getpid()}"
     healthy_runs = (20 if asked.thorough else 1) if asked.healthy_runs is None else asked.healthy_runs
     detection = Detection(
         wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, full=asked.full, whole=whole,

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.tempdirs import temporary_directory
 from harness.run import SUITES
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ class Case:
 
 def collect(suites: Sequence[str] = (str(SUITES),)) -> list[Case]:
     """List the cases of the suites. Raises NoCasesError."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "cases.json"
+    with temporary_directory("detection") as folder:
+        file = folder / "cases.json"
         command = [sys.executable, "-m", "pytest", "--collect-only", "-qqq", "-p", "no:cacheprovider"]
         command += ["-p", "detection.collecting", "--cases-to", str(file), *suites]
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)

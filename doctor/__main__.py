@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +14,7 @@ from doctor.from_host import HostView, look_from_host
 from doctor.image import ImageFacts, look_at_image
 from doctor.in_palette import look_at_palette
 from doctor.listener import Listener, listening
+from engine.tempdirs import clear_abandoned, temporary_directory
 from harness.existing_registry import trouble_with
 from harness.sites.site import edge_host
 from harness.sites.site_file import BadSiteFileError, read_site_file
@@ -31,6 +31,7 @@ AT_ONCE = 8
 
 def examine(file: SiteFile) -> list[Finding]:
     """Look at everything that a site file names and change nothing; gives what stands in a run's way."""
+    clear_abandoned()
     palette = look_at_palette(file)
     image = look_at_image(file.provider_image)
     found = [*palette.findings, *([image] if isinstance(image, Finding) else [])]
@@ -41,7 +42,7 @@ def examine(file: SiteFile) -> list[Finding]:
     found += _existing_registry(file)
     with ExitStack() as stack:
         names, listener = _way(file, stack, found)
-        area = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-ssh-")))
+        area = stack.enter_context(temporary_directory("ssh", sockets=True))
         hosts = [edge_host(palette.file, uid, area) for uid in palette.file.edge_hosts]
         views = [HostView(host, facts, listener, names) for host in hosts]
         with ThreadPoolExecutor(AT_ONCE) as pool:

@@ -18,7 +18,6 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from engine.pieces import Pieces
+from engine.tempdirs import of_user
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -196,10 +196,7 @@ def _check_import(tag: str, answer: str) -> None:
 @contextlib.contextmanager
 def _alone(fingerprint: str) -> Iterator[Path]:
     """Hold a directory that only this build uses; what a killed build of the same recipe left in it is cleared."""
-    house = Path(tempfile.gettempdir()) / f"palette-edge-builds-{os.getuid()}"
-    house.mkdir(mode=0o755, exist_ok=True)
-    if house.stat().st_uid != os.getuid():
-        raise BuildFailed(f"{house} belongs to somebody else; remove it or set TMPDIR to a directory of your own")
+    house = of_user("builds", mode=0o755)  # mmdebstrap of an ordinary user enters it under other user ids
     with (house / f"{fingerprint}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         room = house / fingerprint

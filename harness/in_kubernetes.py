@@ -5,20 +5,16 @@ Nothing is judged by it: where the API cannot be asked a case is neither better 
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge.cluster_api import ClusterApi, ClusterApiError
-from engine.rooms import make_room
-from harness.sites.site import SSH_ROOM
+from engine.tempdirs import temporary_directory
 from palette.errors import PaletteError
 from protected import Secret
 from reports.records import Event, Moment, utc
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.cluster_api import PullEvent
     from harness.clusters import Cluster
 
@@ -46,15 +42,7 @@ def seen_in_kubernetes(cluster: Cluster) -> Seen:
 
 def look(kubeconfig: Secret) -> Seen:
     """Ask a cluster's API. Of pods that belong to no upgrade only troubles are kept. Raises ClusterApiError."""
-    area = make_room(SSH_ROOM)  # keys are written there: what a killed run leaves of it, the next one clears
-    try:
-        return _look(kubeconfig, area)
-    finally:
-        shutil.rmtree(area, ignore_errors=True)
-
-
-def _look(kubeconfig: Secret, area: Path) -> Seen:
-    with ClusterApi(kubeconfig, area) as api:
+    with temporary_directory("kubeconfig") as area, ClusterApi(kubeconfig, area) as api:
         pulls = [event for event in api.pull_events() if event.is_of_an_upgrade or event.is_warning]
         events = [
             *(_event("Node", str(node), wrong=not node.is_ready) for node in api.nodes()),

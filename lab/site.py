@@ -28,7 +28,7 @@ import yaml
 from docker.errors import APIError
 
 from engine import ownership
-from engine.rooms import own_folder
+from engine.tempdirs import of_user
 from lab import base_profile, hosts, images
 from lab.faults import UnknownFault, behaviour_of
 from lab.palette.server import PaletteEndpoint
@@ -82,7 +82,7 @@ class LabSettings:
 
 def labs_folder() -> Path:
     """Return the folder of this user's labs, one folder each, readable by nobody else."""
-    return own_folder("palette-edge-labs")
+    return of_user("labs", sockets=True)
 
 
 @dataclass

@@ -11,7 +11,6 @@ import contextlib
 import logging
 import socket
 import ssl
-import tempfile
 import threading
 import time
 import weakref
@@ -327,10 +326,7 @@ def server_context(certificate: ServerCertificate) -> ssl.SSLContext:
     """Return a context that presents the certificate, as the registry itself would: TLS 1.2 or later, HTTP/1.1."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.set_alpn_protocols(["http/1.1"])
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as pem:  # the ssl module reads keys from files only
-        pem.write(certificate.chain_pem + certificate.key_pem)
-        pem.flush()
-        context.load_cert_chain(pem.name)
+    certificate.load_into(context)
     return context
 
 

@@ -1,20 +1,14 @@
-"""What carries the registry program: a container of an engine, or a process of this machine where there is none."""
+"""The container in which the registry program runs."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
-import shutil
-import subprocess
 import time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from docker.errors import APIError, NotFound
-
-from engine.debian import ProgramMissing
-from engine.ownership import process_identity
-from registry.room import PID_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,30 +22,10 @@ REMOVAL_SECONDS = 10.0
 
 _LOG_LINES = 20
 _PRIVILEGED_PORTS = 1024
-_PROGRAMS = ("docker-registry", "registry")  # Debian's name and upstream's
 
 
 class RegistryFailed(RuntimeError):  # noqa: N818 - it says what happened
     """The registry did not start, died, or could not be removed; the message has the last lines of its log."""
-
-
-class Runner(Protocol):
-    """A registry program that can be started and stopped several times, and removed once."""
-
-    def start(self) -> None:
-        """Start it; it need not answer yet."""
-
-    def stop(self) -> None:
-        """Stop it at once, without a goodbye to connected clients."""
-
-    def is_running(self) -> bool:
-        """Return whether the program runs."""
-
-    def last_words(self) -> str:
-        """Return the last lines of its log."""
-
-    def remove(self) -> None:
-        """Remove it and look whether it is gone; fine at any time, also twice."""
 
 
 class ContainerRunner:
@@ -118,53 +92,3 @@ class ContainerRunner:
         raise RegistryFailed(
             f"container {self.name} could not be removed within {REMOVAL_SECONDS:.0f} s; docker rm -f it"
         )
-
-
-class ProcessRunner:
-    """The registry as a child process, for machines without an engine."""
-
-    def __init__(self, directory: Path, config: Path) -> None:
-        program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
-        if program is None:
-            raise ProgramMissing(
-                "there is no engine and no registry program; install one of them: apt-get install docker-registry"
-            )
-        self._command = [program, "serve", str(config)]
-        self._log = directory / "registry.log"
-        self._pid_file = directory / PID_FILE
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start the process in a session of its own, so that Ctrl-C reaches us and not it."""
-        # any REGISTRY_… variable of the caller would change the configuration
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("REGISTRY_")}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=environment | {"OTEL_TRACES_EXPORTER": "none"},
-                start_new_session=True,
-            )
-        self._pid_file.write_text(process_identity(self._process.pid))  # so that the next run can clear it
-
-    def stop(self) -> None:
-        """Kill it: an outage does not say goodbye."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait(timeout=REMOVAL_SECONDS)
-
-    def is_running(self) -> bool:
-        """Look at the child."""
-        return self._process is not None and self._process.poll() is None
-
-    def last_words(self) -> str:
-        """Return the last lines of its log."""
-        with contextlib.suppress(FileNotFoundError):
-            return "\n".join(self._log.read_text(errors="replace").splitlines()[-_LOG_LINES:])
-        return ""
-
-    def remove(self) -> None:
-        """Stop; its files go with the directory."""
-        self.stop()

@@ -1,8 +1,8 @@
 """The private registry: ``registry:2`` with TLS and htpasswd, started in a fraction of a second, gone afterwards.
 
-It runs as a container, or without an engine as a process; both read the same configuration from one directory of the
-run and store there what is pushed. The container uses the machine's network: it listens on the one address it is told,
-keeps its port when it is stopped and started, and no forwarding stands between a pull and the registry.
+It runs as a container that reads its configuration from one temporary directory and stores there what is pushed. The
+container uses the machine's network: it listens on the one address it is told, keeps its port when it is stopped and
+started, and no forwarding stands between a pull and the registry.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from engine.ownership import Owner
+from engine.tempdirs import temporary_directory
 from registry.address import RegistryAddress
 from registry.client import RegistryClient
 from registry.engine_image import DEFAULT_IMAGE, registry_image
 from registry.htpasswd import AccountFile, replace_file
-from registry.room import room
-from registry.runners import ContainerRunner, ProcessRunner, RegistryFailed, Runner
+from registry.runners import ContainerRunner, RegistryFailed
 from registry.tls import Authority
 
 if TYPE_CHECKING:
@@ -69,13 +69,12 @@ class PrivateRegistry:
         with PrivateRegistry(client) as registry, registry.account(password="p!") as account:
             registry.address, registry.authority.pem, account.username
 
-    ``client`` is the engine's; without one the registry is a process. It listens on address ``bind`` and ``port``
+    ``client`` is the engine's. The registry listens on address ``bind`` and ``port``
     (0: a free one); its certificate is for ``bind`` and the further ``names``. ``labels`` go on the container; the
     default makes this process answer for it, so that a later run clears it should this one be killed.
-    ``parent`` is the directory in which its own is made (default: the machine's for temporary things).
 
     Entering raises :exc:`PortTaken`, :exc:`RegistryFailed`, or what getting the image raises; whatever was made until
-    then is removed. Leaving removes container or process and files, and looks whether they are gone.
+    then is removed. Leaving removes container and files, and looks whether they are gone.
     """
 
     accounts: AccountFile
@@ -83,7 +82,7 @@ class PrivateRegistry:
 
     def __init__(
         self,
-        client: DockerClient | None,
+        client: DockerClient,
         *,
         image: str = DEFAULT_IMAGE,
         bind: str = "127.0.0.1",
@@ -91,22 +90,21 @@ class PrivateRegistry:
         names: tuple[str, ...] = (),
         authority: Authority | None = None,
         labels: Mapping[str, str] | None = None,
-        parent: Path | None = None,
         say: Say = print,
     ) -> None:
         self._engine, self._image, self._say = client, image, say
         self._bind = RegistryAddress(bind, usable_port(bind, port))
         self.address = RegistryAddress(_ANY_ADDRESS.get(bind, bind), self._bind.port)
         self.authority = authority or Authority()
-        self._names, self._parent = names, parent
+        self._names = names
         self._labels = labels or Owner.this_process("private-registry").labels
         self._harness = Account(_HARNESS, secrets.token_urlsafe(24))
         self._exits = contextlib.ExitStack()
-        self._runner: Runner | None = None
+        self._runner: ContainerRunner | None = None
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as unwinding:  # also for what is half made, also on an interrupt
-            directory = unwinding.enter_context(room(self._parent))
+            directory = unwinding.enter_context(temporary_directory("registry"))
             self.accounts = AccountFile(_accounts_path(directory))
             self.accounts.add(self._harness.username, self._harness.password)
             self._runner = self._make_runner(directory, self._configure(directory))
@@ -190,7 +188,7 @@ class PrivateRegistry:
         """Return the last lines of the registry's own log; it never has passwords in it."""
         return self._entered().last_words()
 
-    def _entered(self) -> Runner:
+    def _entered(self) -> ContainerRunner:
         if self._runner is None:
             raise RuntimeError(
                 "the private registry is not running; use it as a context manager: with PrivateRegistry(…)"
@@ -201,9 +199,7 @@ class PrivateRegistry:
         said = self._entered().last_words() or "(nothing)"
         return RegistryFailed(f"the registry at {self.address} {what}; its log ends:\n{said}")
 
-    def _make_runner(self, directory: Path, config: Path) -> Runner:
-        if self._engine is None:
-            return ProcessRunner(directory, config)
+    def _make_runner(self, directory: Path, config: Path) -> ContainerRunner:
         image = registry_image(self._engine, self._image, say=self._say)
         return ContainerRunner(
             self._engine, image, directory=directory, config=config, port=self._bind.port, labels=self._labels

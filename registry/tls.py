@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import os
 import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -40,6 +41,13 @@ class ServerCertificate:
     def leaf_der(self) -> bytes:
         """The first certificate of the chain, as it comes over the wire."""
         return x509.load_pem_x509_certificate(self.chain_pem.encode()).public_bytes(serialization.Encoding.DER)
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Make a server's context present it. The ssl module reads keys from files only: this one is in memory."""
+        with os.fdopen(os.memfd_create("server.pem"), "w") as pem:
+            pem.write(self.chain_pem + self.key_pem)
+            pem.flush()
+            context.load_cert_chain(f"/proc/self/fd/{pem.fileno()}")
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,11 @@ import contextlib
 import datetime as dt
 import json
 import ssl
-import tempfile
 import threading
 import uuid
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,6 +28,7 @@ from registry.tls import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from docker import DockerClient
 
@@ -101,7 +100,7 @@ class TokenRegistry(PrivateRegistry):
     Its accounts are the realm's. Otherwise it is used as :class:`PrivateRegistry`, within :func:`token_registry`.
     """
 
-    def __init__(self, client: DockerClient | None, realm: TokenRealm, **options: Any) -> None:  # noqa: ANN401 - its own
+    def __init__(self, client: DockerClient, realm: TokenRealm, **options: Any) -> None:  # noqa: ANN401 - its own
         super().__init__(client, **options)
         self.realm = realm
         self.realm.accounts[self._harness.username] = self._harness.password
@@ -181,10 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _context(certificate: ServerCertificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    with tempfile.TemporaryDirectory() as directory:
-        file = Path(directory) / "server.pem"
-        replace_file(file, (certificate.chain_pem + certificate.key_pem).encode(), mode=0o600)
-        context.load_cert_chain(file)
+    certificate.load_into(context)
     return context
 
 

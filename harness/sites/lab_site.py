@@ -15,11 +15,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
-from engine import ownership
+from engine import ownership, tempdirs
 from engine.debian import BuildFailed, ProgramMissing, has_image
 from engine.reach import EngineUnavailable, connect, install_packages, is_debian_family
-from engine.rooms import clear_rooms
-from harness.sites.site import SSH_ROOM
 from harness.sites.site_file import SiteFile, read_site_file
 from lab import control
 from lab.images import build, engine_image
@@ -59,7 +57,9 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
         say(untested)
     for name in ownership.sweep(client):
         say(f"cleared what a dead run had left: {name}")
-    clear_rooms(SSH_ROOM)
+    tempdirs.clear_abandoned()
+    if said := tempdirs.elsewhere():
+        say(said)
     return client
 
 

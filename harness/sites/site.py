@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from edge import EdgeHost, SshAccess
-from engine.rooms import make_room, own_folder
+from engine import tempdirs
 from harness.brief import Brief
 from harness.clusters import DEPLOY, Cluster, Phase
 from harness.removal import LABEL, clear_verified
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from palette.profiles import Pack
 
 #: Folders of shared SSH connections, one for each open site.
-SSH_ROOM = "edge-ssh-"
 K8S_PACK, CNI_PACK = "edge-k3s", "cni-calico"
 
 
@@ -74,7 +72,7 @@ class Site(Brief):
         palette.scope.transport.never_change = untouched_uids(file, project)
         file = chosen(file, project.edge_hosts.search()) if file.sought or file.never_touch.edge_hosts else file
         base = find_base(project, file.profile) if file.profile else None
-        area = make_room(SSH_ROOM)  # last: who is interrupted before leaves nothing
+        area = tempdirs.make("ssh", sockets=True)  # last: who is interrupted before leaves nothing
         hosts = {uid: edge_host(file, uid, area) for uid in file.edge_hosts}
         return cls(file, run, palette, project, hosts, ledger, evidence, base=base, _area=area)
 
@@ -95,7 +93,7 @@ class Site(Brief):
                 host.close()
             self.palette.close()
             if self._area is not None:
-                shutil.rmtree(self._area, ignore_errors=True)
+                tempdirs.remove(self._area)
 
     def clear(self) -> list[str]:
         """Remove what is left of this run and look again; gives a line for each thing that could not be removed."""
@@ -266,7 +264,7 @@ def connect(file: SiteFile, retry: RetryPolicy) -> Palette:
 def _rates_of(palette: str) -> Path:
     """Return where all of this user's processes count their requests to a Palette together."""
     place = urlsplit(palette).netloc.replace(":", "-")
-    return own_folder("palette-edge-rates") / place
+    return tempdirs.of_user("rates") / place
 
 
 def edge_host(file: SiteFile, uid: str, control: Path) -> EdgeHost:

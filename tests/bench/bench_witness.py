@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker
-from docker.errors import DockerException
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -66,16 +65,6 @@ print(time.perf_counter() - began)
 def say(line: str) -> None:
     """Print."""
     sys.stdout.write(f"{line}\n")
-
-
-def engine() -> docker.DockerClient | None:
-    """Return the engine, if there is one; the registry is a process otherwise."""
-    try:
-        client = docker.from_env()
-        client.ping()
-    except DockerException:
-        return None
-    return client
 
 
 class Pulls:
@@ -174,7 +163,7 @@ def main() -> None:
     mib = parser.parse_args().mib
     classify()
     with (
-        PrivateRegistry(engine(), say=say) as registry,
+        PrivateRegistry(docker.from_env(), say=say) as registry,
         Witness(registry) as witness,
         witness.account() as account,
         tempfile.NamedTemporaryFile("w", suffix=".pem") as bundle,

@@ -151,7 +151,6 @@ def test_evidence_has_nodes_pods_and_pulls_and_leaves_no_file(
     rooms = tmp_path / "rooms"
     rooms.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(rooms))
-    monkeypatch.setattr("engine.rooms.SHORT", 4096)
     seen = look(mock.kubeconfig())
 
     assert [(each.severity, each.reason) for each in seen.events] == [

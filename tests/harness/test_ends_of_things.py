@@ -9,10 +9,9 @@ import pytest
 
 from harness.sites.leases import Leases
 from harness.sites.site import Site
-from registry.room import clear_abandoned
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    pass
 
 
 def test_a_lease_that_is_given_back_is_not_taken_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,11 +42,3 @@ def test_a_cluster_goes_even_if_nothing_can_be_known_of_it() -> None:
         Site.remove_cluster(site, cluster)
 
     assert gone == ["conf-1"]
-
-
-def test_a_registry_that_goes_meanwhile_is_nobodys_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory that its owner removes between being seen and being looked at was not abandoned."""
-    gone = tmp_path / "palette-edge-registry-gone"
-    monkeypatch.setattr(type(tmp_path), "glob", lambda _self, _pattern: [gone])
-
-    assert clear_abandoned(tmp_path) == []

@@ -17,7 +17,6 @@ import pytest
 import yaml
 
 import lab.site
-from engine import rooms
 from harness.drawing import examples_of
 from harness.options import Options, add_options, checked
 from harness.sites import lab_site
@@ -205,7 +204,6 @@ def test_examples_cost_a_repave_each_so_a_site_says_how_many(site_yaml: Path) ->
 def test_processes_that_use_one_palette_share_its_rates(site_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They count into one folder that nobody else can read, and for another Palette into another."""
     monkeypatch.setattr(tempfile, "tempdir", str(site_yaml.parent))
-    monkeypatch.setattr(rooms, "SHORT", 4096)
     site = read_site_file(site_yaml)
     folders = [connect(each, RetryPolicy()).scope.transport.limits.directory for each in (site, site)]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import tempfile
 from typing import TYPE_CHECKING
 
 import docker
@@ -34,20 +34,10 @@ def witness(private_registry: PrivateRegistry) -> Iterator[Witness]:
 
 
 @pytest.fixture
-def registry_program() -> None:
-    """Skip where this machine has no program that is a registry; a run without an engine would install it."""
-    if not (shutil.which("docker-registry") or shutil.which("registry")):
-        pytest.skip("no registry program on this machine: apt-get install docker-registry")
-
-
-@pytest.fixture(params=["container", "process"])
-def carrier(request: pytest.FixtureRequest) -> docker.DockerClient | None:
-    """Return what carries a registry: an engine, or (None) this machine itself."""
-    if request.param == "process":
-        request.getfixturevalue("registry_program")
-        return None
-    client: docker.DockerClient = request.getfixturevalue("engine")
-    return client
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make temporary directories where only this test does."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import hashlib
 import io
 import json
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -184,12 +184,12 @@ def test_content_that_is_not_what_its_digest_says_is_an_error() -> None:
     assert b"".join(verified([b"abc"], "sha512:" + hashlib.sha512(b"abc").hexdigest(), "GET x")) == b"abc"
 
 
-def test_a_blob_changed_on_the_registrys_disk_is_noticed(carrier: Any, tmp_path: Path) -> None:  # noqa: ANN401 - engine or None
+def test_a_blob_changed_on_the_registrys_disk_is_noticed(engine: docker.DockerClient, temporary: Path) -> None:
     """A registry that serves other bytes than it promised is caught."""
-    with PrivateRegistry(carrier, parent=tmp_path, labels=LABELS) as registry:
+    with PrivateRegistry(engine, labels=LABELS) as registry:
         client = registry.client()
         client.push_blob("a/b", digest_of(b"right"), 5, [b"right"])
-        (path,) = [path for path in tmp_path.rglob("data") if "uploads" not in str(path)]
+        (path,) = [path for path in temporary.rglob("data") if "uploads" not in str(path)]
         path.write_bytes(b"wrong")
 
         with pytest.raises(RegistryError, match="was asked for"):

@@ -13,10 +13,11 @@ from harness.clusters import settled
 from registry.client import RegistryError, digest_of
 from registry.server import PrivateRegistry
 from registry.witness import Witness
+from tests.registry.samples import LABELS
 from tests.registry.witnessing import MIB, basic, big_blob, client_of, raw_connection
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    import docker
 
 
 def test_a_cancelled_pull_is_recorded_and_harms_nobody(witness: Witness, private_registry: PrivateRegistry) -> None:
@@ -50,9 +51,9 @@ def test_an_upload_that_breaks_off_is_recorded(witness: Witness) -> None:
         assert not client.has_blob("a/broken", digest_of(b"x" * 100))
 
 
-def test_half_a_blob_never_looks_whole(carrier: object, tmp_path: Path) -> None:
+def test_half_a_blob_never_looks_whole(engine: docker.DockerClient) -> None:
     """When the registry dies in the middle of a blob, the client's connection breaks; the record says who did."""
-    with PrivateRegistry(carrier, parent=tmp_path) as registry, Witness(registry) as witness:  # type: ignore[arg-type]
+    with PrivateRegistry(engine, labels=LABELS) as registry, Witness(registry) as witness:
         digest = big_blob(registry, 64 * MIB)
         with witness.account() as account:
             client = client_of(witness, account)
@@ -71,9 +72,9 @@ def test_half_a_blob_never_looks_whole(carrier: object, tmp_path: Path) -> None:
             client.login()
 
 
-def test_an_outage_through_the_witness_looks_like_one(carrier: object, tmp_path: Path) -> None:
+def test_an_outage_through_the_witness_looks_like_one(engine: docker.DockerClient) -> None:
     """Stopped, nobody answers at the address; started again, the same address, accounts and journal are there."""
-    with PrivateRegistry(carrier, parent=tmp_path) as registry, Witness(registry) as witness:  # type: ignore[arg-type]
+    with PrivateRegistry(engine, labels=LABELS) as registry, Witness(registry) as witness:
         with witness.account() as account:
             client = client_of(witness, account)
             client.login()

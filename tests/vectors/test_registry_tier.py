@@ -6,14 +6,12 @@ import base64
 import contextlib
 import http.client
 import random
-import shutil
 import ssl
 from collections.abc import Iterator
 
 import bcrypt
 import docker
 import pytest
-from docker.errors import DockerException
 
 from fixtures.credential_classes import PASSWORD_CLASSES
 from fixtures.vectors import Vector, load
@@ -61,26 +59,12 @@ class Login:
         self._connection.close()
 
 
-def carrier() -> docker.DockerClient | None:
-    """Return an engine that carries the registry; None where it runs as a process; skip where neither can be."""
-    with contextlib.suppress(DockerException):
-        client = docker.from_env()
-        client.ping()
-        return client
-    if not shutil.which("docker-registry"):
-        pytest.skip("no Docker engine and no registry program: apt-get install docker-registry")
-    return None
-
-
 @pytest.fixture(scope="module")
-def login() -> Iterator[Login]:
+def login(engine: docker.DockerClient) -> Iterator[Login]:
     """Yield a registry of which the tests of this file change the accounts, and a connection to it."""
     labels = {"palette-edge-conformance.test": "vectors"}
     with contextlib.ExitStack() as exits:
-        client = carrier()
-        if client:
-            exits.callback(client.close)
-        registry = exits.enter_context(PrivateRegistry(client, labels=labels, say=lambda _text: None))
+        registry = exits.enter_context(PrivateRegistry(engine, labels=labels, say=lambda _text: None))
         yield exits.enter_context(contextlib.closing(Login(registry)))
 
 
