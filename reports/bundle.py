@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from reports.results import Results
 
-FILE_NAME = "certificate.tar"
 ENVELOPE = "attestation.dsse.json"
 CLAIMS = "certificate.json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -76,13 +75,15 @@ def write(run: Path, signer: Signer) -> Path:
         raise ValueError(f"{run}: not certified, its leak gate did not run or did not pass")
     if outcome.uncovered:
         raise ValueError(f"{run}: not certified, not covered: {', '.join(outcome.uncovered)}")
-    bundle = run / FILE_NAME
+    bundle = run / runs.CERTIFICATE
     runs.write(bundle, pack(_files_of(run), outcome, signer))
     return bundle
 
 
 def _files_of(run: Path) -> dict[str, bytes]:
-    paths = (path for path in run.rglob("*") if path.is_file() and not path.is_symlink() and path.name != FILE_NAME)
+    paths = (
+        path for path in run.rglob("*") if path.is_file() and not path.is_symlink() and path.name != runs.CERTIFICATE
+    )
     named = {path.relative_to(run).as_posix(): path for path in paths}
     return {name: path.read_bytes() for name, path in named.items() if not name.startswith(".")}
 

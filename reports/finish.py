@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reports import bundle, github, junit, page, results, runs, trend
+from reports import bundle, github, junit, leaks, page, results, runs, trend
 from reports.journal import FILE_NAME, Journal
 
 if TYPE_CHECKING:
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from reports.leaks import Gate
     from reports.records import LeakGate, RunFinished
     from reports.results import Results
-
-SUMMARY = "summary.md"
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,15 @@ def render(run: Path) -> list[Path]:
     return _write(run, results.load(run))
 
 
+def release(run: Path) -> list[Path]:
+    """Put back what the leak gate withheld of a run, record that, and render again; return the files."""
+    released, outcome = leaks.release(run), results.load(run)
+    if outcome.finished and (gate := outcome.leak_gate):
+        _record(run, replace(outcome.finished, leak_gate=replace(gate, hits=(), released=(*gate.released, *gate.hits))))
+    render(run)
+    return released
+
+
 def _search_again(run: Path, gate: Gate, ended: RunFinished, before: LeakGate, files: list[Path]) -> LeakGate:
     found = gate.search_again(run, [run / FILE_NAME, *files], before)
     if found != before:
@@ -76,7 +83,7 @@ def _write(run: Path, outcome: Results) -> list[Path]:
     contents = {
         runs.JUNIT: junit.render(outcome),
         runs.PAGE: page.render(outcome, earlier, attachments=run),
-        SUMMARY: github.render(outcome, earlier[-1] if earlier else None),
+        runs.SUMMARY: github.render(outcome, earlier[-1] if earlier else None),
     }
     for name, content in contents.items():
         runs.write(run / name, content)

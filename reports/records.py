@@ -163,7 +163,10 @@ class LeakHit:
 
 @dataclass(frozen=True, kw_only=True)
 class LeakGate:
-    """What the leak gate did: how much it searched, whether it found its own canary, and what it found else."""
+    """What the leak gate did: how much it searched, whether it found its own canary, and what it found else.
+
+    ``hints`` may be leaks, or ordinary words; ``released`` were hits until a person looked at them.
+    """
 
     files: int = 0
     secrets: int = 0
@@ -171,6 +174,8 @@ class LeakGate:
     canary_found: bool = False
     missed: tuple[str, ...] = ()
     hits: tuple[LeakHit, ...] = ()
+    hints: tuple[LeakHit, ...] = ()
+    released: tuple[LeakHit, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

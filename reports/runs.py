@@ -12,7 +12,7 @@ from reports import journal
 from reports.records import RunFinished
 
 HOME = Path(__file__).parent
-JUNIT, PAGE = "junit.xml", "report.html"
+JUNIT, PAGE, SUMMARY, CERTIFICATE = "junit.xml", "report.html", "summary.md", "certificate.tar"
 
 
 class NoSuchRunError(Exception):
@@ -27,7 +27,7 @@ def create(home: Path = HOME, *, now: datetime | None = None) -> Path:
     while True:
         run = runs / f"{stamp}-{secrets.token_hex(2)}"
         with suppress(FileExistsError):
-            run.mkdir()
+            run.mkdir(mode=0o700)  # it will hold what hosts say of themselves
             return run
 
 

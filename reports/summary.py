@@ -118,6 +118,8 @@ def _asides(results: Results) -> Iterator[str]:
         yield from (f"left behind: {one_line(thing)}" for thing in results.finished.left_behind)
     if results.leak_gate:
         yield from (f"leak: {one_line(hit.file)} held {hit.secret} ({hit.form})" for hit in results.leak_gate.hits)
+        for hint in results.leak_gate.hints:
+            yield f"possible leak, not withheld: {one_line(hint.file)} may hold a part of {hint.secret} ({hint.form})"
 
 
 def _is_waiver(fact: str) -> bool:

@@ -50,7 +50,7 @@ def main(cases: int) -> None:
         timed("end of a run: render, leak gate, render again", lambda: finish.finish(run, records[-1], Gate(secrets)))  # type: ignore[arg-type]  # the last record
         signer = CryptoSigner.generate_ed25519()
         timed("certificate: write", lambda: bundle.write(run, signer).read_bytes())
-        timed("certificate: verify", lambda: bundle.verify(run / bundle.FILE_NAME, signer.public_key))
+        timed("certificate: verify", lambda: bundle.verify(run / runs.CERTIFICATE, signer.public_key))
 
 
 def _write(run: Path, records: tuple[Record, ...]) -> None:

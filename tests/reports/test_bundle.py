@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
-from reports import archive, bundle, certificate, finish, keys, results
+from reports import archive, bundle, certificate, finish, keys, results, runs
 from reports.leaks import Gate
 from reports.records import to_json
 from reports.verdicts import ExitCode, Verdict
@@ -366,4 +366,4 @@ def test_a_certification_that_left_something_open_is_not_certified(make_run: Mak
     assert ended.certificate is None
     with pytest.raises(ValueError, match=f"not certified, not covered: {samples.REQUIREMENTS[0].id}"):
         bundle.write(run, SIGNER)
-    assert not (run / bundle.FILE_NAME).exists()
+    assert not (run / runs.CERTIFICATE).exists()

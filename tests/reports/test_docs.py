@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reports import waivers
-from reports.finish import SUMMARY
-from reports.runs import JUNIT
+from reports import canary, waivers
+from reports.runs import JUNIT, SUMMARY
 from reports.verdicts import ExitCode
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -48,3 +47,11 @@ def test_the_waiver_in_the_documentation_is_a_good_one(tmp_path: Path) -> None:
 
     found = waivers.load(tmp_path / "known_issues.yaml", {"CRED-04"}, today=dt.date(2026, 11, 22))
     assert [waiver.id for waiver in found] == ["PE-3568"]
+
+
+def test_the_documentation_lists_the_forms_that_the_leak_gate_searches() -> None:
+    """Nothing is promised that is not searched, and nothing searched is left unsaid."""
+    shown = re.search(r"<!-- forms -->\n(.*?)<!-- /forms -->", (DOCS / "reports.md").read_text("utf-8"), re.DOTALL)
+
+    assert shown
+    assert shown[1].splitlines() == [f"- {form}" for form in dict.fromkeys(form for form, _ in canary.forms("x-1é"))]
