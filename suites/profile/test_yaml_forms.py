@@ -57,13 +57,13 @@ def test_the_spelling_of_the_keys_is_recorded(
 def test_the_guides_shape_with_its_indentation_lost(
     layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
-    """Printed flat, as a page may print it, the guide's OS layer is read with its three parts empty."""
+    """Printed flat, as a page may print it, the guide's OS layer is read with its parts empty."""
     with private_registry.account() as account:
         layer = layers.fresh(None, credentials=layers.credentials(account, certificates=None))
         flat = "\n".join(line.strip() for line in layer.values().splitlines())
 
     evidence.note(f"indentation lost: {what_is_read(flat)}")
-    assert what_is_read(flat) == "read with pack, providerCredentials, options empty"
+    assert what_is_read(flat) == "read with pack, content, providerCredentials, options empty"
 
 
 @requirement("PROFILE-13", phase="profile", records=True)
