@@ -1,6 +1,7 @@
 """Wiring only: options to site, site to fixtures, fixtures to reports. What is wired stands in ``fixtures/``."""
 
 pytest_plugins = [
+    "harness.tracebacks",
     "harness.plugin",
     "harness.drawing",
     "harness.long_runs",

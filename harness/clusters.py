@@ -7,21 +7,34 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
+from edge import HostUnreachable
+from harness.errors import ErrorWatch, told_causes
 from harness.repaved import RepaveWatch
 from palette.cluster_request import AttachedProfile
-from palette.waiting import WaitTimeoutError
+from palette.errors import PaletteError
+from palette.waiting import WaitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
     from edge import BootFacts, EdgeHost
+    from harness.errors import Cause
     from harness.sites.site import Site
     from palette.cluster_facts import Overview, RepaveForecast
     from palette.events import Event
     from palette.os_layer import OsLayer
 
 DEPLOY, REPAVE = "deploy", "repave"
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class NotCleanedUpError(Exception):
+    """Palette did not remove a cluster or profile in time; the run's end tries it again."""
+
+
+#: What cleaning up may fail with while a case is none the worse for it.
+NOT_CLEANED_UP = (NotCleanedUpError, PaletteError, WaitError, HostUnreachable)
 
 
 class VacuousPhase(Exception):  # noqa: N818 - it names what happened: nothing
@@ -51,7 +64,7 @@ class Cluster:
     """A cluster of this run. Leaving it as a context manager deletes it.
 
     ``hosts`` come control plane first. ``boots`` holds each host's boot as it was before the last change, ``sightings``
-    the states that Palette told and the boots that were seen.
+    the states that Palette told and the boots that were seen. ``refused`` says that a failure was waited for, and seen.
     """
 
     site: Site
@@ -65,7 +78,9 @@ class Cluster:
     boots: dict[str, BootFacts] = field(default_factory=dict)
     sightings: list[Sighting] = field(default_factory=list)
     deleted: bool = False
+    refused: bool = False
     _earlier: list[tuple[str, OsLayer]] = field(default_factory=list)
+    _phase_began: datetime | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -73,7 +88,16 @@ class Cluster:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.delete(failed=error is not None)
+        self.leave(error)
+
+    def leave(self, error: BaseException | None) -> None:
+        """Delete the cluster after its case, which ended with ``error``; that it cannot be deleted is noted only."""
+        try:
+            self.delete(failed=isinstance(error, Exception))
+        except Exception as trouble:
+            if error is None and not isinstance(trouble, NOT_CLEANED_UP):
+                raise
+            self.site.evidence.note(f"clean-up of cluster {self.name}: {trouble}")
 
     @property
     def host(self) -> EdgeHost:
@@ -120,6 +144,7 @@ class Cluster:
         ``phase`` is for cases that tell one repave of a cluster from another.
         """
         self.site.enter_phase(self, phase, layer.image)
+        self._phase_began = self.site.project.time()
         self.move_to(layer)
         self.approve()
 
@@ -141,29 +166,52 @@ class Cluster:
                 raise VacuousPhase(f"Palette calls the repave of {self.name} done, and {host.uid} has not rebooted")
 
     def try_repave(self, layer: OsLayer, *, about: str = "") -> bool:
-        """Begin a repave and wait until it is done or an event says what is wrong. Tells whether it is done.
+        """Begin a repave and wait until it is done, or until an error stays. Return whether it is done.
 
-        ``about`` is a text that the event must have, as for :meth:`wait_for_error`.
+        ``about`` is a text that the event must have, as for :meth:`fails`.
         """
-        began = self.site.project.time()
         self.begin_repave(layer)
-        clusters, watch = self.site.project.clusters, RepaveWatch(self)
-        return clusters.wait.until(
+        return self.repaves_or_fails(about or layer.image)
+
+    def repaves_or_fails(self, about: str = "") -> bool:
+        """Wait until the repave is done, or until an error stays. Return whether it is done."""
+        watch = RepaveWatch(self)
+        return not self._ends_in(
             f"cluster {self.name} to be repaved, or to say why not",
-            lambda: (watch.look().is_done, self._errors_since(began, about)),
-            lambda seen: seen[0] or bool(seen[1]),
-            within=clusters.wait.timeouts.repave,
-        )[0]
+            lambda: watch.look().is_done,
+            about,
+            self._repave_time,
+        )
 
     def runs_or_fails(self) -> bool:
-        """Wait until the cluster is Running and healthy, or an event says what is wrong. Tells whether it runs."""
+        """Wait until the cluster is Running and healthy, or until an error stays. Return whether it runs."""
         clusters = self.site.project.clusters
-        return clusters.wait.until(
+        return not self._ends_in(
             f"cluster {self.name} to run, or to say why not",
-            lambda: (clusters.overview(self.uid).is_ready, self.errors()),
-            lambda seen: seen[0] or bool(seen[1]),
-            within=clusters.wait.timeouts.cluster_running,
-        )[0]
+            lambda: clusters.overview(self.uid).is_ready,
+            "",
+            clusters.wait.timeouts.cluster_running,
+        )
+
+    @property
+    def _repave_time(self) -> float:
+        return self.site.project.clusters.wait.timeouts.repave
+
+    def _ends_in(self, what: str, is_done: Callable[[], bool], about: str, within: float) -> list[Event]:
+        """Return the errors that stayed; none when it came right.
+
+        An error event is a hint: what a controller tries again may come right a moment later. So the state decides that
+        remains ``Timeouts.stale_state`` after the first of them.
+        """
+        wait, watch = self.site.project.clusters.wait, ErrorWatch(self, is_done, about)
+        seen = wait.until(what, watch.look, lambda seen: seen.is_settled, within=within)
+        if seen.is_done:
+            if seen.errors:
+                self.site.evidence.note(f"an error event, then all was well: {seen.errors[0].message}")
+            return []
+        self.site.evidence.refusals += 1
+        self.refused = True
+        return seen.errors
 
     def forecast(self, layer: OsLayer) -> RepaveForecast:
         """Ask Palette whether moving to ``layer`` would repave the cluster; nothing is changed."""
@@ -192,31 +240,69 @@ class Cluster:
         return self.site.project.clusters.state(self.uid)
 
     def events(self) -> list[Event]:
-        """Return the cluster's events, oldest first."""
-        return list(self.site.project.events.of_cluster(self.uid))[::-1]
+        """Return the cluster's events, oldest first; those without a time stand where Palette has them."""
+        found = list(self.site.project.events.of_cluster(self.uid))[::-1]
+        timed = iter(sorted((event for event in found if event.at is not None), key=lambda event: event.at or _NEVER))
+        return [event if event.at is None else next(timed) for event in found]
 
     def errors(self) -> list[Event]:
-        """Return the events that report something wrong, oldest first."""
-        return [event for event in self.events() if event.severity == "Error" or event.reason.startswith("Failed")]
+        """Return the events of the present phase that report something wrong, oldest first."""
+        since = self._phase_began
+        found = (event for event in self.events() if event.severity == "Error" or event.reason.startswith("Failed"))
+        return [event for event in found if since is None or event.at is None or event.at >= since]
 
-    def _errors_since(self, began: datetime | None, about: str) -> list[Event]:
-        since = (event for event in self.errors() if began is None or event.at is None or event.at >= began)
-        return [event for event in since if about in event.message]
+    def errors_about(self, about: str) -> list[Event]:
+        """Return those of them that have the text ``about``, or that name no image of this cluster at all.
 
-    def wait_for_error(self, since: datetime | None = None, about: str = "") -> Event:
-        """Wait for the first event that reports something wrong, and give it. Raises WaitTimeoutError.
+        Palette before 4.10 keeps the first line of a message only, and the image stands in a later one.
+        """
+        ours = {self.layer.image, *(layer.image for _version, layer in self._earlier)}
+        return [e for e in self.errors() if about in e.message or not any(image in e.message for image in ours)]
 
-        ``about`` is a text that the event must have, such as an image: it tells one failure from the one before.
+    def wait_for_error(self, *causes: Cause, about: str = "") -> Event:
+        """Wait for the first event that reports something wrong, for one of these causes if any is given.
+
+        It may still come right afterwards; :meth:`fails` is for what must not. Raises WaitTimeoutError, AssertionError.
         """
         wait = self.site.project.clusters.wait
         found = wait.until(
             f"an event of cluster {self.name} that says what is wrong{f' with {about}' if about else ''}",
-            lambda: self._errors_since(since, about),
+            lambda: self.errors_about(about),
             bool,
             within=wait.timeouts.cluster_running,
             state=lambda events: f"{len(events)} events",
         )
-        return found[0]
+        self.refused = True
+        self.site.evidence.refusals += 1
+        return self._because(causes, found)
+
+    def fails(self, *causes: Cause, about: str = "") -> Event:
+        """Wait for the cluster, or its repave, to fail for one of these causes and to stay so; return the event.
+
+        ``about`` is a text that the event must have, such as an image. Raises WaitTimeoutError; AssertionError when it
+        comes right after all, or fails for another cause.
+        """
+        repaves = self.phases[-1].name != DEPLOY
+        came_right = self.repaves_or_fails(about) if repaves else self.runs_or_fails()
+        expected = causes[0].expectation
+        assert not came_right, f"the cluster runs {self.layer.image}, although {expected}"
+        served = [pull for pull in self.site.evidence.pulls_of(self) if pull.is_served]
+        assert not served, f"host {served[0].host} was given {served[0].what}, although {expected}"
+        return self._because(causes, self.errors_about(about))
+
+    def _because(self, causes: tuple[Cause, ...], errors: list[Event]) -> Event:
+        """Return the event that tells of one of these causes; one that was cut may tell of none."""
+        if not causes:
+            return errors[0]
+        said = " or ".join(cause.value for cause in causes)
+        fitting = [event for event in errors if not set(causes).isdisjoint(told_causes(event.message))]
+        others = [event for event in errors if told_causes(event.message)]
+        assert fitting or not others, f"the event gives another reason than {said}: {others[0].message}"
+        statuses = {pull.status for pull in self.site.evidence.pulls_of(self)}
+        assert not statuses or any(cause.shows_in(statuses) for cause in causes), (
+            f"the events tell of {said}, and the registry answered {', '.join(map(str, sorted(statuses)))}"
+        )
+        return (fitting or errors)[0]
 
     def wrong_boot(self) -> str:
         """Return which host runs another image than the profile has; an empty text when none does."""
@@ -224,14 +310,6 @@ class Cluster:
         booted = {host.uid: self.boot_of(host).image for host in self.hosts}
         wrong = (f"{uid} runs {image}" for uid, image in booted.items() if not image.endswith(tag))
         return next((f"{what}; the profile has {self.layer.image}" for what in wrong), "")
-
-    def never_runs(self, seconds: float) -> bool:
-        """Watch for a while: True when the cluster did not become Running and healthy."""
-        try:
-            self.site.project.clusters.wait_until_running(self.uid, within=seconds)
-        except WaitTimeoutError:
-            return True
-        return False
 
     def boot_of(self, host: EdgeHost) -> BootFacts:
         """Look at a host's boot. Raises HostUnreachable, ValueError."""

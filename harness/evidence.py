@@ -11,6 +11,7 @@ from harness.brief import Brief
 from harness.in_kubernetes import seen_in_kubernetes
 from registry.transforms.classes import classes_of
 from reports.records import Event, Moment, Pull, utc
+from reports.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
     from harness.clusters import Cluster
     from harness.private_registry import SiteWitness
+
+#: Characters of a note; it is one line of a report.
+LONGEST_NOTE = 240
 
 
 @dataclass
@@ -43,7 +47,8 @@ class Evidence(Brief):
     """The evidence of the case that runs now.
 
     A property test makes many clusters; only those since :meth:`forget` count, which its examples call. Beside the
-    ``witness`` of the run's registry there are those of registries that a case starts beside it.
+    ``witness`` of the run's registry there are those of registries that a case starts beside it. ``refusals`` counts
+    the failures that the case expected and saw; ``gone`` has a line for each part of the infrastructure that was gone.
     """
 
     folder: Path
@@ -59,11 +64,14 @@ class Evidence(Brief):
     last_classes: dict[str, int] = field(default_factory=dict)
     witness: SiteWitness | None = None
     other_witnesses: list[SiteWitness] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+    refusals: int = 0
 
     def begin(self, case: str) -> None:
         """Start afresh for a case."""
         self.case, self.examples = case, 0
         self.notes, self.attachments = [], []
+        self.gone, self.refusals = [], 0
         self.classes, self.last_classes = Counter(), {}
         self.forget()
 
@@ -87,8 +95,17 @@ class Evidence(Brief):
         self.classes.update(self.last_classes)
 
     def note(self, text: str) -> None:
-        """Record what a site did, without judging it."""
-        self.notes.append(text)
+        """Record once what a site did, without judging it."""
+        short = one_line(text)
+        short = short if len(short) <= LONGEST_NOTE else f"{short[: LONGEST_NOTE - 1]}…"
+        if short not in self.notes:
+            self.notes.append(short)
+
+    def pulls_of(self, cluster: Cluster) -> list[Pull]:
+        """Return what every witness saw of a cluster in its present phase."""
+        phase = cluster.phases[-1].name if cluster.phases else None
+        witnesses = [witness for witness in (self.witness, *self.other_witnesses) if witness is not None]
+        return [pull for witness in witnesses for pull in witness.pulls(cluster, phase=phase)]
 
     def keep(self, cluster: Cluster, *, failed: bool) -> None:
         """Take what can be known of a cluster before it is deleted; after a failure also its hosts' diagnostics."""

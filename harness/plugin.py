@@ -102,15 +102,20 @@ def pytest_runtest_makereport(
     """Take the exception that ends a case; what is not covered or known shows as skipped, with its reason."""
     report = yield
     run = item.config.stash.get(RUN, None)
-    if run is None or not is_case(item) or call.excinfo is None:
+    if run is None or not is_case(item):
         return report
-    run.failed(call.excinfo.value)
+    if call.excinfo is not None:
+        run.failed(call.excinfo.value, call.when)
+    if call.when == "call":
+        run.look_around()
+    elif call.excinfo is None:
+        return report
     case = run.as_it_stands(item)
     if case.verdict in {Verdict.NOT_COVERED, Verdict.KNOWN}:
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, f"{case.verdict.value}: {case.reason}")
-    elif report.failed:
-        report.longrepr = "\n".join(case.story)
+    elif case.verdict.is_red:
+        report.outcome, report.longrepr = "failed", "\n".join(case.story)
     return report
 
 
@@ -122,6 +127,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     finally:
         run = session.config.stash.get(RUN, None)
         if run is not None:
+            if session.config.option.tbstyle == "auto":
+                session.config.option.tbstyle = "no"  # each failure is reported once, in the summary
             _finish(session, run, exitstatus)
 
 

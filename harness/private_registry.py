@@ -72,7 +72,8 @@ class SiteWitness:
         if not requests:
             raise VacuousPhase(f"no pull of {cluster.name} reached the registry in phase {phase or 'any'}")
         found = self.seen.changes(cluster.name, **_narrowed(phase))
-        return list(dict.fromkeys(sentence(pull) for pull in found))
+        told = (presented_sentence(pull.place, pull.presented.name, pull.phase) for pull in found)
+        return list(dict.fromkeys(told))
 
     def users(self, cluster: Cluster, phase: str | None = None) -> set[str]:
         """Name the users of the configured accounts as which a cluster's hosts pulled.
@@ -199,9 +200,9 @@ class SiteRegistry(Brief):
         self.seen.begin(phase, cluster=owner, case=evidence.case, hosts=[host.uid for host in cluster.hosts])
 
 
-def sentence(pull: Request) -> str:
-    """Return what a pull presented, as a failure is told."""
-    return f"host {pull.place} presented {presented_words(pull.presented.name)} at {pull.phase}"
+def presented_sentence(host: str, presented: str, phase: str) -> str:
+    """Return what a host presented, as every failure reports it."""
+    return f"host {host} presented {presented_words(presented)} at {phase}"
 
 
 def presented_words(name: str) -> str:

@@ -19,13 +19,15 @@ import requests
 from edge import HostUnreachable
 from harness import ledger as ledgers
 from harness import requirements as catalogue
-from harness.clusters import VacuousPhase
+from harness.clusters import NotCleanedUpError, VacuousPhase
 from harness.evidence import Evidence
+from harness.failure_report import Ending, FailureReport, failure_report, words_of
 from harness.masking import masked
-from harness.sites.site import NoFreeHostError
+from harness.sites.site import HostsGoneError, NoFreeHostError
 from harness.sites.site_file import NoOwnAddressError
-from harness.story import Story, tell
-from palette.errors import PaletteError
+from harness.tracebacks import first_of
+from palette.errors import ForbiddenError, NeverTouchError, PaletteError, UnauthorizedError
+from palette.waiting import WaitError
 from registry.client import RegistryError
 from registry.existing import AccountNotGivenError
 from registry.runners import RegistryFailed
@@ -40,6 +42,7 @@ from reports.verdicts import ExitCode, Verdict, of_exception
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from harness.liveness import Liveness
     from harness.options import Options
     from harness.resuming import Earlier
     from reports.leak_forms import Protected
@@ -60,15 +63,24 @@ class NotCovered(Exception):  # noqa: N818 - a verdict
 #: What exceptions of clients and fixtures mean for a verdict.
 CLASSES: Mapping[type[BaseException], Verdict] = {
     HostUnreachable: Verdict.DEAD,
+    HostsGoneError: Verdict.DEAD,
+    NotCleanedUpError: Verdict.DEAD,
     RegistryFailed: Verdict.DEAD,
     RegistryError: Verdict.DEAD,
     VacuousPhase: Verdict.VACUOUS,
     NotCovered: Verdict.NOT_COVERED,
     NoFreeHostError: Verdict.NOT_COVERED,
     NoOwnAddressError: Verdict.NOT_COVERED,
+    pytest.skip.Exception: Verdict.NOT_COVERED,
     AccountNotGivenError: Verdict.NOT_COVERED,
     requests.ConnectionError: Verdict.DEAD,  # of the registry's client; those of Palette's are PaletteErrors
     requests.Timeout: Verdict.DEAD,
+    PaletteError: Verdict.FAIL,
+    UnauthorizedError: Verdict.DEAD,  # the key was good when the run began
+    ForbiddenError: Verdict.DEAD,
+    NeverTouchError: Verdict.ERROR,
+    # time is part of the promise: a cluster that never runs is the product's failure, told by its events
+    WaitError: Verdict.FAIL,
     # what pytest.raises and pytest.fail end with: something that had to happen did not
     pytest.fail.Exception: Verdict.FAIL,
 }
@@ -101,10 +113,12 @@ class Run:
     cases: list[CaseFinished] = field(default_factory=list)
     began: str = field(default_factory=utc)
     lane: int = 1
+    liveness: Liveness | None = None
     _started: bool = False
     _case_began: float = 0.0
     _case_utc: str = ""
     _error: BaseException | None = None
+    _ended_in: str = ""
 
     @classmethod
     def begin(cls, options: Options) -> Run:
@@ -152,18 +166,20 @@ class Run:
 
     @property
     def verdict(self) -> Verdict:
-        """What would be said of the running case as it stands."""
-        return verdict_of(self._error)
+        """What would be said of the running case as it stands; what is gone leaves nothing to say of the product."""
+        verdict = verdict_of(self._error)
+        if verdict is Verdict.FAIL and self._ended_in == "teardown":
+            return Verdict.DEAD  # cleaning up is no promise of the product
+        of_the_product = verdict in {Verdict.PASS, Verdict.FAIL, Verdict.VACUOUS}
+        return Verdict.DEAD if of_the_product and self.evidence.gone else verdict
 
     def as_it_stands(self, item: pytest.Item) -> CaseFinished:
         """Return the record of the running case as it stands, known issues recognised."""
-        record = masked(self._record(item, self.verdict, self._told(item)), self.protected)
+        verdict = self.verdict
+        ended = Ending(self._error, verdict, tuple(self.evidence.gone), traceback=_wants_traceback(item.config))
+        report = failure_report(item, sentence_of(item), ended, self.evidence, self.options)
+        record = masked(self._record(item, verdict, report), self.protected)
         return waivers.recognise(record, self.waivers_in_force, self.expired_waivers)
-
-    def _told(self, item: pytest.Item) -> Story:
-        marker = item.get_closest_marker("requirement")
-        ids = tuple(marker.args) if marker else ()
-        return tell(item, ids, sentence_of(item), self._error, self.verdict, self.evidence, self.options)
 
     # --- records -----------------------------------------------------------------------------------------------------
 
@@ -203,9 +219,19 @@ class Run:
         self.evidence.begin(case)
         self._case_began, self._case_utc, self._error = time.monotonic(), utc(), None
 
-    def failed(self, error: BaseException) -> None:
-        """Take the exception that ended the case; the first one counts."""
-        self._error = self._error or error
+    def failed(self, error: BaseException, when: str) -> None:
+        """Take an exception of the case. The first one ended it; what cleaning up raised afterwards is noted."""
+        first = first_of(error)
+        if self._error is None:
+            self._error, self._ended_in = first, when
+        if error is not self._error:
+            self.evidence.note(f"clean-up failed: {words_of(error)}")
+
+    def look_around(self) -> None:
+        """Ask whether everything that the verdict rests on is alive, before one is drawn about the product."""
+        about_the_product = {Verdict.FAIL, Verdict.VACUOUS, *([Verdict.PASS] if self.evidence.refusals else [])}
+        if self.liveness is not None and verdict_of(self._error) in about_the_product:
+            self.evidence.gone += self.liveness.look(self.evidence)
 
     def end_case(self, item: pytest.Item) -> Verdict:
         """Judge the case and write its record."""
@@ -215,7 +241,7 @@ class Run:
         self.journal.write(case)
         return case.verdict
 
-    def _record(self, item: pytest.Item, verdict: Verdict, told: Story) -> CaseFinished:
+    def _record(self, item: pytest.Item, verdict: Verdict, told: FailureReport) -> CaseFinished:
         evidence = self.evidence
         marker = item.get_closest_marker("requirement")
         return CaseFinished(
@@ -290,19 +316,14 @@ class Run:
 
 def verdict_of(error: BaseException | None) -> Verdict:
     """Return what the exception that ended a case means for its verdict."""
-    if isinstance(error, PaletteError):
-        return Verdict.DEAD if error.is_infrastructure else Verdict.FAIL
-    return of_exception(error, {**CLASSES, **_WAITING})
+    if isinstance(error, PaletteError) and error.is_infrastructure:
+        return Verdict.DEAD
+    return of_exception(error, CLASSES)
 
 
-def _waiting() -> Mapping[type[BaseException], Verdict]:
-    from palette.waiting import WaitError  # noqa: PLC0415 - named here, where it is explained
-
-    # Time is part of the promise: a cluster that never runs is the product's failure, told by its events.
-    return {WaitError: Verdict.FAIL, PaletteError: Verdict.FAIL}
-
-
-_WAITING = _waiting()
+def _wants_traceback(config: pytest.Config) -> bool:
+    """Whether ``--tb`` was given, and not to have none."""
+    return config.getoption("tbstyle", "auto") not in {"auto", "no"}
 
 
 def command_line(arguments: Sequence[str]) -> str:

@@ -285,9 +285,9 @@ TIMEOUTS = {
     "cluster_running": 60.0,
     "repave": 60.0,
     "repave_pending": 20.0,
-    "stale_state": 0.01,  # what it says of a cluster is so at once
+    "stale_state": 1.5,  # what it says of a cluster is so at once; a failed pull is tried again after a second
     "lease_settle": 0.3,
-    "cluster_deleted": 30.0,
+    "cluster_deleted": 120.0,  # cleaning up may be slow on a busy machine
     "force_delete_after": 20.0,
     "edge_host_ready": 30.0,
     "outage": 10.0,

@@ -156,6 +156,10 @@ class _Handler(BaseHTTPRequestHandler):
         status, body = self.realm.answer(self.headers.get("Authorization", ""), scopes)
         self._reply(status, body)
 
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body: some pullers ask so first."""
+        self.do_GET()
+
     def do_POST(self) -> None:
         """Refuse the OAuth form of the request; what it would present is noted all the same."""
         form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode(errors="replace")
@@ -172,7 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        if self.command != "HEAD":
+            self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         """Say nothing: a log line would have the request."""

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
@@ -86,6 +87,16 @@ class Pull:
     reference: str = ""
     presented: str = ""
     status: int = 0
+
+    @property
+    def is_served(self) -> bool:
+        """Whether an image, or a part of one, was given."""
+        return bool(self.reference) and self.status == HTTPStatus.OK
+
+    @property
+    def what(self) -> str:
+        """What was asked for."""
+        return f"{self.repository}:{self.reference}" if self.reference else self.repository
 
     @property
     def elsewhere(self) -> str:

@@ -10,17 +10,20 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from edge import EdgeHost, SshAccess
+from edge import EdgeHost, HostUnreachable, SshAccess
 from engine import tempdirs
 from harness.brief import Brief
-from harness.clusters import DEPLOY, Cluster, Phase
+from harness.clusters import DEPLOY, Cluster, NotCleanedUpError, Phase
+from harness.liveness import hosts_gone
 from harness.removal import LABEL, clear_verified
 from harness.sites.base_profile import BaseProfile, find_base
 from harness.sites.chosen_hosts import chosen, untouched_uids
 from palette import Limits, Palette, RetryPolicy
 from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
-from palette.errors import NotFoundError
+from palette.errors import NotFoundError, PaletteError
 from palette.os_layer import PACK, OsLayer
+from palette.waiting import WaitError, WaitTimeoutError
+from reports.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,7 +41,11 @@ K8S_PACK, CNI_PACK = "edge-k3s", "cni-calico"
 
 
 class NoFreeHostError(Exception):
-    """The site has fewer free Edge hosts than a case needs."""
+    """The site has fewer Edge hosts than a case needs."""
+
+
+class HostsGoneError(Exception):
+    """Edge hosts of the site do not become ready, healthy and free."""
 
 
 @dataclass(repr=False)
@@ -129,8 +136,8 @@ class Site(Brief):
         cluster = self.begin_deploy(layer, hosts=hosts, on=on)
         try:
             cluster.wait_until_running()
-        except BaseException:
-            cluster.delete(failed=True)
+        except BaseException as error:
+            cluster.leave(error)
             raise
         return cluster
 
@@ -213,40 +220,58 @@ class Site(Brief):
         )  # fmt: skip
 
     def free_hosts(self, count: int) -> tuple[EdgeHost, ...]:
-        """Return hosts that are registered, healthy and in no cluster, waiting for those that just left one."""
+        """Return hosts that are registered, healthy and in no cluster, waiting for those that just left one.
+
+        Raises NoFreeHostError: the site has too few. HostsGoneError: they do not become free.
+        """
         if count > len(self.hosts):
             raise NoFreeHostError(f"this case needs {count} Edge hosts and the site lists {len(self.hosts)}")
         edge_hosts = self.project.edge_hosts
-        chosen = edge_hosts.wait.until(
-            f"{count} free Edge hosts",
-            lambda: [self.hosts[host.uid] for host in edge_hosts.search() if host.uid in self.hosts and host.is_free],
-            lambda free: len(free) >= count,
-            within=edge_hosts.wait.timeouts.edge_host_ready,
-            state=lambda free: f"{len(free)} free",
-        )
+        try:
+            chosen = edge_hosts.wait.until(
+                plural(count, "free Edge host"),
+                lambda: [
+                    self.hosts[each.uid] for each in edge_hosts.search() if each.uid in self.hosts and each.is_free
+                ],
+                lambda free: len(free) >= count,
+                within=edge_hosts.wait.timeouts.edge_host_ready,
+                state=lambda free: f"{len(free)} free",
+            )
+        except WaitTimeoutError as error:
+            raise HostsGoneError(str(error)) from error
         return tuple(chosen[:count])
 
     # --- cleaning up -------------------------------------------------------------------------------------------------
 
     def remove_cluster(self, cluster: Cluster, *, failed: bool = False) -> None:
-        """Take the evidence, delete a cluster, wait until it is gone, and delete its profile versions."""
+        """Take the evidence, delete a cluster, wait until it is gone, and delete its profile versions.
+
+        Raises NotCleanedUpError: it is still there.
+        """
         try:
+            if failed or cluster.refused:
+                self.evidence.gone += hosts_gone(cluster)
             self.evidence.keep(cluster, failed=failed)
+        except (PaletteError, HostUnreachable) as error:
+            self.evidence.note(f"not all is known of cluster {cluster.name}: {error}")
         finally:  # whatever could not be had of it: the next case needs its hosts
             self._delete(cluster)
 
     def _delete(self, cluster: Cluster) -> None:
         self.enter_phase(cluster, "")
         clusters, profiles = self.project.clusters, self.project.profiles
-        if cluster.uid:
-            with suppress(NotFoundError):
-                clusters.delete(cluster.uid)
-                clusters.wait_until_gone(cluster.uid)
-            self.ledger.remove("cluster", cluster.uid)
-        for uid in cluster.versions:
-            with suppress(NotFoundError):
-                profiles.delete(uid)
-            self.ledger.remove("profile", uid)
+        try:
+            if cluster.uid:
+                with suppress(NotFoundError):
+                    clusters.delete(cluster.uid)
+                    clusters.wait_until_gone(cluster.uid)
+                self.ledger.remove("cluster", cluster.uid)
+            for uid in cluster.versions:
+                with suppress(NotFoundError):
+                    profiles.delete(uid)
+                self.ledger.remove("profile", uid)
+        except (PaletteError, WaitError) as error:
+            raise NotCleanedUpError(f"cluster {cluster.name} could not be removed: {error}") from error
 
 
 def connect(file: SiteFile, retry: RetryPolicy) -> Palette:

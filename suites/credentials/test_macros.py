@@ -123,10 +123,11 @@ def test_a_missing_macro_is_reported(site: Site, layers: Layers, private_registr
     with private_registry.account() as account:
         layer = layers.fresh(None, credentials=layers.credentials(account, password=macro(name)))
         with site.begin_deploy(layer) as cluster:
-            event = cluster.wait_for_error()
+            runs = cluster.runs_or_fails()
+            event = cluster.errors()[0]
 
+            assert not runs, f"the cluster runs although the macro {name} is nowhere"
             assert name in event.message, f"the event does not name the macro {name}: {event.message}"
-            assert cluster.state() != "Running"
             assert private_registry.witness.pulls(cluster) == [], "the reference itself was presented as the password"
 
 

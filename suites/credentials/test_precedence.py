@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fixtures.layers import Layers
 from fixtures.user_data import registry_credentials, user_data
+from harness.errors import Cause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -33,9 +34,10 @@ def test_bad_user_data_wins_over_a_good_profile(site: Site, layers: Layers, priv
         (host,) = site.free_hosts(1)
         wrong = registry_credentials(private_registry.address, account.username, "wrong-in-user-data!")
         with user_data(host, wrong), site.begin_deploy(layers.fresh(account), on=(host,)) as cluster:
-            runs = cluster.runs_or_fails()
+            cluster.fails(Cause.LOGIN)
+            users = private_registry.witness.users(cluster)
 
-            assert not runs, "the profile's credentials were used although user data has credentials of its own"
+            assert users <= {account.username}, f"pulls were made as {', '.join(sorted(users))}"
 
 
 @requirement("PREC-01", phase="repave")

@@ -9,6 +9,7 @@ import pytest
 from fixtures.layers import Layers
 from fixtures.user_data import restart_agent
 from harness.clusters import Cluster
+from harness.errors import Cause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -54,7 +55,7 @@ def test_a_repave_waits_out_an_outage_of_the_registry(
         new = layers.with_image(cluster.layer)
         with private_registry.outage():
             cluster.begin_repave(new)
-            cluster.wait_for_error()
+            cluster.wait_for_error(Cause.UNREACHABLE)
 
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the running system"
         cluster.wait_until_repaved()

@@ -7,6 +7,7 @@ import pytest
 from edge import reboot_proof
 from fixtures.layers import AnotherRegistry, Layers
 from harness.clusters import Cluster
+from harness.errors import Cause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -98,7 +99,7 @@ def test_a_failed_pull_keeps_the_old_system(site: Site, layers: Layers, private_
         good = layers.with_image(cluster.layer)
         missing = private_registry.address.reference("conformance/provider", "missing")
         cluster.begin_repave(layers.with_image(cluster.layer, missing))
-        event = cluster.wait_for_error()
+        event = cluster.fails(Cause.MISSING)
 
         assert "missing" in event.message, event.message
         assert cluster.host.boot() == before, "the failed pull changed the running system"
@@ -131,7 +132,7 @@ def test_an_existing_cluster_is_given_no_certificate(
         others.registry.account() as other_account,
     ):
         cluster.begin_repave(others.fresh(other_account))
-        event = cluster.wait_for_error()
+        event = cluster.fails(Cause.TLS)
 
-        assert "certificate" in event.message.lower() or "x509" in event.message, event.message
+        assert Cause.TLS.is_told_by(event.message), f"the event gives no reason: {event.message}"
         assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"

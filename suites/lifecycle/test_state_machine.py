@@ -25,9 +25,9 @@ from fixtures.layers import Layers
 from fixtures.user_data import restart_agent
 from harness.clusters import VacuousPhase
 from harness.drawing import profile_of
+from harness.errors import Cause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
-from harness.repaved import RepaveWatch
 from harness.requirements import requirement
 from harness.sites.site import Site
 from registry.server import Account
@@ -103,14 +103,17 @@ class Life(RuleBasedStateMachine):
         if self.written == self.accepted:
             self._repave(layer)
         else:
-            self._get_stuck(layer)
+            self._get_stuck(layer, Cause.LOGIN)
 
     @rule()
     def fail_a_repave(self) -> None:
         """Move to an image that is not there."""
         self._tell("repave to a missing image")
         missing = self.registry.address.reference("conformance/provider", f"missing-{next(self.numbers)}")
-        self._get_stuck(self.layers.with_image(self._layer, missing))
+        self._get_stuck(
+            self.layers.with_image(self._layer, missing),
+            Cause.MISSING if self.written == self.accepted else Cause.LOGIN,
+        )
 
     @precondition(lambda self: len(self.images) > 1 and self.written == self.accepted)
     @rule()
@@ -228,21 +231,14 @@ class Life(RuleBasedStateMachine):
 
     def _repave(self, layer: OsLayer) -> None:
         """Repave to an image that can be had; an event about it is a failure, one about the image before is not."""
-        self._cluster.begin_repave(layer)
-        wait, watch = self.site.project.clusters.wait, RepaveWatch(self._cluster)
-        done, failed = wait.until(
-            f"cluster {self._cluster.name} to be repaved, or to say why not",
-            lambda: (watch.look().is_done, [e for e in self._cluster.errors() if layer.image in e.message]),
-            lambda seen: seen[0] or bool(seen[1]),
-            within=wait.timeouts.repave,
-        )
+        done = self._cluster.try_repave(layer)
         self.pulls_present_the_current_credential()
-        assert done, f"the repave failed: {failed[0].message}"
+        assert done, f"the repave failed: {self._cluster.errors_about(layer.image)[0].message}"
         self._runs(layer.image)
 
-    def _get_stuck(self, layer: OsLayer) -> None:
+    def _get_stuck(self, layer: OsLayer, cause: Cause) -> None:
         self._cluster.begin_repave(layer)
-        self._cluster.wait_for_error(about=layer.image)
+        self._cluster.wait_for_error(cause, about=layer.image)
         self.stuck = True
 
     def _settle(self) -> None:

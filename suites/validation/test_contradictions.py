@@ -9,6 +9,7 @@ import pytest
 
 from fixtures.layers import Layers
 from fixtures.user_data import user_data
+from harness.errors import Cause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -72,7 +73,7 @@ def test_events_are_at_their_published_path(
     with private_registry.account() as account:
         missing = private_registry.address.reference(layers.images.repository, "never-pushed")
         with site.begin_deploy(layers.fresh(account, image=missing)) as cluster:
-            cluster.wait_for_error()
+            cluster.wait_for_error(Cause.MISSING)
             for path in UNPUBLISHED:
                 try:
                     site.project.scope.send(Call("GET", at(path, uid=cluster.uid)))

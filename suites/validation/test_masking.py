@@ -7,11 +7,12 @@ import pytest
 from fixtures.answers import ask_everything, clear_in, in_place_of_passwords, listening
 from fixtures.layers import Layers
 from fixtures.macros import held_macro, macro_name
+from harness.errors import Cause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
-from palette.errors import PaletteError
+from palette.errors import BadRequestError, InvalidError
 from palette.os_layer import OsLayer, ProviderCredentials, inside_double_quotes
 
 PASSWORD = "Pa!ss#w0rd*Clear"
@@ -40,7 +41,7 @@ def test_no_answer_about_a_failure_has_the_password(site: Site, layers: Layers, 
     with private_registry.account() as account:
         wrong = layers.credentials(account, password=PASSWORD)
         with aware.begin_deploy(layers.fresh(None, credentials=wrong)) as cluster:
-            cluster.wait_for_error()
+            cluster.wait_for_error(Cause.LOGIN)
             _ = cluster.events()
             clear = clear_in(heard, PASSWORD, account.username)
 
@@ -52,7 +53,7 @@ def test_no_refusal_has_the_password(site: Site) -> None:
     """A profile that Palette refuses is refused without its password being quoted."""
     aware, heard = listening(site)
     layer = OsLayer("registry.example/provider:v1", ProviderCredentials("registry.example", "user", PASSWORD))
-    with pytest.raises(PaletteError):
+    with pytest.raises((BadRequestError, InvalidError)):
         aware.create_profile(f"{site.run}-refused", layer, version="no.version")
     clear = clear_in(heard, PASSWORD, "user")
 

@@ -35,10 +35,10 @@ def test_a_cluster_goes_even_if_nothing_can_be_known_of_it() -> None:
     def keep(_cluster: object, *, failed: bool) -> None:
         raise ConnectionError(f"no events, failed {failed}")
 
-    gone: list[str] = []
+    gone: list[object] = []
     site: Any = SimpleNamespace(evidence=SimpleNamespace(keep=keep), _delete=gone.append)
-    cluster: Any = "conf-1"
+    cluster: Any = SimpleNamespace(name="conf-1", refused=False)
     with pytest.raises(ConnectionError, match="no events"):
         Site.remove_cluster(site, cluster)
 
-    assert gone == ["conf-1"]
+    assert gone == [cluster]

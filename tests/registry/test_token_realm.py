@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import requests
 from docker import DockerClient
 
 from registry.client import RegistryError
@@ -40,6 +41,18 @@ def test_a_token_for_the_password_opens_the_registry(registry: TokenRegistry, re
 
         assert registry.client(account).tags("conformance/provider") == []
         assert realm.was_told(account)
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET", "POST"])
+def test_a_realm_hears_a_login_by_whatever_method(method: str) -> None:
+    """A puller that asks by HEAD first is challenged and heard as one that asks by GET."""
+    with serving(TokenRealm("127.0.0.1", None)) as realm, requests.Session() as session:
+        session.trust_env = False
+        form = {"username": "user", "password": "changed"} if method == "POST" else None
+        answer = session.request(method, realm.url, auth=("user", "changed"), data=form)
+
+        assert realm.presented
+        assert method == "POST" or answer.headers["WWW-Authenticate"].startswith("Basic")
 
 
 def test_a_wrong_password_gets_no_token(registry: TokenRegistry) -> None:

@@ -1,4 +1,4 @@
-"""How a case that did not pass is told: what the product did, not what Python compared."""
+"""What is reported of a case that did not pass: what the product did, not what Python compared."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from harness.levels import NIGHTLY, depth_of
-from harness.private_registry import presented_words
+from harness.private_registry import presented_sentence
+from harness.tracebacks import lines_of, place_of
 from lab.site import LabSettings
 from registry.transforms import transform
 from reports.verdicts import Verdict
@@ -25,7 +26,7 @@ MOST_EXPLANATIONS = 3
 
 
 @dataclass(frozen=True)
-class Story:
+class FailureReport:
     """What a record and a report say of a case that did not pass."""
 
     expected: str = ""
@@ -35,40 +36,71 @@ class Story:
     reproduce: str = ""
 
 
-def tell(
-    item: pytest.Item,
-    requirements: tuple[str, ...],
-    sentence: str,
-    error: BaseException | None,
-    verdict: Verdict,
-    evidence: Evidence,
-    options: Options,
-) -> Story:
-    """Tell the story of a case, whose docstring is ``sentence``; an empty one when it passed."""
-    if error is None:
-        return Story(expected=evidence.expected)
+@dataclass(frozen=True)
+class Ending:
+    """How a case ended: its exception, the verdict, and what was gone if infrastructure was."""
+
+    error: BaseException | None
+    verdict: Verdict
+    gone: tuple[str, ...] = ()
+    traceback: bool = False
+
+    @property
+    def words(self) -> str:
+        """The exception's own words."""
+        return words_of(self.error) if self.error is not None else ""
+
+
+def failure_report(
+    item: pytest.Item, sentence: str, ended: Ending, evidence: Evidence, options: Options
+) -> FailureReport:
+    """Return the report of a case, whose docstring is ``sentence``; an empty one when it passed."""
+    if ended.verdict is Verdict.PASS:
+        return FailureReport(expected=evidence.expected)
     line = reproduction(item, options)
-    first = words_of(error)
-    if verdict is Verdict.NOT_COVERED:
-        return Story(reason=first, reproduce=line)
-    changed = first_change(evidence) if verdict is Verdict.FAIL else ""
-    observed = changed or first
-    name = " ".join(requirements) or item.name
-    lines = [f"{name}  {observed}"]
-    lines += diagnosis_lines(evidence)
-    lines += [f"  {first}"] if changed and not first.startswith("assert ") else []
-    lines += [f"  expected: {evidence.expected}"] if evidence.expected else []
-    lines += pull_table(evidence)
-    lines += event_lines(evidence)
-    lines += [f"  reproduce: {line}"]
-    reason = observed if verdict is not Verdict.FAIL else ""
-    return Story(evidence.expected or sentence, observed, reason, tuple(lines), line)
+    if ended.verdict is Verdict.NOT_COVERED:
+        return FailureReport(reason=ended.words, reproduce=line)
+    observed = _observed(ended, evidence)
+    marker = item.get_closest_marker("requirement")
+    lines = (
+        f"{' '.join(marker.args if marker else ()) or item.name}  {observed}",
+        *diagnosis_lines(evidence),
+        *_own_words(ended, observed),
+        *([f"  expected: {evidence.expected}"] if evidence.expected else []),
+        *pull_table(evidence),
+        *event_lines(evidence),
+        *_where(ended),
+        f"  reproduce: {line}",
+    )
+    reason = observed if ended.verdict is not Verdict.FAIL else ""
+    return FailureReport(evidence.expected or sentence, observed, reason, lines, line)
+
+
+def _observed(ended: Ending, evidence: Evidence) -> str:
+    if ended.gone:
+        return "; ".join(ended.gone)
+    return (first_change(evidence) if ended.verdict is Verdict.FAIL else "") or ended.words
+
+
+def _own_words(ended: Ending, observed: str) -> list[str]:
+    """Return the exception's words where the first line does not have them."""
+    if not ended.words or ended.words in observed or ended.words.startswith("assert "):
+        return []
+    return [f"  {ended.words}"]
+
+
+def _where(ended: Ending) -> list[str]:
+    if ended.error is None:
+        return []
+    place = place_of(ended.error)
+    whole = lines_of(ended.error) if ended.traceback or ended.verdict is Verdict.ERROR else []
+    return [*([f"  at {place}"] if place else []), *(f"  {line}" for line in whole)]
 
 
 def reproduction(item: pytest.Item, options: Options) -> str:
     """Return the one line that runs this case again, with the same seed and the same site or fault."""
     name = item.originalname if hasattr(item, "originalname") else item.name
-    words = ["tox", "-e", "conformance", "--", "-k", str(name or item.name), "--hypothesis-seed", str(options.seed)]
+    words = ["./run", "conformance", "--", "-k", str(name or item.name), "--hypothesis-seed", str(options.seed)]
     if depth_of(options.level) == NIGHTLY:
         words += ["--level", NIGHTLY]
     if options.site is None:
@@ -103,7 +135,7 @@ def first_change(evidence: Evidence) -> str:
     for cluster in evidence.clusters:
         for pull in filter(_changed, cluster.pulls):
             said = f"; the profile says {cluster.vector}" if cluster.vector else ""
-            return f"host {pull.host} presented {presented_words(pull.presented)} at {pull.phase}{said}"
+            return f"{presented_sentence(pull.host, pull.presented, pull.phase)}{said}"
     return ""
 
 
@@ -138,9 +170,8 @@ def pull_table(evidence: Evidence) -> list[str]:
     for pull in (pull for cluster in changed or evidence.clusters for pull in cluster.all_pulls):
         if pull.reference.startswith("sha256:") and (pull.presented, pull.status) == ("intact", HTTPStatus.OK):
             continue  # what follows a good manifest; the run's files have it all
-        what = f"{pull.repository}:{pull.reference}" if pull.reference else pull.repository
         program = pull.user_agent.partition(" ")[0]
-        row = (pull.phase, pull.puller, program, pull.host, what, pull.presented, str(pull.status))
+        row = (pull.phase, pull.puller, program, pull.host, pull.what, pull.presented, str(pull.status))
         if row not in rows:
             rows.append(row)
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(7)]

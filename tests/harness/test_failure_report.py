@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.evidence import ClusterEvidence, Evidence
+from harness.failure_report import diagnosis_lines, explained_by, first_change, pull_table
 from harness.private_registry import Diagnosis, SiteWitness
-from harness.story import diagnosis_lines, explained_by, first_change, pull_table
 from registry.classify import Configured, Presented, prepare
 from registry.probes import probes
 from registry.pulls import Journal, Mark, now

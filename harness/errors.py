@@ -1,0 +1,98 @@
+"""Error events: why a pull fails, and whether the failure stays.
+
+An error event is a hint. A controller may write one for what it tries again and gets right a moment later, and its
+text may be cut to its first line. So the state that remains decides, and the witness is asked for the cause as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from harness.clusters import Cluster
+    from palette.events import Event
+
+
+class Cause(Enum):
+    """Why a pull is expected to fail."""
+
+    LOGIN = "a refused login"
+    MISSING = "an image that is not there"
+    TLS = "TLS"
+    UNREACHABLE = "a registry that does not answer"
+
+    @property
+    def expectation(self) -> str:
+        """What the case had arranged."""
+        return _EXPECTATIONS[self]
+
+    def is_told_by(self, message: str) -> bool:
+        """Return whether an event's text gives this cause."""
+        return any(word in message.lower() for word in _WORDS[self])
+
+    def shows_in(self, statuses: Collection[int]) -> bool:
+        """Return whether the answers that a registry gave fit this cause."""
+        fitting = _STATUSES[self]
+        return not fitting or not fitting.isdisjoint(statuses)
+
+
+_WORDS = {
+    Cause.LOGIN: ("unauthorized", "401", "403", "forbidden", "denied", "authenti", "authoriz", "auth "),
+    Cause.MISSING: ("not found", "404", "manifest unknown", "name unknown", "no such"),
+    Cause.TLS: ("certificate", "x509", "tls", "http response to https"),
+    Cause.UNREACHABLE: ("connect", "refused", "reset", "timeout", "timed out", "unreachable", "no route", "eof"),
+}
+_EXPECTATIONS = {
+    Cause.LOGIN: "its login cannot work",
+    Cause.MISSING: "that image is not there",
+    Cause.TLS: "the registry's certificate is not to be trusted",
+    Cause.UNREACHABLE: "no registry answers there",
+}
+#: What a witness sees of each; of TLS and silence it sees nothing.
+_STATUSES: dict[Cause, frozenset[int]] = {
+    Cause.LOGIN: frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}),
+    Cause.MISSING: frozenset({HTTPStatus.NOT_FOUND}),
+    Cause.TLS: frozenset(),
+    Cause.UNREACHABLE: frozenset(),
+}
+
+
+def told_causes(message: str) -> list[Cause]:
+    """Return every cause that an event's text gives; none when it was cut before it came to that."""
+    return [cause for cause in Cause if cause.is_told_by(message)]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One look at a cluster: whether it came right, the error events so far, and whether that is its last word."""
+
+    is_done: bool
+    errors: list[Event]
+    is_settled: bool
+
+    def __str__(self) -> str:
+        return "done" if self.is_done else f"{len(self.errors)} errors" if self.errors else "under way"
+
+
+class ErrorWatch:
+    """Looks at a cluster until it has come right, or an error has stayed for ``Timeouts.stale_state``."""
+
+    def __init__(self, cluster: Cluster, is_done: Callable[[], bool], about: str = "") -> None:
+        self._cluster, self._is_done, self._about = cluster, is_done, about
+        self._wait = cluster.site.project.clusters.wait
+        self._first: float | None = None
+
+    def look(self) -> Outcome:
+        """Look once. Raises PaletteError."""
+        is_done = self._is_done()
+        errors = self._cluster.errors_about(self._about) if self._about else self._cluster.errors()
+        now = self._wait.clock.now()
+        if errors and self._first is None:
+            self._first = now
+        stayed = self._first is not None and now - self._first >= self._wait.timeouts.stale_state
+        return Outcome(is_done, errors, is_done or stayed)

@@ -1,0 +1,148 @@
+"""Whether what a verdict rests on was alive: registry, witness, Edge hosts, Palette.
+
+Asked before a failure is told of the product, and before a case passes that expected one: a pull that died of a lost
+registry looks like a pull that was refused. What was gone makes the case *dead*.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import requests
+
+from edge import HostUnreachable
+from palette.errors import PaletteError
+from registry.client import RegistryClient, RegistryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from edge import EdgeHost
+    from harness.clusters import Cluster
+    from harness.evidence import Evidence
+    from harness.private_registry import SiteRegistry, SiteWitness
+    from harness.sites.site import Site
+
+#: Seconds that registry and Palette have for an answer.
+ANSWER = 15.0
+#: Seconds that a host has at most: it may be on its way up from a reboot.
+LONGEST_BOOT = 60.0
+SERVER_ERROR = 500
+#: Says whether the agent is active, and the words of a full disk where files are written.
+LOOK = (
+    "systemctl is-active %s; for folder in /tmp /var/lib /usr/local; do "
+    'file=$(mktemp -p "$folder" 2>&1) && { head -c 65536 /dev/zero 2>&1 > "$file"; rm -f "$file"; } || echo "$file"; '
+    "done 2>&1 | grep -m 1 'No space left'; true"
+)
+_NO_ANSWER = (HostUnreachable, PaletteError, RegistryError, requests.RequestException, ValueError, LookupError, OSError)
+_ALIVE = {"active", "activating", "reloading"}
+_NO_RUNTIME = re.compile(r"unknown service runtime\.v\w+\.ImageService")
+
+
+@dataclass
+class Liveness:
+    """Asks registry and Palette at the end of a case; hosts are asked before their cluster is deleted."""
+
+    site: Site
+    registry: SiteRegistry | None = None
+
+    def look(self, evidence: Evidence) -> list[str]:
+        """Return a line for each thing that does not answer, or did not during the case."""
+        questions = {"Palette": self._palette}
+        if self.registry is not None:
+            questions[f"the registry at {self.registry.address}"] = self._registry
+        return [*_asked(questions, ANSWER), *lost_requests(evidence), *lost_runtimes(evidence)]
+
+    def _palette(self) -> str:
+        self.site.palette.tenant.service_version("palette")
+        return ""
+
+    def _registry(self) -> str:
+        """Ask as a host does: through the witness where there is one. A refused login is an answer."""
+        assert self.registry is not None
+        found = self.registry
+        client = (
+            RegistryClient(found.address, authorities=found.authority.pem)
+            if found.has_witness
+            else found.private.client()
+        )
+        with client:
+            try:
+                client.login()
+            except RegistryError as error:
+                if error.status >= SERVER_ERROR or not error.status:
+                    raise
+        return ""
+
+
+def hosts_gone(cluster: Cluster) -> list[str]:
+    """Return a line for each host of a cluster that cannot be reached or does not work."""
+    ready = cluster.site.file.timeouts.edge_host_ready
+    questions = {f"Edge host {host.uid}": (lambda host=host: _host(host)) for host in cluster.hosts}
+    return _asked(questions, min(ready, LONGEST_BOOT), patient=True)
+
+
+def _host(host: EdgeHost) -> str:
+    unit = host.agent_unit
+    state, _, trouble = str(host.run(LOOK, unit).stdout).strip().partition("\n")
+    if trouble:
+        return f"has a full disk: {trouble}"
+    return "" if state in _ALIVE else f"has no agent: {unit} is {state}"
+
+
+def lost_requests(evidence: Evidence) -> list[str]:
+    """Return a line for the first request of the case that the registry could not serve, for each witness."""
+    return [line for witness in _witnesses(evidence) for line in _lost(witness, evidence.case)]
+
+
+def _witnesses(evidence: Evidence) -> Iterable[SiteWitness]:
+    return (witness for witness in (evidence.witness, *evidence.other_witnesses) if witness is not None)
+
+
+def _lost(witness: SiteWitness, case: str) -> list[str]:
+    for pull in witness.seen.pulls(case=case):
+        if pull.status >= SERVER_ERROR or pull.ended.startswith("the registry"):
+            what = f"{pull.method} {pull.repository or '/v2/'} {pull.reference}".strip()
+            return [f"the registry did not serve {what}: {pull.status or 'no answer'} {pull.ended}".rstrip()]
+    return []
+
+
+def lost_runtimes(evidence: Evidence) -> list[str]:
+    """Return a line where a node had no container runtime to pull with, as its events say."""
+    messages = (event.message for cluster in evidence.clusters for event in cluster.events)
+    found = next((message for message in messages if _NO_RUNTIME.search(message)), "")
+    return [f"a node's container runtime does not serve images: {found}"] if found else []
+
+
+def _asked(questions: Mapping[str, Callable[[], str]], within: float, *, patient: bool = False) -> list[str]:
+    """Ask all at once; return what is wrong with each that gave no good answer in time.
+
+    ``patient`` asks again until the time is up, as is right for what may be on its way up.
+    """
+    answers: dict[str, str] = {}
+
+    def ask(name: str, question: Callable[[], str], over: threading.Event) -> None:
+        while True:
+            try:
+                answers[name] = question()
+            except _NO_ANSWER as error:
+                answers[name] = f"does not answer: {error}"
+            if not answers[name] or not patient or over.wait(0.5):
+                return
+
+    over = threading.Event()
+    threads = [
+        threading.Thread(target=ask, args=(name, question, over), daemon=True) for name, question in questions.items()
+    ]
+    end = time.monotonic() + within
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - time.monotonic()))
+    over.set()
+    told = {name: answers.get(name, f"does not answer within {within:g} s") for name in questions}
+    return [f"{name} {wrong}" for name, wrong in told.items() if wrong]

@@ -1,0 +1,161 @@
+"""An error event is a hint: what remains decides, and the cause is told by events and by what the registry answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from harness.clusters import Cluster, Phase
+from harness.errors import Cause
+from harness.evidence import Evidence
+from palette.events import Event
+from palette.os_layer import OsLayer
+from palette.waiting import Timeouts, Wait, WaitTimeoutError
+from reports.records import Pull
+from tests.palette.conftest import SteppedClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+IMAGE, OLD = "registry.test/edge:v2", "registry.test/edge:v1"
+BEGAN = datetime(2026, 11, 28, 12, tzinfo=UTC)
+REFUSED = f'Failed to pull image "{IMAGE}": 401 unauthorized'
+HEALED = f'Failed to pull image "{IMAGE}": timeout while pulling, will retry'
+
+
+def event(message: str, *, after: float = 1.0, severity: str = "Error") -> Event:
+    """Return an event of a cluster that came some seconds after the phase began."""
+    return Event("", BEGAN + timedelta(seconds=after), severity, "FailedPullImage", message, "", "", "", "")
+
+
+def pull(status: int, reference: str = "v2") -> Pull:
+    """Return a request as a witness recorded it."""
+    return Pull(time="2026-11-28T12:00:01.000Z", phase="deploy", puller="agent", host="edge-1", repository="edge",
+                reference=reference, presented="intact", status=status)  # fmt: skip
+
+
+@dataclass
+class Palette:
+    """A Palette that says what it is told to at each look: whether the cluster runs, and all its events."""
+
+    script: Iterator[tuple[bool, list[Event]]]
+    now: tuple[bool, list[Event]] = (False, [])
+
+    def overview(self, _uid: str) -> Any:  # noqa: ANN401 - what a cluster asks of it
+        """Step on, and say whether the cluster runs."""
+        self.now = next(self.script, self.now)
+        return SimpleNamespace(is_ready=self.now[0])
+
+
+@dataclass
+class Stage:
+    """A cluster in its deployment, and the evidence that it leaves."""
+
+    cluster: Cluster
+    evidence: Evidence
+    pulls: list[Pull] = field(default_factory=list)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Callable[..., Stage]:
+    """Return a way to stage a cluster whose looks go as told; two minutes decide."""
+
+    def make(*looks: tuple[bool, list[Event]]) -> Stage:
+        wait = Wait(Timeouts(stale_state=120.0, cluster_running=3600.0), SteppedClock().clock)
+        palette = Palette(iter(looks))
+        clusters = SimpleNamespace(wait=wait, overview=palette.overview)
+        events = SimpleNamespace(of_cluster=lambda _uid: palette.now[1][::-1])
+        evidence = Evidence(tmp_path)
+        site: Any = SimpleNamespace(project=SimpleNamespace(clusters=clusters, events=events), evidence=evidence)
+        cluster = Cluster(site, "uid", "c", "p", OsLayer(IMAGE, None), (), ["p"], [Phase("deploy", BEGAN, "")])
+        staged = Stage(cluster, evidence)
+        evidence.witness = cast("Any", SimpleNamespace(pulls=lambda _cluster, **_which: staged.pulls))
+        return staged
+
+    return make
+
+
+def test_an_error_that_heals_is_no_failure(stage: Callable[..., Stage]) -> None:
+    """After an error event the cluster becomes Running: it runs, and the report has the error as a note."""
+    staged = stage((False, []), (False, [event(HEALED)]), (False, [event(HEALED)]), (True, [event(HEALED)]))
+
+    assert staged.cluster.runs_or_fails()
+    assert staged.evidence.notes == [f"an error event, then all was well: {HEALED}"]
+    assert staged.evidence.refusals == 0
+
+
+def test_an_error_that_stays_is_a_failure(stage: Callable[..., Stage]) -> None:
+    """Two minutes after the first error event the cluster still does not run: it does not."""
+    staged = stage((False, [event(REFUSED)]))
+    staged.pulls = [pull(401)]
+
+    assert staged.cluster.fails(Cause.LOGIN).message == REFUSED
+    assert (staged.evidence.refusals, staged.cluster.refused) == (1, True)
+
+
+def test_a_fallback_after_the_first_error_is_seen(stage: Callable[..., Stage]) -> None:
+    """A cluster that runs after all, a few tries later, has not failed as it should."""
+    staged = stage(*[(False, [event(REFUSED)])] * 5, (True, [event(REFUSED)]))
+
+    with pytest.raises(AssertionError, match="although its login cannot work"):
+        staged.cluster.fails(Cause.LOGIN)
+
+
+def test_an_image_that_is_given_after_the_first_error_is_seen(stage: Callable[..., Stage]) -> None:
+    """An image that was pulled all the same is no refusal, though the cluster is not Running yet."""
+    staged = stage((False, [event(REFUSED)]))
+    staged.pulls = [pull(401), pull(200)]
+
+    with pytest.raises(AssertionError, match=r"host edge-1 was given edge:v2, although its login cannot work"):
+        staged.cluster.fails(Cause.LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("message", "statuses", "said"),
+    [
+        ("502 Bad Gateway", [502], "the registry answered 502"),
+        (f"{IMAGE}: manifest unknown", [404], "the event gives another reason than a refused login"),
+        (REFUSED, [502], "the events tell of a refused login, and the registry answered 502"),
+        ("x509: certificate signed by unknown authority", [], "the event gives another reason than a refused login"),
+    ],
+)
+def test_some_error_is_not_the_expected_one(
+    stage: Callable[..., Stage], message: str, statuses: list[int], said: str
+) -> None:
+    """A refused login is told by an event and by a 401, not by whatever goes wrong."""
+    staged = stage((False, [event(message)]))
+    staged.pulls = [pull(status) for status in statuses]
+
+    with pytest.raises(AssertionError, match=said):
+        staged.cluster.fails(Cause.LOGIN)
+
+
+def test_an_event_that_was_cut_is_judged_by_what_the_registry_answered(stage: Callable[..., Stage]) -> None:
+    """Palette before 4.10 keeps a message's first line, in which neither image nor reason stands."""
+    staged = stage((False, [event("Failed to pull image:")]))
+    staged.pulls = [pull(401)]
+
+    assert staged.cluster.fails(Cause.LOGIN, about=IMAGE).message == "Failed to pull image:"
+
+
+def test_an_event_about_the_image_before_is_not_meant(stage: Callable[..., Stage]) -> None:
+    """Of two failures the one about the image in question counts."""
+    staged = stage((False, [event(f"{OLD}: 401 unauthorized")]))
+    staged.cluster._earlier.append(("p", OsLayer(OLD, None)))
+
+    with pytest.raises(WaitTimeoutError):
+        staged.cluster.wait_for_error(about=IMAGE)
+
+
+def test_events_are_put_in_order_and_older_ones_left_out(stage: Callable[..., Stage]) -> None:
+    """Events come in any order; those from before the repave began are not its own."""
+    staged = stage((False, [event("third", after=3), event("older", after=-5), event("second", after=2)]))
+    staged.cluster._phase_began = BEGAN
+    staged.cluster.runs_or_fails()
+
+    assert [known.message for known in staged.cluster.errors()] == ["second", "third"]
