@@ -29,6 +29,7 @@ CAPABILITIES = (
 )  # fmt: skip
 #: Names under which hosts reach this machine: the registry, and strangers for cases about wrong addresses.
 NAMES = ("registry.lab.example", "registry2.lab.example", "stranger.lab.example", "palette.lab.example")
+_FIRST_VIP = 150  # above the gateway; hosts are numbered from the gateway upwards
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ class LabNetwork:
     def address_of(self, number: int) -> str:
         """Return the fixed address of Edge host ``number`` (counted from 1)."""
         return str(ipaddress.ip_address(self.gateway) + 9 + number)
+
+    def virtual_ips(self, count: int) -> str:
+        """Return a range of ``count`` addresses that no host has, for the control planes of clusters."""
+        first = ipaddress.ip_address(self.gateway) + _FIRST_VIP
+        return f"{first}-{first + count - 1}"
 
 
 def create_network(client: docker.DockerClient, name: str, labels: Mapping[str, str]) -> LabNetwork:

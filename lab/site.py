@@ -246,6 +246,7 @@ def _write_site(lab: Lab, host_keys: str) -> None:
         },
         "edge_hosts": [{"uid": h.settings.name, "ssh": f"{USER}@{h.settings.address}"} for h in lab.hosts],
         "ssh": {"key": str(folder / "ssh_key"), "known_hosts": str(folder / "known_hosts"), "sudo": True},
+        "cluster": {"vip": lab.network.virtual_ips(len(lab.hosts))},
         "registry": {"bind": lab.network.gateway, "names": list(hosts.NAMES[:2])},
         "provider_image": f"oci:{lab.images.provider_image}",
         "profile": base_profile.NAME,

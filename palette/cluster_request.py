@@ -18,53 +18,37 @@ WORKER = "worker"
 
 @dataclass(frozen=True)
 class PoolHost:
-    """An Edge host in a machine pool; ``nic`` and ``static_ip`` only where the host has several networks."""
+    """An Edge host in a machine pool. ``role`` is its part in a two-node cluster."""
 
     uid: str
-    name: str = ""
-    nic: str = ""
-    static_ip: str = ""
+    role: Literal["", "primary", "secondary"] = ""
 
     def body(self) -> dict[str, object]:
         """Return the host in Palette's spelling."""
-        body: dict[str, object] = {"hostUid": self.uid}
-        if self.name:
-            body["hostName"] = self.name
-        if self.nic or self.static_ip:
-            body["nic"] = {key: value for key, value in (("nicName", self.nic), ("ip", self.static_ip)) if value}
-        return body
+        return {"hostUid": self.uid, **({"twoNodeCandidatePriority": self.role} if self.role else {})}
 
 
 @dataclass(frozen=True)
 class MachinePool:
-    """A machine pool. ``repave_interval`` is seconds between nodes and counts for worker pools only."""
+    """A machine pool. ``architecture`` is that of its hosts."""
 
     name: str
     hosts: tuple[PoolHost, ...]
     control_plane: bool = True
     also_worker: bool = True
-    architecture: Literal["amd64", "arm64"] = "amd64"
-    repave_interval: int = 0
-    update: Literal["RollingUpdateScaleOut", "RollingUpdateScaleIn", "OverrideScaling"] = "RollingUpdateScaleOut"
-    labels: Mapping[str, str] = field(default_factory=dict)
+    architecture: str = "amd64"
 
     def body(self) -> dict[str, object]:
         """Return the pool in Palette's spelling (``v1EdgeNativeMachinePoolConfigEntity``)."""
-        size = len(self.hosts)
         pool: dict[str, object] = {
             "name": self.name,
             "labels": [CONTROL_PLANE if self.control_plane else WORKER],
             "isControlPlane": self.control_plane,
             "useControlPlaneAsWorker": self.control_plane and self.also_worker,
-            "size": size,
-            "minSize": size,
-            "maxSize": size,
-            "nodeRepaveInterval": self.repave_interval,
-            "updateStrategy": {"type": self.update},
+            "size": len(self.hosts),
+            "updateStrategy": {"type": "RollingUpdateScaleOut"},
             "machinePoolProperties": {"archType": self.architecture},
         }
-        if self.labels:
-            pool["additionalLabels"] = dict(self.labels)
         return {"cloudConfig": {"edgeHosts": [host.body() for host in self.hosts]}, "poolConfig": pool}
 
 
@@ -96,30 +80,31 @@ class AttachedProfile:
 
 @dataclass(frozen=True)
 class ClusterRequest:
-    """An Edge cluster to be made (``v1SpectroEdgeNativeClusterEntity``).
+    """An Edge cluster to be made (``v1SpectroEdgeNativeClusterEntity``), as the vendor's Terraform provider sends it.
 
-    ``endpoint`` is its virtual address, outside those of its hosts. ``ssh_keys`` give access to
-    the hosts as the user ``spectro``.
+    ``vip`` is its virtual IP, none of its hosts' addresses; with an ``overlay`` (a range) the first address of it.
+    Without either Palette is asked to assign one. ``ssh_keys`` give access to the hosts as the user ``spectro``.
     """
 
     name: str
     profiles: tuple[AttachedProfile, ...]
     pools: tuple[MachinePool, ...]
-    endpoint: str
-    endpoint_type: Literal["VIP", "External", "DDNS", "IP"] = "VIP"
+    vip: str = ""
+    overlay: str = ""
     ssh_keys: tuple[str, ...] = ()
     ntp_servers: tuple[str, ...] = ()
+    two_node: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
-    parallel_worker_pools: bool = False
 
     def body(self) -> dict[str, object]:
         """Return the request in Palette's spelling; ``machinepoolconfig`` is lower case in the published API."""
+        overlay = {"cidr": self.overlay, "enable": True} if self.overlay else {"enable": False}
         cloud: dict[str, object] = {
-            "controlPlaneEndpoint": {"host": self.endpoint, "type": self.endpoint_type},
+            "controlPlaneEndpoint": {"host": self.vip, "type": "VIP"} if self.vip else {},
+            "overlayNetworkConfiguration": overlay,
             "sshKeys": list(self.ssh_keys),
             "ntpServers": list(self.ntp_servers),
-            "staticIp": False,
-            "overlayNetworkConfiguration": {"enable": False},
+            "isTwoNodeCluster": self.two_node,
         }
         return {
             "metadata": {"name": self.name, "labels": dict(self.labels)},
@@ -127,15 +112,6 @@ class ClusterRequest:
                 "cloudConfig": cloud,
                 "machinepoolconfig": [pool.body() for pool in self.pools],
                 "profiles": [profile.body() for profile in self.profiles],
-                "clusterConfig": {"updateWorkerPoolsInParallel": self.parallel_worker_pools},
                 "policies": {},
             },
         }
-
-
-def simple_cluster(
-    name: str, *, profile: str, host: str, endpoint: str, labels: Mapping[str, str] | None = None
-) -> ClusterRequest:
-    """Return the request for a cluster of one Edge host and one profile."""
-    pool = MachinePool(f"{CONTROL_PLANE}-pool", (PoolHost(host),))
-    return ClusterRequest(name, (AttachedProfile(profile),), (pool,), endpoint, labels=labels or {})

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from palette.cloud_configs import CloudConfigs
 from palette.cluster_facts import (
     GONE,
     RUNNING,
@@ -94,6 +95,12 @@ class Clusters:
         """Return the cluster of that name that is not deleted, or None."""
         named = (found for found in self.search(Filter("clusterName", (name,))) if found.name == name)
         return next((found for found in named if found.state != GONE), None)
+
+    def endpoints(self) -> frozenset[str]:
+        """Return the control-plane endpoints of the project's clusters that are not deleted."""
+        present = [self.get(found.uid) for found in self.search() if found.state != GONE]
+        configs = CloudConfigs(self.scope)
+        return frozenset(configs.get(one.cloud_config_uid).endpoint for one in present if one.cloud_config_uid)
 
     def replace_profile(self, uid: str, *, old: str, new: str | AttachedProfile, later: bool = False) -> None:
         """Move a cluster from the attached profile version ``old`` to ``new`` (PATCH with ``replaceWithProfile``).

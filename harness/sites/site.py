@@ -18,8 +18,9 @@ from harness.liveness import hosts_gone
 from harness.removal import LABEL, clear_verified
 from harness.sites.base_profile import BaseProfile, find_base
 from harness.sites.chosen_hosts import chosen, untouched_uids
+from harness.sites.cluster_network import TWO, pools_of
 from palette import Limits, Palette, RetryPolicy
-from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
+from palette.cluster_request import AttachedProfile, ClusterRequest
 from palette.errors import NotFoundError, PaletteError
 from palette.os_layer import PACK, OsLayer
 from palette.waiting import WaitError, WaitTimeoutError
@@ -208,16 +209,35 @@ class Site(Brief):
         return versions.by_tag[max(versions.by_tag, key=_by_version)]
 
     def _request(self, name: str, profile: str, hosts: Sequence[EdgeHost]) -> ClusterRequest:
-        control, workers = hosts[:1], hosts[1:]
-        pools = [MachinePool("control-plane-pool", tuple(PoolHost(host.uid) for host in control))]
-        if workers:
-            listed = tuple(PoolHost(host.uid) for host in workers)
-            pools.append(MachinePool("worker-pool", listed, control_plane=False))
-        labels = {LABEL: self.run}
+        wish = self.file.cluster
+        vip = self._free_vip(hosts[0]) if wish.vips else wish.overlay_endpoint
         return ClusterRequest(
-            name, (AttachedProfile(profile),), tuple(pools), endpoint=control[0].access.address,
-            endpoint_type="IP", labels=labels,
-        )  # fmt: skip
+            name,
+            (AttachedProfile(profile),),
+            pools_of([host.uid for host in hosts], wish),
+            vip=vip,
+            overlay=wish.overlay,
+            ssh_keys=wish.ssh_keys,
+            ntp_servers=wish.ntp_servers,
+            two_node=wish.two_node and len(hosts) == TWO,
+            labels={LABEL: self.run},
+        )
+
+    def _free_vip(self, control: EdgeHost) -> str:
+        """Return a virtual IP that no running cluster has.
+
+        Where there is one for each host, a cluster has that of its first host: then workers need not ask each other.
+        """
+        vips = self.file.cluster.vips
+        if len(vips) >= len(self.hosts):
+            return vips[list(self.hosts).index(control.uid)]
+        free: list[str] = self.project.edge_hosts.wait.until(
+            "a free virtual IP",
+            lambda: sorted(set(vips) - self.project.clusters.endpoints()),
+            bool,
+            within=self.file.timeouts.edge_host_ready,
+        )
+        return free[0]
 
     def free_hosts(self, count: int) -> tuple[EdgeHost, ...]:
         """Return hosts that are registered, healthy and in no cluster, waiting for those that just left one.

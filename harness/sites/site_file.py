@@ -13,6 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from harness.sites.base_profile import WantedProfile
+from harness.sites.cluster_network import ClusterNetwork, read_cluster_network
 from harness.sites.site_references import BadSiteFileError, file_at, secret_at
 from palette.waiting import Timeouts
 from protected import Secret
@@ -125,6 +126,7 @@ class SiteFile:
     provider_image: Path | RemoteImage
     features: frozenset[str]
     timeouts: Timeouts
+    cluster: ClusterNetwork = field(default_factory=ClusterNetwork)
     examples: int = 1
     sought: tuple[SoughtHosts, ...] = ()
     never_touch: NeverTouch = NeverTouch()
@@ -252,6 +254,7 @@ def _site_file(path: Path, document: Mapping[str, Any]) -> SiteFile:
         features=frozenset((*document.get("features", ()), *(["kubernetes"] if "kubernetes" in document else []))),
         kubeconfig=_kubeconfig(path, document.get("kubernetes")),
         timeouts=_timeouts(path, document.get("timeouts", {})),
+        cluster=read_cluster_network(path, document.get("cluster", {})),
         examples=document.get("examples", 1),
         profile=_profile(path, document.get("profile")),
     )

@@ -39,6 +39,15 @@ edge_hosts:
   # - tag: rack:qa-2                      # or every host with a tag; {address} and {name} are as Palette has them
   #   ssh: kairos@{address}
 
+# The clusters' network, in the words of the vendor's Terraform provider; without it Palette assigns a virtual IP.
+# cluster:
+#   vip: 10.20.0.50-10.20.0.59            # free addresses of the hosts' network, one for each cluster at a time
+#   overlay_cidr_range: 100.64.192.0/23   # or an overlay network
+#   ntp_servers: [ntp.example]
+#   ssh_keys: [ssh-ed25519 AAAA...]       # for the user spectro
+#   control_plane_as_worker: true
+#   two_node: true                        # clusters of two hosts are two-node clusters
+
 # What must be left alone, by name or uid: refused before it is sent, whatever a case asks for.
 # never_touch:
 #   clusters: [production-east]

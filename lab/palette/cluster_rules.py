@@ -77,7 +77,9 @@ def make_nodes(pools: Iterable[Pool]) -> list[Node]:
     return [Node(host["hostUid"], pool.name, pool.control_plane) for pool in pools for host in pool.hosts]
 
 
-def pool_problems(context: Context, project: str, pools: Sequence[Pool], taken: Collection[str] = ()) -> list[Problem]:
+def pool_problems(
+    context: Context, project: str, pools: Sequence[Pool], taken: Collection[str] = (), *, two_node: bool = False
+) -> list[Problem]:
     """Name everything that is wrong with pools and their hosts; ``taken`` hosts are the cluster's already."""
     problems = []
     names = [pool.name for pool in pools]
@@ -88,7 +90,7 @@ def pool_problems(context: Context, project: str, pools: Sequence[Pool], taken: 
     if len(leaders) != 1:
         message = f"a cluster has exactly one control plane pool, not {len(leaders)}"
         problems.append(Problem("", "ControlPlanePool", message))
-    problems += [p for pool in leaders for p in _size_problems(pool)]
+    problems += [p for pool in leaders for p in _size_problems(pool, two_node=two_node)]
     seen: set[str] = set()
     for pool in pools:
         problems += _count_problems(pool)
@@ -102,10 +104,11 @@ def pool_problems(context: Context, project: str, pools: Sequence[Pool], taken: 
     return problems
 
 
-def _size_problems(pool: Pool) -> list[Problem]:
-    if len(pool.hosts) in _CONTROL_PLANE_SIZES:
+def _size_problems(pool: Pool, *, two_node: bool) -> list[Problem]:
+    allowed, right = ((2,), "2, for it is a two-node cluster") if two_node else (_CONTROL_PLANE_SIZES, "1, 3 or 5")
+    if len(pool.hosts) in allowed:
         return []
-    message = f"the control plane pool has {len(pool.hosts)} hosts; it takes 1, 3 or 5"
+    message = f"the control plane pool has {len(pool.hosts)} hosts; it takes {right}"
     return [Problem(pool.name, "ControlPlaneSize", message)]
 
 
@@ -164,11 +167,46 @@ def check_cluster(context: Context, project: str, name: str, cloud_config: Json)
         )
     if any(cluster.present and cluster.meta.name == name for cluster in context.store.clusters_of(project)):
         raise conflict("ClusterAlreadyExists", f"there is already a cluster named '{name}' in this project")
-    overlay = cloud_config.get("overlayNetworkConfiguration", {}).get("enable", False)
-    if not overlay and not cloud_config.get("controlPlaneEndpoint", {}).get("host"):
-        raise invalid(
-            "spec.cloudConfig.controlPlaneEndpoint.host", "is missing; write the cluster's virtual IP address"
-        )
+    check_endpoint(context, cloud_config)
+
+
+def check_endpoint(context: Context, cloud_config: Json) -> None:
+    """Raise ApiError for a control-plane endpoint that is missing, an Edge host's own, or another cluster's.
+
+    The published pages say that it must not be a host's address and that each cluster has its own; what Palette
+    answers they do not say. Endpoints inside an overlay network are not compared: each overlay has its own addresses.
+    """
+    if _has_overlay(cloud_config):
+        return
+    place, endpoint = "spec.cloudConfig.controlPlaneEndpoint.host", _endpoint(cloud_config)
+    if not endpoint:
+        raise invalid(place, "is missing; write the cluster's virtual IP address")
+    for host in context.store.hosts.values():
+        if endpoint in _addresses(host):
+            raise invalid(place, f"'{endpoint}' is the address of Edge host '{host.meta.uid}'; write a free one")
+    for cluster in context.store.clusters.values():
+        taken = cluster.present and not _has_overlay(cluster.cloud_config)
+        if taken and _endpoint(cluster.cloud_config) == endpoint:
+            message = f"control plane endpoint '{endpoint}' is in use by cluster '{cluster.meta.name}'"
+            raise conflict("ControlPlaneEndpointInUse", message)
+
+
+def is_two_node(cloud_config: Json) -> bool:
+    """Return whether the control plane is two hosts, of which one leads."""
+    return bool(cloud_config.get("isTwoNodeCluster", False))
+
+
+def _endpoint(cloud_config: Json) -> str:
+    return str(cloud_config.get("controlPlaneEndpoint", {}).get("host", ""))
+
+
+def _has_overlay(cloud_config: Json) -> bool:
+    return bool(cloud_config.get("overlayNetworkConfiguration", {}).get("enable", False))
+
+
+def _addresses(host: EdgeHost) -> set[str]:
+    nics = host.device.get("nics", [])
+    return {str(host.host.get("hostAddress", "")), *(str(nic.get("ip", "")) for nic in nics)} - {""}
 
 
 def make_cluster(context: Context, project: str, body: Json) -> Cluster:
@@ -177,7 +215,7 @@ def make_cluster(context: Context, project: str, body: Json) -> Cluster:
     check_cluster(context, project, sent["name"], spec["cloudConfig"])
     attached = attach_profiles(context, project, spec["profiles"])
     pools = make_pools(sent_pools(spec))
-    refuse(pool_problems(context, project, pools))
+    refuse(pool_problems(context, project, pools, two_node=is_two_node(spec["cloudConfig"])))
     meta = Meta(new_uid(), sent["name"], project, sent.get("labels", {}), sent.get("annotations", {}))
     return Cluster(meta, spec["cloudConfig"], tuple(attached), pools, make_nodes(pools))
 

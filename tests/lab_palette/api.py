@@ -189,14 +189,19 @@ def pool(name: str, hosts: tuple[str, ...], *, control_plane: bool) -> Json:
     }
 
 
-def cluster(name: str, profile_uid: str, hosts: tuple[str, ...], workers: tuple[str, ...] = ()) -> Json:
-    """Write the body of a cluster; workers come first, so that nothing but their role can decide who repaves first."""
+def cluster(
+    name: str, profile_uid: str, hosts: tuple[str, ...], workers: tuple[str, ...] = (), *, vip: str = ""
+) -> Json:
+    """Write the body of a cluster with a virtual IP of its own.
+
+    Workers come first, so that nothing but their role can decide who repaves first.
+    """
     pools = [pool("worker-pool", workers, control_plane=False)] if workers else []
     pools.append(pool("control-plane-pool", hosts, control_plane=True))
     return {
         "metadata": {"name": name},
         "spec": {
-            "cloudConfig": {"controlPlaneEndpoint": {"host": "10.0.0.100", "type": "VIP"}},
+            "cloudConfig": {"controlPlaneEndpoint": {"host": vip or f"{name}.vip.example", "type": "VIP"}},
             "machinepoolconfig": pools,
             "profiles": [{"uid": profile_uid}],
         },

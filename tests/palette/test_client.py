@@ -134,10 +134,10 @@ def test_a_uid_that_would_name_another_resource_is_refused(uid: str, client: Cal
 
 def test_a_uid_is_one_segment_of_the_path(client: Callable[..., Palette]) -> None:
     """Slashes, blanks and question marks in a name stay within it."""
-    with serving(answer()) as server:
-        client(server.url).cloud_configs.delete_pool("c", "a/../b c?d")
+    with serving(answer({})) as server:
+        client(server.url).profiles.pack("c", "a/../b c?d")
 
-    assert server.requests[0].url == "/v1/cloudconfigs/edge-native/c/machinePools/a%2F..%2Fb%20c%3Fd"
+    assert server.requests[0].url == "/v1/clusterprofiles/c/packs/a%2F..%2Fb%20c%3Fd"
 
 
 def login(token: str) -> Callable[[Request], None]:

@@ -33,8 +33,19 @@ LATER = datetime(2027, 1, 1, tzinfo=UTC)
 PACK = Pack("edge-native-byoi", "pack-1", "2.1.0", "pack: {}\n", "os", "registry-1")
 VARIABLE = Variable("password", Secret("s"), "base64", sensitive=True, required=True)
 ATTACHED = AttachedProfile("new", {"v": Secret("x")}, {"edge-native-byoi": "a: 1\n"}, replaces="old")
-POOL = MachinePool("pool", (PoolHost("h1", "edge-1", "eth0", "192.0.2.7"),), labels={"a": "b"})
-CLUSTER = ClusterRequest("c1", (ATTACHED,), (POOL,), "192.0.2.9", ssh_keys=("ssh-ed25519 AAAA",), labels={"run": "1"})
+POOL = MachinePool("pool", (PoolHost("h1", "primary"), PoolHost("h2", "secondary")))
+CLUSTER = ClusterRequest(
+    "c1",
+    (ATTACHED,),
+    (POOL,),
+    vip="192.0.2.9",
+    ssh_keys=("ssh-ed25519 AAAA",),
+    ntp_servers=("ntp.example",),
+    two_node=True,
+    labels={"run": "1"},
+)
+OVERLAY = ClusterRequest("c2", (ATTACHED,), (POOL,), vip="100.64.192.1", overlay="100.64.192.0/23")
+ASSIGNED = ClusterRequest("c3", (ATTACHED,), (POOL,))
 
 CALLS: dict[str, Callable[[ProjectView], Any]] = {
     "profiles.create": lambda p: p.profiles.create("n", [PACK], variables=[VARIABLE], labels={"run": "1"}),
@@ -58,7 +69,8 @@ CALLS: dict[str, Callable[[ProjectView], Any]] = {
     "profiles.patch_variables": lambda p: p.profiles.patch_variables("u", [VARIABLE]),
     "profiles.delete_variables": lambda p: p.profiles.delete_variables("u", ["password"]),
     "clusters.validate": lambda p: p.clusters.validate(CLUSTER),
-    "clusters.create": lambda p: p.clusters.create(CLUSTER),
+    "clusters.create": lambda p: [p.clusters.create(wish) for wish in (CLUSTER, OVERLAY, ASSIGNED)],
+    "clusters.endpoints": lambda p: p.clusters.endpoints(),
     "clusters.get": lambda p: p.clusters.get("u"),
     "clusters.state": lambda p: p.clusters.state("u"),
     "clusters.overview": lambda p: p.clusters.overview("u"),
@@ -85,12 +97,6 @@ CALLS: dict[str, Callable[[ProjectView], Any]] = {
     "clusters.lock_agent": lambda p: p.clusters.lock_agent("u"),
     "clusters.reset": lambda p: p.clusters.reset("u"),
     "cloud_configs.get": lambda p: p.cloud_configs.get("cc"),
-    "cloud_configs.machines": lambda p: p.cloud_configs.machines("cc", "pool"),
-    "cloud_configs.machine": lambda p: p.cloud_configs.machine("cc", "pool", "m"),
-    "cloud_configs.delete_machine": lambda p: p.cloud_configs.delete_machine("cc", "pool", "m"),
-    "cloud_configs.create_pool": lambda p: p.cloud_configs.create_pool("cc", POOL),
-    "cloud_configs.update_pool": lambda p: p.cloud_configs.update_pool("cc", POOL),
-    "cloud_configs.delete_pool": lambda p: p.cloud_configs.delete_pool("cc", "pool"),
     "edge_hosts.search": lambda p: list(p.edge_hosts.search(Filter("tags", ("a:b",), negated=True))),
     "edge_hosts.free": lambda p: list(p.edge_hosts.free()),
     "edge_hosts.unused": lambda p: p.edge_hosts.unused(),

@@ -52,7 +52,8 @@ def validate(call: Call) -> Json:
     """Return what would be wrong with a cluster, pool by pool and profile by profile."""
     spec, project = call.body["spec"], call.in_project()
     pools = cluster_rules.make_pools(cluster_rules.sent_pools(spec))
-    problems = cluster_rules.pool_problems(call.context, project, pools)
+    two_node = cluster_rules.is_two_node(spec["cloudConfig"])
+    problems = cluster_rules.pool_problems(call.context, project, pools, two_node=two_node)
     results = [
         _result(pool.name, [(p.code, p.message) for p in problems if p.pool in {pool.name, ""}]) for pool in pools
     ]

@@ -48,7 +48,11 @@ def get(call: Call) -> Json:
 @TABLE.serves("PUT", f"{_CONFIG}/clusterConfig", body=record(clusterConfig=CLOUD_CONFIG))
 def update_cluster_config(call: Call) -> None:
     """Change the cluster's network settings."""
-    _cluster(call).cloud_config.update(call.body.get("clusterConfig", {}))
+    cluster = _cluster(call)
+    changed = {**cluster.cloud_config, **call.body.get("clusterConfig", {})}
+    if changed.get("controlPlaneEndpoint") != cluster.cloud_config.get("controlPlaneEndpoint"):
+        cluster_rules.check_endpoint(call.context, changed)
+    cluster.cloud_config.update(changed)
 
 
 @TABLE.serves("POST", f"{_CONFIG}/machinePools", body=POOL)
@@ -86,7 +90,8 @@ def delete_pool(call: Call) -> None:
 
 def _change(call: Call, cluster: Cluster, pools: list[Pool]) -> None:
     taken = [node.host_uid for node in cluster.nodes]
-    cluster_rules.refuse(cluster_rules.pool_problems(call.context, call.in_project(), pools, taken))
+    two_node = cluster_rules.is_two_node(cluster.cloud_config)
+    cluster_rules.refuse(cluster_rules.pool_problems(call.context, call.in_project(), pools, taken, two_node=two_node))
     call.reconciler.change_pools(cluster, pools)
 
 

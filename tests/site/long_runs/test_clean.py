@@ -37,9 +37,7 @@ def make_cluster(project: ProjectView, name: str, profile: str, host: str, run: 
     """Ask for a cluster as a run does."""
     labels = {LABEL: run} if run else {}
     pools = (MachinePool("control-plane-pool", (PoolHost(host),)),)
-    request = ClusterRequest(
-        name, (AttachedProfile(profile),), pools, endpoint="127.0.0.1", endpoint_type="IP", labels=labels
-    )
+    request = ClusterRequest(name, (AttachedProfile(profile),), pools, vip=f"192.0.2.{host[-1]}", labels=labels)
     return project.clusters.create(request)
 
 

@@ -1,0 +1,91 @@
+"""The ``cluster`` section of a site file: what every cluster of a run is asked to be like on the site's network."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.sites.site_references import BadSiteFileError
+from palette.cluster_request import MachinePool, PoolHost
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+#: Hosts of a two-node cluster.
+TWO = 2
+#: A range with more addresses is a slip of the pen: no run has that many clusters at a time.
+MOST_VIPS = 256
+_RANGE = re.compile(r"(?P<first>[0-9A-Fa-f.:]+)\s*-\s*(?P<last>[0-9A-Fa-f.:]+)")
+
+
+@dataclass(frozen=True)
+class ClusterNetwork:
+    """Words of the vendor's Terraform provider: ``vips`` are the addresses of which each running cluster has one."""
+
+    vips: tuple[str, ...] = ()
+    overlay: str = ""
+    ntp_servers: tuple[str, ...] = ()
+    ssh_keys: tuple[str, ...] = ()
+    control_plane_as_worker: bool = True
+    two_node: bool = False
+
+    @property
+    def overlay_endpoint(self) -> str:
+        """The first address of the overlay's range, which is the endpoint of a cluster without a virtual IP."""
+        return str(ipaddress.ip_network(self.overlay, strict=False)[1]) if self.overlay else ""
+
+
+def read_cluster_network(path: Path, given: Mapping[str, Any]) -> ClusterNetwork:
+    """Read the section. Raises BadSiteFileError."""
+    vips = given.get("vip", ())
+    listed = [vips] if isinstance(vips, str) else list(vips)
+    found = [address for text in listed for address in _addresses(f"{path.name}: cluster.vip", text)]
+    if doubled := sorted({address for address in found if found.count(address) > 1}):
+        raise BadSiteFileError(f"{path.name}: cluster.vip: {', '.join(doubled)} is there twice; write each once")
+    return ClusterNetwork(
+        tuple(found),
+        _overlay(path, given.get("overlay_cidr_range", "")),
+        tuple(given.get("ntp_servers", ())),
+        tuple(given.get("ssh_keys", ())),
+        given.get("control_plane_as_worker", True),
+        given.get("two_node", False),
+    )
+
+
+def _addresses(place: str, text: str) -> Sequence[str]:
+    """Return the address or name that a text is, or every address of a range."""
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        return (text,)
+    try:
+        first, last = (ipaddress.ip_address(match[name]) for name in ("first", "last"))
+        count = int(last) - int(first) + 1
+    except ValueError as error:
+        raise BadSiteFileError(f"{place}: {text!r}: {error}; write FIRST-LAST") from error
+    if first.version != last.version or not 1 <= count <= MOST_VIPS:
+        right = f"write FIRST-LAST in order, at most {MOST_VIPS} addresses"
+        raise BadSiteFileError(f"{place}: {text!r} is a range of {count} addresses; {right}")
+    return [str(first + number) for number in range(count)]
+
+
+def _overlay(path: Path, cidr: str) -> str:
+    try:
+        if cidr and ipaddress.ip_network(cidr, strict=False).num_addresses == 1:
+            raise ValueError(f"{cidr!r} holds one address only")  # noqa: TRY301 - told like any other wrong range
+    except ValueError as error:
+        right = "write a range that no host's network uses, as in 100.64.192.0/23"
+        raise BadSiteFileError(f"{path.name}: cluster.overlay_cidr_range: {error}; {right}") from error
+    return cidr
+
+
+def pools_of(uids: Sequence[str], wish: ClusterNetwork) -> tuple[MachinePool, ...]:
+    """Return the machine pools of a cluster: one host leads and the others work, unless it is a two-node cluster."""
+    if wish.two_node and len(uids) == TWO:
+        pair = (PoolHost(uids[0], "primary"), PoolHost(uids[1], "secondary"))
+        return (MachinePool("control-plane-pool", pair, also_worker=wish.control_plane_as_worker),)
+    control = MachinePool("control-plane-pool", (PoolHost(uids[0]),), also_worker=wish.control_plane_as_worker)
+    workers = tuple(PoolHost(uid) for uid in uids[1:])
+    return (control, MachinePool("worker-pool", workers, control_plane=False)) if workers else (control,)
