@@ -6,6 +6,7 @@ which fault is in force. When a fault has been caught for every requirement that
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import random
@@ -149,9 +150,8 @@ def suspect(request: pytest.FixtureRequest, site: Site, run: Run) -> Iterator[No
     wanted = set(chosen.claims) & proves
     if wanted and wanted <= caught and not request.config.stash[PLAN].every:
         raise NotCovered("the fault has been caught already for all that this case could add")
-    switch(request, [chosen.specification] if chosen.specification else [])
-    yield
-    switch(request, [])
+    with _in_force(request, [chosen.specification] if chosen.specification else []):
+        yield
     if chosen.specification and run.verdict in CAUGHT:
         caught |= proves
     _wait_until_healed(request.session, site)
@@ -194,13 +194,17 @@ def _ending_at_once(inner: Callable[..., None]) -> Callable[..., None]:
     return case
 
 
-def switch(request: pytest.FixtureRequest, faults: list[dict[str, Any]]) -> None:
-    """Tell the lab which faults are in force; without a lab the run ends."""
-    try:
-        RunningLab(LabSettings(Path(request.config.stash[PLAN].lab)), None).ask("faults", faults=faults)
-    except OSError as error:
-        request.session.shouldstop = f"the lab is gone: {error}"
-        raise
+@contextlib.contextmanager
+def _in_force(request: pytest.FixtureRequest, faults: list[dict[str, Any]]) -> Iterator[None]:
+    """Put faults in force; without a lab the run ends."""
+    lab = RunningLab(LabSettings(Path(request.config.stash[PLAN].lab)), None)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(lab.taken("detection", faults))
+        except OSError as error:
+            request.session.shouldstop = f"the lab is gone: {error}"
+            raise
+        yield
 
 
 def _wait_until_healed(session: pytest.Session, site: Site) -> None:

@@ -21,7 +21,8 @@ from engine.debian import BuildFailed, ProgramMissing
 from engine.reach import EngineUnavailable, connect
 from lab import control, images
 from lab.faults import UnknownFault, specify
-from lab.site import LabSettings, labs_folder, serve
+from lab.serving import serve
+from lab.site import LabSettings, labs_folder
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -48,13 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--strict", metavar="SEED", type=int, help="Palette as on a bad day, repeatable by this number")
     up.add_argument("--no-provision", action="store_true", help="never install or start a Docker engine")
     up.set_defaults(command=_up)
-    commands.add_parser("down", help="take every lab that was left running down").set_defaults(command=_down)
-    commands.add_parser("status", help="list labs that were left running").set_defaults(command=_status)
+    commands.add_parser("down", help="take this checkout's labs down").set_defaults(command=_down)
+    commands.add_parser("status", help="list this checkout's labs that were left running").set_defaults(command=_status)
     hidden = commands.add_parser("serve", help="run a lab in this process, for as long as its starter lives")
     hidden.add_argument("--folder", type=Path, required=True)
     hidden.add_argument("--hosts", type=_positive, default=2)
     hidden.add_argument("--faults", type=Path, help="a file with the faults' records")
-    hidden.add_argument("--keep", action="store_true")
     hidden.add_argument("--strict", type=int)
     hidden.add_argument("--version", default="4.9.0")
     hidden.set_defaults(command=_serve)
@@ -76,41 +76,56 @@ def _up(arguments: argparse.Namespace) -> None:
     faults = tuple(dict(specify(name)) for name in arguments.lab_fault)
     ownership.sweep(connect(_say, provision=not arguments.no_provision))
     folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
-    lab = control.start(LabSettings(folder, arguments.hosts, faults, arguments.strict, keep=True), _say)
-    picked = "" if arguments.strict is not None else ", or just run: a run picks it up"
-    _say(f"the lab runs; use it with --site {lab.site_file}{picked}")
+    lab = control.start(LabSettings(folder, arguments.hosts, faults, arguments.strict), _say)
+    lab.keep()
+    ordinary = arguments.strict is None and not faults
+    _say(f"the lab runs; use it with --site {lab.site_file}{', or just run: a run takes it' if ordinary else ''}")
 
 
 def _down(_arguments: argparse.Namespace) -> None:
     labs = control.kept()
     for lab in labs:
         lab.stop()
-    _say(f"{len(labs)} taken down")
+    _say(f"{_labs(len(labs))} of this checkout taken down{_of_others()}")
 
 
 def _status(_arguments: argparse.Namespace) -> None:
     labs = control.kept()
     if not labs:
-        _say("no lab is running; './run lab up' starts one")
+        _say(f"no lab of this checkout is running; './run lab up' starts one{_of_others()}")
     for lab in labs:
-        status = lab.ask("status")
-        faults = ", ".join(status["faults"]) or "healthy"
-        name = lab.settings.folder.name
-        _say(f"{name}: {status['hosts']} Edge hosts, {status['url']}, {faults}; --site {lab.site_file}")
+        _say(_described(lab))
+    if labs and (others := _of_others()):
+        _say(others.removeprefix("; "))
+
+
+def _described(lab: control.RunningLab) -> str:
+    status = lab.ask("status")
+    health = f"seeded faults: {', '.join(status['faults'])}" if status["faults"] else "healthy"
+    used = f"used by {status['used_by']}" if status["used_by"] else "free"
+    old = "" if lab.origin == control.origin() else "; started from another version of the code, so no run takes it"
+    return f"{lab.name}: {status['hosts']} Edge hosts, {status['url']}, {health}, {used}; --site {lab.site_file}{old}"
+
+
+def _of_others() -> str:
+    others = control.kept_elsewhere()
+    return f"; {_labs(others)} of other checkouts left alone" if others else ""
+
+
+def _labs(count: int) -> str:
+    return f"{count} lab{'' if count == 1 else 's'}"
 
 
 def _serve(arguments: argparse.Namespace) -> None:
     faults = tuple(json.loads(arguments.faults.read_text())) if arguments.faults else ()
-    settings = LabSettings(
-        arguments.folder, arguments.hosts, faults, arguments.strict, keep=arguments.keep, version=arguments.version
-    )
+    settings = LabSettings(arguments.folder, arguments.hosts, faults, arguments.strict, arguments.version)
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ownership.sign(settings.keeper)
     signal.signal(signal.SIGTERM, _end)  # until the lab itself listens to signals: a build then clears up and ends
     client = connect(_say, provision=False)
     built = images.build(client, _say)
     asyncio.run(serve(settings, client, built, _say))
-    if settings.keep or _starter_is_gone():
+    if _starter_is_gone():
         shutil.rmtree(settings.folder, ignore_errors=True)
 
 

@@ -1,8 +1,12 @@
-"""Start, find and steer labs from outside their process."""
+"""Start, find and steer labs from outside their process.
+
+A lab that was left running belongs to the checkout that started it, and to the version of the code it was started from.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -12,13 +16,13 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from engine.ownership import is_alive
-from lab.site import LabSettings, labs_folder
+from lab.site import LabSettings, Message, labs_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 #: Seconds until a lab must be ready, building included: a fresh machine takes about two minutes.
 READY = 600.0
@@ -42,8 +46,22 @@ class RunningLab:
         """What everybody else needs to know about it."""
         return self.settings.site_file
 
-    def ask(self, word: str, **more: object) -> dict[str, Any]:
-        """Say one word to the lab (``status``, ``faults``, ``power``, ``stop``) and give its answer.
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.settings.folder.name
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """Where it comes from: see :func:`origin`."""
+        try:
+            found: dict[str, str] = json.loads(self.settings.origin.read_text())
+        except (OSError, ValueError):
+            return {}
+        return found
+
+    def ask(self, word: str, **more: object) -> Message:
+        """Send one request (:mod:`lab.serving`) and return the answer.
 
         Raises:
             OSError: it is gone.
@@ -51,16 +69,42 @@ class RunningLab:
 
         """
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(DOWN)
-            connection.connect(str(self.settings.socket))
-            connection.sendall(json.dumps({"word": word, **more}).encode() + b"\n")
-            with connection.makefile() as lines:
-                line = lines.readline()
+            return self._exchange(connection, {"word": word, **more})
+
+    @contextlib.contextmanager
+    def taken(self, run: str, faults: Sequence[Mapping[str, object]] = ()) -> Iterator[None]:
+        """Have the lab for a run, with these seeded faults. They end with the context, or with this process.
+
+        Raises as :meth:`ask`; LabFailed also when another run has it.
+        """
+        with socket.socket(socket.AF_UNIX) as connection:
+            self._exchange(connection, {"word": "take", "run": run, "faults": list(faults)})
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):  # it may have gone before
+                    connection.shutdown(socket.SHUT_WR)
+                    connection.recv(1)  # the lab closes the connection when it is as it was
+
+    def keep(self) -> None:
+        """Leave the lab running when this process ends. Raises as :meth:`ask`."""
+        self.ask("keep")
+        if self._process is not None:
+            _close_pipes(self._process)
+            self._process.returncode = 0  # from now on its end is not ours to wait for
+            self._process = None
+
+    def _exchange(self, connection: socket.socket, request: dict[str, object]) -> Message:
+        connection.settimeout(DOWN)
+        connection.connect(str(self.settings.socket))
+        connection.sendall(json.dumps(request).encode() + b"\n")
+        with connection.makefile() as lines:
+            line = lines.readline()
         if not line:
-            raise ConnectionResetError(f"the lab {self.settings.folder.name} went away while it was asked")
-        answer: dict[str, Any] = json.loads(line)
+            raise ConnectionResetError(f"the lab {self.name} went away while it was asked")
+        answer: Message = json.loads(line)
         if "error" in answer:
-            raise LabFailed(f"lab {self.settings.folder.name}: {answer['error']}")
+            raise LabFailed(f"lab {self.name}: {answer['error']}")
         return answer
 
     def stop(self) -> None:
@@ -95,16 +139,20 @@ def _end(process: subprocess.Popen[str]) -> None:
     """See to it that the lab's process and the pipes to it are gone."""
     if process.poll() is None:
         process.kill()
+    _close_pipes(process)
+    process.wait()
+
+
+def _close_pipes(process: subprocess.Popen[str]) -> None:
     for stream in (process.stdin, process.stdout):
         if stream is not None:
             stream.close()
-    process.wait()
 
 
 def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     """Start a lab in a process of its own and wait until it is ready.
 
-    Without ``settings.keep`` the lab ends with the process that started it, however that ends.
+    The lab ends with the process that started it, however that ends, unless :meth:`RunningLab.keep` is called.
 
     Raises:
         LabFailed: it did not come up.
@@ -112,18 +160,18 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     """
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "lab", "serve", "--folder", str(settings.folder), "--hosts", str(settings.hosts)]
+    settings.origin.write_text(json.dumps(origin()))
     faults = settings.folder / "faults.json"  # a fault from outside travels with its source, too long for an argument
     faults.write_text(json.dumps(list(settings.faults)))
     command += ["--faults", str(faults)]
     command += ["--version", settings.version]
-    command += ["--keep"] if settings.keep else []
     command += ["--strict", str(settings.strict_seed)] if settings.strict_seed is not None else []
     source = Path(__file__).resolve().parent.parent
     environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONUNBUFFERED": "1"}
     log = (settings.folder / "log").open("w")
     process = subprocess.Popen(
         command,
-        stdin=subprocess.PIPE if not settings.keep else subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
@@ -170,11 +218,31 @@ def _await_ready(settings: LabSettings, process: subprocess.Popen[str], say: Cal
     raise LabFailed(errors[-1] if errors else f"the lab ended while: {last}")
 
 
+def origin() -> dict[str, str]:
+    """Return what tells this checkout from others, and this version of what labs are made of from others."""
+    root = Path(__file__).resolve().parent.parent
+    code = hashlib.sha256()
+    for file in sorted([*(root / "lab").rglob("*"), *(root / "registry" / "transforms").rglob("*")]):
+        if file.is_file() and "__pycache__" not in file.parts:
+            code.update(str(file.relative_to(root)).encode() + hashlib.sha256(file.read_bytes()).digest())
+    return {"checkout": f"{root} ({root.stat().st_ino})", "code": code.hexdigest()[:12]}
+
+
 def kept() -> list[RunningLab]:
-    """Find labs that were left running (``--keep-lab``, ``python -m lab up``); clear the folders of dead ones."""
+    """Find this checkout's labs that were left running (``--keep-lab``, ``./run lab up``)."""
+    return [lab for lab in _all_kept() if lab.origin.get("checkout") == origin()["checkout"]]
+
+
+def kept_elsewhere() -> int:
+    """Return how many labs of other checkouts this user has left running."""
+    return len(_all_kept()) - len(kept())
+
+
+def _all_kept() -> list[RunningLab]:
+    """Find labs that were left running; clear the folders of dead ones."""
     found = []
     for folder in labs_folder().iterdir():
-        settings = LabSettings(folder, keep=True)
+        settings = LabSettings(folder)
         if not settings.keeper.exists():
             continue  # just being made
         if not is_running(settings):

@@ -1,18 +1,14 @@
 """A running lab: Palette endpoint, network and Edge hosts, brought up and taken down as one.
 
-The lab runs in a process of its own (``python -m lab serve``) and is used through what it writes: a site file like
-that of any other site. It listens on a socket in its folder for its owner's few words: ``status``, ``faults``,
-``power`` and ``stop``.
+The lab runs in a process of its own (:mod:`lab.serving`) and is used through what it writes: a site file like that of
+any other site.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import secrets
-import signal
 import ssl
 import subprocess
 import sys
@@ -30,7 +26,7 @@ from docker.errors import APIError
 from engine import ownership
 from engine.tempdirs import of_user
 from lab import base_profile, hosts, images
-from lab.faults import UnknownFault, behaviour_of
+from lab.faults import behaviour_of
 from lab.palette.server import PaletteEndpoint
 from lab.palette.settings import Settings, Strictness
 
@@ -50,13 +46,12 @@ USER = "kairos"
 
 @dataclass(frozen=True)
 class LabSettings:
-    """What kind of lab: how many Edge hosts, which faults, how strict a Palette, whether it outlives its starter."""
+    """What kind of lab: how many Edge hosts, which faults, how strict a Palette."""
 
     folder: Path
     hosts: int = 2
     faults: tuple[Message, ...] = ()
     strict_seed: int | None = None
-    keep: bool = False
     version: str = "4.9.0"
 
     @property
@@ -71,13 +66,18 @@ class LabSettings:
 
     @property
     def kept(self) -> Path:
-        """A mark on a lab that was left running on purpose and may be used by anybody."""
+        """A mark on a lab that was left running on purpose: its starter may end, and later runs may take it."""
         return self.folder / "kept"
 
     @property
     def socket(self) -> Path:
-        """Where the lab listens for its owner."""
+        """Where the lab takes requests."""
         return self.folder / "control.sock"
+
+    @property
+    def origin(self) -> Path:
+        """Of which checkout the lab is, and of which version of its code."""
+        return self.folder / "origin.json"
 
 
 def labs_folder() -> Path:
@@ -104,7 +104,7 @@ class Lab:
         return f"https://{self.network.gateway}:{self.port}"
 
     def set_faults(self, specifications: Sequence[Message]) -> None:
-        """Put faults in force (none: heal), at once, on the endpoint and on every host."""
+        """Put these faults in force and no others, at once, on the endpoint and on every host."""
         self.endpoint.behaviour = behaviour_of(specifications)
         self.endpoint.faults = list(specifications)
 
@@ -299,81 +299,3 @@ TIMEOUTS = {
 EXAMPLES = 20
 #: A strict Palette shows a new state late.
 STRICT_TIMEOUTS = {"stale_state": 5.0, "cluster_running": 120.0, "repave": 120.0}
-
-
-# --- the process of a lab ---------------------------------------------------------------------------------------------
-
-
-async def serve(settings: LabSettings, client: docker.DockerClient, built: images.HostImages, say: Say) -> None:
-    """Run a lab until it is told to stop, its starter is gone (unless it is kept), or the process is signalled."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    if not settings.keep:
-        _stop_with_starter(stop)
-    serving = asyncio.ensure_future(_serve(settings, client, built, say, stop))
-    stopped = asyncio.ensure_future(stop.wait())
-    await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-    stopped.cancel()
-    if not settings.site_file.exists():
-        serving.cancel()  # told to stop while still starting
-    with contextlib.suppress(asyncio.CancelledError):
-        await serving
-
-
-async def _serve(
-    settings: LabSettings, client: docker.DockerClient, built: images.HostImages, say: Say, stop: asyncio.Event
-) -> None:
-    async with running_lab(settings, client, built, say) as lab:
-        server = await asyncio.start_unix_server(_control(lab, stop), settings.socket)
-        if settings.keep:
-            settings.kept.touch()
-        say("ready")
-        async with server:
-            await stop.wait()
-
-
-def _stop_with_starter(stop: asyncio.Event) -> None:
-    """Stop when the starter's end of our standard input closes: so even SIGKILL of the starter ends the lab."""
-
-    def gone() -> None:
-        if not os.read(0, 4096):
-            asyncio.get_running_loop().remove_reader(0)
-            stop.set()
-
-    asyncio.get_running_loop().add_reader(0, gone)
-
-
-def _control(lab: Lab, stop: asyncio.Event) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Any]:
-    async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
-            if line := await reader.readline():
-                writer.write(json.dumps(_answer(lab, stop, line)).encode() + b"\n")
-                await writer.drain()
-
-    return converse
-
-
-def _answer(lab: Lab, stop: asyncio.Event, line: bytes) -> Message:
-    try:
-        return _obey(lab, stop, json.loads(line))
-    except (ValueError, LookupError, TypeError, UnknownFault, APIError) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
-
-
-def _obey(lab: Lab, stop: asyncio.Event, request: Message) -> Message:
-    match request["word"]:
-        case "status":
-            faults = [fault["name"] for fault in lab.endpoint.faults]
-            told = {"hosts": len(lab.hosts), "version": lab.settings.version, "url": lab.url, "faults": faults}
-            return {**told, "strict": lab.settings.strict_seed is not None}
-        case "faults":
-            lab.set_faults(request["faults"])
-        case "power":
-            by_name = {host.settings.name: host for host in lab.hosts}
-            by_name[request["host"]].cut_power()
-        case "stop":
-            stop.set()
-        case word:
-            raise LookupError(f"the lab knows no word {word!r}")
-    return {}

@@ -5,13 +5,12 @@ This is the only place that knows there is a lab; what it gives is a site file.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +20,7 @@ from engine.reach import EngineUnavailable, connect, install_packages, is_debian
 from harness.sites.site_file import SiteFile, read_site_file
 from lab import control
 from lab.images import build, engine_image
-from lab.site import LabSettings, labs_folder
+from lab.site import LabSettings, Message, labs_folder
 
 if TYPE_CHECKING:
     import docker
@@ -111,48 +110,63 @@ def site_file(options: Options, run: str, say: Say) -> Iterator[SiteFile]:
     if options.site is not None:
         yield options.site
         return
-    lab, ours = _lab(options, run, say)
-    try:
+    with ExitStack() as stack:
+        lab = _running(options, run, say, stack) or _new(options, run, say, stack)
         yield read_site_file(lab.site_file)
-    finally:
-        if options.keep_lab:
-            say("the lab is left running; './run lab down' takes it down")
-        elif ours:
-            lab.stop()
 
 
-def _lab(options: Options, run: str, say: Say) -> tuple[control.RunningLab, bool]:
-    """Return a lab, and whether it is ours to take down: one that was found running stays."""
+def _running(options: Options, run: str, say: Say, stack: ExitStack) -> control.RunningLab | None:
+    """Take a lab of this checkout that was left running; say of each that is not taken why."""
     for lab in control.kept():
-        status = lab.ask("status")
-        fits = status["hosts"] >= options.lab_hosts and status["version"] == options.lab_version
-        if fits and not status["strict"] and _taken(lab):
-            lab.ask("faults", faults=list(options.lab_faults))
-            say(f"using the lab that was left running: {lab.settings.folder.name}")
-            return lab, False
-    folder = labs_folder() / f"lab-{run}"
-    settings = LabSettings(
-        folder, options.lab_hosts, options.lab_faults, keep=options.keep_lab, version=options.lab_version
-    )
+        why = _unfit(lab, options)
+        if not why:
+            try:
+                stack.enter_context(lab.taken(run, options.lab_faults))
+            except (control.LabFailed, OSError) as error:
+                why = str(error)
+            else:
+                say(f"using the lab that was left running: {lab.name}")
+                return lab
+        say(f"the lab {lab.name} that was left running is not used: {why}")
+    return None
+
+
+def _unfit(lab: control.RunningLab, options: Options) -> str:
+    """Return why a lab cannot be this run's; an empty text when it can."""
+    if lab.origin != control.origin():
+        return "it was started from another version of the code; './run lab down' takes it down"
+    try:
+        return _unlike(lab.ask("status"), options)
+    except (control.LabFailed, OSError) as error:
+        return str(error)
+
+
+def _unlike(status: Message, options: Options) -> str:
+    if status["own_faults"]:
+        return f"it keeps the faults it was started with ({', '.join(status['own_faults'])}); name it with --site"
+    if status["strict"]:
+        return "its Palette is strict; name it with --site"
+    if status["hosts"] < options.lab_hosts:
+        return f"it has {status['hosts']} Edge hosts and this run wants {options.lab_hosts}"
+    if status["version"] != options.lab_version:
+        return f"its Palette is version {status['version']} and this run wants {options.lab_version}"
+    return ""
+
+
+def _new(options: Options, run: str, say: Say, stack: ExitStack) -> control.RunningLab:
+    """Start a lab, which goes with the run unless it is to be kept; the faults go in any case."""
+    settings = LabSettings(labs_folder() / f"lab-{run}", options.lab_hosts, version=options.lab_version)
     try:
         lab = control.start(settings, say)
+        stack.callback(_leave if options.keep_lab else control.RunningLab.stop, lab)
+        stack.enter_context(lab.taken(run, options.lab_faults))
     except control.LabFailed as error:
         pytest.exit(f"the lab did not come up: {error}", returncode=4)
     if options.keep_lab:
-        (folder / "kept").touch()
-    return lab, True
+        stack.callback(say, f"the lab {lab.name} is left running; './run lab down' takes it down")
+    return lab
 
 
-_TAKEN: list[IO[str]] = []  # open for as long as this process lives: the lock goes with it
-
-
-def _taken(lab: control.RunningLab) -> bool:
-    """Take a lab for this run, unless another run has it."""
-    lock = (lab.settings.folder / "in-use").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        return False
-    _TAKEN.append(lock)
-    return True
+def _leave(lab: control.RunningLab) -> None:
+    with suppress(OSError):  # it is gone: there is nothing to leave
+        lab.keep()

@@ -172,11 +172,8 @@ def test_without_a_witness_what_asks_for_it_is_not_covered(theirs: Theirs) -> No
 
 def test_a_failure_does_not_tell_the_password(theirs: Theirs) -> None:
     """A password of theirs that a repave changes is told of as a change, and stands in no artefact and no terminal."""
-    theirs.lab.ask("faults", faults=[dict(specify("alphanumeric-base64"))])
-    try:
+    with theirs.lab.taken("test", [specify("alphanumeric-base64")]):
         shown = theirs.run(theirs.site_file(accounts=(ALPHANUMERIC,)), "renewed_certificate")
-    finally:
-        theirs.lab.ask("faults", faults=[])
 
     assert shown.code == ExitCode.FAIL, shown.terminal[-3000:]
     assert "presented base64-decode(password) at repave" in shown.terminal
@@ -222,11 +219,8 @@ def test_what_a_dead_run_left_in_their_registry_is_cleaned(
 
 def test_a_password_that_the_site_quotes_is_masked(theirs: Theirs) -> None:
     """Where events quote a password of theirs, the failure is told with a name in its place, and nothing withheld."""
-    theirs.lab.ask("faults", faults=[dict(specify("password-in-an-event"))])
-    try:
+    with theirs.lab.taken("test", [specify("password-in-an-event")]):
         shown = theirs.run(theirs.site_file(), "shows_the_password_to_nobody")
-    finally:
-        theirs.lab.ask("faults", faults=[])
     (case,) = results.load(shown.folder).cases
 
     assert shown.code == ExitCode.FAIL, shown.terminal[-3000:]
