@@ -4,8 +4,10 @@ from edge.access import HostUnreachable, SshAccess
 from edge.boot import BootFacts, RebootProof, reboot_proof
 from edge.host import EdgeHost
 from edge.layouts import Distribution, Layout, Mode
+from edge.search import BlindSearchError
 
 __all__ = [
+    "BlindSearchError",
     "BootFacts",
     "Distribution",
     "EdgeHost",

@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
+import os
+import re
 import shlex
-import subprocess
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-import testinfra
+from testinfra.backend.base import BaseBackend, CommandResult
+from testinfra.host import Host
+
+from edge.conversation import MOST, WITHIN, Said, Script, UnfinishedError, converse
+from foreign import host_address, user_name
+from waiting import looks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testinfra.backend.base import CommandResult
-    from testinfra.host import Host
-
 #: Seconds until a TCP connection and login must stand.
 CONNECT_TIMEOUT = 5
-#: Seconds between two tries to reach a host that reboots.
-RETRY = 0.05
+#: Seconds before the next look at a host whose port is closed, and before the next try at one that refused a login.
+CLOSED = 0.2
+REFUSED_PAUSES = (1.0, 2.0, 5.0)
 SSH_FAILED = 255
+#: What an sshd with penalties says in place of its version (OpenSSH 9.8 and later), and one with too many logins.
+PENALISED = ("Not allowed at this time", "Exceeded MaxStartups")
+#: Whatever the user's configuration of ssh says: commands, terminals, forwarding and variables are never its to choose.
+ALWAYS = (
+    "IgnoreUnknown=SessionType,StdinNull,ForkAfterAuthentication,EnableEscapeCommandline,ObscureKeystrokeTiming",
+    "BatchMode=yes", "StrictHostKeyChecking=yes", "UpdateHostKeys=no", "AddKeysToAgent=no", "VisualHostKey=no",
+    f"ConnectTimeout={CONNECT_TIMEOUT}", "LogLevel=ERROR", "ServerAliveInterval=5", "ServerAliveCountMax=3",
+    "RequestTTY=no", "RemoteCommand=none", "PermitLocalCommand=no", "SessionType=default", "StdinNull=no",
+    "ForkAfterAuthentication=no", "EscapeChar=none", "EnableEscapeCommandline=no", "ClearAllForwardings=yes",
+    "Tunnel=no", "ForwardAgent=no", "ForwardX11=no", "ForwardX11Trusted=no", "GSSAPIDelegateCredentials=no",
+    "CanonicalizeHostname=no", "SetEnv=CONFORMANCE=1",  # the first SetEnv is the only one; SendEnv finds nothing
+)  # fmt: skip
+#: What ssh may know of this process' environment: enough for keys and agents, nothing to send on.
+ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "KRB5CCNAME", "TMPDIR")
+_SUDO = re.compile(r"\bsudo\b.*:|you must have a tty", re.IGNORECASE)
 
 
 class HostUnreachable(Exception):  # noqa: N818 - it names a state of the host
-    """The host does not answer over SSH; the message says where and what ssh said."""
+    """The host gives no usable answer over SSH; the message says where and what was said instead."""
+
+
+class PenalisedError(HostUnreachable):
+    """The host's sshd turns this machine's address away for a while, after logins that failed."""
+
+
+class SudoRefusedError(HostUnreachable):
+    """The host logs the user in, and sudo runs no command for them."""
 
 
 class CommandRefusedError(RuntimeError):
@@ -36,7 +65,8 @@ class SshAccess:
     """Where and as whom: ``user@address:port``, a key, known hosts, an optional jump host, whether commands use sudo.
 
     ``control`` is a folder for the shared connection's socket; the path must stay short (108 bytes for a socket).
-    Host keys are checked against ``known_hosts``, always.
+    Host keys are checked against ``known_hosts``, always. Raises foreign.UnsafeTextError for an address or a user that
+    cannot be one.
     """
 
     address: str
@@ -49,16 +79,23 @@ class SshAccess:
     sudo: bool = True
     options: tuple[str, ...] = field(default=())
 
+    def __post_init__(self) -> None:
+        """Refuse an address or a user that cannot be one: both may come from the site."""
+        host_address(self.address)
+        user_name(self.user)
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.address}:{self.port}"
+
     def arguments(self) -> list[str]:
         """Return the options of ssh as a list."""
         shared = ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={self.control / '%C'}"]
-        return self._words(*shared, *self._through_jump(), *self.options)
+        return self._words(*self.options, *shared, *self._through_jump())
 
     def _words(self, *more: str) -> list[str]:
-        given = ["BatchMode=yes", "StrictHostKeyChecking=yes", f"ConnectTimeout={CONNECT_TIMEOUT}", "LogLevel=ERROR"]
-        given += ["ServerAliveInterval=5", "ServerAliveCountMax=3"]
-        given += [f"UserKnownHostsFile={self.known_hosts}"] if self.known_hosts else []
-        arguments = [word for option in (*given, *more) for word in ("-o", option)]
+        known = [f"UserKnownHostsFile={self.known_hosts}"] if self.known_hosts else []
+        only = ["IdentitiesOnly=yes"] if self.key else []
+        arguments = [word for option in (*ALWAYS, *known, *only, *more) for word in ("-o", option)]
         return [*arguments, *(["-i", str(self.key)] if self.key else [])]
 
     def _through_jump(self) -> list[str]:
@@ -70,76 +107,187 @@ class SshAccess:
             return []
         if "," in self.jump:
             return [f"ProxyJump={self.jump}"]  # several: each is the user's configuration's to describe
-        command = shlex.join(["ssh", *self._words(), f"ssh://{self.jump}"]).replace("%", "%%")
-        return [f"ProxyCommand={command} -W '[%h]:%p'"]
+        user, address, port = taken_apart(self.jump)
+        words = [*self._words(), "-p", str(port), *(["-l", user] if user else [])]
+        command = shlex.join(["ssh", *words]).replace("%", "%%")
+        return [f"ProxyCommand={command} -W '[%h]:%p' -- {address}"]
+
+    def command(self, *words: str) -> list[str]:
+        """Return the words of a call of ssh; ``words`` are options, the host comes last."""
+        return ["ssh", *self.arguments(), *words, "-p", str(self.port), "-l", self.user, "--", self.address]
+
+    @cached_property
+    def is_direct(self) -> bool:
+        """Whether ssh connects to the address itself, as the user's configuration has it."""
+        try:
+            said = converse(self.command("-G"), within=CONNECT_TIMEOUT, environment=_environment())
+        except UnfinishedError:
+            return False
+        settings = dict(line.partition(" ")[::2] for line in said.out.decode("utf-8", "replace").splitlines())
+        through = {settings.get(name, "none") for name in ("proxycommand", "proxyjump")}
+        return through == {"none"} and settings.get("hostname") == self.address.lower()
 
     def testinfra_host(self) -> Host:
         """Return testinfra's host for this access."""
-        at = f"[{self.address}]" if ":" in self.address else self.address
-        return testinfra.get_host(
-            f"ssh://{self.user}@{at}:{self.port}",
-            ssh_extra_args=" ".join(map(shlex.quote, self.arguments())),
-            sudo=self.sudo,
-            timeout=CONNECT_TIMEOUT,
-        )
+        return Host(_Backend(self))
 
     def close(self) -> None:
         """End the shared connection, if it stands."""
-        command = ["ssh", *self.arguments(), "-O", "exit", "-p", str(self.port), f"{self.user}@{self.address}"]
-        subprocess.run(command, check=False, capture_output=True)
+        with suppress(UnfinishedError):
+            converse(self.command("-O", "exit"), within=CONNECT_TIMEOUT, environment=_environment())
 
 
-def run(host: Host, access: SshAccess, command: str, *words: str) -> CommandResult:
-    """Run a command on the host (``%s`` for each quoted word); whatever exit status it has is the caller's to judge.
+def taken_apart(text: str) -> tuple[str, str, int]:
+    """Return user (may be empty), address and port of ``user@host[:port]``. Raises foreign.UnsafeTextError."""
+    user, _, place = text.rpartition("@")
+    if place.startswith("["):
+        address, _, port = place[1:].partition("]")
+    else:
+        address, _, port = place.partition(":")
+    digits = port.removeprefix(":") or "22"
+    if not digits.isdecimal():
+        host_address(place)
+    return user_name(user) if user else "", host_address(address), int(digits)
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+class _Backend(BaseBackend):  # type: ignore[misc] # testinfra is published without types
+    """testinfra's way to the host: our own ssh, so that no text from a site is ever taken apart as a URL."""
+
+    NAME = "edge-ssh"
+
+    def __init__(self, access: SshAccess) -> None:
+        super().__init__(access.address, sudo=access.sudo)
+        self._access = access
+
+    def run(self, command: str, *args: str, within: float = WITHIN, **_: Any) -> CommandResult:  # noqa: ANN401 - testinfra's signature
+        access = replace(self._access, sudo=self.sudo)
+        said = ask(access, self.quote(command, *args), within=within)
+        return CommandResult(self, said.status, command.encode("utf-8", "replace"), said.out, said.err)
+
+    def decode(self, data: bytes) -> str:
+        return readable(data)
+
+    def encode(self, data: str) -> bytes:
+        return data.encode("utf-8", "surrogateescape")
+
+
+def readable(output: bytes) -> str:
+    """Return output as text, whatever it is: bytes that are no UTF-8 stand there as escapes."""
+    return output.decode("utf-8", "backslashreplace")
+
+
+def ask(access: SshAccess, command: str, given: bytes = b"", *, within: float = WITHIN, most: int = MOST) -> Said:
+    """Run a shell command on the host and return its own status and output; noise around it is not a part of it.
 
     Raises:
-        HostUnreachable: ssh itself failed.
+        HostUnreachable: there is no answer, or none that is whole.
 
     """
+    script = Script.of(command)
+    call = [*access.command(), script.words(sudo=access.sudo)]
     try:
-        result: CommandResult = host.run(command, *words)
-    except RuntimeError as error:  # testinfra's way to say that ssh ended with 255
-        raise HostUnreachable(f"{access.user}@{access.address}:{access.port}: {_last_words(error)}") from error
-    return result
+        said = converse(call, given, within=within, most=most, environment=_environment())
+    except UnfinishedError as error:
+        access.close()  # the next look must not wait behind this one
+        raise HostUnreachable(f"{access}: the command {error}") from None
+    if (answer := script.answer(said)) is not None:
+        return answer
+    raise _trouble(access, said, began=script.began(said))
 
 
-def feed(access: SshAccess, text: str, command: str, *words: str) -> str:
+def _trouble(access: SshAccess, said: Said, *, began: bool) -> HostUnreachable:
+    words = readable(said.err).strip().splitlines()
+    last = words[-1].strip() if words else f"ssh ended with {said.status}"
+    if access.sudo and not began and (refused := next(filter(_SUDO.search, words), "")):
+        return SudoRefusedError(f"{access}: {refused.strip()}")
+    if said.status == SSH_FAILED:
+        return HostUnreachable(f"{access}: {last}")
+    what = "the connection ended in the middle of an answer" if began else "the login shell did not run the command"
+    return HostUnreachable(f"{access}: {what}: {last}")
+
+
+def feed(access: SshAccess, text: str, command: str, *words: str, within: float = WITHIN) -> str:
     """Run a shell command that reads ``text`` on its standard input; gives what it printed.
 
     That is the way of a secret to a host: what stands in a command stands in the host's logs and process list as well.
 
     Raises:
-        HostUnreachable: ssh itself failed.
+        HostUnreachable: there is no answer, or none that is whole.
         CommandRefusedError: the command failed; the message has its last words.
 
     """
     there = command % tuple(map(shlex.quote, words)) if words else command
-    remote = shlex.join([*(["sudo"] if access.sudo else []), "/bin/sh", "-c", there])
-    here = ["ssh", *access.arguments(), "-p", str(access.port), f"{access.user}@{access.address}", remote]
-    done = subprocess.run(here, input=text, capture_output=True, check=False, text=True)
-    said = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-    if done.returncode == SSH_FAILED:
-        raise HostUnreachable(f"{access.user}@{access.address}:{access.port}: {said}")
-    if done.returncode:
-        raise CommandRefusedError(f"'{command.split()[0]}' ended with {done.returncode} and said: {said}")
-    return done.stdout
+    done = ask(access, there, text.encode("utf-8", "surrogateescape"), within=within)
+    if done.status:
+        said = (readable(done.err).strip().splitlines() or ["nothing"])[-1]
+        raise CommandRefusedError(f"'{command.split()[0]}' ended with {done.status} and said: {said}")
+    return readable(done.out)
 
 
-def _last_words(error: RuntimeError) -> str:
-    found = error.args[0] if error.args else None
-    words = getattr(found, "stderr", "") or str(error)
-    return str(words).strip().splitlines()[-1] if str(words).strip() else "ssh ended with 255"
+# --- waiting for a host -----------------------------------------------------------------------------------------------
 
 
-def wait_until_reachable(host: Host, access: SshAccess, within: float) -> None:
-    """Wait until a command can be run. Raises HostUnreachable when the time is up."""
-    deadline = time.monotonic() + within
-    while True:
+def wait_until_reachable(access: SshAccess, within: float) -> None:
+    """Wait until a command can be run. Raises HostUnreachable when the time is up.
+
+    Before a login is tried, the port is looked at: a login that fails counts against this machine at an sshd with
+    penalties, a closed port does not.
+    """
+    trouble, pause = HostUnreachable(f"{access}: no answer"), _Pause()
+    for left in looks(within, pause):
+        pause.seconds = CLOSED
         try:
-            run(host, access, "true")
+            if access.is_direct:
+                _knock(access)
+            pause.refused()
+            ask(access, "true", within=max(CONNECT_TIMEOUT, min(left, 3 * CONNECT_TIMEOUT)))
+        except PenalisedError as error:
+            pause.seconds, trouble = REFUSED_PAUSES[-1], error
         except HostUnreachable as error:
-            if time.monotonic() > deadline:
-                raise HostUnreachable(f"{error} (for {within:g} s)") from error
-            time.sleep(RETRY)
+            trouble = error
         else:
             return
+    raise type(trouble)(f"{trouble} (for {within:g} s)") from trouble
+
+
+@dataclass
+class _Pause:
+    """The pause before the next try: short while nobody listens, longer with each login that is refused."""
+
+    seconds: float = CLOSED
+    refusals: int = 0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+    def refused(self) -> None:
+        """Note that a login is tried: the pause holds if it fails."""
+        self.seconds = REFUSED_PAUSES[min(self.refusals, len(REFUSED_PAUSES) - 1)]
+        self.refusals += 1
+
+
+def _knock(access: SshAccess) -> None:
+    """Read what the host's sshd calls itself, and log in to nothing.
+
+    Raises:
+        PenalisedError: it turns this machine away for a while.
+        HostUnreachable: nobody listens, or it is no sshd.
+
+    """
+    try:
+        with socket.create_connection((access.address, access.port), CONNECT_TIMEOUT) as port:
+            port.settimeout(CONNECT_TIMEOUT)
+            banner = readable(port.recv(256)).strip()
+    except OSError as error:
+        raise HostUnreachable(f"{access}: {error.strerror or error}") from error
+    if banner.startswith(PENALISED):
+        raise PenalisedError(f"{access}: sshd turns this machine away for a while: {banner.splitlines()[0]}")
+    if not banner.startswith("SSH-"):
+        raise HostUnreachable(f"{access}: no sshd answers there: {banner[:60] or 'the connection was closed'}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ READ = (
 )
 _PARTS = 5
 _TICKS = 100.0  # per second, in what Linux tells of processes
+_BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _SLOTS = {"COS_ACTIVE": "active", "COS_PASSIVE": "passive", "COS_RECOVERY": "recovery"}
 
 
@@ -39,11 +41,13 @@ class BootFacts:
 
 
 def read_facts(output: str) -> BootFacts:
-    """Read what :data:`READ` printed. Raises ValueError when it is cut short, as by a host that goes down."""
+    """Read what :data:`READ` printed. Raises ValueError when it is cut short, or has no boot id."""
     parts = [part.strip() for part in output.split("---\n")]
     if len(parts) != _PARTS or not all((parts[0], parts[1], parts[-1])):
-        raise ValueError(f"the look at the boot was cut short: {output[-80:]!r}")
+        raise ValueError(f"the look at the boot was cut short: {output[-80:]!a}")
     boot_id, command_line, release, modes, up = parts
+    if not _BOOT_ID.fullmatch(boot_id):
+        raise ValueError(f"the look at the boot found no boot id but {boot_id[:80]!a}")
     failed = "upgrade_failure" in command_line.split()
     return BootFacts(boot_id, _slot(command_line, modes), failed, _variables(release), _began(up))
 
@@ -52,9 +56,9 @@ def _began(up: str) -> datetime | None:
     """Return when process 1 started: in a container the machine has been up for longer."""
     try:
         seconds, ticks = map(float, up.split())
-    except ValueError:
+        return datetime.now(UTC) - timedelta(seconds=seconds - ticks / _TICKS)
+    except (ValueError, OverflowError):  # no numbers, or none that a time can have
         return None
-    return datetime.now(UTC) - timedelta(seconds=seconds - ticks / _TICKS)
 
 
 def _slot(command_line: str, modes: str) -> str:

@@ -43,7 +43,7 @@ def collect(host: EdgeHost, folder: Path) -> list[Path]:
             done = host.run(f"{{ {command}; }} 2>&1")
         except HostUnreachable as error:
             lost = folder / "unreachable.txt"
-            lost.write_text(f"{error}\n")
+            lost.write_text(f"{error}\n", encoding="utf-8")
             return [*written, lost]
         path.write_bytes(done.stdout_bytes)  # logs need not be UTF-8
         written.append(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,14 +9,21 @@ from typing import TYPE_CHECKING, Any
 from edge import access as ssh
 from edge.access import HostUnreachable, SshAccess
 from edge.boot import READ, BootFacts, read_facts
+from edge.conversation import WITHIN
 from edge.diagnostics import collect
 from edge.layouts import DETECT, Layout, read_layout
+from edge.search import search
+from waiting import growing, looks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from testinfra.backend.base import CommandResult
     from testinfra.host import Host
+
+#: Seconds between two looks at a host that answers and has not booted anew: the first, and the longest.
+LOOK_PAUSES = (0.1, 5.0)
 
 
 class EdgeHost:
@@ -40,15 +46,19 @@ class EdgeHost:
         return self.access.testinfra_host()
 
     def run(self, command: str, *words: str) -> CommandResult:
-        """Run a shell command; ``%s`` takes the quoted ``words``. Raises HostUnreachable."""
-        return ssh.run(self.testinfra, self.access, command, *words)
+        """Run a shell command; ``%s`` takes the quoted ``words``; its status is the caller's to judge.
 
-    def feed(self, text: str, command: str, *words: str) -> str:
+        Raises HostUnreachable.
+        """
+        done: CommandResult = self.testinfra.run(command, *words)
+        return done
+
+    def feed(self, text: str, command: str, *words: str, within: float = WITHIN) -> str:
         """Run a shell command that reads ``text``, a secret for instance; gives what it printed.
 
         Raises HostUnreachable; CommandRefusedError when the command fails.
         """
-        return ssh.feed(self.access, text, command, *words)
+        return ssh.feed(self.access, text, command, *words, within=within)
 
     def unit(self, name: str) -> Any:  # noqa: ANN401 - testinfra makes its classes at run time
         """Return a systemd unit (``.is_running``, ``.is_enabled``)."""
@@ -63,7 +73,10 @@ class EdgeHost:
 
         Raises HostUnreachable, edge.layouts.UnknownLayoutError.
         """
-        return read_layout(str(self.run(DETECT).stdout))
+        try:
+            return read_layout(str(self.run(DETECT).stdout))
+        except ValueError as error:
+            raise self._nonsense(error) from None
 
     @property
     def agent_unit(self) -> str:
@@ -92,7 +105,13 @@ class EdgeHost:
 
     def boot(self) -> BootFacts:
         """Look at the running boot: its identity, slot and image. One round trip. Raises HostUnreachable."""
-        return read_facts(self.run(READ).stdout)
+        try:
+            return read_facts(str(self.run(READ).stdout))
+        except ValueError as error:  # cut short, as by a host that goes down
+            raise self._nonsense(error) from None
+
+    def _nonsense(self, error: ValueError) -> HostUnreachable:
+        return HostUnreachable(f"{self.access}: {error}")
 
     def journal(self, *, unit: str | None = None, this_boot: bool = False) -> str:
         """Return the journal's messages, of one unit or of all, of this boot or of all."""
@@ -103,7 +122,14 @@ class EdgeHost:
 
     def processes(self) -> str:
         """Return every process with its full arguments, as anybody on the host can read them."""
-        return str(self.run("ps -ww -eo args").stdout)
+        return str(self.run("ps -ww -eo args || ps w").stdout)
+
+    def shown(self, words: Sequence[str]) -> list[str]:
+        """Return where on the host everybody can read one of the words: the journal, processes, files.
+
+        Raises HostUnreachable; BlindSearchError when the search does not find what was planted for it.
+        """
+        return search(self, words)
 
     def reboot(self) -> BootFacts:
         """Reboot, wait for the host to be gone and back, and give the new boot. Raises HostUnreachable."""
@@ -115,22 +141,21 @@ class EdgeHost:
 
     def wait_for_boot_after(self, before: BootFacts) -> BootFacts:
         """Wait for a boot other than ``before``, one budget for going down and coming up. Raises HostUnreachable."""
-        deadline = time.monotonic() + self._back_within
-        while True:
-            ssh.wait_until_reachable(self.testinfra, self.access, max(0.0, deadline - time.monotonic()))
+        said = "the boot is still the one before"
+        for left in looks(self._back_within, growing(*LOOK_PAUSES).__next__):
             try:
                 facts = self.boot()
-            except (HostUnreachable, ValueError):  # it went down while we read
-                continue
-            if facts.boot_id != before.boot_id:
-                return facts
-            if time.monotonic() > deadline:
-                raise HostUnreachable(f"{self.uid}: no new boot within {self._back_within:g} s")
-            time.sleep(ssh.RETRY)
+            except HostUnreachable as error:  # it went down while we read, or talks nonsense
+                said = str(error)
+                ssh.wait_until_reachable(self.access, left)
+            else:
+                if facts.boot_id != before.boot_id:
+                    return facts
+        raise HostUnreachable(f"{self.uid}: no new boot within {self._back_within:g} s: {said}")
 
     def wait_until_reachable(self) -> None:
         """Wait until the host answers. Raises HostUnreachable."""
-        ssh.wait_until_reachable(self.testinfra, self.access, self._back_within)
+        ssh.wait_until_reachable(self.access, self._back_within)
 
     def diagnostics(self, folder: Path) -> list[Path]:
         """Collect what helps to understand a failure; gives the files written. Never raises for a host that is lost."""

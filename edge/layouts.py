@@ -164,7 +164,7 @@ def read_layout(output: str) -> Layout:
     """
     parts = output.split("---\n")
     if len(parts) != _PARTS:
-        raise ValueError(f"the look at the layout was cut short: {output[-80:]!r}")
+        raise ValueError(f"the look at the layout was cut short: {output[-80:]!a}")
     root, sentinels, units = parts[0].strip().strip(_QUOTES).rstrip("/"), parts[1].split(), _units(parts[2])
     distribution, unit = _distribution(units)
     return Layout(_mode(sentinels, units), distribution, root, unit)

@@ -7,6 +7,7 @@ import pytest
 from edge.boot import read_facts, reboot_proof
 
 BOOT_ID = "0c8f9d0e-8a37-4d0b-9a7e-0d8a3f1b2c3d"
+ANOTHER = "11111111-8a37-4d0b-9a7e-0d8a3f1b2c3d"
 ACTIVE = (
     "BOOT_IMAGE=(loop0)/boot/vmlinuz console=tty1 console=ttyS0 root=LABEL=COS_ACTIVE cos-img/filename=/cOS/active.img "
     "panic=5 rd.cos.oemlabel=COS_OEM rd.neednet=1 selinux=0"
@@ -79,11 +80,24 @@ def test_a_look_that_was_cut_short_says_so(cut: int) -> None:
         read_facts(output(ACTIVE)[:cut])
 
 
+@pytest.mark.parametrize("boot_id", ["0.42", "another", BOOT_ID[:-1], BOOT_ID.upper(), f"{BOOT_ID}\n{BOOT_ID}"])
+def test_a_boot_id_is_a_uuid(boot_id: str) -> None:
+    """What is no boot id is not taken for another one: the look has failed."""
+    with pytest.raises(ValueError, match="no boot id"):
+        read_facts(output(ACTIVE, boot_id=boot_id))
+
+
+@pytest.mark.parametrize("up", ["inf 0", "nan 0", "1e300 1", "1 -inf", "x y"])
+def test_an_uptime_that_is_no_time_is_none(up: str) -> None:
+    """A host that has been up for ever has no time at which it began."""
+    assert read_facts(output(ACTIVE).replace("1234.56\n", up)).began is None
+
+
 def test_a_reboot_is_proven_by_two_facts() -> None:
     """Another boot of another image is the proof; it says what is missing otherwise."""
     before = read_facts(output(ACTIVE))
-    same_image = read_facts(output(ACTIVE, boot_id="another"))
-    other = read_facts(output(ACTIVE, KAIROS.replace("v4.9.0", "v4.9.1"), boot_id="another"))
+    same_image = read_facts(output(ACTIVE, boot_id=ANOTHER))
+    other = read_facts(output(ACTIVE, KAIROS.replace("v4.9.0", "v4.9.1"), boot_id=ANOTHER))
 
     assert reboot_proof(before, other).holds
     assert str(reboot_proof(before, same_image)) == "a new boot id, the same image"

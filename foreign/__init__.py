@@ -1,0 +1,71 @@
+"""The door for text that others wrote: Palette, hosts, registries. Everything in the house may import this module.
+
+Text from outside is data. Before it becomes a part of a command, a URL, a path or a file's name it passes here, and it
+comes out unchanged or not at all; only :func:`file_name` makes something new of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from ipaddress import ip_address
+
+#: A label of a host name; the underscore is not the DNS', but hosts have it.
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]{1,15})?")
+_UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,252}\$?")
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
+_LONGEST_NAME = 120
+
+
+class UnsafeTextError(ValueError):
+    """A text from outside is not what it has to be; the message quotes it, with escapes."""
+
+
+def host_address(text: str) -> str:
+    """Return a host name or an IP address as it stands. Raises UnsafeTextError for anything else."""
+    if _HOST_NAME.fullmatch(text) or (_ADDRESS.fullmatch(text) and _is_ip(text)):
+        return text
+    raise UnsafeTextError(f"{_quoted(text)} is neither a host name nor an IP address")
+
+
+def uid(text: str) -> str:
+    """Return an identity as Palette gives them: a word of letters, digits, ``_``, ``.`` and ``-``.
+
+    Raises UnsafeTextError.
+    """
+    if _UID.fullmatch(text):
+        return text
+    raise UnsafeTextError(f"{_quoted(text)} is no uid: letters, digits, '_', '.' and '-'")
+
+
+def user_name(text: str) -> str:
+    """Return the name of a user of a host. Raises UnsafeTextError for what cannot be one."""
+    if _USER.fullmatch(text):
+        return text
+    raise UnsafeTextError(f"{_quoted(text)} cannot be the name of a user")
+
+
+def file_name(text: str) -> str:
+    """Return the name of a file or folder for a text: the text itself where it is harmless.
+
+    Two texts never have the same name: a name that is not the text itself ends in a part of the text's hash.
+    """
+    name = _NOT_IN_A_NAME.sub("-", text).lstrip(".-")[:_LONGEST_NAME]
+    if name and name == text:
+        return name
+    return f"{name or 'unnamed'}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _quoted(text: str) -> str:
+    return ascii(text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…")
