@@ -59,6 +59,8 @@ def search(host: EdgeHost, words: Sequence[str]) -> list[str]:
     """
     if bad := [word for word in words if not word or set(word) & set("\n\r\0")]:
         raise ValueError(f"{len(bad)} of {len(words)} words cannot be searched for: empty, or of several lines")
+    if not words:
+        return []
     canary = f"conformance-{secrets.token_hex(8)}"
     found = host.feed("\n".join([canary, *words, ""]), SEARCH, within=WITHIN).splitlines()
     planted = next((line.split() for line in found if line.startswith("planted ")), ["planted", "?", "?"])
@@ -77,4 +79,6 @@ def search(host: EdgeHost, words: Sequence[str]) -> list[str]:
 
 def _told(line: str) -> str:
     kind, _, what = line.partition(" ")
-    return {"file": what, "process": f"the arguments of process {what.split('/')[2]}"}.get(kind, "the journal")
+    if kind == "file":
+        return what
+    return f"the arguments of process {what.split('/')[2]}" if kind == "process" else "the journal"

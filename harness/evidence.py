@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from foreign import file_name
 from harness.brief import Brief
 from harness.in_kubernetes import seen_in_kubernetes
 from registry.transforms.classes import classes_of
@@ -129,7 +130,7 @@ class Evidence(Brief):
 
     def _diagnose(self, cluster: Cluster) -> None:
         for host in cluster.hosts:
-            folder = self.folder / "diagnostics" / _file_name(self.case) / host.uid
+            folder = self.folder / "diagnostics" / _file_name(self.case) / file_name(host.uid)
             for path in host.diagnostics(folder):
                 name = str(path.relative_to(self.folder))
                 if name not in self.attachments:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import requests
 
-from edge import HostUnreachable
+from edge import BlindSearchError, HostUnreachable
 from harness import ledger as ledgers
 from harness import requirements as catalogue
 from harness.clusters import NotCleanedUpError, VacuousPhase
@@ -68,6 +68,7 @@ CLASSES: Mapping[type[BaseException], Verdict] = {
     RegistryFailed: Verdict.DEAD,
     RegistryError: Verdict.DEAD,
     VacuousPhase: Verdict.VACUOUS,
+    BlindSearchError: Verdict.VACUOUS,
     NotCovered: Verdict.NOT_COVERED,
     NoFreeHostError: Verdict.NOT_COVERED,
     NoOwnAddressError: Verdict.NOT_COVERED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from foreign import UnsafeTextError, host_address, uid
 from harness.sites.site_file import BadSiteFileError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def chosen(file: SiteFile, devices: Iterable[EdgeHost]) -> SiteFile:
     hosts = dict(file.edge_hosts)
     for sought in file.sought:
         for device in _found(sought, known, file.never_touch.edge_hosts):
-            hosts.setdefault(device.uid, _for(sought.target, device))
+            hosts.setdefault(_checked(sought, device), _for(sought, device))
     for device in known:
         if device.uid in hosts and device.name in file.never_touch.edge_hosts:
             raise BadSiteFileError(
@@ -57,9 +58,23 @@ def _described(sought: SoughtHosts, device: EdgeHost) -> str:
     return device.name if sought.by == "name" else f"{device.name} ({tags})"
 
 
-def _for(target: SshTarget, device: EdgeHost) -> SshTarget:
-    address = target.address.replace("{address}", device.address).replace("{name}", device.name)
-    return replace(target, address=address)
+def _checked(sought: SoughtHosts, device: EdgeHost) -> str:
+    try:
+        return uid(device.uid)
+    except UnsafeTextError as error:
+        raise BadSiteFileError(
+            f"{sought.place}: Palette's uid of an Edge host: {error}; no run uses such a host"
+        ) from None
+
+
+def _for(sought: SoughtHosts, device: EdgeHost) -> SshTarget:
+    """Return how a host is reached, with Palette's address and name of it where they belong, if they can be that."""
+    address = sought.target.address.replace("{address}", device.address).replace("{name}", device.name)
+    try:
+        return replace(sought.target, address=host_address(address))
+    except UnsafeTextError as error:
+        right = "correct it in Palette, or list the host by its uid with its address"
+        raise BadSiteFileError(f"{sought.place}: the address of Edge host {device.uid}: {error}; {right}") from None
 
 
 def untouched_uids(file: SiteFile, project: ProjectView) -> frozenset[str]:

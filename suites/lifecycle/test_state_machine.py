@@ -194,8 +194,7 @@ class Life(RuleBasedStateMachine):
             if self.cluster is None:
                 return
             with self.cluster as cluster:
-                shown = cluster.host.journal() + cluster.host.processes()
-                assert not [password for password in self.used if password in shown], "the host shows a password"
+                assert (shown := cluster.host.shown(self.used)) == [], f"passwords can be read in {', '.join(shown)}"
 
     # --- how ---------------------------------------------------------------------------------------------------------
 

@@ -71,7 +71,7 @@ def test_any_login_shell_passes_a_command_on(server: SshServer, shell: tuple[str
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
 def test_a_script_has_nothing_that_a_shell_would_touch(text: str) -> None:
-    """In its single quotes a script has no quote, exclamation mark or line end; each backslash is one of octal digits."""
+    """A script has no quote, exclamation mark or line end in it; each backslash is one of octal digits."""
     words = Script.of(f": {text!a}").words(sudo=False)
     _, _, script = words.rpartition(" '")
 
@@ -273,7 +273,7 @@ def test_an_address_from_a_site_is_an_address(address: str, tmp_path: Path) -> N
 
 
 def test_a_name_with_options_in_it_starts_nothing_here(server: SshServer, tmp_path: Path) -> None:
-    """What would be options in a URL of testinfra's is a part of a name for ssh: no configuration of its choice is read."""
+    """What would be options in a URL of testinfra's is a part of a name for ssh: it chooses no configuration."""
     (tmp_path / "config").write_text(f"Host *\n ProxyCommand touch {tmp_path}/executed\n")
     access = server.host().access
     object.__setattr__(access, "address", f"127.0.0.1?ssh_config={tmp_path}/config&x=")  # past the door

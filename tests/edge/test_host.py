@@ -57,6 +57,25 @@ def test_a_host_is_seen_through_nouns(reach: Reach) -> None:
     assert "/sbin/init" in host.processes()
 
 
+def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
+    """A word in a file, a process' arguments or the journal is found there, and nothing is left of the search."""
+    host, word = reach(), "w0rd*of [the] test"
+    show = (
+        "echo 'x {0} y' > /run/shown; echo '{0}' > /run/hidden; chmod 600 /run/hidden; "
+        "systemd-run --quiet --unit=shown /bin/sh -c 'echo $0; sleep 60; :' '{0}'"
+    )
+    assert host.shown([word]) == []
+    assert host.run(show.format(word)).rc == 0
+    try:
+        found = host.shown(["not there", word])
+    finally:
+        host.run("systemctl stop shown; rm /run/shown /run/hidden")
+    told = {place.rstrip("0123456789") for place in found if not place.startswith("/run/systemd/")}  # the unit's file
+    assert told == {"/run/shown", "the arguments of process ", "the journal"}
+    assert host.run("ls /run /tmp /var/tmp | grep ^conformance-").stdout == ""
+    assert "conformance-" not in host.processes()
+
+
 def test_a_host_is_found_again_after_a_reboot(reach: Reach) -> None:
     """Rebooted, a host is waited for; the connection is made anew and the boot is another one."""
     host = reach()
