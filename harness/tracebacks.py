@@ -2,6 +2,8 @@
 
 Frames of clients hold revealed secrets, as ``requests`` holds the headers that it sends. So whatever pytest prints of
 a run (``--full-trace``, ``-l``, an internal error, Ctrl-C) is printed without arguments and local variables.
+
+It is a plugin and a library, whichever is asked for first, and has no assertion to rewrite: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations
