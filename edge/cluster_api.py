@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-import yaml
+from foreign.yaml_text import BadYamlError, read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,8 +175,8 @@ class ClusterApi:
 def _checked(text: str) -> dict[str, Any]:
     """Read a kubeconfig, and refuse one that would run a program of its own on this machine."""
     try:
-        found = yaml.safe_load(text)
-    except yaml.YAMLError:
+        found = read_yaml(text).value
+    except BadYamlError:
         found = None
     if not isinstance(found, dict) or "clusters" not in found:
         raise ClusterApiError("the kubeconfig cannot be used: it is no mapping with clusters, users and contexts")

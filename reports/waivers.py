@@ -13,8 +13,8 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
-import yaml
 
+from foreign.yaml_text import BadYamlError, read_yaml
 from reports.records import WaiverInForce
 from reports.verdicts import Verdict
 
@@ -146,12 +146,11 @@ def load(path: Path, requirements: Collection[str], *, today: dt.date) -> list[W
 
 def _validated(path: Path) -> dict[str, Any]:
     try:
-        # BaseLoader: every scalar stays the text that was written, so a version like 4.10 stays 4.10
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)  # noqa: S506  builds text only
+        content = read_yaml(path.read_bytes(), only_text=True).value  # a version like 4.10 stays 4.10
         jsonschema.validate({"known_issues": []} if content in (None, "") else content, SCHEMA)
     except FileNotFoundError:
         raise WaiverError(f"{path}: no such file; write 'known_issues: []' if there are none") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, BadYamlError) as error:
         raise WaiverError(f"{path}: cannot be read as YAML: {error}") from None
     except jsonschema.ValidationError as error:
         place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.absolute_path)

@@ -7,12 +7,12 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.sites.site_references import BadSiteFileError
 from palette.cluster_request import MachinePool, PoolHost
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
+
+    from harness.sites.site_references import SiteText
 
 #: Hosts of a two-node cluster.
 TWO = 2
@@ -38,16 +38,16 @@ class ClusterNetwork:
         return str(ipaddress.ip_network(self.overlay, strict=False)[1]) if self.overlay else ""
 
 
-def read_cluster_network(path: Path, given: Mapping[str, Any]) -> ClusterNetwork:
+def read_cluster_network(site: SiteText, given: Mapping[str, Any]) -> ClusterNetwork:
     """Read the section. Raises BadSiteFileError."""
     vips = given.get("vip", ())
     listed = [vips] if isinstance(vips, str) else list(vips)
-    found = [address for text in listed for address in _addresses(f"{path.name}: cluster.vip", text)]
+    found = [address for text in listed for address in _addresses(site, text)]
     if doubled := sorted({address for address in found if found.count(address) > 1}):
-        raise BadSiteFileError(f"{path.name}: cluster.vip: {', '.join(doubled)} is there twice; write each once")
+        raise site.wrong("cluster.vip", f"{', '.join(doubled)} is there twice; write each once")
     return ClusterNetwork(
         tuple(found),
-        _overlay(path, given.get("overlay_cidr_range", "")),
+        _overlay(site, given.get("overlay_cidr_range", "")),
         tuple(given.get("ntp_servers", ())),
         tuple(given.get("ssh_keys", ())),
         given.get("control_plane_as_worker", True),
@@ -55,7 +55,7 @@ def read_cluster_network(path: Path, given: Mapping[str, Any]) -> ClusterNetwork
     )
 
 
-def _addresses(place: str, text: str) -> Sequence[str]:
+def _addresses(site: SiteText, text: str) -> Sequence[str]:
     """Return the address or name that a text is, or every address of a range."""
     match = _RANGE.fullmatch(text)
     if match is None:
@@ -64,20 +64,20 @@ def _addresses(place: str, text: str) -> Sequence[str]:
         first, last = (ipaddress.ip_address(match[name]) for name in ("first", "last"))
         count = int(last) - int(first) + 1
     except ValueError as error:
-        raise BadSiteFileError(f"{place}: {text!r}: {error}; write FIRST-LAST") from error
+        raise site.wrong("cluster.vip", f"{text!r}: {error}; write FIRST-LAST") from error
     if first.version != last.version or not 1 <= count <= MOST_VIPS:
         right = f"write FIRST-LAST in order, at most {MOST_VIPS} addresses"
-        raise BadSiteFileError(f"{place}: {text!r} is a range of {count} addresses; {right}")
+        raise site.wrong("cluster.vip", f"{text!r} is a range of {count} addresses; {right}")
     return [str(first + number) for number in range(count)]
 
 
-def _overlay(path: Path, cidr: str) -> str:
+def _overlay(site: SiteText, cidr: str) -> str:
     try:
         if cidr and ipaddress.ip_network(cidr, strict=False).num_addresses == 1:
             raise ValueError(f"{cidr!r} holds one address only")  # noqa: TRY301 - told like any other wrong range
     except ValueError as error:
         right = "write a range that no host's network uses, as in 100.64.192.0/23"
-        raise BadSiteFileError(f"{path.name}: cluster.overlay_cidr_range: {error}; {right}") from error
+        raise site.wrong("cluster.overlay_cidr_range", f"{error}; {right}") from error
     return cidr
 
 

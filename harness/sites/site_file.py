@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import yaml
-from jsonschema import Draft202012Validator
-
+from edge.access import taken_apart
+from foreign import UnsafeTextError, host_address, uid, user_name
+from foreign.yaml_text import BadYamlError, read_yaml
 from harness.sites.base_profile import WantedProfile
 from harness.sites.cluster_network import ClusterNetwork, read_cluster_network
-from harness.sites.site_references import BadSiteFileError, file_at, secret_at
+from harness.sites.site_references import BadSiteFileError, SiteText, authority_at, file_at, secret_at
+from harness.sites.site_schema import SCHEMA, mistakes_of, nearest
 from palette.waiting import Timeouts
 from protected import Secret
 from registry.address import RegistryAddress
@@ -23,13 +22,12 @@ from registry.existing import ExistingRegistry, GivenAccount
 from registry.probes import probes
 
 if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError
+    from collections.abc import Iterator
 
 __all__ = ["BadSiteFileError", "SiteFile", "read_site_file"]
 
-SCHEMA = json.loads((Path(__file__).parent / "site.schema.json").read_text())
-
-
+#: What stands for Palette's words in the address of a host that is sought.
+_FROM_PALETTE = ("{address}", "{name}")
 _LAST_PORT = 65535
 _TELLING = 8  # characters; a shorter password cannot be told from ordinary text in an artefact
 
@@ -158,171 +156,162 @@ def read_site_file(path: Path) -> SiteFile:
     """Read and check a site file.
 
     Raises:
-        BadSiteFileError: the file cannot be read, is not YAML, or has a wrong key, type or value.
+        BadSiteFileError: the file cannot be read, is not YAML, or has wrong keys, types or values: all of them.
 
     """
     try:
-        document = yaml.safe_load(path.read_text("utf-8"))
+        site = SiteText(path, read_yaml(path.read_bytes()))
     except OSError as error:
-        raise BadSiteFileError(f"--site {path}: cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date that no calendar has
-        place = getattr(error, "problem_mark", None)
-        line = f" line {place.line + 1}" if place else ""
-        raise BadSiteFileError(f"{path.name}:{line} is not YAML: {getattr(error, 'problem', None) or error}") from error
-    _check(path.name, document)
-    return _site_file(path, document)
+        raise BadSiteFileError(f"--site {path.absolute()}: cannot be read: {error.strerror}") from error
+    except BadYamlError as error:
+        line = f":{error.line}" if error.line else ""
+        raise BadSiteFileError(f"{path.name}{line}: this is no YAML: {error.said}") from None
+    for place, said in mistakes_of(site.written.value):
+        site.note(place, site.wrong(place, said))
+    if not isinstance(site.written.value, Mapping):
+        site.finish()
+    found = _site_file(site, site.written.value)
+    site.finish()
+    return found
 
 
-def _check(name: str, document: object) -> None:
-    validator = Draft202012Validator(SCHEMA)
-    for error in sorted(validator.iter_errors(document), key=lambda found: list(map(str, found.absolute_path))):
-        raise BadSiteFileError(f"{name}: {_explain(error, document)}")
-
-
-def _explain(error: ValidationError, document: object) -> str:
-    place = _place(error.absolute_path)
-    schema: Any = error.schema
-    instance: Any = error.instance
-    right = schema.get("right") if isinstance(schema, Mapping) else None
-    if error.validator == "additionalProperties":
-        return _explain_unknown_key(place, error)
-    if error.validator == "required":
-        missing = next(key for key in schema["required"] if key not in instance)
-        return f"{place or 'the file'}: {missing!r} is missing; write {_right_of(schema, missing)}"
-    if not isinstance(document, Mapping):
-        return "the file is no mapping of keys; see docs/real-sites.md"
-    found = _found(place, schema, instance)
-    if place.endswith(".ssh") and isinstance(instance, str) and "@" not in instance:
-        return f"{place}: {found} has no user; write it as {right}"
-    return f"{place}: found {found}; write {right or error.message}"
-
-
-def _found(place: str, schema: object, instance: object) -> str:
-    """Quote what stands in the file, unless it may be a secret or have one in it."""
-    if schema is SCHEMA["$defs"]["secret"]:
-        return "something else than where the secret is kept"
-    if place.startswith("registry.existing") and not isinstance(instance, int):
-        return "something else"
-    return repr(instance) if isinstance(instance, str) else json.dumps(instance, default=str)
-
-
-def _explain_unknown_key(place: str, error: ValidationError) -> str:
-    schema: Any = error.schema
-    instance: Any = error.instance
-    known = list(schema["properties"])
-    unknown = next(key for key in instance if key not in known)
-    near = get_close_matches(str(unknown), known, n=1)
-    advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-    return f"{place + '.' if place else ''}{unknown}: unknown key; {advice}"
-
-
-def _right_of(schema: Any, key: str) -> str:  # noqa: ANN401 - a part of a JSON schema
-    part = schema.get("properties", {}).get(key, {})
-    part = SCHEMA["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
-    return f"{key}: {part.get('right', '…')}"
-
-
-def _place(path: Any) -> str:  # noqa: ANN401 - jsonschema's deque of keys and numbers
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
-
-
-def _site_file(path: Path, document: Mapping[str, Any]) -> SiteFile:
-    palette, ssh, registry = document["palette"], document.get("ssh", {}), document["registry"]
+def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
+    """Return what the file says; of what is wrong a note is taken, and the result is of no use."""
+    palette, ssh, registry, kubernetes = (
+        _section(document, key) for key in ("palette", "ssh", "registry", "kubernetes")
+    )
+    attempt, hosts = site.attempt, document.get("edge_hosts", [])
     return SiteFile(
-        path=path,
-        name=document.get("name", path.stem),
-        palette_url=palette["url"].rstrip("/"),
-        project=palette["project"],
-        api_key=secret_at(path, "palette.api_key", palette["api_key"]),
-        palette_authority=file_at(path, "palette.authority", palette.get("authority")),
+        path=site.path,
+        name=document.get("name", site.path.stem),
+        palette_url=str(palette.get("url")).rstrip("/"),
+        project=palette.get("project", ""),
+        api_key=attempt("palette.api_key", secret_at, site, "palette.api_key", palette.get("api_key", {})),
+        palette_authority=attempt(
+            "palette.authority", authority_at, site, "palette.authority", palette.get("authority")
+        ),
         rate_limits=palette.get("rate_limits", True),
-        edge_hosts=_hosts(path, document["edge_hosts"]),
-        sought=_sought(path, document["edge_hosts"]),
-        never_touch=_never_touch(path, document),
-        ssh_key=file_at(path, "ssh.key", ssh.get("key")),
-        known_hosts=file_at(path, "ssh.known_hosts", ssh.get("known_hosts")),
-        ssh_jump=ssh.get("jump"),
+        edge_hosts=_hosts(site, hosts),
+        sought=_sought(site, hosts),
+        never_touch=attempt("never_touch", _never_touch, site, document),
+        ssh_key=attempt("ssh.key", file_at, site, "ssh.key", ssh.get("key")),
+        known_hosts=attempt("ssh.known_hosts", file_at, site, "ssh.known_hosts", ssh.get("known_hosts")),
+        ssh_jump=attempt("ssh.jump", _jump, site, "ssh.jump", ssh.get("jump")),
         ssh_sudo=ssh.get("sudo", True),
-        own_address=_own_address(path, registry),
-        existing_registry=_existing_registry(path, registry.get("existing")),
+        own_address=attempt("registry.bind", _own_address, site, registry),
+        existing_registry=attempt("registry.existing", _existing_registry, site, registry.get("existing")),
         registry_port=registry.get("port", 0),
-        registry_names=tuple(registry.get("names", ())),
-        provider_image=_provider_image(path, document["provider_image"]),
-        features=frozenset((*document.get("features", ()), *(["kubernetes"] if "kubernetes" in document else []))),
-        kubeconfig=_kubeconfig(path, document.get("kubernetes")),
-        timeouts=_timeouts(path, document.get("timeouts", {})),
-        cluster=read_cluster_network(path, document.get("cluster", {})),
+        registry_names=attempt("registry.names", tuple, registry.get("names", ())),
+        provider_image=attempt("provider_image", _provider_image, site, document.get("provider_image", "")),
+        features=_features(document),
+        kubeconfig=attempt("kubernetes.kubeconfig", _kubeconfig, site, kubernetes.get("kubeconfig")),
+        timeouts=attempt("timeouts", _timeouts, site, document.get("timeouts", {})),
+        cluster=attempt("cluster", read_cluster_network, site, document.get("cluster", {})),
         examples=document.get("examples", 1),
-        profile=_profile(path, document.get("profile")),
+        profile=attempt("profile", _profile, site, document.get("profile")),
     )
 
 
-def _profile(path: Path, given: str | Mapping[str, str] | None) -> WantedProfile | None:
+def _section(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = document.get(key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _features(document: Mapping[str, Any]) -> frozenset[str]:
+    given = document.get("features", ())
+    return frozenset(
+        (*(given if isinstance(given, list) else ()), *(["kubernetes"] if "kubernetes" in document else []))
+    )
+
+
+def _profile(site: SiteText, given: str | Mapping[str, str] | None) -> WantedProfile | None:
     if given is None or isinstance(given, str):
         return WantedProfile(name=given) if given else None
-    values = file_at(path, "profile.os_values", given.get("os_values"))
+    values = file_at(site, "profile.os_values", given.get("os_values"))
     text = None if values is None else values.read_bytes().decode("utf-8", "replace")
     return WantedProfile(given.get("name", ""), given.get("version", ""), given.get("uid", ""), text)
 
 
-def _hosts(path: Path, listed: list[Mapping[str, Any]]) -> Mapping[str, SshTarget]:
+def _hosts(site: SiteText, listed: object) -> Mapping[str, SshTarget]:
     hosts: dict[str, SshTarget] = {}
-    for number, host in enumerate(listed):
-        _one_way(path, number, host)
-        if "uid" not in host:
-            continue
-        if host["uid"] in hosts:
-            raise BadSiteFileError(f"{path.name}: edge_hosts[{number}].uid: {host['uid']!r} is listed twice")
-        hosts[host["uid"]] = _target(path, number, host)
+    for place, host in _listed(listed):
+        if "uid" in host and (target := site.attempt(place, _target, site, place, host)) is not None:
+            if host["uid"] in hosts:
+                said = f"{host['uid']!r} is listed twice"
+                site.note(f"{place}.uid", site.wrong(f"{place}.uid", said))
+            hosts[host["uid"]] = target
     return hosts
 
 
-def _sought(path: Path, listed: list[Mapping[str, Any]]) -> tuple[SoughtHosts, ...]:
-    found = []
-    for number, host in enumerate(listed):
-        if "uid" in host:
-            continue
-        by: Literal["name", "tag"] = "name" if "name" in host else "tag"
-        target, place = _target(path, number, host), f"{path.name}: edge_hosts[{number}].{by}"
-        if by == "tag" and not any(word in target.address for word in ("{address}", "{name}")):
-            right = "{address} or {name} stands for what Palette says of each host, as in 'kairos@{address}'"
-            raise BadSiteFileError(f"{path.name}: edge_hosts[{number}].ssh: many hosts may have a tag; {right}")
-        found.append(SoughtHosts(place, by, host[by], target))
-    return tuple(found)
+def _sought(site: SiteText, listed: object) -> tuple[SoughtHosts, ...]:
+    wanted = ((place, host) for place, host in _listed(listed) if "uid" not in host)
+    return tuple(site.attempt(place, _sought_host, site, place, host) for place, host in wanted)
 
 
-def _one_way(path: Path, number: int, host: Mapping[str, Any]) -> None:
-    """See to it that a host is named by its uid, its name or a tag, and only one of them."""
+def _listed(hosts: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, host in enumerate(hosts if isinstance(hosts, list) else ()):
+        yield f"edge_hosts[{number}]", host if isinstance(host, Mapping) else {}
+
+
+def _sought_host(site: SiteText, place: str, host: Mapping[str, Any]) -> SoughtHosts:
+    target = _target(site, place, host)
+    by: Literal["name", "tag"] = "name" if "name" in host else "tag"
+    if by == "tag" and not any(word in target.address for word in _FROM_PALETTE):
+        right = "{address} or {name} stands for what Palette says of each host, as in 'kairos@{address}'"
+        raise site.wrong(f"{place}.ssh", f"many hosts may have a tag; {right}")
+    return SoughtHosts(f"{site.path.name}: {place}.{by}", by, host[by], target)
+
+
+def _target(site: SiteText, place: str, host: Mapping[str, Any]) -> SshTarget:
+    """Return how a host is reached that is named by its uid, its name or a tag, and only one of them."""
     given = [key for key in ("uid", "name", "tag") if key in host]
-    place = f"{path.name}: edge_hosts[{number}]"
     if not given:
         right = "uid: the Edge host's identity in Palette, or name: its name, or tag: key:value for every such host"
-        raise BadSiteFileError(f"{place}: 'uid' is missing; write {right}")
+        raise site.wrong(place, f"'uid' is missing; write {right}")
     if len(given) > 1:
-        raise BadSiteFileError(f"{place}: found {' and '.join(given)}; write one of them")
-
-
-def _target(path: Path, number: int, host: Mapping[str, Any]) -> SshTarget:
+        raise site.wrong(place, f"found {' and '.join(given)}; write one of them")
     target = SshTarget.parse(host["ssh"])
+    _reachable(site, f"{place}.ssh", target, sought="uid" not in host)
+    try:
+        uid(host.get("uid", "none"))
+    except UnsafeTextError as error:
+        raise site.wrong(f"{place}.uid", f"{error}; write the Edge host's uid in Palette") from None
+    key = file_at(site, f"{place}.key", host.get("key"))
+    return replace(target, key=key, jump=_jump(site, f"{place}.jump", host.get("jump")), sudo=host.get("sudo"))
+
+
+def _reachable(site: SiteText, place: str, target: SshTarget, *, sought: bool) -> None:
     if not 1 <= target.port <= _LAST_PORT:
-        right = f"write a port from 1 to {_LAST_PORT}"
-        raise BadSiteFileError(f"{path.name}: edge_hosts[{number}].ssh: found port {target.port}; {right}")
-    key = file_at(path, f"edge_hosts[{number}].key", host.get("key"))
-    return replace(target, key=key, jump=host.get("jump"), sudo=host.get("sudo"))
+        raise site.wrong(place, f"found port {target.port}; write a port from 1 to {_LAST_PORT}")
+    address = target.address
+    if ":" in target.user:
+        raise site.wrong(place, "a password stands behind the user's name; write user@host[:port], keys log in")
+    for word in _FROM_PALETTE if sought else ():
+        address = address.replace(word, "x")
+    try:
+        user_name(target.user)
+        host_address(address)
+    except UnsafeTextError as error:
+        raise site.wrong(place, f"{error}; write user@host[:port]") from None
 
 
-def _never_touch(path: Path, document: Mapping[str, Any]) -> NeverTouch:
-    given = document.get("never_touch", {})
+def _jump(site: SiteText, place: str, text: str | None) -> str | None:
+    """Check one jump host; several are the user's configuration's of ssh to know."""
+    try:
+        if text is not None and "," not in text:
+            taken_apart(text)
+    except UnsafeTextError as error:
+        raise site.wrong(place, f"{error}; write user@host[:port]") from None
+    return text
+
+
+def _never_touch(site: SiteText, document: Mapping[str, Any]) -> NeverTouch:
+    given = _section(document, "never_touch")
     untouched = NeverTouch(**{kind: frozenset(names) for kind, names in given.items()})
-    for number, host in enumerate(document["edge_hosts"]):
+    for place, host in _listed(document.get("edge_hosts")):
         name = host.get("uid") or host.get("name")
         if name in untouched.edge_hosts:
-            raise BadSiteFileError(
-                f"{path.name}: edge_hosts[{number}]: {name!r} is also in never_touch.edge_hosts; remove one of them"
-            )
+            raise site.wrong(place, f"{name!r} is also in never_touch.edge_hosts; remove one of them")
     return untouched
 
 
@@ -332,69 +321,69 @@ def is_common_knowledge(password: Secret) -> bool:
     return len(value) < _TELLING and value in {probe.password for probe in probes()}
 
 
-def _own_address(path: Path, registry: Mapping[str, Any]) -> str | None:
+def _own_address(site: SiteText, registry: Mapping[str, Any]) -> str | None:
     if "bind" not in registry and "existing" not in registry:
         right = SCHEMA["properties"]["registry"]["properties"]["bind"]["right"]
-        raise BadSiteFileError(f"{path.name}: registry: 'bind' is missing; write bind: {right}")
+        raise site.wrong("registry.bind", f"it is missing; write bind: {right}")
     return registry.get("bind")
 
 
-def _existing_registry(path: Path, given: Mapping[str, Any] | None) -> ExistingRegistry | None:
+def _existing_registry(site: SiteText, given: Mapping[str, Any] | None) -> ExistingRegistry | None:
     if given is None:
         return None
     place = "registry.existing"
     try:
         address = RegistryAddress.parse(given["address"])
     except ValueError as error:
-        raise BadSiteFileError(f"{path.name}: {place}.address: {error}") from error
-    authority = file_at(path, f"{place}.authority", given.get("authority"))
-    accounts = [_account(path, f"{place}.accounts[{n}]", account) for n, account in enumerate(given["accounts"])]
-    pusher = _account(path, f"{place}.pusher", given["pusher"])
+        raise site.wrong(f"{place}.address", str(error)) from error
+    authority = authority_at(site, f"{place}.authority", given.get("authority"))
+    accounts = [_account(site, f"{place}.accounts[{n}]", account) for n, account in enumerate(given["accounts"])]
+    pusher = _account(site, f"{place}.pusher", given["pusher"])
     return ExistingRegistry(address, pusher, accounts, authority.read_text("utf-8") if authority else None)
 
 
-def _kubeconfig(path: Path, given: Mapping[str, Any] | None) -> Secret | None:
-    return None if given is None else secret_at(path, "kubernetes.kubeconfig", given["kubeconfig"])
+def _kubeconfig(site: SiteText, given: Mapping[str, str] | None) -> Secret | None:
+    return None if given is None else secret_at(site, "kubernetes.kubeconfig", given)
 
 
-def _account(path: Path, place: str, given: Mapping[str, Any]) -> GivenAccount:
-    account = GivenAccount(given["username"], secret_at(path, f"{place}.password", given["password"], exact=True))
+def _account(site: SiteText, place: str, given: Mapping[str, Any]) -> GivenAccount:
+    account = GivenAccount(given["username"], secret_at(site, f"{place}.password", given["password"], exact=True))
     if not is_common_knowledge(account.password):
-        _searchable(path, f"{place}.password", account.password)
+        _searchable(site, f"{place}.password", account.password)
     return account
 
 
-def _searchable(path: Path, place: str, secret: Secret) -> Secret:
+def _searchable(site: SiteText, place: str, secret: Secret) -> Secret:
     """Refuse a secret that reports cannot be searched for."""
     if (length := len(secret.reveal())) < _TELLING:
         right = f"at least {_TELLING}, so that reports can be searched for it"
-        raise BadSiteFileError(f"{path.name}: {place}: found {length} characters; use a password of {right}")
+        raise site.wrong(place, f"found {length} characters; use a password of {right}")
     return secret
 
 
-def _provider_image(path: Path, given: str | Mapping[str, Any]) -> Path | RemoteImage:
+def _provider_image(site: SiteText, given: str | Mapping[str, Any]) -> Path | RemoteImage:
     if not isinstance(given, str):
-        return _remote_image(path, given)
-    layout = path.parent / Path(given.removeprefix("oci:")).expanduser()
+        return _remote_image(site, given)
+    layout = site.path.parent / Path(given.removeprefix("oci:")).expanduser()
     if not (layout / "index.json").is_file():
-        raise BadSiteFileError(f"{path.name}: provider_image: {layout} is no OCI image layout (it has no index.json)")
+        raise site.wrong("provider_image", f"{layout} is no OCI image layout (it has no index.json)")
     return layout
 
 
-def _remote_image(path: Path, given: Mapping[str, Any]) -> RemoteImage:
+def _remote_image(site: SiteText, given: Mapping[str, Any]) -> RemoteImage:
     if ("username" in given) != ("password" in given):
-        raise BadSiteFileError(f"{path.name}: provider_image: username and password go together; write both or none")
+        raise site.wrong("provider_image", "username and password go together; write both or none")
     registry, _, rest = given["reference"].partition("/")
     repository, _, reference = rest.partition("@") if "@" in rest else rest.rpartition(":")
     try:
         address = RegistryAddress.parse(registry)
     except ValueError as error:
-        raise BadSiteFileError(f"{path.name}: provider_image.reference: {error}") from error
-    authority = file_at(path, "provider_image.authority", given.get("authority"))
+        raise site.wrong("provider_image.reference", str(error)) from error
+    authority = authority_at(site, "provider_image.authority", given.get("authority"))
     password = Secret("")
     if "password" in given:
         place = "provider_image.password"
-        password = _searchable(path, place, secret_at(path, place, given["password"]))
+        password = _searchable(site, place, secret_at(site, place, given["password"]))
     return RemoteImage(
         address,
         repository,
@@ -405,14 +394,12 @@ def _remote_image(path: Path, given: Mapping[str, Any]) -> RemoteImage:
     )
 
 
-def _timeouts(path: Path, given: Mapping[str, float]) -> Timeouts:
+def _timeouts(site: SiteText, given: Mapping[str, float]) -> Timeouts:
     known = [found.name for found in fields(Timeouts)]
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, n=1)
-            advice = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
-            raise BadSiteFileError(f"{path.name}: timeouts.{name}: unknown time-out; {advice}")
+            raise site.wrong(f"timeouts.{name}", f"unknown time-out; {nearest(name, known)}")
     try:
         return Timeouts(**given)
     except ValueError as error:
-        raise BadSiteFileError(f"{path.name}: timeouts: {error}") from error
+        raise site.wrong("timeouts", str(error)) from error

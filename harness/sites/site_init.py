@@ -15,8 +15,7 @@ WRITTEN, REFUSED = 0, 4
 TEMPLATE = """\
 # A site: a Palette project, Edge hosts that may be used, and where those hosts reach a registry on this machine.
 # Replace what stands in capitals, then: ./run doctor --site THIS-FILE
-# Secrets never stand here: {env: PALETTE_...} or {file: PATH} says where each is kept (./run passes variables whose
-# names begin with PALETTE_ on). Paths are relative to this file.
+# Secrets never stand here: {env: VARIABLE} or {file: PATH} says where each is kept. Paths are relative to this file.
 
 name: my-site                             # as reports call it
 
@@ -38,6 +37,13 @@ edge_hosts:
   #   sudo: false
   # - tag: rack:qa-2                      # or every host with a tag; {address} and {name} are as Palette has them
   #   ssh: kairos@{address}
+
+# Your cluster profile, published and with a Bring Your Own OS layer. It is cloned and never changed.
+# profile: edge-base                      # its newest version; or which one:
+#   name: edge-base
+#   version: 1.2.0
+#   uid: 0123456789abcdef01234567         # in place of name and version
+#   os_values: os-layer.yaml              # the OS layer's values, where Palette masks them
 
 # The clusters' network, in the words of the vendor's Terraform provider; without it Palette assigns a virtual IP.
 # cluster:

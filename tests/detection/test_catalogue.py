@@ -99,6 +99,8 @@ JUDGES = (
     "reports",
     "engine",
     "protected",
+    "foreign",
+    "waiting",
     "conftest.py",
 )
 

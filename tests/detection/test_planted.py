@@ -22,6 +22,8 @@ PARTS = (
     "lab",
     "palette",
     "protected",
+    "foreign",
+    "waiting",
     "registry",
     "suites",
     "reports",

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from harness.sites.cluster_network import ClusterNetwork, pools_of, read_cluster_network
-from harness.sites.site_references import BadSiteFileError
+from harness.sites.site_references import BadSiteFileError, SiteText
 from palette.cluster_request import AttachedProfile, ClusterRequest
 
-PATH = Path("site.yaml")
+PATH = SiteText(Path("site.yaml"))
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_a_fault_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     ("text", "said"),
     [
         (None, "cannot be read: No such file or directory"),
-        ("palette: [", "is not YAML"),
+        ("palette: [", "this is no YAML"),
         ("pallete: {}", "pallete: unknown key; did you mean 'palette'?"),
         ("[]", "the file is no mapping of keys"),
         ("{palette: 5, edge_hosts: [], registry: {}, provider_image: x}", "edge_hosts: found []"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.sites.site_file import NeverTouch, RemoteImage, SoughtHosts, SshTarget
+from registry.tls import Authority
 from tests.harness.test_site_file import SECRET, changed, folder, read, refusal
 
 __all__ = ["folder"]  # the fixture of that module, asked for by name
@@ -63,18 +64,20 @@ def test_a_wrong_host_is_named(folder: Path, host: dict[str, Any], said: str) ->
 )
 def test_an_image_in_a_registry_is_read(folder: Path, reference: str, parts: tuple[str, ...]) -> None:
     """The reference is taken apart, and the password is guarded."""
-    login = {"username": "robot", "password": {"env": "PALETTE_API_KEY"}, "authority": "key"}
+    pem = Authority().pem
+    (folder / "authority.pem").write_text(pem)
+    login = {"username": "robot", "password": {"env": "PALETTE_API_KEY"}, "authority": "authority.pem"}
     image = read(folder, changed("provider_image", {"reference": reference, **login})).provider_image
 
     assert isinstance(image, RemoteImage)
     assert (str(image.registry), image.repository, image.reference) == parts
-    assert (image.password.reveal(), SECRET in repr(image), image.authority) == (SECRET, False, "key\n")
+    assert (image.password.reveal(), SECRET in repr(image), image.authority) == (SECRET, False, pem)
 
 
 @pytest.mark.parametrize(
     ("image", "said"),
     [
-        ({}, "provider_image: 'reference' is missing; write reference: registry[:port]/repository:tag"),
+        ({}, "provider_image.reference: it is missing; write reference: registry[:port]/repository:tag"),
         ({"reference": "edge:v1"}, "provider_image.reference: found 'edge:v1'; write registry[:port]/repository:tag"),
         ({"reference": "r.example/edge"}, "provider_image.reference: found 'r.example/edge'; write registry[:port]"),
         ({"reference": "r.example:0/edge:v1"}, "provider_image.reference: registry port 0 is out of range"),

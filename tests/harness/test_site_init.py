@@ -9,14 +9,24 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.sites.site_file import SCHEMA, RemoteImage, read_site_file
+from harness.sites.site_file import BadSiteFileError, RemoteImage, read_site_file
 from harness.sites.site_init import TEMPLATE, main
+from harness.sites.site_schema import SCHEMA, TEMPLATE_WORDS
+from registry.tls import Authority
 
 
 def everything() -> str:
     """Return the template with every comment that holds YAML uncommented, and the first provider image left out."""
     text = re.sub(r"^( *)# ?( *(?:- )?[a-z_]+:.*)$", r"\1\2", TEMPLATE, flags=re.MULTILINE)
-    return text.replace("provider_image: oci:images/provider\n", "")
+    text = text.replace("provider_image: oci:images/provider\n", "").replace("profile: edge-base", "profile:")
+    return filled(text)
+
+
+def filled(text: str) -> str:
+    """Return the template with its words replaced."""
+    for word, right in {"PROJECT": "Default", "EDGE-HOST-UID": "edge-2", "USER@ADDRESS": "qa@10.0.0.1"}.items():
+        text = text.replace(f": {word} ", f": {right} ")
+    return text.replace("THIS-MACHINE", "10.0.0.9")
 
 
 def keys(schema: Any, place: str = "") -> set[str]:  # noqa: ANN401 - a part of a JSON schema
@@ -44,9 +54,30 @@ def test_a_filled_site_file_is_right(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "images/provider").mkdir(parents=True)
     (tmp_path / "images/provider/index.json").write_text("{}")
 
-    assert main([str(tmp_path / "site.yaml")]) == 0
-    site = read_site_file(tmp_path / "site.yaml")
-    assert (site.name, list(site.edge_hosts), site.registry_port) == ("my-site", ["EDGE-HOST-UID"], 5443)
+    file = tmp_path / "site.yaml"
+    assert main([str(file)]) == 0
+    file.write_text(filled(file.read_text()))
+    site = read_site_file(file)
+    assert (site.name, list(site.edge_hosts), site.registry_port) == ("my-site", ["edge-2"], 5443)
+
+
+def test_words_of_the_template_that_are_left_are_told_all_at_once(tmp_path: Path) -> None:
+    """An unfilled file is refused once, with every word that is left, every secret and every file that is not there."""
+    file = tmp_path / "site.yaml"
+    assert main([str(file)]) == 0
+    lines = file.read_text().splitlines()
+    with pytest.raises(BadSiteFileError) as refused:
+        read_site_file(file)
+
+    said = [mistake.split(": ", 2) for mistake in refused.value.mistakes]
+    assert [key for _, key, _ in said] == [
+        "palette.project", "palette.api_key", "edge_hosts[0].uid", "edge_hosts[0].ssh", "registry.bind",
+        "provider_image",
+    ]  # fmt: skip
+    for place, key, what in said:
+        name, line = place.split(":")
+        assert (name, key.rpartition(".")[2] in lines[int(line) - 1]) == ("site.yaml", True), (place, what)
+    assert {word for word in TEMPLATE_WORDS if any(word in what for _, _, what in said)} == set(TEMPLATE_WORDS)
 
 
 def test_what_is_commented_out_is_right_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -55,9 +86,16 @@ def test_what_is_commented_out_is_right_too(tmp_path: Path, monkeypatch: pytest.
     accounts = ("PALETTE_PUSH_PASSWORD", "PALETTE_PROBE_1_PASSWORD", "PALETTE_KUBECONFIG")
     for name in ("PALETTE_API_KEY", "PALETTE_IMAGE_PASSWORD", *accounts):
         monkeypatch.setenv(name, "a secret")
-    for name in ("palette-ca.pem", "keys/edge-7", ".ssh/edge_ed25519", "edge_known_hosts", "registry-ca.pem"):
+    for name in (
+        "palette-ca.pem",
+        "keys/edge-7",
+        ".ssh/edge_ed25519",
+        "edge_known_hosts",
+        "registry-ca.pem",
+        "os-layer.yaml",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("PEM")
+        (tmp_path / name).write_text(Authority().pem)
     (tmp_path / "site.yaml").write_text(everything())
     site = read_site_file(tmp_path / "site.yaml")
 

@@ -24,6 +24,8 @@ _PARTS = (
     "reports",
     "engine",
     "protected",
+    "foreign",
+    "waiting",
     "protected.py",
 )
 

@@ -1,0 +1,104 @@
+"""What is wrong with a site file by its schema: every mistake, each at its place and with what would be right."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonschema import Draft202012Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from jsonschema.exceptions import ValidationError
+
+SCHEMA = json.loads((Path(__file__).parent / "site.schema.json").read_text("utf-8"))
+#: The words that ``./run site-init`` leaves to be replaced, and what to write there.
+TEMPLATE_WORDS = {
+    "PROJECT": "the project's name",
+    "EDGE-HOST-UID": "the Edge host's uid in Palette",
+    "USER@ADDRESS": "user@host[:port]",
+    "THIS-MACHINE": "this machine's address, as the hosts reach it",
+}
+_LONGEST_QUOTE = 80
+
+
+def mistakes_of(document: object) -> Iterator[tuple[str, str]]:
+    """Yield place and text of every mistake; the place of a key that is missing is where it would stand."""
+    if not isinstance(document, Mapping):
+        yield "", "the file is no mapping of keys; see docs/real-sites.md"
+        return
+    found = list(_left_words(document, ""))
+    for error in Draft202012Validator(SCHEMA).iter_errors(document):
+        found += _explained(error)
+    told: set[str] = set()
+    for place, said in found:  # one place is told once: a value of a wrong type has a wrong form as well
+        if place not in told:
+            told.add(place)
+            yield place, said
+
+
+def _left_words(value: object, place: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for key, part in value.items():
+            yield from _left_words(part, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for number, part in enumerate(value):
+            yield from _left_words(part, f"{place}[{number}]")
+    elif isinstance(value, str) and value in TEMPLATE_WORDS:
+        yield place, f"{value} is still the template's word; write {TEMPLATE_WORDS[value]}"
+
+
+def _explained(error: ValidationError) -> Iterator[tuple[str, str]]:
+    place = _place(error.absolute_path)
+    schema: Any = error.schema
+    instance: Any = error.instance
+    within = f"{place}." if place else ""
+    if error.validator == "additionalProperties":
+        for key in (key for key in instance if key not in schema["properties"]):
+            yield f"{within}{key}", f"unknown key; {nearest(str(key), list(schema['properties']))}"
+    elif error.validator == "required":
+        for key in (key for key in schema["required"] if key not in instance):
+            yield f"{within}{key}", f"it is missing; write {_right_of(schema, key)}"
+    else:
+        yield place, _wrong_value(place, schema, instance, error.message)
+
+
+def _wrong_value(place: str, schema: Any, instance: object, message: str) -> str:  # noqa: ANN401 - a part of a JSON schema
+    right = schema.get("right") if isinstance(schema, Mapping) else None
+    if place.endswith(".ssh") and isinstance(instance, str) and "@" not in instance:
+        return f"{_quoted(place, schema, instance)} has no user; write it as {right}"
+    return f"found {_quoted(place, schema, instance)}; write {right or message}"
+
+
+def _quoted(place: str, schema: object, instance: object) -> str:
+    """Quote what stands in the file, unless it may be a secret or have one in it."""
+    if schema is SCHEMA["$defs"]["secret"]:
+        return "something else than where the secret is kept"
+    text = ascii(instance) if isinstance(instance, str) else json.dumps(instance, default=str)
+    hides = place.startswith("registry.existing") and not isinstance(instance, int)
+    if hides or len(text) > _LONGEST_QUOTE or "-----" in text or ("url" in place and "@" in text):
+        return "something else"
+    return text
+
+
+def nearest(unknown: str, known: list[str]) -> str:
+    """Return advice about a name that is not known."""
+    near = get_close_matches(unknown, known, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+
+
+def _right_of(schema: Any, key: str) -> str:  # noqa: ANN401 - a part of a JSON schema
+    part = schema.get("properties", {}).get(key, {})
+    part = SCHEMA["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else part
+    return f"{key}: {part.get('right', '…')}"
+
+
+def _place(path: Any) -> str:  # noqa: ANN401 - jsonschema's deque of keys and numbers
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text

@@ -1,0 +1,161 @@
+"""All mistakes of a site file are told in one go, each with its line, and none repeats a secret."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.sites.site_file import BadSiteFileError, read_site_file
+from registry.tls import Authority
+from tests.harness.test_site_file import SECRET, changed, folder, read, refusal
+
+__all__ = ["folder"]  # the fixture of that module, asked for by name
+
+WRONG = """\
+name: qa
+palette:
+  url: http://palette.example
+  api_key: {env: NOT_SET}
+  apikey: x
+edge_hosts:
+  - uid: edge-1
+    ssh: edge-1
+  - uid: edge-2
+    ssh: kairos@10.0.0.2:0
+  - name: edge-3
+    ssh: "kairos@$(id)"
+  - tag: rack:2
+    ssh: kairos@10.0.0.4
+    key: nowhere
+  - uid: edge 5
+    ssh: kairos@10.0.0.5
+  - ssh: kairos@10.0.0.6
+ssh: {key: nowhere, jump: "qa@a b"}
+registry:
+  bind: THIS-MACHINE
+  port: 70000
+timeouts: {repav: 5}
+provider_image: oci:elsewhere
+"""
+
+
+def mistakes(folder: Path, text: str) -> tuple[str, ...]:
+    """Return the mistakes of a site file."""
+    (folder / "site.yaml").write_text(text)
+    with pytest.raises(BadSiteFileError) as refused:
+        read_site_file(folder / "site.yaml")
+    return refused.value.mistakes
+
+
+def test_all_mistakes_are_told_in_one_go(folder: Path) -> None:
+    """Wrong keys, values, hosts, files, secrets and left words of the template: one line each, in the file's order."""
+    told = mistakes(folder, WRONG)
+    expected = [
+        "site.yaml:2: palette.project: it is missing",
+        "site.yaml:3: palette.url: found 'http://palette.example'; write https://host[:port]",
+        "site.yaml:4: palette.api_key: environment variable NOT_SET is not set",
+        "site.yaml:5: palette.apikey: unknown key; did you mean 'api_key'?",
+        "site.yaml:8: edge_hosts[0].ssh: 'edge-1' has no user",
+        "site.yaml:10: edge_hosts[1].ssh: found port 0",
+        "site.yaml:12: edge_hosts[2].ssh: '$(id)' is neither a host name nor an IP address",
+        "site.yaml:15: edge_hosts[3].key: nowhere is not a file",
+        "site.yaml:16: edge_hosts[4].uid: 'edge 5' is no uid",
+        "site.yaml:18: edge_hosts[5]: 'uid' is missing",
+        "site.yaml:19: ssh.jump: found 'qa@a b'",
+        "site.yaml:19: ssh.key: nowhere is not a file",
+        "site.yaml:21: registry.bind: THIS-MACHINE is still the template's word",
+        "site.yaml:22: registry.port: found 70000",
+        "site.yaml:23: timeouts.repav: unknown time-out; did you mean 'repave'?",
+        "site.yaml:24: provider_image: ",
+    ]
+    assert [line for line, right in zip(told, expected, strict=True) if not line.startswith(right)] == []
+
+
+def test_a_key_that_stands_twice_is_refused(folder: Path) -> None:
+    """A second ``never_touch`` does not take the first away: the file is refused, with both lines."""
+    text = (folder / "site.yaml").read_text() if read(folder, changed("name", "qa")) else ""
+    text += "never_touch: {clusters: [production-east]}\nexamples: 1\nnever_touch: {edge_hosts: [edge-9]}\n"
+    (told,) = mistakes(folder, text)
+    last = len(text.splitlines())
+
+    assert (
+        told == f"site.yaml:{last}: this is no YAML: 'never_touch' stands here again; it is on line {last - 2} already"
+    )
+
+
+def test_a_wrong_indentation_is_shown(folder: Path) -> None:
+    """The line is shown without its value, with how far it and its neighbour are indented."""
+    (told,) = mistakes(folder, f"palette:\n  url: https://p\n api_key: {SECRET}\n")
+
+    assert told.startswith(
+        "site.yaml:3: this is no YAML: the indentation does not fit: 'api_key: …' is indented by 1, "
+    )
+    assert "its neighbour by 2" in told
+    assert SECRET not in told
+
+
+KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{SECRET}\n-----END OPENSSH PRIVATE KEY-----\n"
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("ssh.key", KEY),
+        ("ssh.key", [KEY]),
+        ("ssh.known_hosts", f"10.0.0.1 ssh-ed25519 {SECRET}=="),
+        ("palette.authority", KEY),
+        ("palette.url", f"https://me:{SECRET}@palette.example"),
+        ("palette.url", f"me:{SECRET}@palette.example"),
+        ("palette.api_key", {"env": SECRET}),
+        ("palette.api_key", {"file": f"{SECRET}=="}),
+        ("palette.api_key", SECRET),
+        ("kubernetes", {"kubeconfig": f"users: [{SECRET}]"}),
+        ("edge_hosts.0.ssh", f"kairos:{SECRET}@10.0.0.1"),
+        ("edge_hosts.0.key", KEY),
+        ("provider_image", {"reference": "r.example/a:1", "username": "u", "password": SECRET}),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_quoted(folder: Path, place: str, value: object) -> None:
+    """What stands inline by mistake, as a password or the content of a key file, is in no message."""
+    message = refusal(folder, changed(place, value))
+
+    assert SECRET not in message
+    assert message.startswith(f"site.yaml: {place.replace('.0', '[0]')}")
+
+
+def test_an_authority_in_another_form_is_told_with_the_command_that_converts_it(folder: Path) -> None:
+    """DER, UTF-16, a byte order mark, OpenSSL's own form, a key in the file and no certificate are one line each."""
+    pem = Authority().pem
+    (folder / "right.pem").write_text(pem)
+    trusted = subprocess.run(
+        ["openssl", "x509", "-in", folder / "right.pem", "-trustout"], check=True, capture_output=True
+    ).stdout
+    forms = {
+        "is DER; convert it: openssl x509": ssl.PEM_cert_to_DER_cert(pem),
+        "is UTF-16; convert it: iconv": pem.encode("utf-16"),
+        "begins with a byte order mark": b"\xef\xbb\xbf" + pem.encode(),
+        "is a 'trusted' certificate": trusted,
+        "has a private key in it": pem.encode() + b"-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n",
+        "has no certificate in PEM": b"\xff" * 10,
+    }
+    existing = {"address": "r.example", "pusher": {"username": "u", "password": {"file": "key"}}, "accounts": []}
+    image = {"reference": "r.example/a:1", "authority": "other"}
+    for said, content in forms.items():
+        (folder / "other").write_bytes(content)
+        for place, value in {
+            "palette.authority": "other",
+            "provider_image": image,
+            "registry.existing": {**existing, "accounts": [existing["pusher"]], "authority": "other"},
+        }.items():
+            assert f".authority: other {said}" in "\n".join(told_of(folder, changed(place, value))), (said, place)
+    assert read(folder, changed("palette.authority", "right.pem")).palette_authority == (folder / "right.pem").resolve()
+
+
+def told_of(folder: Path, document: object) -> tuple[str, ...]:
+    """Return the mistakes of a document."""
+    with pytest.raises(BadSiteFileError) as refused:
+        read(folder, document)
+    return refused.value.mistakes
