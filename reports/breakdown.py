@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from reports import junit
 from reports.records import moment
 from reports.verdicts import Verdict
 
@@ -83,6 +84,6 @@ def waivers(results: Results) -> list[WaiverUse]:
     return sorted(uses, key=lambda use: use.waiver.expires)
 
 
-def notes(results: Results) -> list[tuple[CaseFinished, str]]:
-    """Return what recording cases recorded: where the vendor's pages contradict each other, what really happens."""
-    return [(case, note) for case in results.cases for note in case.notes]
+def notes(results: Results) -> list[tuple[CaseFinished, list[str]]]:
+    """Return what each recording case recorded: where the vendor's pages contradict each other, what really happens."""
+    return [(case, junit.folded(case.notes)) for case in results.cases if case.notes]

@@ -8,14 +8,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from reports import changes, wording
-from reports.text import duration, one_line, plural, visible
+from reports import causes, changes, wording
+from reports.text import duration, one_line, plural, some, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from reports.records import CaseFinished
     from reports.results import RequirementResult, Results
 
 LONGEST = 1_000_000
@@ -62,7 +61,7 @@ def _lines(results: Results, earlier: Results | None) -> Iterator[str]:
     yield from (f"> partial: {_escape(gap)}" for gap in results.gaps)
     if earlier:
         yield from _changed(changes.between(earlier, results))
-    yield from _stories(results.red)
+    yield from _stories(results)
     yield from _table(results.requirements)
 
 
@@ -78,16 +77,22 @@ def _changed(difference: changes.Changes) -> Iterator[str]:
     yield f"Since `{_code(difference.since)}`: {', '.join(told) or 'nothing red came, went or stayed'}."
 
 
-def _stories(red: Iterable[CaseFinished]) -> Iterator[str]:
-    every = list(red)
-    for case in every[:_FULL_STORIES]:
+def _stories(results: Results) -> Iterator[str]:
+    """Yield one section for each cause: in words, how much it concerns, and its best example."""
+    every = causes.of(results)
+    for cause in every[:_FULL_STORIES]:
+        first = cause.cases[0]
+        names = _escape(some(cause.requirements) or first.case)
         yield ""
-        yield f"### {_MARKS[case.verdict]} {case.verdict.value} · {_escape(' '.join(case.requirements) or case.case)}"
+        yield f"### {_MARKS[first.verdict]} {cause.whose}: {_escape(cause.words)}"
         yield ""
-        yield from (f"    {visible(line)}" for line in wording.story(case))
+        where = f" · on {_escape(some(cause.hosts))}" if cause.hosts else ""
+        yield f"{first.verdict.value} · {names} · {cause.reach}{where}"
+        yield ""
+        yield from (f"    {visible(line)}" for line in wording.story(first))
     if len(every) > _FULL_STORIES:
         yield ""
-        yield f"… and {plural(len(every) - _FULL_STORIES, 'more case')}; all of them stand in the report."
+        yield f"… and {plural(len(every) - _FULL_STORIES, 'more cause')}; all of them stand in the report."
 
 
 def _table(rows: Iterable[RequirementResult]) -> Iterator[str]:

@@ -1,9 +1,8 @@
-"""JUnit XML that Jenkins, GitLab and GitHub tooling read, and that its usual schema (junit-10.xsd) accepts.
+"""JUnit XML that Jenkins, GitLab and GitHub tooling read.
 
-The schema knows properties of suites only: a file with ``<properties>`` inside a ``<testcase>`` is refused as a whole
-by Jenkins' xUnit plugin. So every case stands in a suite of its own that carries its properties (requirement, phase,
-vector, seed, host, verdict); the first suite carries the facts of the run and no case. Readers that ignore suites see
-a flat list of cases.
+One suite for each area of the suites (``credentials``, ``lifecycle`` …), and before them one without a case whose
+properties are the facts of the run. A case's own properties (verdict, requirement, phase, vector, host) stand where
+pytest's ``record_property`` puts them: inside the case. Jenkins' ``junit`` step shows them with ``keepProperties``.
 
 ========================  =============================================================================
  verdict                   element
@@ -18,14 +17,15 @@ a flat list of cases.
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from reports import wording
-from reports.text import one_line, visible
+from reports.text import one_line, plural, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from reports.records import CaseFinished
     from reports.results import Results
@@ -41,14 +41,27 @@ _ELEMENTS = {
 }
 
 
+_LONGEST_NOTE = 160
+_MOST_NOTES = 12
+
+
 def render(results: Results) -> bytes:
     """Return the whole file. The same results give the same bytes."""
     root = ET.Element("testsuites", {"name": "palette-edge-conformance", **_totals(results.cases, results.seconds)})
     root.append(_facts(results))
-    root.extend(_suite(case, results) for case in results.cases)
+    areas: dict[str, list[CaseFinished]] = defaultdict(list)
+    for case in results.cases:
+        areas[_area(case)].append(case)
+    root.extend(_suite(name, cases, results) for name, cases in areas.items())
     ET.indent(root)
     body: str = ET.tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{body}\n'.encode()
+
+
+def _area(case: CaseFinished) -> str:
+    """Return the folder of the suites that a case stands in."""
+    folders = case.case.partition("::")[0].split("/")[:-1]
+    return one_line(folders[-1]) if folders else "cases"
 
 
 def _totals(cases: Iterable[CaseFinished], seconds: float) -> dict[str, str]:
@@ -78,20 +91,12 @@ def _facts(results: Results) -> ET.Element:
     return suite
 
 
-def _suite(case: CaseFinished, results: Results) -> ET.Element:
-    file, _, name = case.case.partition("::")
-    suite = ET.Element(
-        "testsuite",
-        {
-            "name": one_line(" ".join([*case.requirements, case.title or name or file])),
-            **_totals((case,), case.seconds),
-            "skipped": str(int(_ELEMENTS.get(case.verdict) == "skipped")),
-            "timestamp": case.started,
-            "file": one_line(file),
-        },
-    )
-    suite.append(_properties(_case_properties(case)))
-    suite.append(_testcase(case, results))
+def _suite(name: str, cases: Sequence[CaseFinished], results: Results) -> ET.Element:
+    totals = _totals(cases, sum(case.seconds for case in cases))
+    skipped = sum(_ELEMENTS.get(case.verdict) == "skipped" for case in cases)
+    begin = min((case.started for case in cases if case.started), default="")
+    suite = ET.Element("testsuite", {"name": name, **totals, "skipped": str(skipped), "timestamp": begin})
+    suite.extend(_testcase(case, results) for case in cases)
     return suite
 
 
@@ -101,14 +106,13 @@ def _case_properties(case: CaseFinished) -> Iterable[tuple[str, str]]:
     yield "phase", case.phase
     yield "vector", case.vector
     yield "vector-class", case.vector_class
-    yield "seed", case.seed
     yield from (("host", host) for host in case.hosts)
     yield "expected", case.expected
     yield "observed", case.observed
     yield "waiver", case.waiver
     yield "examples", str(case.examples or "")
-    yield from (("note", note) for note in case.notes)
-    yield "reproduce", case.reproduce
+    if case.verdict is not Verdict.PASS:
+        yield "reproduce", case.reproduce
 
 
 def _properties(pairs: Iterable[tuple[str, str]]) -> ET.Element:
@@ -125,6 +129,7 @@ def _testcase(case: CaseFinished, results: Results) -> ET.Element:
     element = ET.Element(
         "testcase", {"classname": one_line(module), "name": one_line(name or file), "time": f"{case.seconds:.3f}"}
     )
+    element.append(_properties(_case_properties(case)))
     if kind := _ELEMENTS.get(case.verdict):
         outcome = ET.SubElement(element, kind, {"type": case.verdict.value, "message": wording.why(case)})
         outcome.text = "\n".join(wording.story(case))
@@ -136,4 +141,15 @@ def _testcase(case: CaseFinished, results: Results) -> ET.Element:
 def _output(case: CaseFinished, run_id: str) -> str:
     # GitLab and Jenkins find attachments by this mark, relative to the project.
     marks = [f"[[ATTACHMENT|reports/runs/{run_id}/{path}]]" for path in case.attachments]
-    return visible("\n".join([*case.notes, *marks]))
+    return visible("\n".join([*folded(case.notes), *marks]))
+
+
+def folded(notes: Sequence[str]) -> list[str]:
+    """Return notes each on one line, cut, equal ones once, and not too many."""
+    told = list(dict.fromkeys(_cut(one_line(note)) for note in notes))
+    rest = len(told) - _MOST_NOTES
+    return [*told[:_MOST_NOTES], *([f"… and {plural(rest, 'more note')}"] if rest > 0 else [])]
+
+
+def _cut(note: str) -> str:
+    return note if len(note) <= _LONGEST_NOTE else f"{note[: _LONGEST_NOTE - 1]}…"

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from reports import breakdown, changes, timeline, trend, wording
+from reports import breakdown, causes, changes, junit, pulls, timeline, trend, wording
+from reports.kill_matrix import PAGE as KILL_MATRIX
 from reports.records import moment
-from reports.text import duration, plural, visible
-from reports.verdicts import Verdict
+from reports.text import duration, plural, some, visible
+from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from reports.records import CaseFinished
+    from reports.records import CaseFinished, Pull
     from reports.results import Results
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,7 +47,10 @@ def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Pa
         .render(
             results=results,
             sentence=wording.sentence(results),
-            stories=list(_stories(results, attachments)),
+            tone=_tone(results),
+            about=_about(results),
+            causes=[(cause, causes.since(cause, earlier)) for cause in causes.of(results)],
+            stories={story.case.case: story for story in _stories(results, attachments)},
             accepted=[_bare(case) for case in results.cases if case.verdict is Verdict.KNOWN],
             changes=changes.between(earlier[-1], results) if earlier else None,
             history=trend.Trend((*earlier, results)) if earlier else None,
@@ -55,6 +59,7 @@ def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Pa
             phases=breakdown.by_phase(results),
             waivers=breakdown.waivers(results),
             notes=breakdown.notes(results),
+            matrix=bool(attachments and (attachments / KILL_MATRIX).exists()),
             anchors={case.case: f"case-{number}" for number, case in enumerate(results.red, start=1)},
             style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
             script=Markup(script),  # noqa: S704  our own file
@@ -75,9 +80,24 @@ def _environment() -> Environment:
         finalize=_shown,
     )
     environment.globals.update(
-        verdicts=list(reversed(Verdict)), wording=wording, plural=plural, pass_=Verdict.PASS, draw=timeline.draw
+        verdicts=list(reversed(Verdict)),
+        wording=wording,
+        plural=plural,
+        pass_=Verdict.PASS,
+        draw=timeline.draw,
+        answer=pulls.answer,
     )
-    environment.filters.update(duration=duration, slug=_slug, when=_when, share=_share, headline=_headline, tail=_tail)
+    environment.filters.update(
+        duration=duration,
+        slug=_slug,
+        when=_when,
+        share=_share,
+        headline=_headline,
+        tail=_tail,
+        folded=junit.folded,
+        short=pulls.shortened,
+        with_tones=_with_tones,
+    )
     return environment
 
 
@@ -99,6 +119,12 @@ _REQUIREMENT = re.compile(r"\b[A-Z]+(?:-[A-Z]+)*-\d+")
 def _tail(path: str) -> str:
     """Return host and file of a path to diagnostics."""
     return "/".join(path.split("/")[-2:])
+
+
+def _with_tones(seen: Sequence[Pull]) -> list[tuple[Pull, str]]:
+    """Return the pulls that a table shows, each with its tone: the decisive one among them however many there were."""
+    pairs = list(zip(seen, pulls.tones(seen), strict=True))
+    return [pairs[place] for place in pulls.around(len(pairs), pulls.decisive(seen), 80)]
 
 
 def _slug(verdict: Verdict | None) -> str:
@@ -124,13 +150,45 @@ class Story:
     diagnostics: dict[str, str] = field(default_factory=dict)
 
 
+def _examples_first(results: Results) -> list[CaseFinished]:
+    """Return the red cases so that the best example of each cause gets its details before all others."""
+    found = causes.of(results)
+    return [cause.cases[0] for cause in found] + [case for cause in found for case in cause.cases[1:]]
+
+
+def _tone(results: Results) -> str:
+    """Return how the top of the page looks: a partial run is never all green, a run without a verdict is not red."""
+    if results.exit_code is ExitCode.OK:
+        return "partial" if results.gaps else "good"
+    return "bad" if results.exit_code in {ExitCode.FAIL, ExitCode.LEAK} else "gone"
+
+
+def _about(results: Results) -> list[tuple[str, str]]:
+    """Return what was tested, as the header shows it."""
+    started, facts = results.started, results.started.facts
+    hosts = sorted(name.split(".")[1] for name in facts if name.startswith("host.") and name.count(".") == 1)
+    chosen = {"-k": "Only", "-m": "Only marked", "--lab-fault": "Seeded fault", "--budget": "Budget"}
+    pairs = [
+        ("Run", started.run_id),
+        ("Site", started.site),
+        ("Level", started.level),
+        ("Palette", facts.get("palette.version", "")),
+        ("Agent", facts.get("stylus.version", "")),
+        ("Hosts", some(hosts)),
+        *((chosen.get(name, name), value) for name, value in results.options.items()),
+        ("Seed", started.seed),
+        ("Exit code", str(results.exit_code.value)),
+    ]
+    return [(name, value) for name, value in pairs if value]
+
+
 def _bare(case: CaseFinished) -> Story:
     return Story(case, wording.story(case), detailed=False)
 
 
 def _stories(results: Results, attachments: Path | None) -> Iterator[Story]:
     room, room_for_diagnostics = _ROOM_FOR_DETAILS, _ROOM_FOR_DIAGNOSTICS
-    for case in results.red:
+    for case in _examples_first(results):
         room -= _weight(case)
         story = Story(case, wording.story(case), detailed=room > 0)
         if room > 0 and attachments:

@@ -5,9 +5,11 @@ Nothing here is stored. The same journal gives the same results, today and in a 
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reports import journal
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 #: The level of a run that must cover everything but what the guide only recommends.
 CERTIFICATION = "certification"
 _RECOMMENDED = "recommendation"
+_CHOOSING = ("-k", "-m", "--budget", "--lab-fault", "--lab-version", "--lab-hosts")
 _LOST = RunStarted(run_id="unknown", started="", site="unknown", level="unknown")
 
 
@@ -82,6 +85,32 @@ class Results:
             for name, them in cases.items()
         ]
         return (*known, *strangers)
+
+    @cached_property
+    def options(self) -> dict[str, str]:
+        """What the command line chose to run, or broke on purpose, by the name of the option."""
+        try:
+            words = shlex.split(self.started.command)
+        except ValueError:  # a quote without its end: a damaged journal
+            words = self.started.command.split()
+        found: dict[str, list[str]] = defaultdict(list)
+        for word, following in pairwise([*words, ""]):
+            name, equals, value = word.partition("=")
+            if name in _CHOOSING:
+                found[name].append(value if equals else following)
+        return {name: ", ".join(values) for name, values in found.items()}
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """What runs must have in common to be compared: site, level, and what was chosen or broken on purpose."""
+        return self.started.site, self.started.level, tuple(sorted(self.options.items()))
+
+    @property
+    def missing(self) -> int:
+        """The number of cases that did not run: left out, or never reached."""
+        if self.finished is None:
+            return 0
+        return self.finished.deselected + max(0, self.finished.collected - len(self.cases))
 
     @property
     def red(self) -> tuple[CaseFinished, ...]:

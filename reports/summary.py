@@ -1,12 +1,12 @@
-"""The summary at the end of a run, for the terminal: what it means, requirement by requirement, and what broke."""
+"""The summary at the end of a run, for the terminal: each requirement that ran, red last; why; and what it means."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, TextIO
 
-from reports import wording
-from reports.text import duration, one_line, plural, visible
+from reports import causes, wording
+from reports.text import duration, one_line, plural, some, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ def render(
     parts = [
         _table(results, width, paint),
         _stories(results, paint),
+        _causes(results, paint),
         _asides(results),
         _closing(results, paint, {"reports": where, "certificate": certificate}),
     ]
@@ -69,10 +70,18 @@ class _Paint:
 
 
 def _table(results: Results, width: int, paint: _Paint) -> Iterator[str]:
-    rows = results.requirements
+    """Yield a row for each requirement that ran, the gravest last."""
+    rows = sorted((row for row in results.requirements if row.verdict), key=lambda row: _gravity(row.verdict))
     identifier = max((len(row.requirement.id) for row in rows), default=0)
     for row in rows:
         yield _row(row, identifier, width, paint)
+    if silent := len(results.requirements) - len(rows):
+        yield paint.code("2", f"not run: {plural(silent, 'other requirement')}")
+
+
+def _gravity(verdict: Verdict | None) -> int:
+    """Return how far at the end of the table a verdict stands: what is not red keeps the order of the guide."""
+    return verdict.gravity if verdict and verdict.is_red else -1
 
 
 def _row(row: RequirementResult, identifier: int, width: int, paint: _Paint) -> str:
@@ -86,14 +95,24 @@ def _row(row: RequirementResult, identifier: int, width: int, paint: _Paint) -> 
 
 
 def _stories(results: Results, paint: _Paint) -> Iterator[str]:
-    red = results.red
-    for place, case in enumerate(red[:_FULL_STORIES]):
+    """Yield the story of the best example of each cause, and one line for each further case."""
+    found = causes.of(results)
+    for place, cause in enumerate(found[:_FULL_STORIES]):
         if place:
             yield ""
-        yield from _story(case, paint)
-    if len(red) > _FULL_STORIES:
+        yield from _story(cause.cases[0], paint)
+        for case in cause.cases[1:]:
+            yield f"  also {one_line(' '.join([*case.requirements, case.case.rpartition('::')[2]]))}"
+    if len(found) > _FULL_STORIES:
         yield ""
-        yield f"… and {len(red) - _FULL_STORIES} more; all of them stand in the report"
+        yield f"… and {plural(len(found) - _FULL_STORIES, 'more cause')}; all of them stand in the report"
+
+
+def _causes(results: Results, paint: _Paint) -> Iterator[str]:
+    found = causes.of(results)
+    for cause in found if len(results.red) > 1 else ():
+        names = f" ({one_line(some(cause.requirements))})" if cause.requirements else ""
+        yield f"{paint.verdict(cause.cases[0].verdict, cause.whose.upper())}  {cause.words}: {cause.reach}{names}"
 
 
 def _story(case: CaseFinished, paint: _Paint) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The course of a case as a picture: lanes for the API, each host and the pulls, numbered moments on them.
+"""The course of a case as a picture: lanes for Palette, each host and the registry, phases as bands, moments on them.
 
 The numbers repeat in a list beside the picture, which says the same to who cannot see it. Positions are percentages,
 so that the picture fits a phone without shrinking its digits.
@@ -6,31 +6,37 @@ so that the picture fits a phone without shrinking its digits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reports import wording
+from reports import pulls
 from reports.records import moment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from reports.records import CaseFinished, Moment, Pull
 
 _FIRST, _LAST = 3.2, 96.8  # per cent: a dot at either end is not cut, on a phone either
 _CLOSEST = 3.4  # per cent between two dots of a lane, where there is room for that
-_TALLEST = 60  # moments shown; a case that has more tells them in its attachments
+_MOST = 60  # moments shown: of a longer case the beginning and what stands around the decisive pull
 
 
 @dataclass(frozen=True)
 class Dot:
-    """A moment on its lane: where (per cent), its number, how long after the first, and what it was."""
+    """A moment on its lane: where (per cent), its number, how long after the first, and what it was.
+
+    ``here`` marks the decisive one; ``skipped`` is the number of moments before it that are not shown.
+    """
 
     number: int
     place: float
     after: float
     label: str
     tone: str
+    here: bool
+    skipped: int
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,20 @@ class Lane:
 
 
 @dataclass(frozen=True)
+class Band:
+    """A phase behind the lanes: where it begins and how wide it is (per cent)."""
+
+    phase: str
+    place: float
+    width: float
+
+
+@dataclass(frozen=True)
 class Timeline:
     """The picture; ``seconds`` from its left end to its right."""
 
     lanes: tuple[Lane, ...]
+    bands: tuple[Band, ...]
     seconds: float
     left_out: int
 
@@ -61,41 +77,64 @@ class _Placed:
     lane: str
     label: str
     tone: str
+    phase: str = ""
+    here: bool = False
+    skipped: int = 0
 
 
 def draw(case: CaseFinished) -> Timeline | None:
     """Return the timeline of a case, ``None`` if it has fewer than two moments."""
     every = sorted(_moments(case), key=lambda placed: placed.when)
-    shown = every[:_TALLEST]
-    if len(shown) < 2:  # noqa: PLR2004  a line needs two ends
+    here = next((number for number, placed in enumerate(every) if placed.here), None)
+    places = pulls.around(len(every), here, _MOST)
+    if len(places) < 2:  # noqa: PLR2004  a line needs two ends
         return None
+    shown = [
+        replace(every[place], skipped=place - before - 1) for before, place in zip([-1, *places], places, strict=False)
+    ]
     begin, seconds = shown[0].when, (shown[-1].when - shown[0].when).total_seconds()
     names = dict.fromkeys(sorted((placed.lane for placed in shown), key=_lane_order))
     numbered = list(enumerate(shown, start=1))
     lanes = tuple(Lane(name, _dots(name, numbered, begin, seconds)) for name in names)
-    return Timeline(lanes, seconds, len(every) - len(shown))
+    return Timeline(lanes, tuple(_bands(lanes, shown)), seconds, len(every) - 1 - places[-1])
 
 
 def _moments(case: CaseFinished) -> list[_Placed]:
+    phases = {pull.phase for pull in case.pulls}
     told = [entry for entry in case.timeline if not (entry.lane == "pull" and case.pulls)]
-    placed = [_Placed(when, _lane(entry), entry.label, entry.lane) for entry in told if (when := moment(entry.time))]
-    return placed + [_pull(pull, when) for pull in case.pulls if (when := moment(pull.time))]
+    placed = [
+        _Placed(when, _lane(entry), pulls.shortened(entry.label), entry.lane, _phase(entry, phases))
+        for entry in told
+        if (when := moment(entry.time))
+    ]
+    place = pulls.decisive(case.pulls) if case.verdict.is_red else None
+    tones = zip(case.pulls, pulls.tones(case.pulls), strict=True)
+    return placed + [
+        _pull(pull, tone, when, here=number == place)
+        for number, (pull, tone) in enumerate(tones)
+        if (when := moment(pull.time))
+    ]
+
+
+def _phase(entry: Moment, phases: set[str]) -> str:
+    """Return the phase that a call to Palette begins (``repave: provider:v2``)."""
+    first = entry.label.partition(":")[0]
+    return first if entry.lane == "api" and first in phases else ""
 
 
 def _lane(entry: Moment) -> str:
-    return {"api": "Palette API", "pull": "pulls"}.get(entry.lane, entry.host or entry.lane)
+    return {"api": "Palette", "pull": "registry"}.get(entry.lane, entry.host or entry.lane)
 
 
-def _pull(pull: Pull, when: datetime) -> _Placed:
-    good = pull.presented in {"", "intact"} and not wording.answer(pull.status)
-    what = f"{pull.phase}: {pull.puller} pulled {pull.reference}".strip()
+def _pull(pull: Pull, tone: str, when: datetime, *, here: bool) -> _Placed:
+    what = f"{pull.phase}: {pull.puller} pulled {pulls.shortened(pull.reference)}".strip()
     whence = f" from {pull.elsewhere}" if pull.elsewhere else ""
-    parts = [what + whence, pull.presented, wording.answer(pull.status)]
-    return _Placed(when, "pulls", ", ".join(part for part in parts if part), "good" if good else "bad")
+    parts = [what + whence, pull.presented, pulls.answer(pull.status)]
+    return _Placed(when, "registry", ", ".join(part for part in parts if part), tone, pull.phase, here)
 
 
 def _lane_order(name: str) -> tuple[int, str]:
-    return ({"Palette API": 0, "pulls": 2}.get(name, 1), name)
+    return ({"Palette": 0, "registry": 2}.get(name, 1), name)
 
 
 def _dots(lane: str, numbered: list[tuple[int, _Placed]], begin: datetime, seconds: float) -> tuple[Dot, ...]:
@@ -103,9 +142,21 @@ def _dots(lane: str, numbered: list[tuple[int, _Placed]], begin: datetime, secon
     after = [(placed.when - begin).total_seconds() for _, placed in mine]
     places = _spread([_FIRST + (_LAST - _FIRST) * (second / seconds if seconds else 0.5) for second in after])
     return tuple(
-        Dot(number, round(place, 2), second, placed.label, placed.tone)
+        Dot(number, round(place, 2), second, placed.label, placed.tone, placed.here, placed.skipped)
         for (number, placed), place, second in zip(mine, places, after, strict=True)
     )
+
+
+def _bands(lanes: tuple[Lane, ...], shown: list[_Placed]) -> Iterator[Band]:
+    """Yield the phases one after another: each from its first moment to the next one's."""
+    place = {dot.number: dot.place for lane in lanes for dot in lane.dots}
+    starts: list[tuple[str, float]] = []
+    for number, placed in enumerate(shown, start=1):
+        if placed.phase and (not starts or starts[-1][0] != placed.phase):
+            starts.append((placed.phase, max(0.0, place[number] - _FIRST) if starts else 0.0))
+    ends = [*(begin for _, begin in starts), 100.0][1:]
+    for (phase, begin), end in zip(starts, ends, strict=True):
+        yield Band(phase, round(begin, 2), round(max(0.0, end - begin), 2))
 
 
 def _spread(places: list[float]) -> list[float]:

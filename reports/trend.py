@@ -63,21 +63,17 @@ def load(home: Path = runs.HOME, *, last: int = 30) -> Trend:
 
 
 def before(run: Path, outcome: Results, *, last: int = 14) -> list[Results]:
-    """Return the last finished runs before this one of the same site and level, oldest first.
+    """Return the last finished runs before this one of the same kind, oldest first.
 
-    A night on a real site is not compared with somebody's try on the lab.
+    A night on a real site is not compared with somebody's try on the lab, nor with a run of some cases or of a fault.
     """
     found: list[Results] = []
     for other in sorted((path for path in run.parent.glob("*") if path.name < run.name), reverse=True):
         if len(found) < last and (other / journal.FILE_NAME).exists():
             with suppress(FileNotFoundError):  # a run that ends without a case takes its folder away
                 earlier = results.load(other)
-                found += [earlier] if earlier.finished and _alike(earlier, outcome) else []
+                found += [earlier] if earlier.finished and earlier.kind == outcome.kind else []
     return found[::-1]
-
-
-def _alike(one: Results, other: Results) -> bool:
-    return (one.started.site, one.started.level) == (other.started.site, other.started.level)
 
 
 def render(trend: Trend) -> str:

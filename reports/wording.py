@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from reports import causes, pulls
 from reports.text import one_line, plural, some
 from reports.verdicts import ExitCode, Verdict, exit_code
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from reports.records import CaseFinished, Pull
+    from reports.records import CaseFinished
     from reports.results import RequirementResult, Results
 
 
@@ -51,11 +50,11 @@ def _share_that_holds(results: Results) -> str:
 
 
 def _failed(results: Results) -> str:
-    hit = _hit(results, Verdict.FAIL)
-    if not hit:
-        return f"Does not conform: {_counted(results, Verdict.FAIL)}"
-    fails = "fails" if len(hit) == 1 else "fail"
-    return f"Does not conform: {len(hit)} of {plural(len(results.requirements), 'requirement')} {fails} ({some(hit)})"
+    """Return what is wrong in words, the cause that concerns most first."""
+    first, *rest = [cause for cause in causes.of(results) if cause.whose == "product"]
+    named = f" ({some(first.requirements)})" if first.requirements else ""
+    others = f", and {plural(len(rest), 'other cause')}" if rest else ""
+    return f"Does not conform: {first.words}{named}{others}"
 
 
 def _broken(results: Results) -> str:
@@ -105,17 +104,23 @@ def _hit(results: Results, verdict: Verdict) -> list[str]:
 
 
 def story(case: CaseFinished) -> tuple[str, ...]:
-    """Tell a case as docs/reports.md shows it: what the product did, what each pull presented, how to see it again.
+    """Return a case as docs/reports.md shows it: what the product did, what each pull presented, how to see it again.
 
-    The first line comes from the case itself where it wrote one; pulls and the line to reproduce are added unless
-    its own story has them already.
+    The first lines come from the case itself where it wrote some. Its pulls are told here, so that the decisive one is
+    shown however many there were.
     """
-    lines = list(case.story or (_headline(case),))
-    if not any(line.startswith("  ") for line in lines):
-        lines += pull_lines(case.pulls)
-    if case.reproduce and not any("reproduce:" in line for line in lines):
-        lines.append(f"  reproduce: {case.reproduce}")
-    return tuple(one_line(part) for line in lines for part in line.split("\n"))
+    told = [part for line in case.story or (_headline(case),) for part in line.split("\n")]
+    own = [line for line in told if not _is_pull(line, case) and "reproduce:" not in line]
+    place = next((number for number, line in enumerate(own) if line.startswith("  event ")), len(own))
+    own[place:place] = pulls.lines(case.pulls, red=case.verdict.is_red)
+    own += [f"  reproduce: {case.reproduce}"] if case.reproduce else []
+    return tuple(one_line(pulls.shortened(line)) for line in own)
+
+
+def _is_pull(line: str, case: CaseFinished) -> bool:
+    """Whether a line of an older run's story is a row of its table of pulls."""
+    words = line.split()
+    return line.startswith("  ") and len(words) > 4 and any(words[:2] == [p.phase, p.puller] for p in case.pulls)  # noqa: PLR2004  a row
 
 
 def _headline(case: CaseFinished) -> str:
@@ -123,34 +128,6 @@ def _headline(case: CaseFinished) -> str:
     if case.expected or case.observed:
         return f"{where}expected {case.expected or '?'}; observed {case.observed or '?'}"
     return f"{where}{case.reason or case.title or case.case}"
-
-
-def pull_lines(pulls: Sequence[Pull]) -> list[str]:
-    """Return one aligned line for each kind of pull: phase, puller, what it presented, what it was answered.
-
-    Pulls that differ in nothing shown are counted, not repeated: a property is tried with many examples.
-    """
-    kinds = Counter(
-        (pull.phase, pull.puller, _agent(pull), pull.elsewhere, pull.presented, answer(pull.status)) for pull in pulls
-    )
-    rows = [(*kind, f"(x{number})" if number > 1 else "") for kind, number in kinds.items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    cells = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True) if width] for row in rows]
-    return ["  " + "  ".join(row).rstrip() for row in cells]
-
-
-def _agent(pull: Pull) -> str:
-    return f"({pull.user_agent})" if pull.user_agent else ""
-
-
-def answer(status: int) -> str:
-    """Return an HTTP status as a person reads it: ``401 Unauthorized``; empty for none, success and redirection."""
-    if status < HTTPStatus.BAD_REQUEST:
-        return ""
-    try:
-        return f"{status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return str(status)
 
 
 def why(case: CaseFinished) -> str:

@@ -25,14 +25,18 @@ def test_the_verdict_stands_on_top_and_every_class_in_words() -> None:
     """The job's page begins with the sentence; every verdict is named beside its mark."""
     told = shown(*samples.one_of_each())
 
-    assert told.startswith("<h2>Does not conform: 1 of 8 requirements fails (REPAVE-03)")
+    assert told.startswith(
+        "<h2>Does not conform: the node's runtime presents the password base64-decoded at repave (REPAVE-03)"
+    )
     assert all(f" 1 {verdict.value}" in told for verdict in Verdict)
     assert all(re.search(rf"<td>\S+ {verdict.value}</td>", told) for verdict in Verdict)
 
 
 def test_failures_are_told_line_by_line() -> None:
     """A failure's story keeps its columns."""
-    assert "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized\n" in shown(*samples.one_of_each())
+    assert "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized  &lt;- here\n" in shown(
+        *samples.one_of_each()
+    )
 
 
 def test_what_is_new_is_said() -> None:

@@ -32,9 +32,9 @@ def parsed(*records: object) -> etree._Element:
     return root
 
 
-def properties(suite: etree._Element) -> dict[str | None, str | None]:
-    """Return a suite's properties by name."""
-    return {entry.get("name"): entry.get("value") for entry in suite.findall("properties/property")}
+def properties(part: etree._Element) -> dict[str | None, str | None]:
+    """Return the properties of a suite or a case by name."""
+    return {entry.get("name"): entry.get("value") for entry in part.findall("properties/property")}
 
 
 @pytest.mark.parametrize("verdict", list(Verdict))
@@ -43,7 +43,7 @@ def test_each_verdict_becomes_the_element_that_tools_show_right(verdict: Verdict
     case = parsed(samples.started(), samples.case(verdict, reason="because"), samples.finished()).find(".//testcase")
 
     assert case is not None
-    outcomes = [(child.tag, child.get("type")) for child in case if child.tag != "system-out"]
+    outcomes = [(child.tag, child.get("type")) for child in case if child.tag not in {"system-out", "properties"}]
     assert outcomes == ([(EXPECTED[verdict], verdict.value)] if EXPECTED[verdict] else [])
 
 
@@ -58,16 +58,15 @@ def test_counts_are_those_of_the_elements() -> None:
 
 
 def test_a_case_has_its_properties() -> None:
-    """Requirement, phase, vector, seed, host and verdict stand as properties beside each case."""
-    suite = parsed(samples.started(), samples.failing(), samples.finished())[1]
+    """Requirement, phase, vector, host and verdict stand in the case, where pytest's record_property puts them."""
+    case = parsed(samples.started(), samples.failing(), samples.finished())[1][0]
 
-    assert properties(suite) == {
+    assert properties(case) == {
         "verdict": "fail",
         "requirement": "REPAVE-03",
         "phase": "repave",
         "vector": "PW-017",
         "vector-class": "alphanumeric",
-        "seed": "20261122",
         "host": "edge-1",
         "expected": "the password 'Passw0rdPassw0rd', unchanged",
         "observed": "base64-decode(password)",
@@ -93,7 +92,7 @@ def test_a_failure_tells_the_whole_story() -> None:
     assert failure.text.splitlines() == [
         "REPAVE-03  host edge-1 presented base64-decode(password) at repave; the profile says 'Passw0rdPassw0rd'",
         "  deploy  agent  (skopeo/1.9.3)       intact",
-        "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized",
+        "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized  <- here",
         "  reproduce: tox -e conformance -- -k repave_presents --hypothesis-seed 20261122",
     ]
 
@@ -118,13 +117,47 @@ def test_hostile_text_does_not_break_the_file(text: str) -> None:
 
 def test_characters_that_xml_forbids_are_shown_as_escapes() -> None:
     """A NUL, an escape character and a lone surrogate are shown, not dropped; markup is text."""
-    suite = parsed(
+    case = parsed(
         samples.started(), samples.failing(vector="a\0\x1b[31m\ud800]]><b>&amp;\r\n\u202e"), samples.finished()
-    )[1]
+    )[1][0]
 
-    assert properties(suite)["vector"] == "a\\x00\\x1b[31m\\ud800]]><b>&amp;\\r\\n\\u202e"
+    assert properties(case)["vector"] == "a\\x00\\x1b[31m\\ud800]]><b>&amp;\\r\\n\\u202e"
 
 
 def test_the_same_results_give_the_same_bytes() -> None:
     """Rendering twice gives the same file."""
     assert junit.render(results.of(samples.one_of_each())) == junit.render(results.of(samples.one_of_each()))
+
+
+def test_there_is_one_suite_for_each_area_of_the_suites() -> None:
+    """A build server shows a handful of groups, not one for each case."""
+    names = (
+        "suites/credentials/test_a.py::test_one",
+        "suites/lifecycle/test_b.py::test_two",
+        "suites/credentials/x::y",
+    )
+    cases = [samples.case(Verdict.PASS, case=name) for name in names]
+    root = parsed(samples.started(), *cases, samples.finished())
+
+    assert [(suite.get("name"), suite.get("tests")) for suite in root] == [
+        ("run", "0"),
+        ("credentials", "2"),
+        ("lifecycle", "1"),
+    ]
+
+
+def test_notes_of_a_passing_case_are_cut_and_equal_ones_stand_once() -> None:
+    """A recorded answer of Palette with 283 KB costs one line; a hundred equal notes cost one, too."""
+    long = "GET /v1/clusterprofiles has in the password's place: " + "x" * 283_000
+    case = samples.case(Verdict.PASS, notes=(long, *["same"] * 100, *[f"note {number}" for number in range(99)]))
+    lines = (parsed(samples.started(), case, samples.finished()).findtext(".//system-out") or "").splitlines()
+
+    assert lines[0].endswith("…")
+    assert max(map(len, lines)) <= 160
+    assert lines.count("same") == 1
+    assert lines[-1] == "… and 89 more notes"
+
+
+def test_a_file_of_500_cases_stays_under_1_mb() -> None:
+    """However a run of 500 cases went, build servers take its file."""
+    assert len(junit.render(results.of(samples.many(500, red_every=2)))) < 1_000_000

@@ -39,8 +39,8 @@ def test_the_first_heading_is_the_verdict_in_one_sentence() -> None:
     """Whoever reads nothing else reads whether the product conforms."""
     assert text_of(read(*samples.all_green()), "//h1") == "Conforms: all 8 requirements hold."
     assert read(*samples.one_of_each()).xpath("//h1")[0].text_content() == (
-        "Does not conform: 1 of 8 requirements fails (REPAVE-03); also 1 error (MASK-01), 1 vacuous (REPAVE-07), "
-        "1 dead (TLS-02), 1 fixed (EVENT-01)."
+        "Does not conform: the node's runtime presents the password base64-decoded at repave (REPAVE-03); "
+        "also 1 error (MASK-01), 1 vacuous (REPAVE-07), 1 dead (TLS-02), 1 fixed (EVENT-01)."
     )
 
 
@@ -69,8 +69,8 @@ def test_the_timeline_says_in_words_what_it_draws() -> None:
     """Every numbered dot of the picture has its line in the list beside it."""
     document = read(samples.started(), samples.failing(), samples.finished())
 
-    assert len(document.xpath("//article//circle")) == len(document.xpath("//article//ol/li")) == 7
-    assert "+1.80 s pulls repave: node pulled v2, base64-decoded, 401 Unauthorized" in text_of(
+    assert len(document.xpath("//article//circle[@r=9]")) == len(document.xpath("//article//ol/li")) == 7
+    assert "+1.80 s registry repave: node pulled v2, base64-decoded, 401 Unauthorized ← here" in text_of(
         document, "//article//ol"
     )
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from reports import certificate, changes, results, wording
+from reports import certificate, changes, pulls, results, wording
 from reports.records import CaseFinished, LeakGate, LeakHit, Record
 from reports.verdicts import ExitCode, Verdict
 from tests.reports import samples
@@ -70,7 +70,7 @@ def test_a_case_that_is_recorded_again_counts_as_recorded_last() -> None:
 @pytest.mark.parametrize(
     ("verdict", "code", "words"),
     [
-        (Verdict.FAIL, ExitCode.FAIL, "Does not conform: 1 of 8 requirements fails (DEPLOY-01)."),
+        (Verdict.FAIL, ExitCode.FAIL, "Does not conform: it broke (DEPLOY-01)."),
         (Verdict.ERROR, ExitCode.ERROR, "No verdict, the harness went wrong: 1 error (DEPLOY-01)."),
         (Verdict.DEAD, ExitCode.DEAD, "No verdict, infrastructure was gone: 1 dead (DEPLOY-01)."),
         (Verdict.VACUOUS, ExitCode.VACUOUS, "Not proven, phases did not really happen: 1 vacuous (DEPLOY-01)."),
@@ -82,7 +82,9 @@ def test_a_case_that_is_recorded_again_counts_as_recorded_last() -> None:
 )
 def test_each_class_has_its_sentence_and_its_exit_code(verdict: Verdict, code: ExitCode, words: str) -> None:
     """A run with one case of a class says so in its first sentence, and exits with that class' code."""
-    outcome = run_of(GREEN[0], samples.case(verdict, case="suites/test_all.py::test_0"), *GREEN[2:])
+    outcome = run_of(
+        GREEN[0], samples.case(verdict, case="suites/test_all.py::test_0", observed="it broke"), *GREEN[2:]
+    )
 
     assert outcome.exit_code is code
     assert wording.sentence(outcome) == words
@@ -178,12 +180,12 @@ def test_changes_tell_new_still_mended_and_gone() -> None:
 
 def test_pulls_that_look_alike_are_counted_not_repeated() -> None:
     """A property's many examples do not bury the one pull that tells the story."""
-    lines = wording.pull_lines([*samples.pulls(), *samples.pulls(), *samples.pulls("base64-decoded", 401)])
+    told = pulls.lines([*samples.pulls(), *samples.pulls(), *samples.pulls("base64-decoded", 401)])
 
-    assert lines == [
+    assert told == [
         "  deploy  agent  (skopeo/1.9.3)       intact                            (x3)",
         "  repave  node   (containerd/1.6.20)  intact                            (x2)",
-        "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized",
+        "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized  <- here",
     ]
 
 
@@ -193,7 +195,7 @@ def test_pulls_from_another_registry_are_told_apart() -> None:
     far = replace(own, repository="10.0.0.1:5001/provider/ubuntu-k3s")
 
     assert (own.elsewhere, far.elsewhere, replace(own, repository="/v2/").elsewhere) == ("", "10.0.0.1:5001", "")
-    assert wording.pull_lines([own, far]) == [
+    assert pulls.lines([own, far]) == [
         "  deploy  agent  (skopeo/1.9.3)                 intact",
         "  deploy  agent  (skopeo/1.9.3)  10.0.0.1:5001  intact",
     ]

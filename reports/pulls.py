@@ -1,0 +1,99 @@
+"""The pulls of a case in words: which are usual, which one was decisive, and one line for each kind of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from reports.records import Pull
+
+GOOD, USUAL, BAD = "good", "usual", "bad"
+HERE = "  <- here"
+_MOST_LINES = 14
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
+
+
+def answer(status: int) -> str:
+    """Return an HTTP status as a person reads it: ``401 Unauthorized``; empty for none, success and redirection."""
+    if status < HTTPStatus.BAD_REQUEST:
+        return ""
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
+
+
+def shortened(text: str) -> str:
+    """Return a text with every digest cut to twelve digits."""
+    return _DIGEST.sub(r"\1", text)
+
+
+def tones(pulls: Sequence[Pull]) -> list[str]:
+    """Return for each pull, in order, whether it was good, usual (how every login begins), or bad."""
+    followed: set[tuple[str, str, str]] = set()
+    found = []
+    for pull in reversed(pulls):
+        client = (pull.host, pull.phase, pull.puller)
+        found.append(_tone(pull, logged_in=client in followed))
+        if pull.presented not in {"", "anonymous"}:
+            followed.add(client)
+    return found[::-1]
+
+
+def _tone(pull: Pull, *, logged_in: bool) -> str:
+    if pull.presented == "anonymous" and pull.status == HTTPStatus.UNAUTHORIZED and logged_in:
+        return USUAL
+    return GOOD if pull.presented in {"", "intact", "anonymous"} and not answer(pull.status) else BAD
+
+
+def changed(pull: Pull) -> bool:
+    """Whether something else was presented than the profile's credential."""
+    return pull.presented not in {"", "intact", "anonymous"}
+
+
+def decisive(pulls: Sequence[Pull]) -> int | None:
+    """Return the place of the pull at which it went wrong: the first that presented a change, or else the last bad."""
+    places = [place for place, pull in enumerate(pulls) if changed(pull)]
+    bad = [place for place, tone in enumerate(tones(pulls)) if tone == BAD]
+    return next(iter(places or bad[-1:]), None)
+
+
+def around(number: int, here: int | None, most: int) -> list[int]:
+    """Choose places of a long list: its beginning, what stands around ``here``, or else its end."""
+    if number <= most:
+        return list(range(number))
+    head = most // 4
+    begin = min(max(head, (number if here is None else here + most // 4) - (most - head - 1)), number - (most - head))
+    return [*range(head), *range(begin, begin + most - head)]
+
+
+def lines(pulls: Sequence[Pull], *, red: bool = True) -> list[str]:
+    """Return one aligned line for each kind of pull: phase, puller, what it presented, what it was answered.
+
+    Pulls that differ in nothing shown are counted, not repeated. Of many kinds the first and those around the decisive
+    one are shown, which is marked.
+    """
+    kinds = Counter(map(_kind, pulls))
+    rows = [(*kind, f"(x{number})" if number > 1 else "") for kind, number in kinds.items()]
+    place = decisive(pulls) if red else None
+    here = None if place is None else list(kinds).index(_kind(pulls[place]))
+    shown = around(len(rows), here, _MOST_LINES)
+    widths = [max(len(rows[place][column]) for place in shown) for column in range(len(rows[0]))] if rows else []
+    told: list[str] = []
+    for before, place in zip([-1, *shown], shown, strict=False):
+        if place > before + 1:
+            told.append(f"  … {place - before - 1} more")
+        cells = [cell.ljust(width) for cell, width in zip(rows[place], widths, strict=True) if width]
+        told.append("  " + "  ".join(cells).rstrip() + (HERE if place == here and len(rows) > 1 else ""))
+    rest = len(rows) - 1 - (shown[-1] if shown else -1)
+    return [*told, *([f"  … {rest} more"] if rest > 0 else [])]
+
+
+def _kind(pull: Pull) -> tuple[str, ...]:
+    agent = f"({pull.user_agent})" if pull.user_agent else ""
+    return pull.phase, pull.puller, agent, pull.elsewhere, pull.presented, answer(pull.status)

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from reports import causes, page, pulls, results, summary, timeline, wording
+from reports.records import Moment, Pull
+from reports.verdicts import Verdict
+from tests.reports import samples
+
+DECODED = samples.pulls("base64-decoded", 401)
+ANONYMOUS = replace(DECODED[1], presented="anonymous")
+
+
+def three_causes() -> results.Results:
+    """Return a run with one cause of two cases, one of one case, and an accident of infrastructure."""
+    return results.of(
+        (
+            samples.started(),
+            samples.failing(case="suites/a/test_a.py::one"),
+            samples.failing(case="suites/a/test_a.py::two", requirements=("CRED-04",), pulls=DECODED),
+            samples.case(Verdict.FAIL, "MASK-01", case="suites/b.py::three", observed="the password came back"),
+            samples.case(Verdict.DEAD, "TLS-02", case="suites/b.py::four", reason="host edge-2 is gone"),
+            samples.case(Verdict.DEAD, "NODE-01", case="suites/b.py::five", reason="host edge-1 is gone"),
+            samples.finished(collected=5),
+        )
+    )
+
+
+def test_red_cases_are_grouped_by_what_the_witness_saw() -> None:
+    """One root cause is told once, the one that concerns most first, accidents of infrastructure apart."""
+    assert [(cause.whose, cause.words, cause.reach) for cause in causes.of(three_causes())] == [
+        ("product", "the node's runtime presents the password base64-decoded at repave", "2 requirements, 2 cases"),
+        ("product", "the password came back", "1 requirement, 1 case"),
+        ("infrastructure", "host … is gone", "2 requirements, 2 cases"),
+    ]
+
+
+def test_the_sentence_on_top_says_in_words_what_failed() -> None:
+    """A release manager reads the cause, not only the ids of requirements."""
+    assert wording.sentence(three_causes()) == (
+        "Does not conform: the node's runtime presents the password base64-decoded at repave (REPAVE-03, CRED-04), "
+        "and 1 other cause; also 2 dead (TLS-02, NODE-01)."
+    )
+
+
+def test_a_cause_says_since_which_run_it_is_there() -> None:
+    """The first of the runs in a row in which it was red is named; a new cause names none."""
+    nights = [
+        results.of((samples.started(run_id="one"), samples.all_green()[1], samples.finished())),
+        results.of((samples.started(run_id="two"), samples.failing(), samples.finished())),
+        results.of((samples.started(run_id="three"), samples.failing(), samples.finished())),
+    ]
+    cause = causes.of(results.of((samples.started(), samples.failing(), samples.finished())))[0]
+
+    assert causes.since(cause, nights) == "two"
+    assert causes.since(cause, nights[:1]) == ""
+
+
+def test_the_anonymous_beginning_of_a_login_is_usual_and_its_lack_is_not() -> None:
+    """A 401 that a login follows is how every login begins; a client that never logs in is what went wrong."""
+    assert pulls.tones([ANONYMOUS, DECODED[1]]) == ["usual", "bad"]
+    assert pulls.tones([DECODED[0], ANONYMOUS]) == ["good", "bad"]
+    assert pulls.decisive([ANONYMOUS, ANONYMOUS]) == 1
+
+
+@pytest.mark.parametrize("before", [2, 30, 200])
+def test_the_decisive_moment_is_never_cut_off(before: int) -> None:
+    """However many pulls came before, picture and story show the one that failed, and mark it."""
+    many = [
+        replace(DECODED[0], time=samples.at(number), user_agent=f"skopeo/{number}", phase="repave")
+        for number in range(before)
+    ]
+    late = [replace(ANONYMOUS, time=samples.at(before + 5 + number)) for number in range(80)]
+    last = replace(DECODED[1], time=samples.at(before + 1))
+    case = samples.failing(pulls=(*many, last, *late))
+    drawn = timeline.draw(case)
+
+    assert drawn
+    assert [dot.label for _, dot in drawn.dots if dot.here] == [
+        "repave: node pulled v2, base64-decoded, 401 Unauthorized"
+    ]
+    assert len(drawn.dots) <= 60
+    assert sum(dot.skipped for _, dot in drawn.dots) + drawn.left_out + len(drawn.dots) >= len(case.pulls)
+    assert [line for line in wording.story(case) if line.endswith("<- here") and "base64-decoded" in line]
+    assert len(wording.story(case)) < 20
+
+
+def test_a_table_that_a_story_brought_along_is_told_anew() -> None:
+    """The rows of an older run's story are not shown twice, and digests are cut to twelve digits."""
+    digest = "sha256:" + "c973d26b" * 8
+    story = (
+        "REPAVE-03  it broke",
+        f"  repave  node  containerd  edge-1  provider:{digest}  anonymous  401",
+        f"  event {digest}",
+    )
+    told = wording.story(samples.failing(story=story))
+
+    assert told[0] == "REPAVE-03  it broke"
+    assert sum("repave  node" in line for line in told) == 1
+    assert "  event sha256:c973d26bc973" in told
+
+
+def test_phases_are_bands_behind_the_moments() -> None:
+    """The picture shows where deployment ends and repave begins; they fill it without a gap."""
+    drawn = timeline.draw(samples.failing(pulls=DECODED, timeline=(Moment(time=samples.at(9), lane="api", label="x"),)))
+
+    assert drawn
+    assert [band.phase for band in drawn.bands] == ["deploy", "repave"]
+    assert drawn.bands[0].place == 0
+    assert drawn.bands[0].width == pytest.approx(drawn.bands[1].place)
+    assert drawn.bands[1].place + drawn.bands[1].width == pytest.approx(100)
+
+
+def test_a_pull_without_a_time_or_a_phase_is_no_obstacle() -> None:
+    """Old and damaged records are drawn as far as they go."""
+    assert timeline.draw(samples.failing(pulls=(Pull(time="", phase="", puller=""),), timeline=())) is None
+
+
+@pytest.mark.parametrize(
+    ("records", "tone", "title"),
+    [
+        (samples.all_green(), "good", "ok"),
+        ((*samples.all_green()[:-1], samples.finished(collected=8, deselected=69)), "partial", "PARTIAL, ok"),
+        (samples.one_of_each(), "bad", "fail"),
+        (samples.all_green()[:-1], "gone", "PARTIAL, interrupted"),
+        ((samples.started(), samples.case(Verdict.DEAD), samples.finished(collected=1)), "gone", "PARTIAL, dead"),
+    ],
+    ids=["green", "partial", "red", "killed", "dead"],
+)
+def test_a_run_that_proves_less_looks_so_at_a_glance(records: tuple[object, ...], tone: str, title: str) -> None:
+    """Colour and title of a partial, dead or interrupted run are not those of a whole one."""
+    content = page.render(results.of(records)).decode()  # type: ignore[arg-type]  # records of any kind
+
+    assert f'<header class="top {tone}">' in content
+    assert f"<title>{title} · " in content
+
+
+def test_cases_that_did_not_run_take_their_part_of_the_bar() -> None:
+    """Eight passing cases of eighty fill a tenth of the bar, and the number left out stands beside it."""
+    partial = results.of((*samples.all_green()[:-1], samples.finished(collected=8, deselected=72)))
+    content = page.render(partial).decode()
+
+    assert '<i class="v-pass" style="width:10.00%"></i><i class="missing" style="width:90.00%">' in content
+    assert '<span class="pill v-not-run">not run</span> <b>72</b>' in content
+
+
+def test_the_header_names_what_was_chosen_and_broken_on_purpose() -> None:
+    """Level, versions, -k and a seeded fault stand on top, so that such a page is not taken for a night's."""
+    command = "./run conformance -- --lab-fault alphanumeric-base64 -k 'repave or PROFILE' --lab-fault=other"
+    content = page.render(results.of((samples.started(command=command), *samples.all_green()[1:]))).decode()
+
+    assert "<dt>Seeded fault</dt><dd>alphanumeric-base64, other</dd>" in content
+    assert "<dt>Only</dt><dd>repave or PROFILE</dd>" in content
+    assert "<dt>Palette</dt><dd>4.9.12</dd>" in content
+
+
+def test_the_terminal_shows_what_ran_the_gravest_last_and_each_cause_once() -> None:
+    """Requirements without a case are counted, not listed; the story of a cause is told for its best example."""
+    lines = summary.render(three_causes()).splitlines()
+    table = lines[: lines.index("")]
+
+    assert [line.split()[0] for line in table] == ["dead", "dead", "fail", "fail", "fail", "not"]
+    assert table[-1] == "not run: 3 other requirements"
+    assert sum("presented base64-decode(password)" in line for line in lines) == 1
+    assert "  also CRED-04 two" in lines
