@@ -8,19 +8,29 @@ import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
+from palette.bounded import LARGEST_ANSWER, AnswerTooLargeError
 from palette.errors import NotPaletteError, PaletteError, ServerError, error_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+T = TypeVar("T")
+
 _SHOWN = 160
 _GATEWAY = frozenset({502, 504})
+
+
+def decoded(read: Callable[[], T]) -> T | None:
+    """Return what ``read`` makes of foreign content, or None: the one door for whatever a decoder raises."""
+    with suppress(ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError, RecursionError):
+        return read()
+    return None
 
 
 @dataclass(frozen=True)
@@ -40,8 +50,9 @@ class Answer:
 
     def json(self, method: str, path: str) -> Any:  # noqa: ANN401 - any JSON value
         """Return the JSON value. Raises NotPaletteError when the content is something else."""
-        with suppress(ValueError):
-            return json.loads(self.content)
+        value = decoded(lambda: (json.loads(self.content),))
+        if value is not None:
+            return value[0]
         # Raised out here, because the decoder's own exception keeps the whole text.
         raise NotPaletteError(
             method=method, path=path, status=self.status, message=f"expected JSON, got {self.shown()}"
@@ -69,8 +80,8 @@ def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
     if answer.status in success:
         return None
     if answer.status in redirect or answer.status < client_error:
-        target = urlsplit(answer.header("Location"))
-        message = f"redirects to {target.scheme}://{target.hostname}, which is not followed: the key would go there too"
+        place = _host_of(answer.scrub(answer.header("Location")))
+        message = f"redirects to {place}, which is not followed: the key would go there too"
         return NotPaletteError(method=method, path=path, status=answer.status, message=message)
     envelope = _envelope(answer)
     kind = error_type(answer.status)
@@ -87,11 +98,13 @@ def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
     )
 
 
+def _host_of(location: str) -> str:
+    target = decoded(lambda: urlsplit(location))
+    return f"{target.scheme}://{target.hostname}" if target is not None and target.hostname else repr(location[:_SHOWN])
+
+
 def _envelope(answer: Answer) -> dict[str, str]:
-    try:
-        value = json.loads(answer.content)
-    except ValueError:
-        return {}
+    value = decoded(lambda: json.loads(answer.content))
     return {key: text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}
 
 
@@ -103,11 +116,8 @@ def retry_after(answer: Answer) -> float | None:
     asked = answer.header("Retry-After").strip()
     if asked.isascii() and asked.isdigit():
         return float(asked)
-    try:
-        until, sent = parsedate_to_datetime(asked), parsedate_to_datetime(answer.header("Date"))
-        return max(0.0, (until - sent).total_seconds())
-    except (ValueError, TypeError):
-        return None
+    pause = decoded(lambda: parsedate_to_datetime(asked) - parsedate_to_datetime(answer.header("Date")))
+    return None if pause is None else max(0.0, pause.total_seconds())
 
 
 @dataclass(frozen=True)
@@ -147,6 +157,8 @@ _TROUBLES: tuple[tuple[tuple[type[BaseException], ...], str, str, bool], ...] = 
         "no complete answer within the time-out",
         True,
     ),
+    ((AnswerTooLargeError,), "TooLarge", f"the answer is larger than {LARGEST_ANSWER >> 20} MiB", True),
+    ((urllib3.exceptions.DecodeError,), "NotPalette", "the answer is not packed as its headers say", True),
     ((urllib3.exceptions.IncompleteRead,), "CutOff", "the connection ended in the middle of the answer", True),
     ((ConnectionError, urllib3.exceptions.ProtocolError), "Reset", "the connection ended before an answer", True),
 )

@@ -71,7 +71,7 @@ class Clusters:
         """Ask for a cluster and give its uid; it is not made yet, see :meth:`wait_until_running`."""
         asked = self.scope.transport.palette_time()
         call = Call("POST", "/v1/spectroclusters/edge-native", body=request.body())
-        return do_once(self.scope, lambda: text(self.scope.ask(call), "uid"), lambda: self._made(request.name, asked))
+        return do_once(self.scope, lambda: self.scope.make(call), lambda: self._made(request.name, asked))
 
     def get(self, uid: str) -> Cluster:
         """Read a cluster. Raises NotFoundError."""

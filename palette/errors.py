@@ -50,7 +50,9 @@ class PaletteError(Exception):
         answer = " ".join(str(part) for part in (self.status or "no answer", self.code) if part)
         ref = f" (ref {self.ref})" if self.ref else ""
         unknown = " The request may have been carried out all the same." if self.outcome_unknown else ""
-        return f"{self.request}: {answer}: {self.message}{ref}. {self.advice}{unknown}"
+        words = f"{self.request}: {answer}: {self.message}{ref}. {self.advice}{unknown}"
+        # Palette's words may hold line breaks and control codes; in a message they are shown, not obeyed.
+        return "".join(c if c.isprintable() else c.encode("unicode_escape", "replace").decode() for c in words)
 
 
 class BadRequestError(PaletteError):

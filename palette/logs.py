@@ -22,7 +22,7 @@ class Logs:
         """Ask for a bundle and give the uid of the request. A second bundle after a lost answer does no harm."""
         body = {"duration": minutes, "noOfLines": lines, "mode": "cluster", "node": {"logs": list(node_logs)}}
         path = at("/v1/spectroclusters/{uid}/features/logFetcher", uid=cluster)
-        return text(self.scope.ask(Call("POST", path, body=body, repeatable=True)), "uid")
+        return self.scope.make(Call("POST", path, body=body, repeatable=True))
 
     def state(self, cluster: str, request: str) -> str:
         """Return the state of a request, a free text."""

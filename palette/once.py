@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 
-from palette.errors import ConflictError, PaletteError
+from palette.errors import ConflictError, NotPaletteError, PaletteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def do_once(scope: Scope, act: Callable[[], T], look: Callable[[], T | None]) ->
             raise failure from trouble
         if done is not None:
             return done
-        if attempt >= policy.attempts or isinstance(failure, ConflictError):
+        if attempt >= policy.attempts or isinstance(failure, ConflictError | NotPaletteError):
             raise failure
 
 

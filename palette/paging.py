@@ -14,16 +14,18 @@ if TYPE_CHECKING:
 
 PAGE = 50
 """The largest page that Palette gives."""
+MOST_PAGES = 1000
+"""No project has 50,000 of anything; a list that goes on is not Palette's."""
 
 
 def pages(scope: Scope, call: Call, *, size: int = PAGE) -> Iterator[list[Any]]:
     """Yield the items page by page.
 
-    Raises NotPaletteError when a token comes a second time: the pages would never end.
+    Raises NotPaletteError when the pages do not end: a token comes a second time, or there are too many.
     """
     seen: set[str] = set()
     token = ""
-    while True:
+    for _page in range(MOST_PAGES):
         query: dict[str, str | int | bool | None] = {**call.query, "limit": size, "continue": token or None}
         answer = scope.ask(replace(call, query=query))
         yield items(answer, "items")
@@ -31,10 +33,13 @@ def pages(scope: Scope, call: Call, *, size: int = PAGE) -> Iterator[list[Any]]:
         if not token:
             return
         if token in seen:
-            raise NotPaletteError(
-                method=call.method, path=call.path, message="paging does not advance: a token came twice"
-            )
+            raise _endless(call, "a token came twice")
         seen.add(token)
+    raise _endless(call, f"there are more than {MOST_PAGES} pages")
+
+
+def _endless(call: Call, why: str) -> NotPaletteError:
+    return NotPaletteError(method=call.method, path=call.path, message=f"paging does not end: {why}")
 
 
 def every(scope: Scope, call: Call, *, size: int = PAGE) -> Iterator[Mapping[str, Any]]:

@@ -277,7 +277,7 @@ class Profiles:
             found = self.find(name, version)
             return found.uid if found and self._is_ours(found.uid, asked) else None
 
-        return do_once(self.scope, lambda: text(self.scope.ask(call), "uid"), look)
+        return do_once(self.scope, lambda: self.scope.make(call), look)
 
     def _is_ours(self, uid: str, asked: datetime | None) -> bool:
         try:

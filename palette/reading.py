@@ -29,7 +29,12 @@ def dig(value: object, *keys: str) -> Any:  # noqa: ANN401 - any JSON value
 def text(value: object, *keys: str) -> str:
     """Return the text at a place, empty where there is none."""
     found = dig(value, *keys)
-    return found if isinstance(found, str) else ""
+    return _writable(found) if isinstance(found, str) else ""
+
+
+def _writable(found: str) -> str:
+    """Replace halves of surrogate pairs, which JSON may name and no file or request can hold."""
+    return found.encode("utf-8", "replace").decode()
 
 
 def flag(value: object, *keys: str) -> bool:
@@ -46,15 +51,18 @@ def items(value: object, *keys: str) -> list[Any]:
 def texts(value: object, *keys: str) -> dict[str, str]:
     """Return the map of texts at a place, empty where there is none."""
     found = dig(value, *keys)
-    return {k: v for k, v in found.items() if isinstance(v, str)} if isinstance(found, Mapping) else {}
+    return (
+        {_writable(k): _writable(v) for k, v in found.items() if isinstance(v, str)}
+        if isinstance(found, Mapping)
+        else {}
+    )
 
 
 def moment(value: object, *keys: str) -> datetime | None:
     """Return the time at a place in UTC; None where it is missing, unreadable or Go's zero time."""
     try:
         found = datetime.fromisoformat(text(value, *keys))
-    except ValueError:
+        in_utc = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):  # the last is 9999-12-31 west of Greenwich
         return None
-    if found.year == 1:
-        return None
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    return None if in_utc.year == 1 else in_utc

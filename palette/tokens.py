@@ -45,7 +45,7 @@ class RegistrationTokens:
             found = self.find(name)
             return found.uid if found and made_after(found.created, asked) else None
 
-        return do_once(self.scope, lambda: text(self.scope.ask(call), "uid"), look)
+        return do_once(self.scope, lambda: self.scope.make(call), look)
 
     def list(self) -> Iterator[RegistrationToken]:
         """Yield every token of the tenant."""

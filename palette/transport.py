@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import base64
 import ipaddress
 import json
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import requests
 import urllib3
 
-from palette.answers import Answer, refusal, undescribed
+from palette.answers import Answer, decoded, refusal, undescribed
+from palette.bounded import LARGEST_ANSWER, AnswerTooLargeError, BoundedAdapter
 from palette.clock import Clock
-from palette.errors import NeverTouchError, NotFoundError, PaletteError, UnauthorizedError, UnreachableError
+from palette.errors import (
+    NeverTouchError,
+    NotFoundError,
+    NotPaletteError,
+    PaletteError,
+    UnauthorizedError,
+    UnreachableError,
+)
 from palette.limits import Limits
+from palette.reading import text
 from palette.retry import RetryPolicy
 from palette.waiting import Timeouts
 from protected import Secret
@@ -32,6 +42,7 @@ if TYPE_CHECKING:
 USER_AGENT = "palette-edge-conformance"
 _CHUNK = 65536
 _BY_CHANCE = 3
+_CENTURY = 100 * 365.25 * 86400
 
 
 @dataclass(frozen=True)
@@ -107,15 +118,25 @@ def _is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
+class _Session(requests.Session):
+    """A session that takes no redirect, not even apart: the library raises what it likes for a bad ``Location``."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - as in requests
+        """Return None: nothing is followed."""
+        return
+
+
 def new_session(authority: Path | None, proxy: str | None) -> requests.Session:
     """Make the only kind of session this package uses.
 
     ``trust_env`` is off because an environment's ``REQUESTS_CA_BUNDLE`` silently replaces ``verify``.
     """
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False
     session.verify = True if authority is None else str(authority)
     session.proxies = {} if proxy is None else {"http": proxy, "https": proxy}
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, BoundedAdapter())
     session.headers.update({"User-Agent": USER_AGENT, "Accept": "application/json, application/octet-stream;q=0.9"})
     return session
 
@@ -238,30 +259,19 @@ class Transport:
         )
 
     def _converse(self, call: Call, headers: Mapping[str, Secret | str]) -> Answer:
-        deadline = self.timeouts.answer
         response = self._session(fresh=not call.may_happen_twice).request(
             call.method,
             self.url + call.path,
             params={key: _query_value(value) for key, value in call.query.items() if value is not None},
             data=None if call.body is None else encoded(call.body),
             headers={name: _revealed(value) for name, value in headers.items()},
-            timeout=(self.timeouts.connect, deadline),
+            timeout=(self.timeouts.connect, self.timeouts.answer),
             allow_redirects=False,  # the library would carry the ApiKey header to the other host
             stream=True,
         )
         with response:
-            content = self._read(response, self.clock.now() + deadline)
+            content = _content(cast("urllib3.HTTPResponse", response.raw))
             return Answer(response.status_code, dict(response.headers), content, response.reason or "", self._scrub)
-
-    def _read(self, response: requests.Response, deadline: float) -> bytes:
-        # One socket operation has a time-out, many small ones would have none.
-        content = bytearray()
-        raw = cast("urllib3.HTTPResponse", response.raw)
-        while chunk := raw.read1(_CHUNK, decode_content=True):
-            content += chunk
-            if self.clock.now() > deadline:
-                raise requests.ReadTimeout(f"the answer was not complete after {self.timeouts.answer:g} s")
-        return bytes(content)
 
     def _session(self, *, fresh: bool) -> requests.Session:
         session = getattr(self._local, "session", None)
@@ -275,15 +285,23 @@ class Transport:
         return cast("requests.Session", session)
 
     def _note_clock(self, answer: Answer, middle: float) -> None:
-        date = answer.header("Date")
-        try:
+        said = decoded(lambda: parsedate_to_datetime(answer.header("Date")).timestamp())
+        if said is not None and abs(said - middle) < _CENTURY:
             # The header has whole seconds, cut off: half a second is the best guess for the rest.
-            self.clock_difference = parsedate_to_datetime(date).timestamp() + 0.5 - middle
-        except ValueError:
-            return
+            self.clock_difference = said + 0.5 - middle
 
     def _scrub(self, text: str) -> str:
         return scrubbed(text, (*self.protect, *self.authentication.secrets()))
+
+
+def _content(raw: urllib3.HTTPResponse) -> bytes:
+    """Read the rest of an answer; what is packed may not be larger than what is not."""
+    content = bytearray()
+    while chunk := raw.read1(_CHUNK, decode_content=True):
+        content += chunk
+        if len(content) > LARGEST_ANSWER:
+            raise AnswerTooLargeError
+    return bytes(content)
 
 
 def scrubbed(text: str, protected: Iterable[Secret]) -> str:
@@ -293,8 +311,23 @@ def scrubbed(text: str, protected: Iterable[Secret]) -> str:
     """
     for secret in sorted(protected, key=lambda secret: -len(secret.reveal())):
         if len(secret.reveal()) > _BY_CHANCE:
-            text = text.replace(secret.reveal(), str(secret))
+            for form in _forms(secret.reveal()):
+                text = text.replace(form, str(secret))
     return text
+
+
+def _forms(value: str) -> list[str]:
+    """Return the forms in which a value may be quoted, longest first: as it is, percent-encoded, hex, base64.
+
+    In base64 it may stand behind other bytes, as in the header of a login, so that its first digits vary.
+    """
+    raw = value.encode()
+    found = {value, quote(value, safe=""), json.dumps(value)[1:-1], raw.hex(), raw.hex().upper()}
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + raw).decode().rstrip("=")
+        steady = whole[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]  # digits that hold no bit of a neighbour
+        found |= {steady, steady.translate(str.maketrans("+/", "-_"))}
+    return sorted((form for form in found if len(form) > _BY_CHANCE), key=len, reverse=True)
 
 
 def encoded(body: object) -> bytes:
@@ -321,10 +354,6 @@ class Scope:
     transport: Transport
     project_uid: str | None = None
 
-    def of_tenant(self) -> Scope:
-        """Return the same way without a project."""
-        return replace(self, project_uid=None)
-
     def send(self, call: Call) -> Answer:
         """Send one request in this scope."""
         return self.transport.send(call, self.project_uid)
@@ -335,3 +364,17 @@ class Scope:
         Raises NotPaletteError when the answer is no JSON object.
         """
         return self.send(call).object(call.method, call.path)
+
+    def make(self, call: Call) -> str:
+        """Send a creation and return the uid of what was made. Raises NotPaletteError when the answer has none."""
+        answer = self.send(call)
+        made = text(answer.object(call.method, call.path), "uid")
+        if made.strip(".") == "":
+            raise NotPaletteError(
+                method=call.method,
+                path=call.path,
+                status=answer.status,
+                message=f"expected the uid of what was made, got {answer.shown()}",
+                outcome_unknown=True,
+            )
+        return made

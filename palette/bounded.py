@@ -1,0 +1,96 @@
+"""Connections whose answers end: a deadline for the whole of an answer, headers included, and a largest size.
+
+The libraries bound one operation of a socket, so a header that drips, or ``100 Continue`` for ever, has no end.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from contextlib import suppress
+from http.client import HTTPResponse
+from typing import TYPE_CHECKING, Any
+
+import urllib3
+from requests.adapters import HTTPAdapter
+
+if TYPE_CHECKING:
+    import socket
+
+    from typing_extensions import Buffer
+
+#: Bytes of an answer at most. The largest on record is a log bundle of a cluster, of a few MiB; lists come in pages.
+LARGEST_ANSWER = 32 << 20
+
+
+class AnswerTooLargeError(OSError):
+    """An answer went on after the largest size."""
+
+
+class _BoundedReader(io.RawIOBase):
+    """Reads one answer from a socket. The socket's time-out is that of the whole answer."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock, self._seconds = sock, sock.gettimeout()
+        self._raw = sock.makefile("rb", buffering=0)
+        self._end = time.monotonic() + self._seconds if self._seconds else None
+        self._left = LARGEST_ANSWER
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer) -> int | None:
+        if self._end is not None:
+            left = self._end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            self._sock.settimeout(left)
+        count = self._raw.readinto(buffer)
+        self._left -= count or 0
+        if self._left < 0:
+            raise AnswerTooLargeError
+        return count
+
+    def close(self) -> None:
+        with suppress(OSError):  # the next request of a kept connection has all the time again
+            self._sock.settimeout(self._seconds)
+        self._raw.close()
+        super().close()
+
+
+class _BoundedResponse(HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:  # noqa: ANN401 - http.client's own
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(_BoundedReader(sock))
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _BoundedResponse
+
+
+class _TlsConnection(urllib3.connection.HTTPSConnection):
+    response_class = _BoundedResponse
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TlsPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
+
+
+class BoundedAdapter(HTTPAdapter):
+    """The transport adapter of ``requests`` over such connections, directly or by a proxy."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as in requests
+        """Use connections that end."""
+        super().init_poolmanager(*args, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - as in requests
+        """Use connections that end."""
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        return manager
