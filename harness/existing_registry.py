@@ -23,10 +23,8 @@ from registry.witness import Witness
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
-    from types import CodeType
 
     import docker
-    import pytest
 
     from engine.debian import Say
     from engine.ownership import Owner
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
     from registry.tls import ServerCertificate
 
 WITHOUT = "no witness stands in front of the site's registry: its hosts reach no address of this machine"
-#: What a case names that only a witness can give.
-_OF_A_WITNESS = frozenset({"witness", "presenting", "outage"})
 _OBJECT = re.compile(r"<?[\w.]+(\(|'>|\b)?object at 0x[0-9a-f]+>:? ?")
 
 
@@ -154,21 +150,3 @@ class WithoutWitness(SiteRegistry):
 
     def watch(self, cluster: Cluster, phase: str, evidence: Evidence) -> None:
         """Watch nothing."""
-
-
-def needs_witness(case: pytest.Item) -> bool:
-    """Tell a case that asks the witness by the names in its code, so that no host works for what cannot be seen.
-
-    A case that asks in another way is not covered all the same, only later: when it asks.
-    """
-    function = getattr(case, "function", None)
-    function = getattr(getattr(function, "hypothesis", None), "inner_test", function)
-    code = getattr(function, "__code__", None)
-    return code is not None and not _OF_A_WITNESS.isdisjoint(_names(code))
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for inner in code.co_consts:
-        if hasattr(inner, "co_names"):
-            yield from _names(inner)

@@ -35,7 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, before anything is started."""
-    config.addinivalue_line("markers", "requirement(*ids, phase, hosts, needs, records): what a case proves")
+    config.addinivalue_line("markers", "requirement(*ids, phase, hosts, needs, witness, records): what a case proves")
     config.stash[OPTIONS] = checked(config)
     config.addinivalue_line("markers", "nightly: a case for nightly runs, too long for the default one")
 

@@ -10,7 +10,7 @@ from harness.sites.site import Site
 from registry.probes import probes
 
 
-@requirement("REPAVE-04", phase="repave")
+@requirement("REPAVE-04", phase="repave", witness=True)
 def test_later_repaves_present_every_probe_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:

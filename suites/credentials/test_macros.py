@@ -20,7 +20,7 @@ HOSTILE = (
 )
 
 
-@requirement("MACRO-01", phase="repave")
+@requirement("MACRO-01", phase="repave", witness=True)
 @pytest.mark.parametrize("scope", ["project", "tenant"])
 def test_a_macro_holds_the_password(site: Site, layers: Layers, private_registry: SiteRegistry, scope: Scope) -> None:
     """A password that stands in a macro of the project or of the tenant is presented by deployment and repave."""
@@ -37,7 +37,7 @@ def test_a_macro_holds_the_password(site: Site, layers: Layers, private_registry
             cluster.wait_until_repaved()
 
 
-@requirement("MACRO-01", phase="deploy")
+@requirement("MACRO-01", phase="deploy", witness=True)
 def test_macros_hold_all_of_the_credentials(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """Registry, user and password can each stand in a macro of their own."""
     with (
@@ -54,7 +54,7 @@ def test_macros_hold_all_of_the_credentials(site: Site, layers: Layers, private_
             assert private_registry.witness.changes(cluster, phase="deploy") == []
 
 
-@requirement("MACRO-05", phase="repave")
+@requirement("MACRO-05", phase="repave", witness=True)
 @pytest.mark.parametrize("password", HOSTILE)
 def test_a_macro_holds_any_characters(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
@@ -94,7 +94,7 @@ def test_the_projects_macro_wins(site: Site, layers: Layers, private_registry: S
                 )
 
 
-@requirement("MACRO-03", phase="repave")
+@requirement("MACRO-03", phase="repave", witness=True)
 def test_a_changed_macro_reaches_a_live_cluster(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
@@ -116,7 +116,7 @@ def test_a_changed_macro_reaches_a_live_cluster(
             cluster.wait_until_repaved()
 
 
-@requirement("MACRO-04", phase="deploy")
+@requirement("MACRO-04", phase="deploy", witness=True)
 def test_a_missing_macro_is_reported(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """A profile that names a macro which is nowhere does not deploy: an event names the macro, nothing is presented."""
     name = macro_name(site, "missing")
@@ -131,7 +131,7 @@ def test_a_missing_macro_is_reported(site: Site, layers: Layers, private_registr
             assert private_registry.witness.pulls(cluster) == [], "the reference itself was presented as the password"
 
 
-@requirement("MACRO-04", phase="deploy")
+@requirement("MACRO-04", phase="deploy", witness=True)
 def test_a_missing_macro_can_be_added(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """A cluster that waits for a macro becomes Running once the macro exists."""
     name = macro_name(site, "late")

@@ -13,7 +13,7 @@ from harness.sites.site import Site
 from registry.probes import probes
 
 
-@requirement("DEPLOY-03", phase="deploy")
+@requirement("DEPLOY-03", phase="deploy", witness=True)
 @given(password=passwords())
 def test_deploy_presents_the_password_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
@@ -28,7 +28,7 @@ def test_deploy_presents_the_password_unchanged(
             cluster.wait_until_running()
 
 
-@requirement("REPAVE-03", phase="repave")
+@requirement("REPAVE-03", phase="repave", witness=True)
 @given(password=passwords())
 def test_repave_presents_the_password_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
@@ -42,7 +42,7 @@ def test_repave_presents_the_password_unchanged(
         cluster.wait_until_repaved()
 
 
-@requirement("REPAVE-03", "CRED-05", phase="repave")
+@requirement("REPAVE-03", "CRED-05", phase="repave", witness=True)
 def test_the_probe_set_arrives_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:

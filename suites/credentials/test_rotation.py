@@ -9,7 +9,7 @@ from harness.requirements import requirement
 from harness.sites.site import Site
 
 
-@requirement("CRED-02", phase="repave")
+@requirement("CRED-02", phase="repave", witness=True)
 def test_a_rotated_password_is_used_at_the_next_repave(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:
@@ -22,7 +22,7 @@ def test_a_rotated_password_is_used_at_the_next_repave(
             cluster.wait_until_repaved()
 
 
-@requirement("CRED-02", phase="repave")
+@requirement("CRED-02", phase="repave", witness=True)
 def test_a_password_is_rotated_back(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """After a rotation and its reversal each repave presents the password that its version has."""
     with private_registry.account(password="First!pass#1") as account, site.deploy(layers.fresh(account)) as cluster:
@@ -47,7 +47,7 @@ def test_a_broken_password_shows_at_the_next_pull(site: Site, layers: Layers, pr
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the host"
 
 
-@requirement("CRED-04", phase="repave")
+@requirement("CRED-04", phase="repave", witness=True)
 def test_an_encoded_password_is_decoded_once(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """With encodedPassword set, the password in the profile is base64, and what it stands for is presented."""
     with private_registry.account(password="Clear!text#1") as account:
@@ -59,7 +59,7 @@ def test_an_encoded_password_is_decoded_once(site: Site, layers: Layers, private
             cluster.wait_until_repaved()
 
 
-@requirement("CRED-04", phase="repave")
+@requirement("CRED-04", phase="repave", witness=True)
 def test_a_password_that_is_not_encoded_is_left_alone(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:

@@ -14,7 +14,7 @@ ADVISED = ("Pa!sw#rd*Passw0r", "a:b: c", "pa$word", "q\"u'o\\te", "pässwörd")
 MORE = ("!abc1", "#abc1", "*abc1", "abc #x", "{{x}}")
 
 
-@requirement("CRED-01", phase="repave")
+@requirement("CRED-01", phase="repave", witness=True)
 @pytest.mark.parametrize("password", [*ADVISED, *(pytest.param(each, marks=pytest.mark.nightly) for each in MORE)])
 def test_special_characters_arrive_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str

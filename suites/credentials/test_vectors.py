@@ -26,7 +26,7 @@ def each(kind: str, *, in_short: tuple[str, ...]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("vector", cases)
 
 
-@requirement("CRED-05", phase="repave")
+@requirement("CRED-05", phase="repave", witness=True)
 @each("passwords", in_short=())
 def test_every_password_arrives_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, vector: Vector
@@ -43,7 +43,7 @@ def test_every_password_arrives_unchanged(
             cluster.wait_until_repaved()
 
 
-@requirement("CRED-05", phase="repave")
+@requirement("CRED-05", phase="repave", witness=True)
 @each("usernames", in_short=("UN-002", "UN-006", "UN-027"))
 def test_every_user_name_arrives_unchanged(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, vector: Vector

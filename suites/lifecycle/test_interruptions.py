@@ -23,7 +23,7 @@ INTERRUPTIONS: dict[str, Interruption] = {
 }
 
 
-@requirement("REPAVE-10", phase="repave")
+@requirement("REPAVE-10", phase="repave", witness=True)
 @pytest.mark.parametrize(
     "interruption",
     [
@@ -46,7 +46,7 @@ def test_a_repave_after_an_interruption_is_like_any_other(
         assert not (wrong := cluster.wrong_boot()), wrong
 
 
-@requirement("REPAVE-10", "HOST-05", phase="repave")
+@requirement("REPAVE-10", "HOST-05", phase="repave", witness=True)
 def test_a_repave_waits_out_an_outage_of_the_registry(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:
@@ -62,7 +62,7 @@ def test_a_repave_waits_out_an_outage_of_the_registry(
         assert not (wrong := cluster.wrong_boot()), wrong
 
 
-@requirement("DEPLOY-04", phase="deploy")
+@requirement("DEPLOY-04", phase="deploy", witness=True)
 def test_a_host_is_deployed_again_with_other_credentials(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:

@@ -13,7 +13,7 @@ from harness.requirements import requirement
 from harness.sites.site import Site
 
 
-@requirement("REPAVE-01", "REPAVE-05", "REPAVE-02", "HOST-03", phase="repave")
+@requirement("REPAVE-01", "REPAVE-05", "REPAVE-02", "HOST-03", phase="repave", witness=True)
 def test_a_new_version_repaves_the_cluster(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """Moved to a version with another image, the cluster pulls it from the private registry and boots it."""
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
@@ -27,7 +27,7 @@ def test_a_new_version_repaves_the_cluster(site: Site, layers: Layers, private_r
         assert private_registry.witness.pulls(cluster, phase="repave"), "nothing was pulled at the repave"
 
 
-@requirement("REPAVE-04", phase="repave")
+@requirement("REPAVE-04", phase="repave", witness=True)
 def test_the_third_repave_is_like_the_first(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """Repave after repave presents the same credentials and boots the image asked for."""
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
@@ -38,7 +38,7 @@ def test_the_third_repave_is_like_the_first(site: Site, layers: Layers, private_
         assert private_registry.witness.changes(cluster) == []
 
 
-@requirement("REPAVE-07", phase="repave")
+@requirement("REPAVE-07", phase="repave", witness=True)
 def test_a_repave_waits_for_approval(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """Before it is approved a planned repave pulls nothing and reboots nobody; afterwards it is done."""
     with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
@@ -66,7 +66,7 @@ def test_palette_foretells_the_repave(site: Site, layers: Layers, private_regist
         assert any("system.uri" in key for reason in forecast.reasons for key in reason.keys), forecast.reasons
 
 
-@requirement("REPAVE-06", phase="repave", hosts=2)
+@requirement("REPAVE-06", phase="repave", hosts=2, witness=True)
 def test_nodes_are_replaced_one_after_the_other(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """On a cluster of several hosts the control plane is repaved first, and no two hosts pull at the same time."""
     with private_registry.account() as account, site.deploy(layers.fresh(account), hosts=2) as cluster:
@@ -74,7 +74,7 @@ def test_nodes_are_replaced_one_after_the_other(site: Site, layers: Layers, priv
 
 
 @pytest.mark.nightly
-@requirement("REPAVE-06", phase="repave", hosts=3)
+@requirement("REPAVE-06", phase="repave", hosts=3, witness=True)
 def test_workers_are_replaced_one_after_the_other(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """With several workers, too, one host is repaved at a time, after the control plane."""
     with private_registry.account() as account, site.deploy(layers.fresh(account), hosts=3) as cluster:

@@ -14,7 +14,7 @@ from harness.requirements import requirement
 from harness.sites.site import Site
 
 
-@requirement("REPAVE-08", phase="repave", records=True)
+@requirement("REPAVE-08", phase="repave", records=True, witness=True)
 def test_an_edit_of_the_credentials_alone_repaves(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
@@ -33,7 +33,7 @@ def test_an_edit_of_the_credentials_alone_repaves(
             assert cluster.host.boot().image == before.image, "the host booted another image than it had"
 
 
-@requirement("CRED-06", phase="repave", records=True)
+@requirement("CRED-06", phase="repave", records=True, witness=True)
 def test_credentials_and_image_change_together(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
@@ -55,7 +55,7 @@ def test_credentials_and_image_change_together(
 
 
 @pytest.mark.nightly
-@requirement("CRED-06", phase="repave")
+@requirement("CRED-06", phase="repave", witness=True)
 def test_credentials_first_and_the_image_later(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """Credentials that came with an earlier version are the ones that the repave to the next image presents."""
     with (
@@ -72,7 +72,7 @@ def test_credentials_first_and_the_image_later(site: Site, layers: Layers, priva
         cluster.wait_until_repaved()
 
 
-@requirement("REPAVE-01", "REPAVE-09", phase="repave")
+@requirement("REPAVE-01", "REPAVE-09", phase="repave", witness=True)
 def test_a_tag_that_was_never_pulled_is_pulled_by_the_node(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:
@@ -88,7 +88,7 @@ def test_a_tag_that_was_never_pulled_is_pulled_by_the_node(
         assert {pull.host for pull in asked} == {cluster.host.uid}, "another host asked for the image as well"
 
 
-@requirement("REPAVE-09", phase="repave")
+@requirement("REPAVE-09", phase="repave", witness=True)
 def test_a_repave_that_pulls_nothing_is_vacuous(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:

@@ -15,7 +15,7 @@ PAUSE = 0.5
 TRIES = 3
 
 
-@requirement("HOST-07", phase="deploy")
+@requirement("HOST-07", phase="deploy", witness=True)
 def test_a_failed_pull_is_repeated_with_pauses(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """A login that is refused is tried again after half a second and more, as Palette and the registry see it."""
     with private_registry.account() as account:

@@ -21,7 +21,7 @@ def elsewhere(layers: Layers, others: Layers, account: Account) -> OsLayer:
     return layers.fresh(None, image=image, credentials=layers.credentials(account, certificates=both))
 
 
-@requirement("LIMIT-01", phase="limits")
+@requirement("LIMIT-01", phase="limits", witness=True)
 def test_a_second_registry_gets_no_credentials_at_deployment(
     site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
 ) -> None:
@@ -39,7 +39,7 @@ def test_a_second_registry_gets_no_credentials_at_deployment(
             )
 
 
-@requirement("LIMIT-01", phase="repave")
+@requirement("LIMIT-01", phase="repave", witness=True)
 def test_a_second_registry_gets_no_credentials_at_a_repave(
     site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
 ) -> None:
@@ -58,7 +58,7 @@ def test_a_second_registry_gets_no_credentials_at_a_repave(
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
 
 
-@requirement("LIMIT-01", phase="repave")
+@requirement("LIMIT-01", phase="repave", witness=True)
 def test_a_failed_repave_takes_nothing_from_the_registry_before(
     site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
 ) -> None:

@@ -11,7 +11,7 @@ from harness.requirements import requirement
 from harness.sites.site import Site
 
 
-@requirement("PROFILE-15", phase="deploy")
+@requirement("PROFILE-15", phase="deploy", witness=True)
 def test_a_registry_is_named_by_address_or_domain(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """Every address under which the site's hosts reach the registry, a domain or a number, can stand in the profile."""
     with private_registry.account() as account:
@@ -23,7 +23,7 @@ def test_a_registry_is_named_by_address_or_domain(site: Site, layers: Layers, pr
                 assert private_registry.witness.changes(cluster, phase="deploy") == [], f"registry {address}"
 
 
-@requirement("PROFILE-15", phase="deploy")
+@requirement("PROFILE-15", phase="deploy", witness=True)
 def test_a_registry_is_named_with_a_path(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """An address with a project behind it, as Harbor has it, is used for images of that project."""
     with private_registry.account() as account:
@@ -32,7 +32,7 @@ def test_a_registry_is_named_with_a_path(site: Site, layers: Layers, private_reg
             assert private_registry.witness.changes(cluster, phase="deploy") == []
 
 
-@requirement("PROFILE-05", phase="deploy")
+@requirement("PROFILE-05", phase="deploy", witness=True)
 @pytest.mark.parametrize("tag", ["1.10", "0474915", "72044e0", "v1.4.5"])
 def test_a_tag_that_looks_like_a_number_is_a_tag(
     site: Site, layers: Layers, private_registry: SiteRegistry, tag: str

@@ -17,7 +17,7 @@ PASSWORD = "Pa:ss w0rd'#1"
 FORMS = (Form.DOUBLE, Form.DOUBLE_AS_TYPED, Form.SINGLE, Form.LITERAL_STRIP, Form.FOLDED_STRIP)
 
 
-@requirement("PROFILE-11", phase="deploy")
+@requirement("PROFILE-11", phase="deploy", witness=True)
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_every_form_of_yaml_means_the_same_password(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, form: Form
@@ -29,7 +29,7 @@ def test_every_form_of_yaml_means_the_same_password(
             assert private_registry.witness.changes(cluster, phase="deploy") == []
 
 
-@requirement("PROFILE-11", phase="deploy")
+@requirement("PROFILE-11", phase="deploy", witness=True)
 def test_a_bare_password_without_special_characters_is_text(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:

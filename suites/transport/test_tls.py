@@ -65,7 +65,7 @@ IN_SHORT_AT_REPAVE = (
 )  # fmt: skip
 
 
-@requirement("TLS-01", "TLS-02", "TLS-05", phase="deploy")
+@requirement("TLS-01", "TLS-02", "TLS-05", phase="deploy", witness=True)
 @each(CERTIFICATES, in_short=IN_SHORT)
 def test_a_deployment_accepts_good_certificates_only(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, vector: Vector
@@ -86,7 +86,7 @@ def test_a_deployment_accepts_good_certificates_only(
             cluster.wait_for_error(Cause.MISSING if presented else Cause.TLS)
 
 
-@requirement("TLS-03", "TLS-05", phase="repave")
+@requirement("TLS-03", "TLS-05", phase="repave", witness=True)
 @pytest.mark.parametrize(
     "vectors",
     [
@@ -117,7 +117,7 @@ def test_a_repave_accepts_good_certificates_only(
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "a failed pull has changed the host"
 
 
-@requirement("TLS-02", phase="repave")
+@requirement("TLS-02", phase="repave", witness=True)
 @each(
     [vector for vector in CERTIFICATES if vector.result == "valid" and "name" not in vector.flags],
     in_short=("with-intermediate",),
@@ -138,7 +138,7 @@ def test_a_cluster_deploys_and_repaves_behind_a_good_certificate(
             cluster.wait_until_repaved()
 
 
-@requirement("TLS-04", phase="repave")
+@requirement("TLS-04", phase="repave", witness=True)
 def test_a_renewed_certificate_of_the_same_authority_is_accepted(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:
@@ -151,7 +151,7 @@ def test_a_renewed_certificate_of_the_same_authority_is_accepted(
             assert done, f"the repave after the renewal failed: {cluster.errors()[-1].message}"
 
 
-@requirement("LIMIT-03", phase="repave")
+@requirement("LIMIT-03", phase="repave", witness=True)
 def test_a_new_authority_does_not_reach_an_existing_cluster(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:

@@ -22,7 +22,7 @@ from palette.transport import Call
 UNPUBLISHED = ("/v1/spectroclusters/{uid}/events", "/v1/spectroclusters/{uid}/features/logFetcher/logs")
 
 
-@requirement("PROFILE-16", "REPAVE-11", phase="repave", records=True)
+@requirement("PROFILE-16", "REPAVE-11", phase="repave", records=True, witness=True)
 def test_credentials_authenticate_and_redirect_nothing(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:

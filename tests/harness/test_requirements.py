@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from harness import guide, requirements
 from harness.requirements import BadRequirementsError
+from harness.tracebacks import SUITES
 from tests.harness.collected import Case, collect
 
 RECORD = """\
@@ -53,6 +55,45 @@ def test_every_case_is_about_a_phase_of_its_requirements(cases: list[Case]) -> N
     ]
 
     assert strange == []
+
+
+#: What only a witness can give.
+OF_A_WITNESS = {"witness", "presenting", "outage", "seen"}
+
+
+def needs_witness(module: ast.Module, node: ast.AST, looked_at: set[str]) -> bool:
+    """Return whether code asks a witness, itself or through what stands at the top of its module."""
+    top: dict[str, ast.AST] = {}
+    for made in module.body:
+        if isinstance(made, ast.FunctionDef | ast.ClassDef):
+            top[made.name] = made
+        elif isinstance(made, ast.AnnAssign) and isinstance(made.target, ast.Name):
+            top[made.target.id] = made
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute) and part.attr in OF_A_WITNESS:
+            return True
+        if isinstance(part, ast.Name) and part.id in top and part.id not in looked_at:
+            looked_at.add(part.id)
+            if needs_witness(module, top[part.id], looked_at):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("file", sorted(SUITES.rglob("test_*.py")), ids=lambda file: file.name)
+def test_a_case_that_asks_the_witness_says_so(file: Path) -> None:
+    """Where no witness can stand a case that asks one is not covered before a host works for it, and no other is."""
+    module = ast.parse(file.read_text())
+    wrong = []
+    for case in (made for made in module.body if isinstance(made, ast.FunctionDef) and made.name.startswith("test_")):
+        marked = any(word.arg == "witness" for call in _calls(case) for word in call.keywords)
+        if marked is not needs_witness(module, ast.Module(case.body, []), set()):
+            wrong.append(case.name)
+
+    assert wrong == []
+
+
+def _calls(case: ast.FunctionDef) -> list[ast.Call]:
+    return [mark for mark in case.decorator_list if isinstance(mark, ast.Call)]
 
 
 def test_every_case_claims_one_sentence(cases: list[Case]) -> None:
