@@ -40,7 +40,11 @@ LOOK = (
 )
 _NO_ANSWER = (HostUnreachable, PaletteError, RegistryError, requests.RequestException, ValueError, LookupError, OSError)
 _ALIVE = {"active", "activating", "reloading"}
-_NO_RUNTIME = re.compile(r"unknown service runtime\.v\w+\.ImageService")
+_NO_RUNTIME = re.compile(
+    r"unknown service runtime\.v\w+\.(Image|Runtime)Service|containerd\.sock: connect: "
+    r"|failed to create inotify|too many open files|no space left on device",
+    re.IGNORECASE,
+)
 
 
 @dataclass

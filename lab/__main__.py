@@ -18,6 +18,7 @@ from docker.errors import DockerException
 
 from engine import ownership
 from engine.debian import BuildFailed, ProgramMissing
+from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect
 from lab import control, images
 from lab.faults import UnknownFault, specify
@@ -27,7 +28,7 @@ from lab.site import LabSettings, labs_folder
 if TYPE_CHECKING:
     from types import FrameType
 
-BAD_SETUP = 78  # EX_CONFIG of sysexits.h
+BAD_SETUP = 4
 
 
 def main() -> int:
@@ -40,8 +41,14 @@ def main() -> int:
         return BAD_SETUP
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(BAD_SETUP, f"{self.prog}: {message}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="./run lab", description="The miniature site on this machine.")
+    parser = _Parser(prog="./run lab", description="The miniature site on this machine.")
     commands = parser.add_subparsers(required=True, metavar="up|down|status")
     up = commands.add_parser("up", help="start a lab and leave it running")
     up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
@@ -122,6 +129,8 @@ def _serve(arguments: argparse.Namespace) -> None:
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ownership.sign(settings.keeper)
     signal.signal(signal.SIGTERM, _end)  # until the lab itself listens to signals: a build then clears up and ends
+    if short := shortages(settings.hosts):
+        raise control.LabFailed(" | ".join(short))
     client = connect(_say, provision=False)
     built = images.build(client, _say)
     asyncio.run(serve(settings, client, built, _say))

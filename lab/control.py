@@ -222,7 +222,8 @@ def origin() -> dict[str, str]:
     """Return what tells this checkout from others, and this version of what labs are made of from others."""
     root = Path(__file__).resolve().parent.parent
     code = hashlib.sha256()
-    for file in sorted([*(root / "lab").rglob("*"), *(root / "registry" / "transforms").rglob("*")]):
+    parts = [*(root / "lab").rglob("*"), *(root / "registry" / "transforms").rglob("*"), root / "engine" / "machine.py"]
+    for file in sorted(parts):
         if file.is_file() and "__pycache__" not in file.parts:
             code.update(str(file.relative_to(root)).encode() + hashlib.sha256(file.read_bytes()).digest())
     return {"checkout": f"{root} ({root.stat().st_ino})", "code": code.hexdigest()[:12]}

@@ -16,7 +16,7 @@ Layout (the documented one of a Kairos host: immutable root, persistent ``/oem``
 ``/seed``                             the installation medium, shared by all hosts, read-only
 ====================================  =================================================================
 
-Standard library only: this runs inside the host.
+Standard library only, with :mod:`engine.machine`: this runs inside the host.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ import sys
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from engine.machine import shortages
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -67,17 +69,20 @@ class Machine:
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGUSR1, self._cut_power)
         install()
-        while True:
+        while not _too_little():
             self._power_cut = False
             self._boot = subprocess.Popen(
                 ["unshare", "--pid", "--fork", "--mount", "--ipc", "--cgroup", "--kill-child=KILL",
                  sys.executable, "-m", "lab.firmware", "boot"]
             )  # fmt: skip
             status = self._wait(self._boot.pid)
-            sys.stdout.write(f"firmware: boot ended with {status}\n")
-            sys.stdout.flush()
+            _log(f"boot ended with {status}")
+            if status == POWER_OFF and not self._power_cut:
+                return 0
             if status != REBOOT and not self._power_cut:
-                return 0 if status == POWER_OFF else 1
+                _too_little()  # systemd seldom says why it cannot start
+                return 1
+        return 1
 
     @staticmethod
     def _wait(pid: int) -> int:
@@ -106,6 +111,19 @@ class Machine:
         """Lose power for a moment: no shutdown, no syncing units, a fresh boot at once."""
         self._power_cut = True
         self._kill()
+
+
+def _too_little() -> bool:
+    """Return whether the machine has too little left for a boot, which would end without a container runtime."""
+    found = shortages(1)
+    for line in found:
+        _log(line)
+    return bool(found)
+
+
+def _log(message: str) -> None:
+    sys.stdout.write(f"firmware: {message}\n")
+    sys.stdout.flush()
 
 
 # --- installation: once in the life of a host -----------------------------------------------------------------------

@@ -91,6 +91,16 @@ class LabHost:
     settings: HostSettings
     container: Container
 
+    @property
+    def console(self) -> str:
+        """The last lines that the host wrote to its console, as one."""
+        return " / ".join(self.container.logs(tail=5).decode(errors="replace").split("\n")).strip(" /")
+
+    def has_ended(self) -> bool:
+        """Return whether the host has no power: it was shut down, or could not boot."""
+        self.container.reload()
+        return bool(self.container.status == "exited")
+
     def cut_power(self) -> None:
         """Take the power away for a moment: the host boots again with whatever was on its disk."""
         self.container.kill("SIGUSR1")
@@ -126,7 +136,7 @@ def start_host(
             Mount("/seed", images.medium, read_only=True),
             Mount("/user-data", str(user_data), type="bind", read_only=True),
             Mount("/opt/lab/lab", str(SOURCE), type="bind", read_only=True),
-            *_transforms(),
+            *_ours(),
         ],
         extra_hosts=dict.fromkeys(NAMES, network.gateway),
         network=network_name,
@@ -138,13 +148,13 @@ def start_host(
     return LabHost(settings, container)
 
 
-def _transforms() -> list[Mount]:
-    """Mount the catalogue of transforms, which seeded faults on the host are made of."""
-    root = SOURCE.parent / "registry"
-    place = root / "transforms" if (root / "transforms").is_dir() else root / "transforms.py"
-    if not place.exists():
-        return []
-    return [Mount(f"/opt/lab/registry/{place.name}", str(place), type="bind", read_only=True)]
+def _ours() -> list[Mount]:
+    """Mount what the lab's own code needs of ours: the transforms of seeded faults, and the look at the machine."""
+    root = SOURCE.parent
+    return [
+        Mount(f"/opt/lab/{name}", str(root / name), type="bind", read_only=True)
+        for name in ("registry/transforms", "engine/machine.py")
+    ]
 
 
 def _write_user_data(area: Path, settings: HostSettings) -> Path:

@@ -41,6 +41,7 @@ Message = dict[str, Any]
 
 #: Seconds until every host must have registered; a host boots and registers in about one.
 REGISTRATION = 60.0
+HOST_LOOK = 1.0  # seconds between two looks whether hosts have power
 USER = "kairos"
 
 
@@ -188,10 +189,24 @@ async def _start_hosts(lab: Lab, owner: ownership.Owner) -> None:
             for number in range(1, lab.settings.hosts + 1)
         ]
         lab.hosts = list(await asyncio.gather(*starts))
-    deadline = time.monotonic() + REGISTRATION
+    await _registered(lab)
+
+
+async def _registered(lab: Lab) -> None:
+    """Wait until every host is registered. Raises TimeoutError; RuntimeError for a host that could not boot."""
+    now = looked = time.monotonic()
+    deadline = now + REGISTRATION
     while lab.endpoint.registered_hosts() < lab.settings.hosts:
-        if time.monotonic() > deadline:
-            raise TimeoutError(_why_not_registered(lab))
+        now = time.monotonic()
+        if now - looked > HOST_LOOK:
+            looked = now
+            ended = [host for host in lab.hosts if await asyncio.to_thread(host.has_ended)]
+            if ended:
+                raise RuntimeError(f"an Edge host of the lab could not boot; {_consoles(ended)}")
+        if now > deadline:
+            raise TimeoutError(
+                f"not every Edge host of the lab registered within {REGISTRATION:g} s; {_consoles(lab.hosts)}"
+            )
         await asyncio.sleep(0.02)
 
 
@@ -215,9 +230,8 @@ def _start_host(lab: Lab, owner: ownership.Owner, number: int, key: str) -> host
     )
 
 
-def _why_not_registered(lab: Lab) -> str:
-    consoles = [f"{h.settings.name}: {h.container.logs(tail=5).decode(errors='replace').strip()}" for h in lab.hosts]
-    return f"not every Edge host of the lab registered within {REGISTRATION:g} s; consoles: {' | '.join(consoles)}"
+def _consoles(shown: Sequence[hosts.LabHost]) -> str:
+    return "consoles: " + " | ".join(f"{host.settings.name}: {host.console}" for host in shown)
 
 
 def _make_ssh_key(folder: Path) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from engine import ownership, tempdirs
 from engine.debian import BuildFailed, ProgramMissing, has_image
+from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect, install_packages, is_debian_family
 from harness.sites.site_file import SiteFile, read_site_file
 from lab import control
@@ -52,6 +53,8 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
         _room(client, ROOM_LATER if options.site or has_image(client, engine_image()) else ROOM)
     except (EngineUnavailable, ProgramMissing) as error:
         raise BadSetupError(str(error)) from error
+    if options.site is None and not control.kept() and (short := shortages(options.lab_hosts)):
+        raise BadSetupError("this machine has too little left: " + " | ".join(short))
     if options.site is None and (untested := untested_engine(client.info())):
         say(untested)
     for name in ownership.sweep(client):
