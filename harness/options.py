@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import random
 import re
 import socket
@@ -24,7 +25,7 @@ from reports import keys, waivers
 from reports.runs import HOME, NoSuchRunError
 
 if TYPE_CHECKING:
-    from securesystemslib.signer import Signer
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from reports.waivers import Waiver
 
@@ -50,7 +51,7 @@ class Options:
     registry_port: int | None
     lanes: int | None
     level: str
-    signer: Signer | None = field(repr=False)
+    signer: Ed25519PrivateKey | None = field(repr=False)
     resume: Earlier | None
     shrink: bool
     guide: str | None
@@ -107,7 +108,7 @@ def checked(config: pytest.Config) -> Options:
     option = config.getoption
     faults = _faults(option("--lab-fault"))
     site = _site(option("--site"))
-    home = Path(option("--runs-in")).resolve()
+    home = _home(option("--runs-in"))
     resumed = _resumed(option("--resume"), home, site)
     if site is not None and (faults or option("--keep-lab")):
         raise pytest.UsageError("--lab-fault and --keep-lab are for the lab; a site given with --site has neither")
@@ -143,7 +144,20 @@ def _lanes(config: pytest.Config, site: SiteFile | None) -> int | None:
     return lanes
 
 
-def _signer(path: str | None, level: str) -> Signer | None:
+def _home(path: str) -> Path:
+    """Return the directory of the runs, made if it is not there; a run writes into it from its first case on."""
+    home = Path(path).resolve()
+    why = "you may not write there"
+    try:
+        (home / "runs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = str(error.strerror)
+    if not os.access(home / "runs", os.W_OK | os.X_OK):
+        raise pytest.UsageError(f"--runs-in {path}: no run can be kept there ({why}); give a directory of your own")
+    return home
+
+
+def _signer(path: str | None, level: str) -> Ed25519PrivateKey | None:
     """Read the key before anything is started: a night's run is not to be lost to a wrong passphrase."""
     if path is None:
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from reports import bundle, finish, keys, results, runs, summary, trend
-from reports.text import visible
+from reports.text import one_line, plural, visible
 from reports.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -55,22 +55,22 @@ def _verify(options: argparse.Namespace) -> int:
         return ExitCode.FAIL
     claims = found.claims
     sys.stdout.write(
-        f"verified  {len(found.files)} files, signed by key {found.key_id}\n"
-        f"run       {claims['run']} at {claims['site']}, level {claims['level']}, {claims['started']}\n"
-        f"result    {claims['result']}{'' if claims['complete'] else ', PARTIAL'}: {visible(claims['sentence'])}\n"
+        f"verified  {plural(len(found.files), 'file')}, signed by key {found.key}\n"
+        + one_line(f"run       {claims['run']} at {claims['site']}, level {claims['level']}, {claims['started']}")
+        + f"\nresult    {claims['result']}{'' if claims['complete'] else ', PARTIAL'}: {one_line(found.sentence)}\n"
     )
     refused = options.require_pass and not found.is_clean_pass
-    for gap in claims["gaps"]:
-        sys.stdout.write(f"partial   {visible(gap)}\n")
+    sys.stdout.writelines(f"partial   {one_line(gap)}\n" for gap in found.gaps)
     for waiver in claims["waivers"]:
-        sys.stdout.write(f"waiver    {waiver['id']} of {waiver['owner']}, until {waiver['expires']}\n")
+        told = f"waiver    {waiver['id']} of {waiver['owner']}, until {waiver['expires']}"
+        sys.stdout.write(f"{one_line(told)}\n")
     if refused:
         sys.stdout.write("REFUSED  --require-pass: the run is partial, or something in it is red\n")
     return ExitCode.FAIL if refused else ExitCode.OK
 
 
 def _keygen(options: argparse.Namespace) -> int:
-    public = keys.generate(options.file, options.type)
+    public = keys.generate(options.file)
     sys.stdout.write(f"{options.file}: the private key; keep it to yourself\n{public}: the public key; hand it out\n")
     return 0
 
@@ -124,7 +124,6 @@ def _parser() -> argparse.ArgumentParser:
 
     keygen = commands.add_parser("keygen", help="make a key pair that signs certificates")
     keygen.add_argument("file", metavar="FILE", type=Path, help="the private key; FILE.pub becomes the public one")
-    keygen.add_argument("--type", choices=keys.KINDS, default=keys.KINDS[0])
     keygen.set_defaults(run=_keygen)
 
     history = commands.add_parser("trend", help="the verdict of every requirement over the last runs")

@@ -1,44 +1,33 @@
-"""The certificate: a deterministic archive of a run with an in-toto attestation in a signed DSSE envelope.
+"""The certificate of a run: a tar file of its directory, what it claims, and a detached signature over the claims.
 
-The attestation (predicate ``test-result``) names every file of the archive with its SHA-256 digest; the envelope
-(``attestation.dsse.json``) is signed by the user's key. ``verify`` needs the archive and the public key, no network,
-and names the first thing that does not match. The envelope is DSSE as others read it: https://github.com/secure-systems-lab/dsse
+``certificate.json`` has the claims and the SHA-256 digest of every file; ``certificate.sig`` is the Ed25519 signature
+of its bytes, which openssl verifies, too. Of one run there is exactly one archive: sorted names, no times, no owners.
+An archive that would not be written so again is refused, so no byte of it can be changed.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import tarfile
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from google.protobuf import json_format
-from in_toto_attestation.v1.resource_descriptor import ResourceDescriptor
-from in_toto_attestation.v1.statement import Statement
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import Error as SecureSystemsError
-from securesystemslib.signer import Signature
+from cryptography.exceptions import InvalidSignature
 
-from reports import archive, certificate, journal, results, runs
-from reports.text import one_line
-from reports.verdicts import Verdict
+from reports import certificate, journal, keys, results, runs, wording
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
     from pathlib import Path
 
-    from securesystemslib.signer import Key, Signer
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
     from reports.results import Results
 
-ENVELOPE = "attestation.dsse.json"
-CLAIMS = "certificate.json"
-PAYLOAD_TYPE = "application/vnd.in-toto+json"
-# The one signature stands there twice, under the key's id and under none: of the DSSE tools some take a signature only
-# under the id that they know the key by, others only if its id is theirs or missing, and they compute ids differently.
-_ANY = ""
-PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
+CLAIMS, SIGNATURE = "certificate.json", "certificate.sig"
 
 
 class RefusedError(Exception):
@@ -47,10 +36,12 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Verified:
-    """A bundle whose every byte is signed for: what it claims, and who signed."""
+    """A bundle whose every byte is signed for: what its journal says, and who signed."""
 
     claims: Mapping[str, Any]
-    key_id: str
+    sentence: str
+    gaps: tuple[str, ...]
+    key: str
     files: tuple[str, ...]
 
     @property
@@ -62,7 +53,7 @@ class Verified:
 # --- making
 
 
-def write(run: Path, signer: Signer) -> Path:
+def write(run: Path, signer: Ed25519PrivateKey) -> Path:
     """Write the bundle of a finished run, all that stands in its directory, into that directory.
 
     Raises ValueError if the run is not finished or has no reports, if its leak gate withheld something or did not run,
@@ -71,59 +62,44 @@ def write(run: Path, signer: Signer) -> Path:
     if not runs.is_finished(run):
         raise ValueError(f"{run}: not certified, it is not finished or its reports are not rendered")
     outcome = results.load(run)
-    if outcome.leak_gate is None or outcome.leak_gate.hits or not outcome.leak_gate.canary_found:
+    if not certificate.is_leak_free(outcome):
         raise ValueError(f"{run}: not certified, its leak gate did not run or did not pass")
     if outcome.uncovered:
         raise ValueError(f"{run}: not certified, not covered: {', '.join(outcome.uncovered)}")
-    bundle = run / runs.CERTIFICATE
-    runs.write(bundle, pack(_files_of(run), outcome, signer))
-    return bundle
+    runs.write(run / runs.CERTIFICATE, pack(_files_of(run), outcome, signer))
+    return run / runs.CERTIFICATE
 
 
 def _files_of(run: Path) -> dict[str, bytes]:
-    paths = (
-        path for path in run.rglob("*") if path.is_file() and not path.is_symlink() and path.name != runs.CERTIFICATE
-    )
-    named = {path.relative_to(run).as_posix(): path for path in paths}
+    paths = (path for path in run.rglob("*") if path.is_file() and not path.is_symlink())
+    named = {path.relative_to(run).as_posix(): path for path in paths if path.name != runs.CERTIFICATE}
     return {name: path.read_bytes() for name, path in named.items() if not name.startswith(".")}
 
 
-def pack(files: Mapping[str, bytes], outcome: Results, signer: Signer) -> bytes:
+def pack(files: Mapping[str, bytes], outcome: Results, signer: Ed25519PrivateKey) -> bytes:
     """Return the bundle of these files and of what the run's results claim."""
-    named = {**files, CLAIMS: certificate.write(certificate.claims(outcome))}
-    envelope = Envelope(_statement(named, outcome), PAYLOAD_TYPE, {})
-    signature = envelope.sign(signer)
-    envelope.signatures[_ANY] = Signature(_ANY, signature.signature)
-    return archive.pack({**named, ENVELOPE: certificate.write(envelope.to_dict())})
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    claims = certificate.write({**certificate.claims(outcome), "files": digests})
+    return archive({**files, CLAIMS: claims, SIGNATURE: signer.sign(claims)})
 
 
-def _statement(files: Mapping[str, bytes], outcome: Results) -> bytes:
-    subjects = [_descriptor(name, files[name]).pb for name in sorted(files)]
-    predicate = {
-        "result": certificate.result(outcome),
-        "configuration": [json_format.MessageToDict(_descriptor(CLAIMS, files[CLAIMS]).pb)],
-        "passedTests": _cases(outcome, Verdict.PASS),
-        "warnedTests": _cases(outcome, Verdict.KNOWN, Verdict.NOT_COVERED),
-        "failedTests": _cases(outcome, *(verdict for verdict in Verdict if verdict.is_red)),
-    }
-    statement = Statement(subjects, PREDICATE_TYPE, predicate)
-    statement.validate()
-    return certificate.write(json_format.MessageToDict(statement.pb))
-
-
-def _cases(outcome: Results, *verdicts: Verdict) -> list[str]:
-    # visible: protobuf takes no lone surrogate
-    return sorted(one_line(case.case) for case in outcome.cases if case.verdict in verdicts)
-
-
-def _descriptor(name: str, content: bytes) -> ResourceDescriptor:
-    return ResourceDescriptor(name=name, digest={"sha256": hashlib.sha256(content).hexdigest()})
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """Return the one archive of these files. Raises ValueError for a name that leads elsewhere or does not fit."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name in sorted(files):
+            if name.startswith("/") or ".." in name.split("/") or not name.isprintable() or not name:
+                raise ValueError(f"{name!r} is no name for a file in an archive")
+            entry = tarfile.TarInfo(name)
+            entry.size = len(files[name])
+            tar.addfile(entry, io.BytesIO(files[name]))
+    return packed.getvalue()
 
 
 # --- verifying
 
 
-def verify(path: Path, key: Key, *, on: dt.date | None = None) -> Verified:
+def verify(path: Path, key: Ed25519PublicKey, *, on: dt.date | None = None) -> Verified:
     """Check a bundle; raise RefusedError with the first thing that does not match.
 
     Waivers are judged by the day of the run; ``on`` judges them by another day.
@@ -135,101 +111,69 @@ def verify(path: Path, key: Key, *, on: dt.date | None = None) -> Verified:
     return verify_bytes(content, key, on=on)
 
 
-def verify_bytes(content: bytes, key: Key, *, on: dt.date | None = None) -> Verified:
-    """Check a bundle that is in memory, as :func:`verify` does."""
+def verify_bytes(content: bytes, key: Ed25519PublicKey, *, on: dt.date | None = None) -> Verified:
+    """Check a bundle that is in memory, as :func:`verify` does. Nothing is parsed before its signature holds."""
+    files = unpack(content)
+    claimed = _signed_claims(files, key)
+    _compare_files(files, claimed.pop("files", None))
+    contents = journal.parse(files[journal.FILE_NAME])
+    outcome = results.of(contents.records, contents.damage)
+    if trouble := certificate.contradiction(claimed, outcome) or certificate.waiver_trouble(outcome, on):
+        raise RefusedError(f"{CLAIMS}: {trouble}")
+    for name in (runs.JUNIT, runs.PAGE):
+        if outcome.started.run_id.encode() not in files[name]:
+            raise RefusedError(f"{name} is of another run than {outcome.started.run_id}")
+    return Verified(claimed, wording.sentence(outcome), outcome.gaps, keys.fingerprint(key), tuple(files))
+
+
+def unpack(content: bytes) -> dict[str, bytes]:
+    """Return the files of an archive that :func:`archive` wrote. Raises RefusedError for any other bytes."""
+    files: dict[str, bytes] = {}
     try:
-        files = archive.unpack(content)
-    except archive.NotCanonicalError as error:
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
+            for entry in tar:
+                if entry.type != tarfile.REGTYPE or entry.size > len(content):
+                    raise RefusedError(f"the archive has been changed: {entry.name} is no plain file")
+                member = tar.extractfile(entry)
+                files[entry.name] = member.read() if member else b""
+        same = archive(files) == content
+    except (tarfile.TarError, OSError, EOFError, ValueError, OverflowError) as error:
         raise RefusedError(f"the archive has been changed: {error}") from None
-    statement = _signed_statement(files, key)
-    _compare_files(files, statement)
-    claimed = _json(files[CLAIMS], CLAIMS)
-    _compare_claims(files, claimed, statement.predicate, on)
-    return Verified(claimed, key.keyid, tuple(files))
+    if not same:
+        raise RefusedError("the archive has been changed: it would not be written so")
+    return files
 
 
-@dataclass(frozen=True)
-class _Signed:
-    digests: dict[str, str]
-    predicate: dict[str, Any]
-
-
-def _signed_statement(files: Mapping[str, bytes], key: Key) -> _Signed:
-    if ENVELOPE not in files:
-        raise RefusedError(f"{ENVELOPE} is missing: the bundle is not signed")
-    envelope = _envelope(files[ENVELOPE])
-    if [*envelope.signatures] != [key.keyid, _ANY]:
-        signers = ", ".join(name for name in envelope.signatures if name) or "none"
-        raise RefusedError(f"{ENVELOPE}: signed by key {signers}, not by {key.keyid}")
-    if envelope.signatures[_ANY].signature != envelope.signatures[key.keyid].signature:
-        raise RefusedError(f"{ENVELOPE}: its signatures are not of one key")
+def _signed_claims(files: Mapping[str, bytes], key: Ed25519PublicKey) -> dict[str, Any]:
+    for name in (CLAIMS, SIGNATURE):
+        if name not in files:
+            raise RefusedError(f"{name} is missing: the bundle is not signed")
     try:
-        envelope.verify([key], 1)
-    except (SecureSystemsError, ValueError):
-        raise RefusedError(f"{ENVELOPE}: the signature does not fit what is signed") from None
-    if envelope.payload_type != PAYLOAD_TYPE:
-        raise RefusedError(f"{ENVELOPE}: holds {envelope.payload_type!r}, expected {PAYLOAD_TYPE!r}")
-    return _read_statement(envelope.payload)
-
-
-def _envelope(content: bytes) -> Envelope:
-    data = _json(content, ENVELOPE)
+        key.verify(files[SIGNATURE], files[CLAIMS])
+    except InvalidSignature:
+        raise RefusedError(
+            f"{SIGNATURE}: {CLAIMS} has been changed, or was not signed by {keys.fingerprint(key)}"
+        ) from None
     try:
-        envelope = Envelope.from_dict(data)
-        rewritten = certificate.write(envelope.to_dict())
-    except (SecureSystemsError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise RefusedError(f"{ENVELOPE}: not a DSSE envelope ({error})") from None
-    if rewritten != content:
-        raise RefusedError(f"{ENVELOPE}: has been changed")
-    return envelope
+        claimed = json.loads(files[CLAIMS])
+    except (ValueError, RecursionError):
+        claimed = None
+    if not isinstance(claimed, dict):
+        raise RefusedError(f"{CLAIMS}: not a JSON document")
+    return claimed
 
 
-def _read_statement(payload: bytes) -> _Signed:
-    statement = Statement([], "", {})
-    try:
-        json_format.Parse(payload, statement.pb)
-        statement.validate()
-    except (json_format.ParseError, ValueError) as error:
-        raise RefusedError(f"{ENVELOPE}: not an in-toto statement ({error})") from None
-    if statement.pb.predicate_type != PREDICATE_TYPE:
-        raise RefusedError(f"{ENVELOPE}: states {statement.pb.predicate_type!r}, expected {PREDICATE_TYPE!r}")
-    digests = {subject.name: subject.digest["sha256"] for subject in statement.pb.subject}
-    return _Signed(digests, json_format.MessageToDict(statement.pb.predicate))
-
-
-def _compare_files(files: Mapping[str, bytes], statement: _Signed) -> None:
-    for name, digest in statement.digests.items():
+def _compare_files(files: Mapping[str, bytes], digests: object) -> None:
+    if not isinstance(digests, dict):
+        raise RefusedError(f"{CLAIMS}: names no files")
+    for name, digest in digests.items():
         if name not in files:
             raise RefusedError(f"{name} is missing")
         if hashlib.sha256(files[name]).hexdigest() != digest:
             raise RefusedError(f"{name} has been changed")
     for name in files:
-        if name not in statement.digests and name != ENVELOPE:
+        if name not in digests and name not in {CLAIMS, SIGNATURE}:
             raise RefusedError(f"{name} is not part of what was signed")
-    for name in (CLAIMS, journal.FILE_NAME, runs.JUNIT, runs.PAGE):
+    for name in (journal.FILE_NAME, runs.JUNIT, runs.PAGE):
         if name not in files:
             raise RefusedError(f"{name} is missing: no bundle is complete without it")
-
-
-def _compare_claims(
-    files: Mapping[str, bytes], claimed: Mapping[str, Any], predicate: Mapping[str, Any], on: dt.date | None
-) -> None:
-    contents = journal.parse(files[journal.FILE_NAME])
-    outcome = results.of(contents.records, contents.damage)
-    trouble = certificate.contradiction(claimed, outcome)
-    if trouble:
-        raise RefusedError(f"{CLAIMS}: {trouble}")
-    if predicate.get("result") != claimed["result"]:
-        raise RefusedError(f"{ENVELOPE}: attests {predicate.get('result')!r}, {CLAIMS} says {claimed['result']!r}")
-    if expired := certificate.waiver_trouble(outcome, on):
-        raise RefusedError(expired)
-
-
-def _json(content: bytes, name: str) -> dict[str, Any]:
-    try:
-        data = json.loads(content)
-    except ValueError:
-        data = None
-    if not isinstance(data, dict):
-        raise RefusedError(f"{name}: not a JSON document")
-    return data

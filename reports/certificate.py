@@ -1,7 +1,7 @@
 """What is certified: the claims of a run that its bundle is signed for, as one JSON document.
 
 The document says nothing that does not follow from the run's journal; whoever verifies a bundle draws the claims from
-the journal again and compares (:func:`contradiction`).
+the journal again and compares all of them (:func:`contradiction`). It is data only: words may change.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
 
-from reports import wording
 from reports.records import as_dict, moment
 from reports.verdicts import ExitCode, Verdict
 from reports.waivers import LONGEST_DAYS
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from reports.results import RequirementResult, Results
 
-SCHEMA = "palette-edge-conformance/certificate/v1"
+SCHEMA = "palette-edge-conformance/certificate/v2"
 
 
 def claims(results: Results) -> dict[str, Any]:
@@ -28,7 +27,6 @@ def claims(results: Results) -> dict[str, Any]:
     started = results.started
     return {
         "schema": SCHEMA,
-        "sentence": wording.sentence(results),
         "run": started.run_id,
         "started": started.started,
         "ended": results.finished.ended if results.finished else None,
@@ -38,7 +36,6 @@ def claims(results: Results) -> dict[str, Any]:
         "result": result(results),
         "exit_code": int(results.exit_code),
         "complete": not results.gaps,
-        "gaps": list(results.gaps),
         "cases": {verdict.value: results.counts[verdict] for verdict in Verdict},
         "requirements": {row.requirement.id: _requirement(row) for row in results.requirements},
         "waivers": [as_dict(waiver) for waiver in started.waivers],
@@ -60,7 +57,7 @@ def _requirement(row: RequirementResult) -> dict[str, Any]:
 
 
 def result(results: Results) -> str:
-    """Return in-toto's word for the result: ``PASSED``, ``WARNED`` (known, not covered, partial) or ``FAILED``."""
+    """Return the result in a word: ``PASSED``, ``WARNED`` (known, not covered, partial) or ``FAILED``."""
     if results.exit_code is not ExitCode.OK:
         return "FAILED"
     quiet = results.counts[Verdict.KNOWN] or results.counts[Verdict.NOT_COVERED]
@@ -72,24 +69,28 @@ def write(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, sort_keys=True, indent=1, ensure_ascii=True).encode() + b"\n"
 
 
+def is_leak_free(results: Results) -> bool:
+    """Whether the run's leak gate worked and withheld nothing."""
+    gate = results.leak_gate
+    return bool(gate and gate.canary_found and not gate.hits)
+
+
 def contradiction(claimed: Mapping[str, Any], results: Results) -> str | None:
-    """Return where the claims contradict the journal that they were drawn from, ``None`` if nowhere."""
+    """Return where the claims are not what the journal says, ``None`` if nowhere."""
     if results.gaps and claimed.get("complete") is not False:
         return f"a partial run is presented as complete: {results.gaps[0]}"
     drawn = json.loads(write(claims(results)))
-    for key in ("run", "complete", "result", "exit_code", "level", "cases", "waivers", "facts", "seed", "leak_gate"):
-        if claimed.get(key) != drawn[key]:
-            return f"'{key}' is {claimed.get(key)!r}, the journal says {drawn[key]!r}"
-    return _other_verdict(claimed.get("requirements"), drawn["requirements"])
+    for key in [*drawn, *claimed]:
+        if key not in drawn or claimed.get(key) != drawn[key]:
+            return _told(key, claimed.get(key), drawn.get(key))
+    return None if is_leak_free(results) else "its leak gate did not run or did not pass"
 
 
-def _other_verdict(claimed: object, drawn: Mapping[str, Any]) -> str | None:
-    if not isinstance(claimed, dict) or claimed.keys() != drawn.keys():
-        return "its requirements are not those of the journal"
-    for name, row in drawn.items():
-        if claimed[name] != row:
-            return f"requirement {name} is not as the journal tells it"
-    return None
+def _told(key: str, claimed: object, drawn: object) -> str:
+    if key == "requirements" and isinstance(claimed, dict) and isinstance(drawn, dict):
+        wrong = next(name for name in [*drawn, *claimed] if claimed.get(name) != drawn.get(name))
+        return f"requirement {wrong} is not as the journal tells it"
+    return f"'{key}' is {claimed!r}, the journal says {drawn!r}"
 
 
 def waiver_trouble(results: Results, on: dt.date | None = None) -> str | None:

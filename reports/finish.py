@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from securesystemslib.signer import Signer
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     from reports.leaks import Gate
     from reports.records import LeakGate, RunFinished
@@ -29,7 +29,12 @@ class Finished:
 
 
 def finish(
-    run: Path, ended: RunFinished, gate: Gate, *, signer: Signer | None = None, extra: Mapping[str, bytes] | None = None
+    run: Path,
+    ended: RunFinished,
+    gate: Gate,
+    *,
+    signer: Ed25519PrivateKey | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> Finished:
     """End a run whose journal is closed: every artefact is searched before the journal says that the run ended.
 

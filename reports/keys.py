@@ -1,27 +1,26 @@
-"""Keys that sign certificates: Ed25519 or ECDSA, in the PEM files that other tools write and read."""
+"""Keys that sign certificates: Ed25519, in the PEM files that other tools write and read."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-from securesystemslib.signer import CryptoSigner, SSlibKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PASSPHRASE = "CONFORMANCE_KEY_PASSPHRASE"  # noqa: S105  the name of an environment variable
-KINDS = ("ed25519", "ecdsa")
 
 
 class KeyUnusableError(Exception):
     """A key that cannot be used; the message names the file and what would be right."""
 
 
-def signer(path: Path) -> CryptoSigner:
+def signer(path: Path) -> Ed25519PrivateKey:
     """Read a private key; its passphrase, if it has one, comes from ``CONFORMANCE_KEY_PASSPHRASE``."""
     phrase = os.environ.get(PASSPHRASE)
     try:
@@ -33,15 +32,12 @@ def signer(path: Path) -> CryptoSigner:
         raise KeyUnusableError(f"{path}: the key {state} {PASSPHRASE} is {'set' if phrase else 'not set'}") from None
     except (ValueError, UnsupportedAlgorithm):
         raise KeyUnusableError(f"{path}: not a private key in PEM form (PKCS #8), or the wrong passphrase") from None
-    if not isinstance(key, (ed25519.Ed25519PrivateKey, ec.EllipticCurvePrivateKey)):
-        raise KeyUnusableError(f"{path}: neither an Ed25519 nor an ECDSA key")
-    try:
-        return CryptoSigner(key)
-    except ValueError as error:
-        raise KeyUnusableError(f"{path}: {error}; use P-256, P-384 or P-521") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise KeyUnusableError(f"{path}: not an Ed25519 key; './run keygen FILE' makes one")
+    return key
 
 
-def public_key(path: Path) -> SSlibKey:
+def public_key(path: Path) -> Ed25519PublicKey:
     """Read a public key."""
     try:
         key = serialization.load_pem_public_key(path.read_bytes())
@@ -49,21 +45,23 @@ def public_key(path: Path) -> SSlibKey:
         raise KeyUnusableError(f"{path}: {error.strerror}") from None
     except (ValueError, UnsupportedAlgorithm):
         raise KeyUnusableError(f"{path}: not a public key in PEM form") from None
-    if not isinstance(key, (ed25519.Ed25519PublicKey, ec.EllipticCurvePublicKey)):
-        raise KeyUnusableError(f"{path}: neither an Ed25519 nor an ECDSA key")
-    try:
-        return SSlibKey.from_crypto(key)
-    except ValueError as error:
-        raise KeyUnusableError(f"{path}: {error}; use P-256, P-384 or P-521") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise KeyUnusableError(f"{path}: not an Ed25519 key")
+    return key
 
 
-def generate(path: Path, kind: str = "ed25519") -> Path:
-    """Make a key pair: ``path`` (readable by its owner only) and, beside it, ``path`` with ``.pub``; give the latter.
+def fingerprint(key: Ed25519PublicKey) -> str:
+    """Return what a person tells keys apart by: sixteen digits of the SHA-256 digest of the key's bytes."""
+    return hashlib.sha256(key.public_bytes_raw()).hexdigest()[:16]
+
+
+def generate(path: Path) -> Path:
+    """Make a key pair: ``path`` (readable by its owner only) and, beside it, ``path`` with ``.pub``; return the latter.
 
     Raises KeyUnusableError if one of the files exists: a key is never overwritten.
     """
     public = path.with_name(f"{path.name}.pub")
-    new = ed25519.Ed25519PrivateKey.generate() if kind == "ed25519" else ec.generate_private_key(ec.SECP256R1())
+    new = Ed25519PrivateKey.generate()
     phrase = os.environ.get(PASSPHRASE)
     protection: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if phrase:

@@ -8,6 +8,7 @@ escapes everything that is not ASCII, so even a lone surrogate returns as it was
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import msgspec
 from reports.verdicts import Verdict
 
 SCHEMA = 1
+_MOST = 1 << 53
 
 
 class UnreadableRecordError(Exception):
@@ -225,8 +227,8 @@ def from_json(line: str | bytes) -> Record:
     Raises UnreadableRecordError: not JSON, not one of our records, or a field of the wrong type.
     """
     try:
-        body = json.loads(line)
-    except ValueError as error:
+        body = json.loads(line, parse_float=_finite, parse_constant=_finite, parse_int=_whole)
+    except (ValueError, RecursionError) as error:
         raise UnreadableRecordError(f"not JSON: {error}") from None
     if not isinstance(body, dict) or body.get("record") not in _KINDS:
         raise UnreadableRecordError(f"not a record: expected one of {', '.join(_KINDS)} in 'record'")
@@ -234,8 +236,20 @@ def from_json(line: str | bytes) -> Record:
         body["verdict"] = Verdict.read(body["verdict"]).value
     try:
         return msgspec.convert(body, _KINDS[body["record"]])
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise UnreadableRecordError(f"{body['record']}: {error}") from None
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} is no number that was measured")
+    return number
+
+
+def _whole(text: str) -> int:
+    if abs(number := int(text)) > _MOST:
+        raise ValueError(f"a number of {len(text)} digits was not counted")
+    return number
 
 
 def as_dict(part: object) -> dict[str, Any]:

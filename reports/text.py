@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 # separator: none of them has a shape of its own.
 _SHAPELESS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 _PLAIN = re.compile(r"[\n\x20-\x7e]*\Z")
+# What build servers obey in a log: "::error::" at the beginning of a line (GitHub), "##[error]", "##vso[…]" (Azure),
+# "##teamcity[…]".
+_COMMAND = re.compile(r"^(\s*)::(?=[A-Za-z][\w-]*[^\n]*::)|##(?=\w*\[)", re.MULTILINE)
 
 
 def visible(text: str) -> str:
     r"""Return the text with every character that has no shape as its escape (``\x1b``, ``\u202e``, ``\ud800``).
 
-    Line feeds stay: reports are made of lines. The result can be written into XML, HTML and a terminal, and is
-    always encodable.
+    Line feeds stay: reports are made of lines. What a build server would take for a command of the job is broken by an
+    escape, too (``\x3a:error::``). The result can be written into XML, HTML, a terminal and a log.
     """
+    text = _COMMAND.sub(_broken, text)
     if _PLAIN.match(text):
         return text
     return "".join(_escape(character) for character in text)
@@ -33,6 +37,10 @@ def visible(text: str) -> str:
 def one_line(text: str) -> str:
     r"""Return the text as :func:`visible` does, on one line: line feeds too become ``\n``."""
     return visible(text).replace("\n", "\\n")
+
+
+def _broken(command: re.Match[str]) -> str:
+    return "#\\x23" if command[0] == "##" else f"{command[1]}\\x3a:"
 
 
 def _escape(character: str) -> str:

@@ -70,7 +70,7 @@ def before(run: Path, outcome: Results, *, last: int = 14) -> list[Results]:
     found: list[Results] = []
     for other in sorted((path for path in run.parent.glob("*") if path.name < run.name), reverse=True):
         if len(found) < last and (other / journal.FILE_NAME).exists():
-            with suppress(FileNotFoundError):  # a run that ends without a case takes its folder away
+            with suppress(OSError):  # a run that ends without a case takes its folder away; one of another user is shut
                 earlier = results.load(other)
                 found += [earlier] if earlier.finished and earlier.kind == outcome.kind else []
     return found[::-1]

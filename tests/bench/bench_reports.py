@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, from anywhere
 
-from securesystemslib.signer import CryptoSigner
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from protected import Secret
 from reports import bundle, finish, github, junit, page, results, runs, summary
@@ -48,9 +48,9 @@ def main(cases: int) -> None:
         timed("all reports, from the journal, to the disk", lambda: finish.render(run))
         secrets = [Protected(name, Secret(f"{name}-9aTr0ub4dor&3-0123456789")) for name in ("key", "token", "password")]
         timed("end of a run: render, leak gate, render again", lambda: finish.finish(run, records[-1], Gate(secrets)))  # type: ignore[arg-type]  # the last record
-        signer = CryptoSigner.generate_ed25519()
+        signer = Ed25519PrivateKey.generate()
         timed("certificate: write", lambda: bundle.write(run, signer).read_bytes())
-        timed("certificate: verify", lambda: bundle.verify(run / runs.CERTIFICATE, signer.public_key))
+        timed("certificate: verify", lambda: bundle.verify(run / runs.CERTIFICATE, signer.public_key()))
 
 
 def _write(run: Path, records: tuple[Record, ...]) -> None:

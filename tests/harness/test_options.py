@@ -358,3 +358,16 @@ def test_the_shipped_known_issues_never_end_a_run(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("harness.options.datetime", SimpleNamespace(now=lambda _zone: later))
 
     assert all(waiver.is_expired(later.date()) for waiver in check().known_issues)
+
+
+@pytest.mark.parametrize("kind", ["a file", "below a file", "of nobody"])
+def test_a_place_where_no_run_can_be_kept_is_refused_in_one_line(tmp_path: Path, kind: str) -> None:
+    """A read-only or impossible directory of runs ends before anything starts, with what would be right."""
+    (tmp_path / "file").write_text("")
+    place = {"a file": tmp_path / "file", "below a file": tmp_path / "file" / "runs", "of nobody": Path("/proc/x")}[
+        kind
+    ]
+
+    told = refusal("--runs-in", str(place))
+    assert told.startswith(f"--runs-in {place}: no run can be kept there (")
+    assert told.count("\n") == 0

