@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shlex
 import shutil
@@ -328,9 +329,8 @@ def _wants_traceback(config: pytest.Config) -> bool:
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """Return the command that a user types for these arguments; ``-q`` and ``suites`` are tox's."""
-    given = [argument for argument in arguments if argument not in {"-q", "suites"}]
-    return shlex.join(["./run", "conformance", *(["--", *given] if given else [])])
+    """Return the command that the user typed: as ``./run`` noted it, else as pytest was called."""
+    return os.environ.get("CONFORMANCE_COMMAND") or shlex.join(["pytest", *arguments])
 
 
 def sentence_of(item: pytest.Item) -> str:

@@ -26,14 +26,15 @@ from lab.serving import serve
 from lab.site import LabSettings, labs_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import FrameType
 
 BAD_SETUP = 4
 
 
-def main() -> int:
-    """Run one command; gives the exit status."""
-    arguments = _parser().parse_args()
+def main(given: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code, 4 when it cannot be done."""
+    arguments = _parser().parse_args(given)
     try:
         return int(arguments.command(arguments) or 0)
     except (EngineUnavailable, ProgramMissing, BuildFailed, UnknownFault, control.LabFailed, DockerException) as error:

@@ -23,6 +23,11 @@ settings.register_profile(
 settings.load_profile("own")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make every warning an error: in own tests only, for a dependency's news must not end a user's run."""
+    config.addinivalue_line("filterwarnings", "error")
+
+
 def pytest_collection_finish() -> None:
     """Let what collection made be out of the way: going through it all stops every thread for a fifth of a second."""
     gc.collect()

@@ -1,6 +1,6 @@
 """How fast the lab is, and how much memory a run takes: numbers to write down, never a verdict.
 
-Run by ``tox -e bench``. Machines are shared and noisy: read medians, and ratios of things run side by side.
+Run by ``./run bench``. Machines are shared and noisy: read medians, and ratios of things run side by side.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What the witness costs: throughput through it against the direct connection, and its memory, on this machine.
 
-Run by ``tox -e bench``; ``--mib 256`` is shorter. Direct and witnessed rounds are made in pairs, in turn the one and
+Run by ``./run bench``; ``--mib 256`` is shorter. Direct and witnessed rounds are made in pairs, in turn the one and
 the other first; each puller is a process of its own, as a host is, and both speak TLS to the same registry. Machines
 are shared and noisy: read the ratios, which are medians of pairs. Every puller of images verifies the digest of what it
 pulls; a blob that is thrown away shows the witness at its worst: on two cores it is one process more for the same work.

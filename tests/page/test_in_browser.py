@@ -138,7 +138,7 @@ def test_the_line_to_reproduce_can_be_copied(open_page: OpenPage) -> None:
     page.get_by_text("Copied").wait_for()
 
     copied = page.evaluate("navigator.clipboard.readText()")
-    assert copied == "tox -e conformance -- -k repave_presents --hypothesis-seed 20261122"
+    assert copied == "./run conformance -k repave_presents --hypothesis-seed 20261122"
 
 
 def test_a_link_leads_from_the_case_to_its_story(open_page: OpenPage) -> None:

@@ -192,7 +192,7 @@ def failing(**changes: object) -> CaseFinished:
         story=(
             "REPAVE-03  host edge-1 presented base64-decode(password) at repave; the profile says 'Passw0rdPassw0rd'",
         ),
-        reproduce="tox -e conformance -- -k repave_presents --hypothesis-seed 20261122",
+        reproduce="./run conformance -k repave_presents --hypothesis-seed 20261122",
         pulls=pulls("base64-decoded", 401),
         timeline=timeline(),
         events=(

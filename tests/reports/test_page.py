@@ -60,7 +60,7 @@ def test_a_failure_tells_story_pulls_events_and_the_line_to_reproduce() -> None:
     told = text_of(document, "//article//pre")
 
     assert "host edge-1 presented base64-decode(password) at repave" in told
-    assert "reproduce: tox -e conformance -- -k repave_presents --hypothesis-seed 20261122" in told
+    assert "reproduce: ./run conformance -k repave_presents --hypothesis-seed 20261122" in told
     assert "repave node containerd/1.6.20 edge-1" in text_of(document, "//article//table[1]")
     assert "authentication required" in text_of(document, "//article")
 

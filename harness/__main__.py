@@ -1,0 +1,180 @@
+"""``./run WORD``: the one command line. Each word is a call of pytest or of the part that the word is about.
+
+Words that run pytest become it, so that signals, exit codes and the last line are the run's own. ``--`` before further
+arguments may be left out. Wrong arguments end with 4, whatever the word.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent.parent
+SETUP = 4
+#: The variable in which a run finds the command that its user typed, for its reports.
+COMMAND = "CONFORMANCE_COMMAND"
+USAGE = """\
+usage: ./run WORD [ARGUMENTS]
+
+  conformance            deploy and repave Edge clusters, on the built-in lab or with --site FILE; writes reports/
+  nightly                the same with more examples and every vector; the seed follows the date
+  doctor --site FILE     look at a real site, change nothing, and say what stands in a run's way
+  site-init [FILE]       write a commented site file to fill in
+  clean --site FILE --run RUN   remove what a dead run left in Palette, and touch nothing else
+  lab up|status|down     the lab by hand
+  report RUN|latest      render the reports of an earlier run again
+  trend                  compare the latest runs
+  keygen FILE, certify RUN --key FILE, verify BUNDLE --key PUB   certificates
+  requirements           the guide's statements and the cases that prove them
+  detection              every seeded fault against the suites: the kill matrix
+  bench                  how fast, how much memory: ratios and numbers, never a verdict
+
+  tests [--quick]        the harness' own tests: about 12 minutes; --quick: those without an engine, 2 minutes
+  lint                   ruff, mypy --strict, import-linter
+  page                   the report page in a real headless Chromium
+  endurance              own tests of half an hour: the whole suite at a far site, 30 runs killed midway
+  vectors                check, add and number the vectors
+  update-lock            renew the lock files to the newest versions
+
+Arguments of conformance and nightly: -k NAME or REQUIREMENT, --site FILE, --level smoke|default|nightly|certification,
+-n WORKERS, --plan, --budget 45m, --resume RUN, --lab-fault NAME, --lab-hosts N, --keep-lab, --no-provision,
+--hypothesis-seed N, --guide FILE, --key FILE; the others are pytest's.
+"""
+
+
+@dataclass(frozen=True)
+class Pytest:
+    """A word that becomes pytest: ``before`` the user's arguments, and what to collect where she names nothing."""
+
+    before: tuple[str, ...] = ()
+    collect: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    says: str = ""
+
+
+#: Own tests that need neither an engine nor more than a moment each.
+QUICK = (
+    "tests/detection/test_catalogue.py", "tests/detection/test_judging.py", "tests/detection/test_matrix.py",
+    "tests/faults", "tests/palette", "tests/registry_transforms", "tests/reports", "tests/vectors",
+)  # fmt: skip
+WORDS: dict[str, Pytest] = {
+    "conformance": Pytest(("-q",), ("suites",)),
+    "nightly": Pytest(("-q", "--level", "nightly", "--lab-hosts", "3"), ("suites",)),
+    "requirements": Pytest(("--collect-only", "-qqq", "--requirements"), ("suites",)),
+    "tests": Pytest(
+        ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile"), ("tests",), (("PY_COLORS", "0"),),
+        "own tests: about 12 minutes on two cores; './run tests --quick' takes two",
+    ),
+    "endurance": Pytest(
+        (), ("tests/stranger/test_far_site.py", "tests/site/long_runs/test_killed_run.py"),
+        (("FAR_SITE", "whole"), ("KILLED_MOMENTS", "30")), "own tests of half an hour",
+    ),
+    "page": Pytest((), ("tests/page",), (("PAGE_TESTS", "required"),)),
+}  # fmt: skip
+#: Words that a function of another part does; it takes the arguments and returns the exit code.
+PARTS = {
+    "detection": "detection.__main__", "doctor": "doctor.__main__", "clean": "harness.sites.clean",
+    "site-init": "harness.sites.site_init", "lab": "lab.__main__", "vectors": "fixtures.vectors.__main__",
+    **dict.fromkeys(("report", "verify", "certify", "keygen", "trend"), "reports.__main__"),
+}  # fmt: skip
+SCRIPTS = {
+    "lint": (
+        ("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."), ("-m", "mypy", "."),
+        ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
+    ),
+    "bench": tuple((f"tests/bench/{name}.py",) for name in ("bench_lab", "bench_witness", "bench_reports")),
+}  # fmt: skip
+
+
+def main(arguments: list[str]) -> int:
+    """Do what the command line says; return the exit code, or become pytest."""
+    word, given = (arguments[0] if arguments else "help"), arguments[1:]
+    given = given[1:] if given[:1] == ["--"] else given
+    if word in {"help", "-h", "--help"}:
+        sys.stdout.write(USAGE)
+        return 0
+    if word in WORDS:
+        become_pytest(word, given)
+        return SETUP
+    if word in PARTS:
+        return _part(word, given)
+    if word in SCRIPTS:
+        return _refused(word, given) if given else _scripts(word)
+    if word == "update-lock":
+        return _update_lock()
+    near = get_close_matches(word, [*WORDS, *PARTS, *SCRIPTS], n=1)
+    sys.stderr.write(
+        f"run: unknown word {word!r}; {f'did you mean {near[0]!r}?' if near else './run help lists them'}\n"
+    )
+    return SETUP
+
+
+def become_pytest(name: str, given: list[str]) -> NoReturn:
+    """Replace this process by pytest; paths that the user names are hers, our own are the repository's."""
+    word, typed = WORDS[name], ["./run", name, *given]
+    given = _quick(given) if name == "tests" else given
+    if word.says and not set(given) & {"-h", "--help", "--collect-only"}:
+        sys.stderr.write(f"{word.says}\n")
+    named = any(_is_a_path(argument) for argument in given)
+    collect = () if named else tuple(str(ROOT / name) for name in word.collect)
+    before = [str(ROOT / each) if each.startswith("tests/") else each for each in word.before]
+    own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
+    command = [sys.executable, "-m", "pytest", *own, *before, *given, *collect]
+    os.execve(command[0], command, {**os.environ, **dict(word.environment), COMMAND: shlex.join(typed)})  # noqa: S606 - no shell is wanted
+
+
+def _is_a_path(argument: str) -> bool:
+    place = Path(argument.partition("::")[0])
+    return not argument.startswith("-") and place.exists() and ROOT in place.resolve().parents
+
+
+def _quick(given: list[str]) -> list[str]:
+    if "--quick" not in given:
+        return given
+    return [each for each in given if each != "--quick"] + [str(ROOT / name) for name in QUICK]
+
+
+def _part(word: str, given: list[str]) -> int:
+    of_reports = PARTS[word] == "reports.__main__"
+    try:
+        code: int = import_module(PARTS[word]).main([word, *given] if of_reports else given)
+    except SystemExit as ended:  # argparse: 0 after --help, 2 for wrong arguments
+        return SETUP if ended.code else 0
+    except KeyboardInterrupt:
+        return 2
+    return code
+
+
+def _refused(word: str, given: list[str]) -> int:
+    sys.stderr.write(f"run: {word} takes no arguments; found {' '.join(given)}\n")
+    return SETUP
+
+
+def _scripts(word: str) -> int:
+    """Run every script of a word, and return the first exit code that is not 0."""
+    codes = [subprocess.run([sys.executable, *script], cwd=ROOT, check=False).returncode for script in SCRIPTS[word]]
+    return next(filter(None, codes), 0)
+
+
+def _update_lock() -> int:
+    """Renew both locks to the newest versions that pyproject.toml allows, and run own tests with them."""
+    compiled = [sys.executable, "-m", "uv", "--quiet", "pip", "compile", "pyproject.toml", "--universal", "--upgrade"]
+    compiled += ["--python-version", "3.11", "--generate-hashes", "--no-annotate", "--no-header", "--no-emit-index-url"]
+    groups = [word for name in ("tests", "page", "lint", "lock") for word in ("--group", name)]
+    for lock, more in (("requirements.lock", []), ("requirements-dev.lock", [*groups, "-c", "requirements.lock"])):
+        done = subprocess.run([*compiled, *more, "-o", lock], cwd=ROOT, check=False)
+        if done.returncode:
+            return SETUP
+    sys.stdout.write("requirements.lock and requirements-dev.lock are renewed; running own tests on them\n")
+    return subprocess.run([str(ROOT / "run"), "tests"], check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
