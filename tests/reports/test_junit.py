@@ -71,7 +71,7 @@ def test_a_case_has_its_properties() -> None:
         "expected": "the password 'Passw0rdPassw0rd', unchanged",
         "observed": "base64-decode(password)",
         "examples": "12",
-        "reproduce": "tox -e conformance -- -k repave_presents --hypothesis-seed 20261122",
+        "reproduce": "./run conformance -k repave_presents --hypothesis-seed 20261122",
     }
 
 
@@ -93,7 +93,7 @@ def test_a_failure_tells_the_whole_story() -> None:
         "REPAVE-03  host edge-1 presented base64-decode(password) at repave; the profile says 'Passw0rdPassw0rd'",
         "  deploy  agent  (skopeo/1.9.3)       intact",
         "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized  <- here",
-        "  reproduce: tox -e conformance -- -k repave_presents --hypothesis-seed 20261122",
+        "  reproduce: ./run conformance -k repave_presents --hypothesis-seed 20261122",
     ]
 
 

@@ -41,7 +41,7 @@ def test_a_failure_is_told_as_the_style_shows_it() -> None:
         "the profile says 'Passw0rdPassw0rd'\n"
         "  deploy  agent  (skopeo/1.9.3)       intact\n"
         "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized  <- here\n"
-        "  reproduce: tox -e conformance -- -k repave_presents --hypothesis-seed 20261122\n"
+        "  reproduce: ./run conformance -k repave_presents --hypothesis-seed 20261122\n"
     ) in text
 
 
