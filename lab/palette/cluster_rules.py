@@ -39,7 +39,7 @@ def attach_profiles(
     attached = []
     for position, one in enumerate(sent):
         profile = context.store.profile(one["uid"], project)
-        attached.append(profile_rules.attach(profile, one, f"{place}[{position}]"))
+        attached.append(profile_rules.attach(profile, one, f"{place}[{position}]", context.settings.strictness.masks))
     check_profiles(attached, place)
     return attached
 

@@ -3,12 +3,14 @@
 The guide says that the field "will be masked when you provide it"; whether the API masks, and how, is not documented
 (docs/palette.md §8.5). The lab's choice: every answer shows ``******`` in its place, the stored clear value is what
 hosts are given, a password that is only a reference (``{{.spectro.macro.x}}``) stays readable, and a client that sends
-the mask back is refused instead of having it stored. A macro's value is shown to whoever may list macros, except in
+the mask back is refused instead of having it stored.
+``Strictness.masks`` has the other two behaviours. A macro's value is shown to whoever may list macros, except in
 strict mode.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -67,6 +69,26 @@ def holds_mask(text: str) -> bool:
     except yaml_text.YamlError:
         return _MASK_LINE.search(text) is not None
     return any(node.value == MASK for node in _password_nodes(root))
+
+
+def unmasked(text: str, before: str) -> str:
+    """Return values with each mask replaced by the password that ``before`` has in its place.
+
+    They come back as they are where it is not clear which password a mask stands for.
+    """
+    if _mask_structure(before) == text:
+        return before
+    try:
+        masks = [node for node in _password_nodes(yaml_text.compose(text)) if node.value == MASK]
+        hidden = [node.value for node in _password_nodes(yaml_text.compose(before)) if _is_secret(node)]
+    except yaml_text.YamlError:
+        return text
+    if len(masks) != len(hidden):
+        return text
+    for node, value in reversed(list(zip(masks, hidden, strict=True))):
+        start, end = _span(text, node)
+        text = text[:start] + json.dumps(value) + text[end:]
+    return text
 
 
 def mask_answer(answer: Any, secrets: frozenset[str], *, more: bool = False) -> Any:  # noqa: ANN401 - any JSON

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from lab.palette.catalogue import REGISTRY_UID, CataloguePack, by_name, by_uid
 from lab.palette.errors import ApiError, conflict, invalid
-from lab.palette.masking import MASK, holds_mask
+from lab.palette.masking import MASK, holds_mask, unmasked
 from lab.palette.rendering import forbidden_variable
 from lab.palette.store import Attached, Pack, Profile, Store, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from lab.palette.settings import Masks
 
 Json = dict[str, Any]
 
@@ -43,21 +45,24 @@ def check_free(store: Store, project: str | None, name: str, version: str, but: 
             raise conflict("ClusterProfileAlreadyExists", message)
 
 
-def check_values(values: str, place: str) -> None:
-    """Raise ApiError 400 when the values hold the mask where a password belongs."""
+def checked_values(values: str, place: str, before: str, masks: Masks) -> str:
+    """Return the values to keep. Raises ApiError 400 when the mask stands where a password belongs."""
+    if masks == "unchanged" and holds_mask(values):
+        values = unmasked(values, before)
     if holds_mask(values):
         problem = f"providerCredentials.password is the mask '{MASK}'; write the password itself or a macro"
         raise invalid(place, problem, "MaskedValue")
+    return values
 
 
-def make_template(sent: Json, place: str, before: Template | None = None) -> Template:
+def make_template(sent: Json, place: str, masks: Masks, before: Template | None = None) -> Template:
     """Make layers of what was sent; values that were not sent stay as ``before``. Raises ApiError 400."""
     packs: list[Pack] = []
     for position, pack in enumerate(sent.get("packs", [])):
         here = f"{place}.packs[{position}]"
         if any(known.name == pack["name"] for known in packs):
             raise invalid(f"{here}.name", f"'{pack['name']}' is there twice")
-        packs.append(make_pack(pack, here, before.pack(pack["name"]) if before else None))
+        packs.append(make_pack(pack, here, masks, before.pack(pack["name"]) if before else None))
     kind = sent.get("type") or (before.type if before else "cluster")
     cloud = sent.get("cloudType") or (before.cloud_type if before else "edge-native")
     if cloud not in {"edge-native", "all"}:
@@ -65,14 +70,14 @@ def make_template(sent: Json, place: str, before: Template | None = None) -> Tem
     return Template(kind, cloud, tuple(packs))
 
 
-def make_pack(sent: Json, place: str, before: Pack | None = None) -> Pack:
+def make_pack(sent: Json, place: str, masks: Masks, before: Pack | None = None) -> Pack:
     """Make one layer of what was sent. Raises ApiError 400."""
     kind = sent.get("type") or (before.type if before else "spectro")
     uid, tag, layer, default = _identify(sent, place, before) if kind == "spectro" else _foreign(sent, place, before)
     values = sent.get("values")
     if values is None:
         values = before.values if before else default
-    check_values(values, f"{place}.values")
+    values = checked_values(values, f"{place}.values", before.values if before else default, masks)
     registry = sent.get("registryUid") or (before.registry_uid if before else REGISTRY_UID)
     if kind == "spectro" and registry != REGISTRY_UID:
         raise invalid(f"{place}.registryUid", f"there is no pack registry '{registry}'")
@@ -191,7 +196,7 @@ _FORMATS: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-def attach(profile: Profile, sent: Json, place: str, before: Attached | None = None) -> Attached:
+def attach(profile: Profile, sent: Json, place: str, masks: Masks, before: Attached | None = None) -> Attached:
     """Make what a cluster uses of a published profile version. Raises ApiError 400.
 
     ``before`` is the same version as the cluster uses it already: its own values and variables stay where none
@@ -203,11 +208,12 @@ def attach(profile: Profile, sent: Json, place: str, before: Attached | None = N
     overrides = dict(before.overrides) if before else {}
     for position, values in enumerate(sent.get("packValues", [])):
         here = f"{place}.packValues[{position}]"
-        if profile.published.pack(values["name"]) is None:
+        pack = profile.published.pack(values["name"])
+        if pack is None:
             raise invalid(f"{here}.name", f"profile '{profile.meta.name}' has no pack '{values['name']}'")
         if values.get("values"):
-            check_values(values["values"], f"{here}.values")
-            overrides[values["name"]] = values["values"]
+            was = overrides.get(pack.name, pack.values)
+            overrides[pack.name] = checked_values(values["values"], f"{here}.values", was, masks)
     return Attached(
         profile.meta.uid,
         profile.meta.name,

@@ -35,6 +35,7 @@ from lab.palette.operations import (
 )
 from lab.palette.reconciler import Reconciler
 from lab.palette.store import Meta, Token, new_uid
+from lab.palette.unserved import is_unserved
 from lab.palette.web import Accepted, Answer, Call, Created, File, Route
 
 if TYPE_CHECKING:
@@ -216,6 +217,13 @@ def _response(call: Call, answer: Any) -> web.Response:  # noqa: ANN401 - any An
     return web.json_response(call.masked(answer))
 
 
+def _unroutable(request: web.Request, error: web.HTTPException) -> ApiError:
+    operation = f"{request.method} {request.path}"
+    if error.status in {404, 405} and is_unserved(request.method, request.path):
+        return ApiError(501, "NotImplemented", f"{operation} is published, and the lab does not serve it")
+    return ApiError(error.status, (error.reason or "Error").replace(" ", ""), f"{operation}: {error.reason}")
+
+
 @web.middleware
 async def _enveloped(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
@@ -223,9 +231,7 @@ async def _enveloped(request: web.Request, handler: Handler) -> web.StreamRespon
     except ApiError as error:
         failure = error
     except web.HTTPException as error:
-        failure = ApiError(
-            error.status, (error.reason or "Error").replace(" ", ""), f"{request.method} {request.path}: {error.reason}"
-        )
+        failure = _unroutable(request, error)
     except (ConnectionResetError, asyncio.CancelledError):
         raise
     except Exception:  # noqa: BLE001 - whatever went wrong, a client gets an envelope

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -12,13 +12,18 @@ PAGE_SIZE = 50
 """Items of a page at most, whatever a client asks for (the API documentation: default and maximum are 50)."""
 
 
+Masks = Literal["refuse", "unchanged", "clear"]
+
+
 @dataclass(frozen=True)
 class Strictness:
     """How unfriendly the endpoint is. The default is quick and healthy; :meth:`strict` is a bad day at a real site.
 
     ``share_*`` are the shares (0 to 1) of requests answered with that trouble *before* they do anything, drawn from
     ``seed``. ``state_delay_s`` is how many seconds a cluster's new state takes to show. ``mask_more`` also masks
-    certificates and macro values; ``free_text_events`` words events so that nobody can rely on fixed texts.
+    certificates and macro values; ``masks`` is what becomes of a mask that comes back in values: it is refused or taken
+    for "unchanged" (the vendor's own client sends back what it read); with ``clear`` nothing is masked at all;
+    ``free_text_events`` words events so that nobody can rely on fixed texts.
     """
 
     rate_limits: bool = False
@@ -28,6 +33,7 @@ class Strictness:
     share_resets: float = 0.0
     state_delay_s: float = 0.0
     mask_more: bool = False
+    masks: Masks = "refuse"
     free_text_events: bool = False
 
     def __post_init__(self) -> None:

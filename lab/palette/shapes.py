@@ -24,10 +24,15 @@ def meta(of: Meta) -> Json:
         "uid": of.uid,
         "name": of.name,
         "labels": of.labels,
-        "annotations": {**({"projectUid": of.project} if of.project else {}), **of.annotations},
+        "annotations": {**_scope(of), **of.annotations},
         "creationTimestamp": as_text(of.created),
         "lastModifiedTimestamp": as_text(of.modified),
     }
+
+
+def _scope(of: Meta) -> dict[str, str]:
+    """Return where something belongs; the vendor's clients read from ``scope`` where to ask for it."""
+    return {"scope": "project", "projectUid": of.project} if of.project else {"scope": "tenant"}
 
 
 def pack_ref(pack: Pack, values: str | None = None) -> Json:
@@ -267,3 +272,9 @@ def registry() -> Json:
         "isDefault": True,
         "isPrivate": False,
     }
+
+
+def pack_registry(**spec: Json) -> Json:
+    """``v1PackRegistrySummary`` of the same; with ``auth`` it is ``v1PackRegistry``."""
+    meta = {"uid": REGISTRY_UID, "name": "Public Repo", "annotations": {"scope": "system"}}
+    return {"metadata": meta, "spec": {"endpoint": "https://registry.example", **spec}}

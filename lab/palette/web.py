@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lab.palette.bodies import Schema
     from lab.palette.context import Context
     from lab.palette.reconciler import Reconciler
+    from lab.palette.settings import Masks
 
 Json = dict[str, Any]
 
@@ -88,11 +89,17 @@ class Call:
             raise ApiError(400, "ProjectUidRequired", message, {"field": "ProjectUid"})
         return self.project
 
+    @property
+    def masks(self) -> Masks:
+        """What becomes of a mask that a client sends back."""
+        return self.context.settings.strictness.masks
+
     def masked(self, answer: Any) -> Any:  # noqa: ANN401 - any JSON
         """Return the answer as the client may see it."""
 
         def healthy(answer: Any, secrets: frozenset[str]) -> Any:  # noqa: ANN401 - any JSON
-            return mask_answer(answer, secrets, more=self.context.settings.strictness.mask_more)
+            strictness = self.context.settings.strictness
+            return answer if strictness.masks == "clear" else mask_answer(answer, secrets, more=strictness.mask_more)
 
         return self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))
 

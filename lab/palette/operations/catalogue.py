@@ -8,7 +8,7 @@ from lab.palette import shapes
 from lab.palette.bodies import FLAG, LAYER, PACK_TYPE, TEXT, many, one_of, record
 from lab.palette.catalogue import PACKS, REGISTRY_UID, CataloguePack, by_name, by_uid
 from lab.palette.errors import invalid, not_found, unauthorized
-from lab.palette.paging import listing
+from lab.palette.paging import filtered, listing, ordered
 from lab.palette.web import Call, Json, Table
 
 if TYPE_CHECKING:
@@ -19,7 +19,17 @@ TABLE = Table()
 _FILTER_TEXT = record(eq=TEXT, ne=TEXT, contains=TEXT, beginsWith=TEXT, ignoreCase=FLAG)
 _PACK_FILTER = record(
     filter=record(
-        name=_FILTER_TEXT, displayName=_FILTER_TEXT, layer=many(LAYER), type=many(PACK_TYPE), registryUid=many(TEXT)
+        name=_FILTER_TEXT,
+        displayName=_FILTER_TEXT,
+        layer=many(LAYER),
+        type=many(PACK_TYPE),
+        registryUid=many(TEXT),
+        environment=many(TEXT),
+        addOnType=many(TEXT),
+        addOnSubType=many(TEXT),
+        source=many(TEXT),
+        state=many(TEXT),
+        isFips=FLAG,
     ),
     sort=many(record(field=one_of("name", "type", "layer", "addOnType", "displayName"), order=one_of("asc", "desc"))),
 )
@@ -70,6 +80,47 @@ def registries(call: Call) -> Json:
     return {"items": [shapes.registry()] if scope != "tenant" else []}
 
 
+@TABLE.serves("GET", "/v1/registries/pack")
+def pack_registries(call: Call) -> Json:
+    """List the registries of packs with their endpoints."""
+    return listing([shapes.pack_registry(auth={"type": "noAuth"})], call.page(), dict)
+
+
+@TABLE.serves("GET", "/v1/registries/pack/summary")
+def pack_registries_summary(call: Call) -> Json:
+    """List the registries of packs briefly."""
+    return listing([shapes.pack_registry()], call.page(), dict)
+
+
+@TABLE.serves("GET", "/v1/registries/oci/summary")
+def oci_registries(_call: Call) -> Json:
+    """List the OCI registries of packs: there are none."""
+    return {"items": []}
+
+
+@TABLE.serves("GET", "/v1/packs")
+def packs(call: Call) -> Json:
+    """List every version of every pack; ``filters`` as ``spec.name=edge-k3sANDspec.version=1.30.5``."""
+    known = [_pack_summary(pack, version) for pack in PACKS for version in pack.versions]
+    found = ordered(filtered(known, call.query("filters")), call.query("orderBy"))
+    return listing(found, call.page(), dict)
+
+
+def _pack_summary(pack: CataloguePack, version: str) -> Json:
+    spec = {
+        "name": pack.name,
+        "displayName": pack.display_name,
+        "layer": pack.layer,
+        "type": "spectro",
+        "version": version,
+        "registryUid": REGISTRY_UID,
+        "cloudTypes": ["edge-native"],
+        "values": pack.values,
+    }
+    meta = {"uid": pack.uid(version), "name": pack.name}
+    return {"apiVersion": "v1", "kind": "pack", "metadata": meta, "spec": spec, "status": {}}
+
+
 @TABLE.serves("POST", "/v1/packs/search", body=_PACK_FILTER)
 def search_packs(call: Call) -> Json:
     """Find packs by name, layer and registry."""
@@ -82,12 +133,21 @@ def search_packs(call: Call) -> Json:
 
 
 def _matches(pack: CataloguePack, wanted: dict[str, Any]) -> bool:
+    """Return whether a pack is what is sought: a property that no pack of the lab has (an add-on type) fits none."""
+    has = {
+        "layer": {pack.layer},
+        "type": {"spectro"},
+        "registryUid": {REGISTRY_UID},
+        "environment": {"edge-native", "all"},
+        "source": {"spectrocloud"},
+        "state": {"active"},
+    }
+    listed = [(key, values) for key, values in wanted.items() if isinstance(values, list) and values]
     return (
         text_matches(pack.name, wanted.get("name", {}))
         and text_matches(pack.display_name, wanted.get("displayName", {}))
-        and pack.layer in (wanted.get("layer") or [pack.layer])
-        and "spectro" in (wanted.get("type") or ["spectro"])
-        and REGISTRY_UID in (wanted.get("registryUid") or [REGISTRY_UID])
+        and not wanted.get("isFips")
+        and all(has.get(key, set()).intersection(values) for key, values in listed)
     )
 
 

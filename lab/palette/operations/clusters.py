@@ -156,6 +156,15 @@ def kubeconfig(call: Call) -> File:
     return File(f"{cluster.meta.name}.kubeconfig", cluster.kubeconfig.encode())
 
 
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/features/backup")
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/features/complianceScan")
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/config/rbacs")
+@TABLE.serves("GET", "/v1/spectroclusters/{uid}/config/namespaces")
+def none_configured(call: Call) -> Json:
+    """Answer that there is none, which every read of the vendor's Terraform provider asks."""
+    raise not_found(f"{call.request.path.rpartition('/')[2]} of cluster", find(call).meta.uid)
+
+
 # -- lists -----------------------------------------------------------------------------------------------------------
 
 
@@ -173,6 +182,8 @@ def _searchable(call: Call) -> Callable[[Cluster], dict[str, Any]]:
             "clusterState": shapes_clusters.told_state(call.context, cluster),
             "healthState": shapes_clusters.told_health(call.context, cluster),
             "tags": cluster.meta.labels,
+            "environment": "edge-native",
+            "isDeleted": not cluster.present,
             "creationTimestamp": cluster.meta.created.isoformat(),
             "lastModifiedTimestamp": cluster.meta.modified.isoformat(),
         }

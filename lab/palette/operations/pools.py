@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lab.palette import cluster_rules, shapes_clusters
@@ -117,3 +118,14 @@ def _node(call: Call, cluster: Cluster) -> Node:
         if node.uid == call.path("machineUid") and node.pool == pool.name:
             return node
     raise not_found("machine", call.path("machineUid"))
+
+
+@TABLE.serves("DELETE", f"{_POOL}/machines/{{machineUid}}")
+def delete_machine(call: Call) -> None:
+    """Take a machine out of its pool; its host is reset."""
+    cluster = _cluster(call)
+    node, pool = _node(call, cluster), _pool(call, cluster)
+    _running(cluster)
+    hosts = [host for host in pool.hosts if host["hostUid"] != node.host_uid]
+    smaller = replace(pool, hosts=hosts, config={**pool.config, "size": len(hosts)})
+    _change(call, cluster, [smaller if one is pool else one for one in cluster.pools])

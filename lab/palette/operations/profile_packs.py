@@ -35,7 +35,7 @@ def _pack(call: Call, profile: Profile) -> Pack:
 def validate(call: Call) -> Json:
     """Return what would be wrong with a profile if it had these layers."""
     find(call)
-    return pack_results(call.body)
+    return pack_results(call)
 
 
 @TABLE.serves("GET", _PACKS)
@@ -44,13 +44,13 @@ def listed(call: Call) -> Json:
     return {"items": [shapes.pack_entity(pack) for pack in find(call).shown.packs]}
 
 
-@TABLE.serves("POST", _PACKS, body=PACK)
+@TABLE.serves("POST", _PACKS, body=record("pack", pack=PACK))
 def add(call: Call) -> Created:
     """Add a layer."""
     profile = find_own(call)
-    pack = profile_rules.make_pack(call.body, "pack")
+    pack = profile_rules.make_pack(call.body["pack"], "pack", call.masks)
     if profile.shown.pack(pack.name) is not None:
-        raise invalid("name", f"the profile already has a pack '{pack.name}'")
+        raise invalid("pack.name", f"the profile already has a pack '{pack.name}'")
     profile.draft = replace(profile.shown, packs=(*profile.shown.packs, pack))
     edited(call, profile)
     return Created(pack.uid)
@@ -113,6 +113,18 @@ def get(call: Call) -> Json:
     return {"metadata": {"uid": pack.uid, "name": pack.name}, "spec": spec}
 
 
+@TABLE.serves("GET", f"{_PACK}/manifests")
+def manifests_of_pack(call: Call) -> Json:
+    """Return the manifests of one layer."""
+    pack = _pack(call, find(call))
+    return {
+        "items": [
+            {"metadata": {"name": name, "uid": f"{pack.name}-{name}"}, "spec": {"published": {"content": content}}}
+            for name, content in pack.manifests
+        ]
+    }
+
+
 @TABLE.serves("PUT", _PACK, body=PACK_UPDATE)
 def update(call: Call) -> None:
     """Change one layer: its values, or its version. The change is a draft until it is published."""
@@ -121,7 +133,7 @@ def update(call: Call) -> None:
     sent = call.body["pack"]
     if sent["name"] != before.name:
         raise invalid("pack.name", f"'{sent['name']}' is not the pack of the path, '{before.name}'")
-    changed = profile_rules.make_pack(sent, "pack", before)
+    changed = profile_rules.make_pack(sent, "pack", call.masks, before)
     packs = tuple(changed if pack is before else pack for pack in profile.shown.packs)
     profile.draft = replace(profile.shown, packs=packs)
     edited(call, profile)

@@ -104,7 +104,7 @@ def _add(call: Call, sent: Json, spec: Json, *, publish: bool) -> Profile:
     version = spec.get("version") or DEFAULT_VERSION
     _check_version(call, version, "spec.version")
     profile_rules.check_free(call.context.store, call.project, sent["name"], version)
-    template = profile_rules.make_template(spec.get("template", {}), "spec.template")
+    template = profile_rules.make_template(spec.get("template", {}), "spec.template", call.masks)
     variables = profile_rules.make_variables(spec.get("variables", []), "spec.variables")
     meta = Meta(new_uid(), sent["name"], call.project, sent.get("labels", {}), sent.get("annotations", {}))
     profile = Profile(meta, version, template, variables=variables)
@@ -138,17 +138,17 @@ def validate_name(call: Call) -> None:
 @TABLE.serves("POST", "/v1/clusterprofiles/validate/packs", body=TEMPLATE)
 def validate_packs(call: Call) -> Json:
     """Return what is wrong with layers before a profile is made of them."""
-    return pack_results(call.body)
+    return pack_results(call)
 
 
-def pack_results(template: Json) -> Json:
+def pack_results(call: Call) -> Json:
     """Return ``v1ClusterProfileValidatorResponse`` of sent layers."""
     try:
-        made = profile_rules.make_template(template, "packs")
+        made = profile_rules.make_template(call.body, "packs", call.masks)
         problems = profile_rules.template_problems(made)
     except ApiError as error:
         problems = [("", error.code, error.message)]
-    results = [{"name": pack["name"], "displayName": pack["name"], "errors": []} for pack in template.get("packs", [])]
+    results = [{"name": pack["name"], "displayName": pack["name"], "errors": []} for pack in call.body.get("packs", [])]
     results += [{"name": name, "displayName": name, "errors": [{"code": c, "message": m}]} for name, c, m in problems]
     return {"packs": {"results": results}}
 
@@ -167,7 +167,7 @@ def update(call: Call) -> None:
     _check_version(call, version, "spec.version")
     profile_rules.check_free(call.context.store, call.project, name, version, but=profile.meta.uid)
     if "template" in spec:
-        profile.draft = profile_rules.make_template(spec["template"], "spec.template", profile.shown)
+        profile.draft = profile_rules.make_template(spec["template"], "spec.template", call.masks, profile.shown)
     profile.meta.name, profile.version = name, version
     _relabel(profile, sent)
     edited(call, profile)

@@ -33,6 +33,8 @@ def _fits(item: Json, one: Json) -> bool:
     if name not in item:
         raise invalid("filter.filterGroups.filters.property", f"'{name}' is not one of {', '.join(sorted(item))}")
     condition = one.get("condition", {})
+    if "bool" in condition:
+        return bool(item[name]) is bool(condition["bool"].get("value", False))  # Go leaves a false out
     if "keyValue" in condition:
         wanted = condition["keyValue"]
         values = [str(value) for key, value in item[name].items() if key == wanted.get("key", key)]

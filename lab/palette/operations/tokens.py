@@ -38,9 +38,10 @@ def _expiry(spec: Json) -> datetime | None:
     if not spec.get("expiry"):
         return None
     try:
-        return from_text(spec["expiry"])
+        expiry = from_text(spec["expiry"])
     except ValueError as error:
         raise invalid("spec.expiry", f"'{spec['expiry']}' is no time; write it as 2026-12-31T00:00:00Z") from error
+    return expiry if expiry.year > 1 else None  # Go's zero time
 
 
 @TABLE.serves("GET", "/v1/edgehosts/tokens")
@@ -80,10 +81,10 @@ def update_token(call: Call) -> None:
     token.meta.touch()
 
 
-@TABLE.serves("PUT", "/v1/edgehosts/tokens/{uid}/state", body=record("isActive", isActive=FLAG))
+@TABLE.serves("PUT", "/v1/edgehosts/tokens/{uid}/state", body=record(isActive=FLAG))
 def set_token_state(call: Call) -> None:
-    """Switch a token on or off."""
-    _token(call).active = call.body["isActive"]
+    """Switch a token on or off; Go leaves a false out."""
+    _token(call).active = call.body.get("isActive", False)
 
 
 @TABLE.serves("DELETE", "/v1/edgehosts/tokens/{uid}")

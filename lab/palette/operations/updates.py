@@ -32,7 +32,7 @@ def _patched(call: Call, cluster: Cluster, sent: Sequence[Json]) -> list[Attache
         profile = call.context.store.profile(one["uid"], call.project)
         index = _place_of(attached, one, place)
         before = attached[index] if index is not None and attached[index].uid == one["uid"] else None
-        made = profile_rules.attach(profile, one, place, before)
+        made = profile_rules.attach(profile, one, place, call.masks, before)
         if index is None:
             attached.append(made)
         else:
