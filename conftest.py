@@ -2,9 +2,10 @@
 
 pytest_plugins = [
     "harness.tracebacks",
+    "harness.worker",
     "harness.plugin",
     "harness.drawing",
     "harness.long_runs",
-    "harness.lanes",
+    "harness.workers",
     "fixtures.session",
 ]

@@ -145,7 +145,7 @@ class Worker:
             self.close()
 
     def _command(self, job: Job, lab: RunningLab, plan: Path, home: Path) -> list[str]:
-        command = [sys.executable, "-m", "pytest", *job.suites, "-q", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", *job.suites, "-q", "-n", "0", "-p", "no:cacheprovider"]
         command += ["-p", "detection.switching", "--detection-plan", str(plan), "--runs-in", str(home)]
         command += ["--site", str(lab.settings.folder / "detection.yaml"), "--no-shrink", "--no-provision"]
         return [*command, "--hypothesis-seed", str(job.seed), *job.arguments]

@@ -1,14 +1,12 @@
 """What a case costs: how many clusters it deploys, how often it repaves them, how long that takes.
 
-Counts are those of earlier runs where there are any, of whatever site, for a case does the same everywhere; else what
-its source shows. Time is what the case took on the same site before; else the counts times what a deployment and a
-repave took there on average, or take on real hosts.
+Counts are those of earlier runs, of whatever site, for a case does the same everywhere. A case that never ran is taken
+to do what its phase says. Time is what the case took on the same site before; else the counts times what a deployment
+and a repave take on real hosts, or on the lab.
 """
 
 from __future__ import annotations
 
-import inspect
-import re
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
@@ -29,8 +27,9 @@ REAL, LAB = (600.0, 720.0), (1.5, 2.0)
 #: Seconds of a case that deploys nothing, and of everything before the first case.
 LEAST, SETTING_UP = 2.0, 30.0
 _RUNS_LOOKED_AT = 40
-_DEPLOYS = re.compile(r"\b(?:begin_)?deploy\(")
-_REPAVES = re.compile(r"\b(?:begin_|try_)?repave\(|\.move_to\(")
+_LONGEST = 10**7  # seconds, and clusters, that no case takes
+#: Clusters and repaves of a case that never ran, by the phase of its requirement.
+_BY_PHASE = {"": (0, 0), "deploy": (1, 0)}
 
 
 @dataclass(frozen=True)
@@ -50,26 +49,39 @@ class Costs:
     site: str
     examples: int
     each: tuple[float, float]
-    _counts: dict[str, tuple[int, int]] = field(default_factory=dict)
-    _times: dict[str, list[float]] = field(default_factory=dict)
+    _last: dict[str, CaseFinished] = field(default_factory=dict)
+    _times: dict[str, list[CaseFinished]] = field(default_factory=dict)
 
     def learn(self, earlier: Iterable[Results]) -> None:
         """Take in earlier runs, the latest last."""
         for run in earlier:
-            for case in run.cases:
-                if counts := _counted(case):
-                    self._counts[case.case] = counts
+            for case in filter(_is_possible, run.cases):
+                if case.clusters or not case.hosts:  # a journal from before cases were counted has hosts and no counts
+                    self._last[case.case] = case
                 if run.started.site == self.site and case.verdict.value in {"pass", "known"}:
-                    self._times.setdefault(case.case, []).append(case.seconds / max(1, case.examples))
+                    self._times.setdefault(case.case, []).append(case)
 
     def of(self, item: pytest.Item) -> Cost:
         """Return the cost of a case."""
-        times = self.examples if _is_property(item) else 1
-        clusters, repaves = self._counts.get(item.nodeid) or _in_source(item)
+        clusters, repaves = self._counts(item)
         if seen := self._times.get(item.nodeid):
-            return Cost(clusters * times, repaves * times, median(seen) * times, measured=True)
+            seconds = median(case.seconds * self._times_more(item, case) for case in seen)
+            return Cost(clusters, repaves, seconds, measured=True)
         deploy, repave = self.each
-        return Cost(clusters * times, repaves * times, max(LEAST, (clusters * deploy + repaves * repave) * times))
+        return Cost(clusters, repaves, max(LEAST, clusters * deploy + repaves * repave))
+
+    def _counts(self, item: pytest.Item) -> tuple[int, int]:
+        if case := self._last.get(item.nodeid):
+            more = self._times_more(item, case)
+            return round(case.clusters * more), round(case.repaves * more)
+        marker = item.get_closest_marker("requirement")
+        clusters, repaves = _BY_PHASE.get(str(marker.kwargs.get("phase", "")) if marker else "", (1, 1))
+        times = self.examples if _is_property(item) else 1
+        return clusters * times, repaves * times
+
+    def _times_more(self, item: pytest.Item, case: CaseFinished) -> float:
+        """Return how often the case does now what it did then."""
+        return self.examples / max(1, case.examples) if _is_property(item) else 1.0
 
 
 def known_costs(site: str, examples: int, home: Path, *, real: bool) -> Costs:
@@ -83,28 +95,13 @@ def _readable(folders: Iterable[Path]) -> Iterable[Results]:
     for folder in folders:
         try:
             yield results.load(folder)
-        except OSError:  # a run that is removed just now
+        except Exception:  # noqa: BLE001, S112 - another run's journal, removed or damaged in whatever way, ends no run
             continue
 
 
-def _counted(case: CaseFinished) -> tuple[int, int] | None:
-    """Count the phases on a case's timeline, which is that of its last example."""
-    phases = [
-        moment.label.partition(":")[0] for moment in case.timeline if moment.lane == "api" and ":" in moment.label
-    ]
-    deploys = phases.count("deploy")
-    named = [phase for phase in phases if phase and phase != "deploy" and " " not in phase]
-    return (deploys, len(named)) if deploys else None
-
-
-def _in_source(item: pytest.Item) -> tuple[int, int]:
-    function = getattr(item, "function", None)
-    inner = getattr(getattr(function, "hypothesis", None), "inner_test", function)
-    try:
-        source = inspect.getsource(inner)  # type: ignore[arg-type] # None ends in TypeError
-    except (OSError, TypeError):
-        return 1, 1
-    return len(_DEPLOYS.findall(source)), len(_REPAVES.findall(source))
+def _is_possible(case: CaseFinished) -> bool:
+    """Return whether a record's numbers can be true; a damaged journal may say anything."""
+    return 0 <= case.seconds < _LONGEST and 0 <= case.clusters < _LONGEST and 0 <= case.repaves < _LONGEST
 
 
 def _is_property(item: pytest.Item) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from foreign import file_name
 from harness.brief import Brief
+from harness.clusters import DEPLOY
 from harness.in_kubernetes import seen_in_kubernetes
 from registry.transforms.classes import classes_of
 from reports.records import Event, Moment, Pull, utc
@@ -61,6 +62,8 @@ class Evidence(Brief):
     vector_class: str = ""
     expected: str = ""
     examples: int = 0
+    deployed: int = 0
+    repaved: int = 0
     classes: Counter[str] = field(default_factory=Counter)
     last_classes: dict[str, int] = field(default_factory=dict)
     witness: SiteWitness | None = None
@@ -71,6 +74,7 @@ class Evidence(Brief):
     def begin(self, case: str) -> None:
         """Start afresh for a case."""
         self.case, self.examples = case, 0
+        self.deployed = self.repaved = 0
         self.notes, self.attachments = [], []
         self.gone, self.refusals = [], 0
         self.classes, self.last_classes = Counter(), {}
@@ -94,6 +98,11 @@ class Evidence(Brief):
         self.vector, self.vector_class, self.expected = vector, vector_class, expected
         self.last_classes = dict.fromkeys(classes_of(password.encode()), 1) if password else {}
         self.classes.update(self.last_classes)
+
+    def phase(self, _cluster: Cluster, name: str) -> None:
+        """Count the clusters and repaves of a case, as a site's watcher."""
+        self.deployed += name == DEPLOY
+        self.repaved += name not in {"", DEPLOY}
 
     def note(self, text: str) -> None:
         """Record once what a site did, without judging it."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def open_ledger(run: Run, site: SiteFile) -> Ledger:
     """Return the ledger in the run's directory; one that is there already, of a run that is resumed, goes on."""
-    path = run.folder / (ledgers.FILE_NAME if run.lane == 1 else f"lane-{run.lane}-{ledgers.FILE_NAME}")
+    path = run.folder / (f"{run.worker}-{ledgers.FILE_NAME}" if run.worker else ledgers.FILE_NAME)
     ledger = ledgers.read(path) if path.exists() else Ledger(path)
     process = ownership.process_identity(os.getpid())
     ledger.begin(run=run.short_id, palette=site.palette_url, project=site.project, process=process)

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import signal
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
 from harness.costs import Cost, known_costs
 from harness.drawing import examples_of
-from harness.interrupts import interrupt
+from harness.interrupts import CtrlC
 from harness.levels import CERTIFICATION, SMOKE, depth_of, smoke
 from harness.planning import plan, seconds_of, told_left_out, within
 from harness.plugin import OPTIONS, RUN
-from harness.progress import Progress, Say
-from harness.run import cases_of, is_case
+from harness.progress import VIEW, Progress, open_view, speaker
+from harness.run import cases_of, is_case, is_for_cases
+from harness.worker import Wire, given
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from types import FrameType
 
     from harness.options import Options
 
@@ -31,7 +29,9 @@ _LEFT_OUT = pytest.StashKey[str]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Check the options that are ours, once all others are checked."""
+    """Check the options that are ours, once all others are checked; a worker's are the controller's."""
+    if given(config):
+        return
     if config.option.budget is not None:
         try:
             seconds_of(config.option.budget)
@@ -46,6 +46,8 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is done already, what the level does not ask for, and what the budget has no time for."""
+    if given(config):  # the controller has chosen
+        return
     cases = list(cases_of(items))
     options, resumed = config.stash[OPTIONS], config.stash[OPTIONS].resume
     wanted = [item for item in cases if resumed is None or item.nodeid not in resumed.done]
@@ -88,8 +90,8 @@ def pytest_runtestloop(session: pytest.Session) -> object:
         if told:
             tell(told)
         return None
-    costs = config.stash[COSTS]
-    for line in plan(cases_of(session.items), costs, _hosts(options), level=options.level, left_out=told):
+    cases, costs = list(cases_of(session.items)), config.stash[COSTS]
+    for line in plan(cases, costs, _hosts(options), level=options.level, left_out=told):
         tell(line)
     return True
 
@@ -100,82 +102,72 @@ def _hosts(options: Options) -> list[str]:
     return [*options.site.edge_hosts, *(f"those with {sought.by} {sought.value}" for sought in options.site.sought)]
 
 
+def pytest_collection(session: pytest.Session) -> None:
+    """Say what is done before anything else is: on a slow machine collecting takes a while."""
+    config = session.config
+    if config.option.collectonly or config.option.plan or given(config) or not is_for_cases(config):
+        return
+    open_view(config).say("collecting the cases")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Let the first Ctrl-C end a run cleanly and the second one at once, and follow its progress."""
-    cases = list(cases_of(session.items))
-    if not cases or session.config.option.collectonly or session.config.option.plan:
+    config, cases = session.config, list(cases_of(session.items))
+    if not cases or config.option.collectonly or config.option.plan or given(config):
         return
-    signal.signal(signal.SIGINT, _Interrupts(session.config))
-    costs = session.config.stash[COSTS]
-    progress = Progress({item.nodeid: costs[item.nodeid].seconds for item in cases}, speaker(session.config))
-    session.config.stash[PROGRESS] = progress
+    signal.signal(signal.SIGINT, CtrlC(speaker(config), lambda: _how_to_clean(config)))
+    progress = config.stash[PROGRESS] = Progress({item.nodeid: config.stash[COSTS][item.nodeid] for item in cases})
+    if len(cases) == len(session.items) and VIEW in config.stash:
+        _leave_the_terminal_to_the_view(config)
+        config.stash[VIEW].follow(progress)
 
 
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Be silent once the session is over."""
-    if (progress := config.stash.get(PROGRESS, None)) is not None:
-        progress.stop()
+def _leave_the_terminal_to_the_view(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None:
+        reporter._show_progress_info = False  # noqa: SLF001 - its option is read before it is known what is run
+        config.option.verbose = config.option.verbose if config.option.verbose > 1 else -1  # no line for each file
+
+
+def _how_to_clean(config: pytest.Config) -> str:
+    run, site = config.stash.get(RUN, None), config.option.site
+    return f"; './run clean --site {site} --run {run.id}' removes what is left" if run and site else ""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_teststatus(
+    config: pytest.Config,
+) -> Generator[None, tuple[str, str, str], tuple[str, str, str]]:
+    """Show no letter for a case: it has a line of its own."""
+    category, letter, word = yield
+    view = config.stash.get(VIEW, None)
+    return (category, letter, word) if view is None or view.progress is None else (category, "", "")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Say what is done when the cases are over, and be silent before reports are shown."""
+    if (view := session.config.stash.get(VIEW, None)) is not None and view.progress is not None:
+        view.progress.doing = "clearing up"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_terminal_summary(config: pytest.Config) -> None:
+    """Leave the terminal to what pytest and the run have to say at the end."""
+    if (view := config.stash.get(VIEW, None)) is not None:
+        view.stop()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Tell the progress of each case's beginning and end."""
-    progress = item.config.stash.get(PROGRESS, None)
-    if progress is None or not is_case(item):
+    config = item.config
+    told = Wire.of(config) or config.stash.get(PROGRESS, None)
+    if not is_case(item) or told is None:
         return (yield)
-    progress.begin(item.nodeid)
+    told.begin(item.nodeid)
     result = yield
-    progress.end(item.nodeid)
+    if VIEW in config.stash:
+        config.stash[VIEW].ended(config.stash[RUN].cases[-1])
     return result
-
-
-class _Interrupts:
-    """What Ctrl-C does: the first time everything is cleared and reported, the second time the process ends."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._pressed = 0
-        self._speaking = False
-
-    def __call__(self, _number: int, frame: FrameType | None) -> None:
-        self._pressed += 1
-        if self._speaking:  # pressed twice within a moment: what follows the first looks at it
-            return
-        if self._pressed == 1:
-            for other in (signal.SIGTERM, signal.SIGHUP):  # a terminal that is closed now stops nothing
-                signal.signal(other, signal.SIG_IGN)
-            self._say("Ctrl-C: ending cleanly, with reports; once more stops at once")
-        if self._pressed > 1:
-            self._stop()
-        interrupt(frame)
-
-    def _stop(self) -> None:
-        run = self._config.stash.get(RUN, None)
-        site = self._config.option.site
-        hint = f"; './run clean --site {site} --run {run.id}' removes what is left" if run and site else ""
-        self._say(f"stopped at once{hint}")
-        os._exit(2)
-
-    def _say(self, what: str) -> None:
-        """Speak, if the terminal is there and is not being written to at this very moment."""
-        self._speaking = True
-        with suppress(OSError, RuntimeError):
-            speaker(self._config)(what)
-        self._speaking = False
-
-
-def speaker(config: pytest.Config) -> Say:
-    """Return a way to say something on the terminal at any moment, also while a case's output is captured."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    capture = config.pluginmanager.get_plugin("capturemanager")
-
-    def speak(message: str) -> None:
-        if reporter is None or capture is None:
-            return
-        with capture.global_and_fixture_disabled():
-            reporter.ensure_newline()
-            reporter.write_line(message)
-            reporter.flush()  # a pipe or a file is followed as well as a terminal
-
-    return speak

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 MOST_LAB_HOSTS = 16
 #: The waivers that a run knows when no others are named.
 KNOWN_ISSUES = Path(__file__).parent.parent / "suites" / "known_issues.yaml"
-#: Cases that may go on side by side; each needs a lab.
-MOST_LANES = 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,6 @@ class Options:
     provision: bool
     registry_image: str
     registry_port: int | None
-    lanes: int | None
     level: str
     signer: Ed25519PrivateKey | None = field(repr=False)
     resume: Earlier | None
@@ -86,7 +83,6 @@ def add_options(parser: pytest.Parser) -> None:
         help="smoke: a case of each kind; nightly: more examples, every vector; certification: all, with a fixed seed",
     )
     group.addoption("--key", metavar="FILE", help="sign the certificate of --level certification with this private key")
-    group.addoption("--lanes", metavar="N", help="cases side by side, each lane with a lab of its own (default: 3)")
     group.addoption("--plan", action="store_true", help="print cases, clusters, repaves and minutes; do nothing")
     group.addoption("--budget", metavar="TIME", help="choose the cases that settle most in this time, such as 45m")
     group.addoption("--resume", metavar="RUN", help="go on with a run that was killed or interrupted")
@@ -122,7 +118,6 @@ def checked(config: pytest.Config) -> Options:
         provision=not option("--no-provision"),
         registry_image=option("--registry-image"),
         registry_port=_port(option("--registry-port"), site),
-        lanes=_lanes(config, site),
         level=level,
         signer=_signer(option("--key"), level),
         resume=resumed,
@@ -132,16 +127,6 @@ def checked(config: pytest.Config) -> Options:
         home=home,
         seed=_seed(config, resumed),
     )
-
-
-def _lanes(config: pytest.Config, site: SiteFile | None) -> int | None:
-    if (text := config.getoption("--lanes")) is None:
-        return None
-    lanes = _whole("--lanes", text, 1, MOST_LANES)
-    single = "--site" if site else next((o for o in ("--keep-lab", "--registry-port") if config.getoption(o)), "")
-    if lanes > 1 and single:
-        raise pytest.UsageError(f"--lanes {lanes}: each lane has a lab of its own; leave out {single}, or give 1")
-    return lanes
 
 
 def _home(path: str) -> Path:

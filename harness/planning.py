@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from harness.costs import SETTING_UP, Cost, total
 from harness.levels import requirements_of
+from harness.progress import columns, cut, rough, short
 from reports.text import plural, some
 
 if TYPE_CHECKING:
@@ -63,28 +65,52 @@ def _new(item: pytest.Item, settled: set[str]) -> int:
 
 
 def plan(
-    items: Iterable[pytest.Item], costs: Mapping[str, Cost], hosts: Iterable[str], *, level: str, left_out: str = ""
+    items: Iterable[pytest.Item],
+    costs: Mapping[str, Cost],
+    hosts: Iterable[str],
+    *,
+    level: str,
+    left_out: str = "",
+    workers: int = 1,
 ) -> Iterator[str]:
-    """Yield what a run would do, line by line."""
-    available = list(hosts)
-    listed = list(items)
-    wide = max((len(_name(item)) for item in listed), default=0)
-    yield f"{'case':{wide}}  clusters  repaves  hosts  minutes"
-    for item in listed:
-        cost, marker = costs[item.nodeid], item.get_closest_marker("requirement")
-        wanted = marker.kwargs["hosts"] if marker else 1
-        needs = ", ".join(marker.kwargs["needs"]) if marker else ""
-        told = f"needs {wanted} hosts" if wanted > len(available) else f"needs {needs}" if needs else ""
-        row = f"{_name(item):{wide}}  {cost.clusters:8}  {cost.repaves:7}  {wanted:5}  {cost.seconds / 60:7.1f}  {told}"
-        yield row.rstrip()
+    """Yield what a run would do, line by line: folder by folder, the costliest first."""
+    available, listed = list(hosts), list(items)
+    folders: dict[str, list[pytest.Item]] = {}
+    for item in sorted(listed, key=lambda item: -costs[item.nodeid].seconds):
+        folders.setdefault(item.path.parent.name, []).append(item)
+    yield _row("", "clusters", "repaves", "hosts", "")
+    for name, cases in sorted(folders.items(), key=lambda entry: -_sum(entry[1], costs).seconds):
+        yield cut(_priced(_sum(cases, costs), "", f"{name}: {plural(len(cases), 'case')}"), columns())
+        for item in cases:
+            marker = item.get_closest_marker("requirement")
+            wanted = marker.kwargs["hosts"] if marker else 1
+            needs = f" (needs {', '.join(marker.kwargs['needs'])})" if marker and marker.kwargs["needs"] else ""
+            needs = f" (needs {plural(wanted, 'host')})" if wanted > len(available) else needs
+            yield cut(_priced(costs[item.nodeid], wanted, f"  {short(item.nodeid)}{needs}"), columns())
     yield ""
     whole = total([costs[item.nodeid] for item in listed])
-    yield f"{plural(len(listed), 'case')} at level {level}, on {', '.join(available)}"
-    kind = "as measured on this site" if whole.measured else "estimated: not every case was measured on this site"
-    yield f"{whole.clusters} clusters, {whole.repaves} repaves, about {whole.seconds / 60:.0f} minutes ({kind})"
+    yield from wrap(f"{plural(len(listed), 'case')} at level {level}, on {', '.join(available)}", columns())
+    kind = "as measured on this site" if whole.measured else "a guess: not every case was measured on this site"
+    side = f" with {workers} workers" if workers > 1 else ""
+    takes = rough(SETTING_UP + (whole.seconds - SETTING_UP) / workers)
+    counts = f"{plural(whole.clusters, 'cluster')}, {plural(whole.repaves, 'repave')}"
+    yield from wrap(f"{counts}, about {takes}{side} ({kind})", columns())
     if left_out:
-        yield left_out
+        yield from wrap(left_out, columns())
     yield "nothing was done"
+
+
+def _sum(items: Iterable[pytest.Item], costs: Mapping[str, Cost]) -> Cost:
+    each = [costs[item.nodeid] for item in items]
+    return Cost(sum(c.clusters for c in each), sum(c.repaves for c in each), sum(c.seconds for c in each))
+
+
+def _priced(cost: Cost, hosts: object, name: str) -> str:
+    return _row(rough(cost.seconds), cost.clusters, cost.repaves, hosts, name)
+
+
+def _row(time: str, clusters: object, repaves: object, hosts: object, name: str) -> str:
+    return f"{time:>11} {clusters:>8} {repaves:>7} {hosts:>5} {name}".rstrip()
 
 
 def told_left_out(choice: Choice) -> str:
@@ -93,7 +119,3 @@ def told_left_out(choice: Choice) -> str:
         return "the budget leaves nothing out"
     unsettled = f"; nothing is said about {some(choice.unsettled)}" if choice.unsettled else ""
     return f"the budget leaves out {plural(len(choice.left_out), 'case')}{unsettled}"
-
-
-def _name(item: pytest.Item) -> str:
-    return item.nodeid.removeprefix("suites/")

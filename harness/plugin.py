@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness import worker
 from harness.interrupts import end_as_by_ctrl_c
 from harness.levels import depth_of
 from harness.options import Options, add_options, checked
+from harness.progress import speaker
 from harness.requirements_table import table
 from harness.run import Run, cases_of, is_case
 from harness.sites.lab_site import BadSetupError, engine
+from harness.worker import Wire
+from reports.text import visible
 from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
@@ -54,9 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _engine(config: pytest.Config) -> docker.DockerClient:
     """Return the Docker engine, provided if need be; a machine that cannot have one ends the session."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
     try:
-        return engine(config.stash[OPTIONS], reporter.write_line if reporter is not None else lambda _message: None)
+        return engine(config.stash[OPTIONS], speaker(config))
     except BadSetupError as error:
         raise pytest.UsageError(f"bad set-up: {error}") from error
 
@@ -66,7 +69,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin a run when there are conformance cases to be run."""
     cases = list(cases_of(session.items))
     session.config.stash[_CASES] = cases
-    if cases and not (session.config.option.collectonly or session.config.option.plan):
+    if not cases or session.config.option.collectonly or session.config.option.plan:
+        return
+    if (wire := Wire.of(session.config)) is not None:
+        end_as_by_ctrl_c(signal.SIGTERM)
+        session.config.stash[RUN] = Run.beside(session.config.stash[OPTIONS], wire, **worker.place_of(session.config))
+    else:
         end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
         session.config.stash[ENGINE] = _engine(session.config)
         run = session.config.stash[RUN] = Run.begin(session.config.stash[OPTIONS])
@@ -113,9 +121,9 @@ def pytest_runtest_makereport(
     case = run.as_it_stands(item)
     if case.verdict in {Verdict.NOT_COVERED, Verdict.KNOWN}:
         report.outcome = "skipped"
-        report.longrepr = (str(item.path), 0, f"{case.verdict.value}: {case.reason}")
+        report.longrepr = (str(item.path), 0, visible(f"{case.verdict.value}: {case.reason}"))
     elif case.verdict.is_red:
-        report.outcome, report.longrepr = "failed", "\n".join(case.story)
+        report.outcome, report.longrepr = "failed", visible("\n".join(case.story))
     return report
 
 
@@ -133,6 +141,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
 
 
 def _finish(session: pytest.Session, run: Run, exitstatus: int) -> None:
+    if (wire := Wire.of(session.config)) is not None:
+        wire.end(run.left_behind)
+        return
     run.deselected = session.config.stash.get(_DESELECTED, 0)
     refused = exitstatus == ExitCode.SETUP
     if refused and not run.cases:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from harness.liveness import Liveness
     from harness.options import Options
     from harness.resuming import Earlier
+    from harness.worker import Wire
     from reports.leak_forms import Protected
     from reports.waivers import Waiver
 
@@ -114,9 +115,9 @@ class Run:
     features: frozenset[str] = frozenset()
     cases: list[CaseFinished] = field(default_factory=list)
     began: str = field(default_factory=utc)
-    lane: int = 1
     liveness: Liveness | None = None
-    _started: bool = False
+    worker: str = ""
+    _known: dict[str, str] | None = None
     _case_began: float = 0.0
     _case_utc: str = ""
     _error: BaseException | None = None
@@ -129,6 +130,13 @@ class Run:
             return cls._resumed(options, options.resume)
         folder = runs.create(options.home)
         return cls(options, folder, Journal(folder / FILE_NAME), Evidence(folder))
+
+    @classmethod
+    def beside(cls, options: Options, wire: Wire, *, folder: Path, worker: str) -> Run:
+        """Return a worker's part of a run: its records go to the controller, its lab has a name of its own."""
+        run = cls(options, folder, wire, Evidence(folder), worker=worker)
+        wire.run = run
+        return run
 
     @classmethod
     def _resumed(cls, options: Options, earlier: Earlier) -> Run:
@@ -186,10 +194,10 @@ class Run:
     # --- records -----------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Write the first record; called when the site is known, or at the first case's end at the latest."""
-        if self._started:
+        """Write the record of the run's beginning before that of a case; again where more is known by then."""
+        if self.worker or self._known == self.facts:
             return
-        self._started = True
+        self._known = dict(self.facts)
         listed = tuple(
             Requirement(
                 id=r.id, claim=r.claim, section=r.section, level=r.level, phases=r.phases, since=r.since, until=r.until,
@@ -270,23 +278,32 @@ class Run:
             notes=tuple(evidence.notes),
             attachments=tuple(evidence.attachments),
             examples=evidence.examples,
+            clusters=evidence.deployed,
+            repaves=evidence.repaved,
         )
-
-    def go_beside(self, lane: int, recorder: Recorder) -> None:
-        """Be a lane beside the first of the run: its records go to ``recorder``, its lab has a name of its own."""
-        self.lane, self.journal, self._started = lane, recorder, True
 
     @property
     def lab_name(self) -> str:
-        """What the lab of this run, or of this lane of it, is called."""
-        return self.id if self.lane == 1 else f"{self.id}-{self.lane}"
+        """What the lab of this run, or of this worker of it, is called."""
+        return f"{self.id}-{self.worker}" if self.worker else self.id
 
-    def take(self, record: Record) -> None:
-        """Take the record of a case from another lane."""
-        if isinstance(record, CaseFinished):
-            self.start()
-            self.cases.append(record)
-            self.journal.write(record)
+    def learn(self, facts: Mapping[str, str], features: frozenset[str]) -> None:
+        """Take what a worker knows of the site."""
+        self.facts.update(facts)
+        self.features |= features
+
+    def take(self, record: CaseFinished) -> None:
+        """Take the record of a case from a worker."""
+        self.start()
+        self.cases.append(record)
+        self.journal.write(record)
+
+    def lose(self, item: pytest.Item, error: Exception) -> CaseFinished:
+        """Record a case whose worker is gone; return the record."""
+        self.begin_case(item.nodeid)
+        self.failed(error, "call")
+        self.end_case(item)
+        return self.cases[-1]
 
     def withdraw(self) -> None:
         """Leave no trace of a run whose set-up was refused before its first case, unless something is left behind."""
@@ -359,3 +376,9 @@ def is_case(item: pytest.Item) -> bool:
 def cases_of(items: list[pytest.Item]) -> Iterator[pytest.Item]:
     """Return the conformance cases among what was collected."""
     return (item for item in items if is_case(item))
+
+
+def is_for_cases(config: pytest.Config) -> bool:
+    """Return whether a command line names conformance cases."""
+    paths = [(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args]
+    return any(path == SUITES or SUITES in path.parents or path in SUITES.parents for path in paths)

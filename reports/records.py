@@ -135,7 +135,7 @@ class CaseFinished:
     ``notes`` what a recording case recorded; ``attachments`` are paths relative to the run's directory; ``waiver`` is
     the id of the waiver that spoke; ``examples`` the number of Hypothesis examples, ``password_classes`` how many of
     them were of each class of passwords (of a red case: the one that failed); ``reason`` says in one line why a case
-    that did not fail has not passed either.
+    that did not fail has not passed either; ``clusters`` and ``repaves`` count what the case did, over all examples.
     """
 
     case: str
@@ -163,6 +163,8 @@ class CaseFinished:
     waiver: str = ""
     attempts: int = 1
     examples: int = 0
+    clusters: int = 0
+    repaves: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import pytest
 
 PREPARED = """
 import os, signal, time, weakref
-from harness.interrupts import end_as_by_ctrl_c, held_back
+from harness.interrupts import end_as_by_ctrl_c
 
 class Thing: pass
 
@@ -89,15 +89,6 @@ def test_what_is_logged_meanwhile_is_logged_first() -> None:
     assert "not interrupted" not in output
 
 
-def test_while_it_is_held_back_nothing_is_interrupted() -> None:
-    """What is done while it is held back is done as a whole, and then the program ends."""
-    code, output = ends("with held_back():\n    told()\n    print('done')\nprint('not interrupted')")
-
-    assert code == -signal.SIGINT
-    assert "done" in output
-    assert "not interrupted" not in output
-
-
 def test_a_second_time_does_not_interrupt_the_clearing_up() -> None:
     """Once told, the program clears up however often it is told again."""
     program = """
@@ -112,22 +103,3 @@ def test_a_second_time_does_not_interrupt_the_clearing_up() -> None:
 
     assert code == -signal.SIGINT
     assert "cleared" in output
-
-
-def test_a_process_that_is_forked_meanwhile_hears_what_is_for_it() -> None:
-    """Signals are held back in a forked process until it says how to end."""
-    program = """
-        with held_back():
-            child = os.fork()
-            if child == 0:
-                try:
-                    end_as_by_ctrl_c(signal.SIGTERM)
-                    time.sleep(10)
-                except KeyboardInterrupt:
-                    os._exit(7)
-                os._exit(1)
-            os.kill(child, signal.SIGTERM)
-            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-    """
-
-    assert ends(program) == (0, "7\n")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,18 +38,32 @@ def test_a_budget_that_is_no_time_is_refused(text: str) -> None:
         seconds_of(text)
 
 
-def test_a_plan_names_cases_clusters_repaves_minutes_and_hosts_and_does_nothing(tmp_path: Path) -> None:
-    """Every case stands there with its cost and the sums below; no run begins."""
+def test_a_plan_names_cases_clusters_repaves_time_and_hosts_and_does_nothing(tmp_path: Path) -> None:
+    """Every case stands there with its cost, below its folder's, and the sums at the end; no run begins."""
     code, lines = plan("--plan", "--runs-in", str(tmp_path), "-k", "new_version_repaves")
 
     assert code == 0
-    assert any(
-        "test_a_new_version_repaves_the_cluster" in line and line.split()[1:4] == ["1", "1", "1"] for line in lines
-    )
+    assert any(line.split()[2:] == ["1", "1", "1", "a_new_version_repaves_the_cluster"] for line in lines), lines
+    assert any(line.split()[2:] == ["1", "1", "lifecycle:", "1", "case"] for line in lines), lines
     assert "1 case at level default, on edge-1 of a lab, edge-2 of a lab" in lines
-    assert any(line.startswith("1 clusters, 1 repaves, about ") for line in lines)
+    assert any(line.startswith("1 cluster, 1 repave, about ") for line in lines)
     assert "nothing was done" in lines
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_fits_80_columns_and_has_the_costliest_first(tmp_path: Path) -> None:
+    """No line is wider than the terminal, and within a folder times only fall."""
+    _, lines = plan("--plan", "--runs-in", str(tmp_path))
+    begin = next(number for number, line in enumerate(lines) if line.split()[:1] == ["clusters"])
+    rows = lines[begin + 1 : lines.index("", begin)]
+    repaves = [
+        [int(row.split()[2]) * 1.5 + int(row.split()[3]) * 2 for row in rows[start + 1 : end]]
+        for start, end in pairwise([*(n for n, row in enumerate(rows) if " case" in row and ":" in row), len(rows)])
+    ]
+
+    assert [line for line in lines if len(line) > 80] == []
+    assert len(repaves) == 6, rows
+    assert all(folder == sorted(folder, reverse=True) for folder in repaves)
 
 
 def test_a_budget_chooses_and_says_what_it_leaves_out(tmp_path: Path) -> None:
@@ -55,19 +71,24 @@ def test_a_budget_chooses_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     both = "new_version_repaves or third_repave"
     _, lines = plan("--plan", "--runs-in", str(tmp_path), "-k", both, "--budget", "34s")
 
-    assert sum("lifecycle/test_repave.py::" in line for line in lines) == 1
-    assert any("test_a_new_version_repaves_the_cluster" in line for line in lines)
+    assert "1 case at level default, on edge-1 of a lab, edge-2 of a lab" in lines
+    assert any("a_new_version_repaves_the_cluster" in line for line in lines)
     assert "the budget leaves out 1 case; nothing is said about REPAVE-04" in lines
 
 
 def test_smoke_takes_one_case_of_each_part_and_phase(tmp_path: Path) -> None:
     """At level smoke a fraction of the cases is left, from every part of the suites."""
-    _, everything = plan("--plan", "--runs-in", str(tmp_path))
-    _, smoke = plan("--plan", "--runs-in", str(tmp_path), "--level", "smoke")
-    parts = {line.partition("/")[0] for line in everything if "::" in line}
+    everything = folders(plan("--plan", "--runs-in", str(tmp_path))[1])
+    smoke = folders(plan("--plan", "--runs-in", str(tmp_path), "--level", "smoke")[1])
 
-    assert {line.partition("/")[0] for line in smoke if "::" in line} == parts
-    assert sum("::" in line for line in smoke) * 4 < sum("::" in line for line in everything)
+    assert smoke.keys() == everything.keys()
+    assert sum(smoke.values()) * 4 < sum(everything.values())
+
+
+def folders(lines: list[str]) -> dict[str, int]:
+    """Return the folders of a plan and how many cases each has."""
+    found = [re.search(r"  (\w+): (\d+) cases?$", line) for line in lines]
+    return {match[1]: int(match[2]) for match in found if match}
 
 
 @pytest.mark.parametrize(
@@ -78,6 +99,8 @@ def test_smoke_takes_one_case_of_each_part_and_phase(tmp_path: Path) -> None:
         (("--level", "certification", "--hypothesis-seed", "5"), "--hypothesis-seed"),
         (("--budget", "soon"), "45m"),
         (("--resume", "1999"), "1999"),
+        (("-n", "9"), "at most 8"),
+        (("-n", "2", "--keep-lab"), "leave out --keep-lab"),
     ],
 )
 def test_options_that_cannot_be_are_refused_before_anything_begins(

@@ -1,0 +1,356 @@
+"""Workers: cases go on side by side, each worker of pytest-xdist's with a lab of its own; this session controls them.
+
+A case waits half of its time, for boots and for answers, so a machine does more cases at once than it has cores. How
+many workers are worth it is known only when the cases are. So the controller collects first, and then starts
+pytest-xdist's session itself; without workers everything runs in this process, as pytest always does.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from xdist.dsession import DSession
+from xdist.dsession import Interrupted as StoppedByXdist
+
+from harness import worker
+from harness.long_runs import COSTS, PROGRESS
+from harness.plugin import ENGINE, OPTIONS, RUN
+from harness.progress import VIEW, speaker
+from harness.run import Run, cases_of, is_for_cases
+from harness.sites.lab_site import BadSetupError, prepare
+from protected import Secret
+from reports.leak_forms import Protected
+from reports.records import CaseFinished, from_json
+from reports.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from xdist.workermanage import WorkerController
+
+#: Workers of a run that is not told how many; more gained nothing on two cores.
+WORKERS = 3
+#: Seconds that a run must be expected to take to be worth more than one worker.
+WORTH = 60.0
+#: Workers that a run may be asked for: each has a lab.
+MOST_WORKERS = 8
+#: Seconds that a worker that is told to end has for clearing up.
+CLEARING = 120.0
+#: Cases in a row that may tell a worker nothing of the product before it leaves the rest to the others.
+MOST_TROUBLES = 3
+_TROUBLES = {Verdict.DEAD, Verdict.ERROR}
+
+#: What each worker does first. It is told to end by the controller, or by the end of the controller, and not by a
+#: terminal, which tells all processes at once.
+_BEGIN = """
+import ctypes, os, signal
+for each in (signal.SIGINT, signal.SIGHUP):
+    signal.signal(each, signal.SIG_IGN)
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+channel.send(os.getpid())
+"""
+_ASKED = pytest.StashKey["int | str | None"]()
+_WORKERS = pytest.StashKey["Workers"]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Take ``-n`` for the cases; for tests of the harness it stays pytest-xdist's."""
+    if not hasattr(config, "workerinput") and is_for_cases(config):
+        config.stash[_ASKED] = config.option.numprocesses
+        config.option.numprocesses, config.option.dist, config.option.tx = None, "no", []
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Check ``-n``, once all other options are checked."""
+    asked = config.stash.get(_ASKED, None)
+    if not isinstance(asked, int) or asked <= 1:
+        return
+    single = next((name for name in ("--site", "--keep-lab", "--registry-port") if config.getoption(name)), "")
+    if single:
+        raise pytest.UsageError(f"-n {asked}: each worker has a lab of its own; leave out {single}, or give -n 1")
+    if asked > MOST_WORKERS:
+        raise pytest.UsageError(f"-n {asked}: each worker has a lab of its own; give at most {MOST_WORKERS}")
+
+
+def workers_of(session: pytest.Session) -> int:
+    """Return how many workers a run has: what was asked for, else three for a run on labs that is long enough."""
+    config, items = session.config, session.items
+    option, options, asked = config.option, config.stash[OPTIONS], config.stash.get(_ASKED, None)
+    in_front = option.collectonly or option.usepdb or option.capture == "no" or option.debug
+    if in_front or session.testsfailed or len(list(cases_of(items))) != len(items):
+        return 1
+    if isinstance(asked, int):
+        return max(1, min(asked, len(items)))
+    if options.site is not None or options.keep_lab or options.registry_port is not None:
+        return 1
+    expected = sum(config.stash[COSTS][item.nodeid].seconds for item in items)
+    most = min(WORKERS, len(os.sched_getaffinity(0)) + 1, len(items))
+    return most if expected > WORTH or asked is not None else 1
+
+
+def pytest_runtestloop(session: pytest.Session) -> object:
+    """Run the cases in workers where that is worth it; otherwise pytest does what it always does."""
+    config = session.config
+    if hasattr(config, "workerinput") or config.option.plan or (count := workers_of(session)) <= 1:
+        return None
+    try:
+        prepare(config.stash[OPTIONS], config.stash[ENGINE], speaker(config))
+    except BadSetupError as error:
+        pytest.exit(f"bad set-up: {error}", returncode=4)
+    costs = config.stash[COSTS]
+    cases = sorted(session.items, key=lambda item: -costs[item.nodeid].seconds)
+    config.stash[PROGRESS].workers = count
+    speaker(config)(f"starting {count} workers, each with a lab of its own")
+    workers = config.stash[_WORKERS] = Workers(session, config.stash[RUN], {item.nodeid: item for item in cases}, count)
+    workers.go()
+    return True
+
+
+@dataclass
+class Queue:
+    """Hands the cases out one at a time, in their order; a worker for which none is left ends at once.
+
+    The schedulers of pytest-xdist were tried: each gives a worker two cases in advance.
+    """
+
+    cases: list[str]
+    nodes: list[WorkerController] = field(default_factory=list)
+    running: dict[WorkerController, int] = field(default_factory=dict)
+    given: int = 0
+    collection_is_completed: bool = True
+    leaving: set[str] = field(default_factory=set)
+    _ready: set[WorkerController] = field(default_factory=set)
+    _over: set[WorkerController] = field(default_factory=set)
+    _replacements: int = 0  # that pytest-xdist has begun for lost workers
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there are cases that no worker has been given."""
+        return self.given < len(self.cases)
+
+    @property
+    def tests_finished(self) -> bool:
+        """Whether nothing runs, and nothing will."""
+        able = self._replacements or any(node.gateway.id not in self.leaving for node in self.nodes)
+        return bool(self.given) and not self.running and not (self.has_pending and able)
+
+    def add_node(self, node: WorkerController) -> None:
+        """Take a worker that begins."""
+        self.nodes.append(node)
+        self._replacements = max(0, self._replacements - 1)
+
+    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
+        """Take a worker that has collected its cases."""
+        if list(collection) != self.cases:
+            raise RuntimeError(f"worker {node.gateway.id} collected other cases than the run has")
+        self._ready.add(node)
+
+    def schedule(self) -> None:
+        """Give each worker that is idle its next case."""
+        for node in [each for each in self.nodes if each in self._ready and each not in self.running]:
+            if not self.has_pending or node.gateway.id in self.leaving:
+                node.shutdown()
+                self._ready.remove(node)
+                self._over.add(node)
+                continue
+            self.running[node] = self.given
+            node.send_runtest_some([self.given])
+            self.given += 1
+
+    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
+        """Take back a worker whose case is over."""
+        _ = item_index, duration
+        self.running.pop(node, None)
+        self.schedule()
+
+    def remove_node(self, node: WorkerController) -> str | None:
+        """Forget a worker that has ended; return the case that it ran, unless it ended as it was told to."""
+        if node not in self.nodes:
+            raise KeyError(node)
+        self.nodes.remove(node)
+        self._ready.discard(node)
+        number = self.running.pop(node, None)
+        if node in self._over or node.gateway.id in self.leaving:
+            return None
+        self._replacements += 1
+        return None if number is None else self.cases[number]
+
+
+class WorkerLostError(Exception):
+    """A worker ended while it ran a case; the message says which."""
+
+
+class Workers:
+    """The workers of a run, and what they say."""
+
+    def __init__(self, session: pytest.Session, run: Run, cases: dict[str, pytest.Item], count: int) -> None:
+        self.session, self.config, self.run, self.cases = session, session.config, run, cases
+        self.queue = Queue(list(cases))
+        self.pids: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self._troubles: dict[str, int] = {}
+        self._left: tuple[str, int] | None = None
+        option = self.config.option
+        option.dist, option.tx = "load", ["popen"] * count
+        option.maxworkerrestart = option.maxworkerrestart or str(count)
+        self._xdist = DSession(self.config)
+        self._xdist.terminal = None  # what is to be said about workers is said here
+        self.config.pluginmanager.unregister(name="terminaldistreporter")
+
+    def go(self) -> None:
+        """Run every case. Raises what pytest raises at a run's early end."""
+        held = vars(self.config).pop("_tmp_path_factory", None)  # pytest-xdist would make a directory that stays
+        try:
+            self._xdist.pytest_sessionstart(self.session)
+            self._xdist.pytest_runtestloop()
+        except StoppedByXdist as stopped:
+            self._conclude(str(stopped))
+        except BaseException:
+            self._end()
+            raise
+        finally:
+            vars(self.config).update(_tmp_path_factory=held)
+            self._xdist.pytest_sessionfinish()
+        if self.queue.has_pending:
+            raise self.session.Interrupted("no worker is left for the other cases")
+
+    def _conclude(self, why: str) -> None:
+        if self._left is not None:
+            why, code = self._left
+            if code != pytest.ExitCode.INTERRUPTED:
+                pytest.exit(why, returncode=code)
+            raise self.session.Interrupted(why)
+        if self._xdist.countfailures:
+            raise self.session.Failed(why)
+        raise self.session.Interrupted(why)
+
+    # --- what workers say --------------------------------------------------------------------------------------------
+
+    def hear(self, name: str, message: str) -> None:
+        """Take what a worker says, in the order in which it says it; called in a thread of its gateway."""
+        with self._lock:
+            try:
+                self._hear(name, *json.loads(message))
+            except Exception as error:  # noqa: BLE001 - a full disk, say: nothing can be recorded any more
+                self._leave(name, f"its records cannot be written: {error}", pytest.ExitCode.INTERNAL_ERROR)
+
+    def _hear(self, name: str, kind: str, said: Any) -> None:  # noqa: ANN401 - from JSON
+        run, progress = self.run, self.config.stash[PROGRESS]
+        if kind == "says":
+            speaker(self.config)(f"{name} {said}")
+        elif kind == "begins":
+            progress.begin(said, name)
+        elif kind == "phase":
+            progress.host(said[0], said[1], name)
+        elif kind == "secret":
+            run.protected.append(Protected(said[0], Secret(said[1])))
+        elif kind == "facts":
+            run.learn(said[0], frozenset(said[1]))
+        elif kind == "record":
+            self._take(name, from_json(said))
+        elif kind == "left behind":
+            run.left_behind += said
+        else:
+            self._leave(name, *said)
+
+    def _take(self, name: str, record: object) -> None:
+        if not isinstance(record, CaseFinished):
+            return
+        self.run.take(record)
+        self.config.stash[VIEW].ended(record, name)
+        self._troubles[name] = self._troubles.get(name, 0) + 1 if record.verdict in _TROUBLES else 0
+        if self._troubles[name] > MOST_TROUBLES and len(self.queue.nodes) > 1:
+            self.queue.leaving.add(name)
+
+    def _leave(self, name: str, why: str, code: int) -> None:
+        self.queue.leaving.add(name)
+        self._left = self._left or (why if code != pytest.ExitCode.INTERRUPTED else f"worker {name}: {why}", code)
+        self._xdist.shouldstop = self._xdist.shouldstop or why
+
+    # --- hooks of pytest-xdist ---------------------------------------------------------------------------------------
+
+    def begin(self, gateway: Any) -> None:  # noqa: ANN401 - execnet has no types
+        """Prepare the process of a worker."""
+        self.pids[gateway.id] = gateway.remote_exec(_BEGIN).receive()
+
+    def configure(self, node: WorkerController) -> None:
+        """Give a worker what it must know, and a way to speak."""
+        wire, options, name = node.gateway.newchannel(), self.run.options, node.gateway.id
+        wire.setcallback(lambda message: self.hear(name, message))
+        node.workerinput[worker.KEY] = {
+            "wire": wire,
+            "cases": self.queue.cases,
+            "folder": str(self.run.folder),
+            "level": options.level,
+            "seed": options.seed,
+        }
+
+    def lost(self, case: str, name: str) -> str:
+        """Record a case whose worker ended in the middle of it; return what is to be told."""
+        with self._lock:
+            if any(known.case == case for known in self.run.cases):
+                return f"worker {name} ended after the case"
+            why = WorkerLostError(f"worker {name} ended while it ran this case; the others go on")
+            record = self.run.lose(self.cases[case], why)
+            self.config.stash[VIEW].ended(record, name)
+            return "\n".join(record.story)
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+
+    def _end(self) -> None:
+        """Tell every worker to end, and take what it says until it has cleared up."""
+        nodes = set(self._xdist._active_nodes)  # noqa: SLF001 - pytest-xdist itself ends workers after 10 seconds
+        for node in nodes:
+            self._signal(node, signal.SIGTERM)
+        deadline = time.monotonic() + CLEARING
+        while nodes and time.monotonic() < deadline:
+            with suppress(Empty):
+                kind, about = self._xdist.queue.get(timeout=1.0)
+                if kind == "testreport":
+                    self.config.hook.pytest_runtest_logreport(report=about["rep"])
+                elif kind in {"workerfinished", "errordown"}:
+                    nodes.discard(about["node"])
+        for node in nodes:
+            self._signal(node, signal.SIGKILL)  # the next run clears what it leaves
+
+    def _signal(self, node: WorkerController, number: signal.Signals) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self.pids[node.gateway.id], number)
+
+
+def _of(config: pytest.Config) -> Workers:
+    return config.stash[_WORKERS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> Queue | None:
+    """Hand cases out one at a time."""
+    return _of(config).queue if _WORKERS in config.stash else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Give a worker its part of the run."""
+    if _WORKERS in node.config.stash:
+        workers = _of(node.config)
+        workers.begin(node.gateway)
+        workers.configure(node)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport) -> None:
+    """Record a case whose worker is gone as the harness' error."""
+    node: WorkerController = report.node
+    if _WORKERS in node.config.stash:
+        report.longrepr = _of(node.config).lost(crashitem, node.gateway.id)

@@ -1,0 +1,139 @@
+"""How cases are handed out to workers, and what becomes of a case whose worker is lost."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import execnet
+import pytest
+
+from harness.worker import Wire
+from harness.workers import Queue
+from protected import Secret
+from reports.leak_forms import Protected
+from reports.records import CaseFinished
+from reports.verdicts import Verdict
+
+
+class Node:
+    """A worker as the queue sees it: what it was sent."""
+
+    def __init__(self, name: str) -> None:
+        self.gateway = SimpleNamespace(id=name)
+        self.sent: list[int] = []
+        self.over = False
+
+    def send_runtest_some(self, numbers: list[int]) -> None:
+        """Take a case."""
+        self.sent += numbers
+
+    def shutdown(self) -> None:
+        """Take the word that nothing more comes."""
+        self.over = True
+
+
+def started(count: int, cases: str) -> tuple[Any, list[Any]]:
+    """Return a queue whose workers are all ready, and the workers."""
+    queue: Any = Queue(list(cases))
+    nodes = [Node(f"gw{number}") for number in range(count)]
+    for node in nodes:
+        queue.add_node(node)
+        queue.add_node_collection(node, list(cases))
+        queue.schedule()
+    return queue, nodes
+
+
+def test_each_worker_has_one_case_at_a_time() -> None:
+    """The next case goes to whoever is done first; nobody holds one back, and nothing is handed out twice."""
+    queue, (one, other) = started(2, "abcd")
+    assert (one.sent, other.sent) == ([0], [1])
+
+    queue.mark_test_complete(other, 1)
+    queue.mark_test_complete(other, 2)
+
+    assert (one.sent, other.sent) == ([0], [1, 2, 3])
+    assert not queue.has_pending
+    assert not queue.tests_finished
+
+
+def test_a_worker_for_which_no_case_is_left_ends_at_once() -> None:
+    """Its lab goes while others still run; the run is over when the last of them is."""
+    queue, (one, other) = started(2, "ab")
+    queue.mark_test_complete(other, 1)
+
+    assert (one.over, other.over) == (False, True)
+    assert not queue.tests_finished
+    queue.mark_test_complete(one, 0)
+    assert queue.tests_finished
+
+
+def test_the_case_of_a_lost_worker_is_named_and_not_run_again() -> None:
+    """Another worker takes the place of the lost one and goes on with the next case."""
+    queue, (one, other) = started(2, "abcd")
+    queue.mark_test_complete(other, 1)
+    assert queue.remove_node(one) == "a"
+    assert queue.remove_node(other) == "c"
+    assert not queue.tests_finished, "another worker is on its way"
+
+    clone: Any = Node("gw2")
+    queue.add_node(clone)
+    queue.add_node_collection(clone, list("abcd"))
+    queue.schedule()
+
+    assert (one.sent, other.sent, clone.sent) == ([0], [1, 2], [3])
+    with pytest.raises(KeyError):
+        queue.remove_node(one)
+
+
+def test_a_worker_in_trouble_leaves_the_rest_to_others() -> None:
+    """A worker that leaves has no more cases, and when all have left the run is over with cases left."""
+    queue, (one, other) = started(2, "abcd")
+    queue.leaving.add("gw0")
+    queue.mark_test_complete(one, 0)
+    assert one.over
+    assert one.sent == [0]
+    assert not queue.tests_finished
+
+    queue.leaving.add("gw1")
+    queue.mark_test_complete(other, 1)
+    assert queue.tests_finished
+    assert queue.has_pending
+
+
+def test_a_worker_that_was_told_to_end_has_lost_no_case() -> None:
+    """Its case is unfinished, not an error."""
+    queue, (one, _other) = started(2, "ab")
+    queue.leaving.add("gw0")
+
+    assert queue.remove_node(one) is None
+
+
+def test_a_worker_that_collected_other_cases_ends_the_run() -> None:
+    """A worker that would run other cases than those of the run is refused."""
+    queue: Any = Queue(["a", "b"])
+    with pytest.raises(RuntimeError, match="gw0 collected other cases"):
+        queue.add_node_collection(Node("gw0"), ["b", "a"])
+
+
+def test_what_has_no_utf_8_reaches_the_controller() -> None:
+    """A lone surrogate in a message, a fact or a left-behind line ends no worker."""
+    sent: list[Any] = []
+    channel = SimpleNamespace(send=lambda message: sent.append(execnet.loads(execnet.dumps(message))))
+    Wire(channel).say("cluster \ud800")
+
+    assert json.loads(sent[0]) == ["says", "cluster \ud800"]
+
+
+def test_a_secret_is_sent_once_and_before_the_record_that_needs_it() -> None:
+    """The controller masks and searches by what it knows when it writes a record."""
+    sent: list[Any] = []
+    protected, case = [Protected("key", Secret("very-secret"))], CaseFinished(case="x", verdict=Verdict.PASS)
+    run: Any = SimpleNamespace(protected=protected, facts={"palette.version": "4.9.0"}, features=frozenset())
+    wire = Wire(SimpleNamespace(send=lambda message: sent.append(json.loads(message))), run)
+    wire.write(case)
+    wire.write(case)
+
+    assert [kind for kind, _ in sent] == ["secret", "facts", "record", "record"]
+    assert sent[0][1] == ["key", "very-secret"]
