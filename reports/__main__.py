@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from reports import bundle, finish, keys, results, runs, summary, trend
+from reports import bundle, finish, keys, results, runs, summary, trend, trend_page
 from reports.text import one_line, plural, visible
 from reports.verdicts import ExitCode
 
@@ -76,7 +76,12 @@ def _keygen(options: argparse.Namespace) -> int:
 
 
 def _trend(options: argparse.Namespace) -> int:
-    sys.stdout.write(trend.render(trend.load(options.home, last=options.last)))
+    like = results.load(runs.find(options.name, options.home)) if options.name else None
+    history = trend.load(options.home, last=options.last, like=like)
+    sys.stdout.write(trend.render(history))
+    if history.runs:
+        runs.write(options.home / trend.PAGE, trend_page.render(history))
+        sys.stdout.write(f"page: {options.home / trend.PAGE}\n")
     return 0
 
 
@@ -126,8 +131,9 @@ def _parser() -> argparse.ArgumentParser:
     keygen.add_argument("file", metavar="FILE", type=Path, help="the private key; FILE.pub becomes the public one")
     keygen.set_defaults(run=_keygen)
 
-    history = commands.add_parser("trend", help="the verdict of every requirement over the last runs")
-    history.add_argument("--last", type=int, default=30, metavar="N", help="how many runs (default: 30)")
+    history = commands.add_parser("trend", help="the last runs of one kind, as text and as reports/trend.html")
+    history.add_argument("name", metavar="RUN", nargs="?", help="a run of the kind to compare (default: the latest)")
+    history.add_argument("--last", type=int, default=60, metavar="N", help="how many runs (default: 60)")
     history.set_defaults(run=_trend)
     return parser
 

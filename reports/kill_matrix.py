@@ -16,7 +16,7 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from reports.text import duration, plural, some, visible
+from reports.text import duration, plural, some, visible, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -203,7 +203,7 @@ class Matrix:
 
     @property
     def sentence(self) -> str:
-        """Say it all in one sentence."""
+        """The whole result in one sentence."""
         caught = len(self.rows) - len(self.survivors)
         said = f"{caught} of {plural(len(self.rows), 'fault')} caught"
         said += f", {plural(len(self.false_alarms), 'false alarm')} on the healthy lab" if self.healthy else ""
@@ -233,7 +233,7 @@ def from_json(content: bytes) -> Matrix:
 
 
 def line(row: Row) -> str:
-    """Tell a fault in one line for the terminal."""
+    """Return a fault in one line for the terminal."""
     if not row.catches:
         return f"SURVIVED  {row.fault:<42} {row.trouble or 'claimed by ' + some(row.claims)}"
     first = row.catches[0]
@@ -303,7 +303,7 @@ def _environment() -> Environment:
         lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
     environment.globals.update(plural=plural)
-    environment.filters.update(duration=duration, slug=lambda verdict: verdict.replace(" ", "-"))
+    environment.filters.update(duration=duration, when=when, slug=lambda verdict: verdict.replace(" ", "-"))
     return environment
 
 

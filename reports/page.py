@@ -15,8 +15,7 @@ from markupsafe import Markup, escape
 
 from reports import breakdown, causes, changes, junit, pulls, timeline, trend, wording
 from reports.kill_matrix import PAGE as KILL_MATRIX
-from reports.records import moment
-from reports.text import duration, plural, some, visible
+from reports.text import duration, plural, some, visible, when
 from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
@@ -42,12 +41,12 @@ def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Pa
     """
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
     html = (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             results=results,
             sentence=wording.sentence(results),
-            tone=_tone(results),
+            tone=tone(results),
             about=_about(results),
             causes=[(cause, causes.since(cause, earlier)) for cause in causes.of(results)],
             stories={story.case.case: story for story in _stories(results, attachments)},
@@ -59,6 +58,7 @@ def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Pa
             phases=breakdown.by_phase(results),
             waivers=breakdown.waivers(results),
             notes=breakdown.notes(results),
+            nights=bool(attachments and (attachments.parent.parent / trend.PAGE).exists()),
             matrix=bool(attachments and (attachments / KILL_MATRIX).exists()),
             anchors={case.case: f"case-{number}" for number, case in enumerate(results.red, start=1)},
             style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
@@ -70,7 +70,8 @@ def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Pa
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates' environment: hostile text is made visible, and escaped."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -90,7 +91,7 @@ def _environment() -> Environment:
     environment.filters.update(
         duration=duration,
         slug=_slug,
-        when=_when,
+        when=when,
         share=_share,
         headline=_headline,
         tail=_tail,
@@ -131,11 +132,6 @@ def _slug(verdict: Verdict | None) -> str:
     return verdict.value.replace(" ", "-") if verdict else "not-run"
 
 
-def _when(text: str) -> str:
-    parsed = moment(text)
-    return f"{parsed:%d %B %Y, %H:%M} UTC".lstrip("0") if parsed else text
-
-
 def _share(part: float, whole: float) -> str:
     return f"{100 * part / whole:.2f}" if whole else "0"
 
@@ -156,7 +152,7 @@ def _examples_first(results: Results) -> list[CaseFinished]:
     return [cause.cases[0] for cause in found] + [case for cause in found for case in cause.cases[1:]]
 
 
-def _tone(results: Results) -> str:
+def tone(results: Results) -> str:
     """Return how the top of the page looks: a partial run is never all green, a run without a verdict is not red."""
     if results.exit_code is ExitCode.OK:
         return "partial" if results.gaps else "good"

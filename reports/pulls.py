@@ -46,7 +46,8 @@ def tones(pulls: Sequence[Pull]) -> list[str]:
 
 
 def _tone(pull: Pull, *, logged_in: bool) -> str:
-    if pull.presented == "anonymous" and pull.status == HTTPStatus.UNAUTHORIZED and logged_in:
+    asks = logged_in or pull.repository.strip("/") == "v2"
+    if pull.presented == "anonymous" and pull.status == HTTPStatus.UNAUTHORIZED and asks:
         return USUAL
     return GOOD if pull.presented in {"", "intact", "anonymous"} and not answer(pull.status) else BAD
 

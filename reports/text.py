@@ -10,6 +10,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from reports.records import moment
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -58,6 +60,12 @@ def some(names: Sequence[str], most: int = 4) -> str:
     """Return ``A, B, C, D and 7 more``."""
     rest = len(names) - most
     return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def when(time: str) -> str:
+    """Return a time of the journal as a person reads it: ``22 November 2026, 06:35 UTC``."""
+    parsed = moment(time)
+    return f"{parsed:%d %B %Y, %H:%M} UTC".lstrip("0") if parsed else time
 
 
 def duration(seconds: float) -> str:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import zip_longest
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reports import journal, results, runs
-from reports.records import moment
-from reports.text import one_line, plural
+from reports.text import duration, one_line, plural, when
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from reports.results import Results
@@ -30,6 +29,7 @@ LETTERS = {
     Verdict.FAIL: "F",
 }
 NOT_RUN = " "
+PAGE = "trend.html"
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,38 @@ class Trend:
         """Return the requirement's verdict in each run, ``None`` where it was not run."""
         return [verdicts.get(requirement) for verdicts in self._verdicts]
 
+    @property
+    def latest(self) -> Results:
+        """The last of the runs."""
+        return self.runs[-1]
 
-def load(home: Path = runs.HOME, *, last: int = 30) -> Trend:
-    """Read the last runs that came to an end."""
-    every = (results.load(run) for run in runs.every(home)[-2 * last :])
-    return Trend(tuple(outcome for outcome in every if outcome.finished)[-last:])
+    def red_since(self, requirement: str) -> str:
+        """Return the first of the runs in a row, up to the last, in which a requirement was red; empty if it is not."""
+        first = ""
+        for run, verdict in zip(reversed(self.runs), reversed(self.history(requirement)), strict=True):
+            if verdict is None:
+                continue
+            if not verdict.is_red:
+                break
+            first = run.started.run_id
+        return first
+
+    def is_flapping(self, requirement: str) -> bool:
+        """Whether a requirement went from red to not red, or back, three times or more."""
+        colours = [verdict.is_red for verdict in self.history(requirement) if verdict is not None]
+        return sum(one != other for one, other in pairwise(colours)) >= 3  # noqa: PLR2004  once is a repair, twice a relapse
+
+
+def load(home: Path = runs.HOME, *, last: int = 60, like: Results | None = None) -> Trend:
+    """Read the last runs that came to an end, of one kind: that of ``like``, or of the latest run."""
+    found: list[Results] = []
+    for folder in reversed(runs.every(home)):
+        with suppress(OSError):  # removed just now, or of another user
+            outcome = results.load(folder)
+            if outcome.finished and outcome.kind == (like or outcome).kind and len(found) < last:
+                like = like or outcome
+                found.append(outcome)
+    return Trend(tuple(reversed(found)))
 
 
 def before(run: Path, outcome: Results, *, last: int = 14) -> list[Results]:
@@ -77,27 +104,41 @@ def before(run: Path, outcome: Results, *, last: int = 14) -> list[Results]:
 
 
 def render(trend: Trend) -> str:
-    """Return the trend as text: a line for each requirement, a letter for each run, the latest on the right."""
+    """Return the trend as text: the runs by number, and a line for each requirement with a letter for each run."""
     if not trend.runs:
         return "no run has finished yet\n"
     width = max((len(one_line(name)) for name in trend.requirements), default=0)
     lines = [
-        *_dates(trend, width),
-        *(f"{one_line(name).ljust(width)}  {_letters(trend.history(name))}".rstrip() for name in trend.requirements),
+        f"{plural(len(trend.runs), 'run')} {one_line(kind_of(trend.latest))}",
+        *(f"{number:>4}  {one_line(_about(run))}" for number, run in enumerate(trend.runs, start=1)),
         "",
-        f"{plural(len(trend.runs), 'run')}; "
-        + ", ".join(f"{letter} {verdict.value}" for verdict, letter in LETTERS.items()),
+        *(" " * width + "  " + "".join(digits).rstrip() for digits in _numbers(len(trend.runs))),
+        *(_line(trend, name, width) for name in trend.requirements),
+        "",
+        ", ".join([*(f"{letter} {verdict.value}" for verdict, letter in LETTERS.items()), "blank: not run"]),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _letters(history: Sequence[Verdict | None]) -> str:
-    return "".join(LETTERS[verdict] if verdict else NOT_RUN for verdict in history)
+def kind_of(run: Results) -> str:
+    """Return in words what the runs of a trend have in common: site, level, what was chosen or broken on purpose."""
+    chosen = "".join(f", {name} {value}" for name, value in run.options.items())
+    return f"of {run.started.site}, level {run.started.level}{chosen}"
 
 
-def _dates(trend: Trend, width: int) -> Iterator[str]:
-    """Write each run's month and day downwards, above its column."""
-    days = [moment(run.started.started) for run in trend.runs]
-    labels = [f"{day:%m%d}" if day else "????" for day in days]
-    for row in zip_longest(*labels):
-        yield (" " * width + "  " + "".join(row)).rstrip()
+def _about(run: Results) -> str:
+    passed = f"{run.counts[Verdict.PASS]} of {plural(len(run.cases), 'case')} passed"
+    parts = [run.started.run_id, when(run.started.started), f"seed {run.started.seed}", passed, duration(run.seconds)]
+    return "  ".join([*parts, *(["partial"] if run.gaps else [])])
+
+
+def _numbers(number: int) -> Iterator[list[str]]:
+    """Yield the numbers of the runs as lines of digits, written downwards above the columns."""
+    labels = [str(place).rjust(len(str(number))) for place in range(1, number + 1)]
+    yield from (list(digits) for digits in zip(*labels, strict=True))
+
+
+def _line(trend: Trend, name: str, width: int) -> str:
+    letters = "".join(LETTERS[verdict] if verdict else NOT_RUN for verdict in trend.history(name))
+    since = f"  red since {trend.red_since(name)}" if trend.red_since(name) else ""
+    return f"{one_line(name).ljust(width)}  {letters}{since}{'  flapping' if trend.is_flapping(name) else ''}".rstrip()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def sentence(results: Results) -> str:
-    """Say in one sentence what the run means, for whoever reads nothing else."""
+    """Return in one sentence what the run means, for whoever reads nothing else."""
     code = results.exit_code
     if code is ExitCode.OK:
         return _good_news(results)
@@ -131,7 +131,7 @@ def _headline(case: CaseFinished) -> str:
 
 
 def why(case: CaseFinished) -> str:
-    """Say in one line why a case has not passed: its reason, or the first line of its story."""
+    """Return in one line why a case has not passed: its reason, or the first line of its story."""
     if case.reason:
         return one_line(case.reason)
     return story(case)[0] if case.story or case.observed else case.verdict.meaning

@@ -1,0 +1,88 @@
+"""The page of a trend: small plots of the last runs of one kind, and every requirement over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from reports import page, trend, wording
+from reports.text import duration
+from reports.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reports.results import Results
+    from reports.trend import Trend
+
+PHASES = ("deploy", "repave")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One run in a plot: how high (per cent of the highest), what it is in words, and whether it is not all green."""
+
+    height: float
+    label: str
+    tone: str
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A bar for each run; ``last`` and ``most`` are the last and the highest value in words."""
+
+    title: str
+    bars: tuple[Bar, ...]
+    last: str
+    most: str
+
+
+def render(history: Trend) -> bytes:
+    """Return the page. Raises ValueError if there is no run."""
+    if not history.runs:
+        raise ValueError("no run has finished yet; start one with './run conformance'")
+    names = sorted(history.requirements, key=lambda name: not history.red_since(name))
+    html = (
+        page.environment()
+        .get_template("trend.html")
+        .render(
+            history=history,
+            names=names,
+            claims={row.requirement.id: row.requirement.claim for run in history.runs for row in run.requirements},
+            plots=plots(history),
+            kind=trend.kind_of(history.latest),
+            sentence=wording.sentence(history.latest),
+            tone=page.tone,
+            style=Markup((page.TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
+        )
+    )
+    return html.encode()
+
+
+def plots(history: Trend) -> list[Plot]:
+    """Return the plots of a trend: cases that passed, how long the run took, and its deployments and repaves."""
+    found = [
+        _plot("Cases passed", history, lambda run: run.counts[Verdict.PASS], lambda value: f"{value:.0f}"),
+        _plot("Duration", history, lambda run: run.seconds, duration),
+    ]
+    for phase in PHASES:
+        title = f"Median case of phase {phase}"
+        found.append(_plot(title, history, lambda run, phase=phase: _median(run, phase), duration))  # type: ignore[misc]  # a default binds the loop's value
+    return found
+
+
+def _median(run: Results, phase: str) -> float:
+    return median([case.seconds for case in run.cases if case.phase == phase] or [0.0])
+
+
+def _plot(title: str, history: Trend, value: Callable[[Results], float], words: Callable[[float], str]) -> Plot:
+    values = [value(run) for run in history.runs]
+    most = max(values)
+    bars = tuple(
+        Bar(round(100 * number / most, 2) if most else 0, f"{run.started.run_id}: {words(number)}", page.tone(run))
+        for run, number in zip(history.runs, values, strict=True)
+    )
+    return Plot(title, bars, words(values[-1]), words(most))
