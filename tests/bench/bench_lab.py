@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import docker
+from docker.errors import DockerException
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -49,24 +49,28 @@ def show(what: str, seconds: list[float]) -> None:
 
 
 class Memory(threading.Thread):
-    """Watches the memory of the lab's containers and of our own processes; ``peak`` is in MiB."""
+    """Watches the memory of the lab's containers and of our own processes; ``peak`` is in MiB, None if never seen."""
 
     def __init__(self, client: docker.DockerClient) -> None:
         super().__init__(daemon=True)
-        self._client, self.peak, self.over = client, 0.0, threading.Event()
+        self._client, self.over = client, threading.Event()
+        self.peak: float | None = None
 
     def run(self) -> None:
-        """Look twice a second."""
+        """Look twice a second; a look during which a container went away counts for nothing."""
         while not self.over.wait(0.5):
-            self.peak = max(self.peak, self._containers() + _our_processes())
+            try:
+                now = self._containers() + _our_processes()
+            except (DockerException, OSError, ValueError, LookupError):  # ValueError: an answer that is cut off
+                continue
+            self.peak = max(self.peak or 0.0, now)
 
     def _containers(self) -> float:
         total = 0.0
-        for container in self._client.containers.list():
-            stats: Any = container.stats(stream=False)
-            used = stats.get("memory_stats", {})
+        for container in self._client.containers.list(ignore_removed=True):
+            used = container.stats(stream=False)["memory_stats"]
             inactive = used.get("stats", {}).get("total_inactive_file", 0)
-            total += (used.get("usage", 0) - inactive) / 2**20
+            total += (used["usage"] - inactive) / 2**20
         return total
 
 
@@ -139,7 +143,9 @@ def main() -> None:
     finally:
         lab.stop()
         memory.over.set()
-    print(f"{'peak memory of lab, registry and harness':<44} {memory.peak:7.0f} MiB")
+    memory.join()
+    if memory.peak is not None:
+        print(f"{'peak memory of lab, registry and harness':<44} {memory.peak:7.0f} MiB")
 
 
 if __name__ == "__main__":
