@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import DockerException
@@ -68,7 +69,8 @@ class Memory(threading.Thread):
     def _containers(self) -> float:
         total = 0.0
         for container in self._client.containers.list(ignore_removed=True):
-            used = container.stats(stream=False)["memory_stats"]
+            figures: Any = container.stats(stream=False)
+            used = figures["memory_stats"]
             inactive = used.get("stats", {}).get("total_inactive_file", 0)
             total += (used["usage"] - inactive) / 2**20
         return total
