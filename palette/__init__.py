@@ -3,23 +3,18 @@
 Written against the published API description (4.8 and 4.9), facts in ``docs/palette.md`` §3.
 """
 
-from palette.authentication import ApiKey, SessionToken
 from palette.client import Palette, ProjectView
 from palette.errors import PaletteError
 from palette.limits import Limits
 from palette.retry import RetryPolicy
-from palette.transport import Exchange
 from palette.waiting import Timeouts, WaitAbortedError, WaitError, WaitTimeoutError
 
 __all__ = [
-    "ApiKey",
-    "Exchange",
     "Limits",
     "Palette",
     "PaletteError",
     "ProjectView",
     "RetryPolicy",
-    "SessionToken",
     "Timeouts",
     "WaitAbortedError",
     "WaitError",

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palette.authentication import ApiKey, Authentication
 from palette.clock import Clock
 from palette.cloud_configs import CloudConfigs
 from palette.clusters import Clusters
@@ -27,15 +26,15 @@ from palette.profiles import Profiles
 from palette.projects import Projects, Tenant
 from palette.reading import at
 from palette.retry import RetryPolicy
-from palette.tokens import RegistrationTokens
-from palette.transport import Observer, Scope, Transport
+from palette.transport import Scope, Transport
 from palette.waiting import Timeouts, Wait
-from protected import Secret
 
 if TYPE_CHECKING:
     from datetime import datetime
     from types import TracebackType
     from typing import Self
+
+    from protected import Secret
 
 
 @dataclass(frozen=True)
@@ -64,11 +63,6 @@ class View:
     def edge_hosts(self) -> EdgeHosts:
         """Edge hosts."""
         return EdgeHosts(self.scope, self.wait)
-
-    @cached_property
-    def tokens(self) -> RegistrationTokens:
-        """Edge registration tokens (of the tenant)."""
-        return RegistrationTokens(self.scope)
 
     @cached_property
     def events(self) -> Events:
@@ -130,9 +124,7 @@ class ProjectView(View):
 class Palette(View):
     """A Palette endpoint, seen from the tenant; close it, or use it as a context manager.
 
-    ``authority`` is a PEM file with the authorities to trust in place of the well-known ones. ``protect`` names
-    secrets that Palette might quote in a message, so that they are replaced by their fingerprint. ``on_exchange`` is
-    told of every attempt.
+    ``authority`` is a PEM file with the authorities to trust in place of the well-known ones.
 
     Raises ValueError for a URL, key or authority that cannot work, before anything is sent.
     """
@@ -141,33 +133,24 @@ class Palette(View):
         self,
         url: str,
         *,
-        api_key: Secret | None = None,
-        authentication: Authentication | None = None,
+        api_key: Secret,
         authority: str | Path | None = None,
         proxy: str | None = None,
         timeouts: Timeouts | None = None,
         retry: RetryPolicy | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
-        on_exchange: Observer | None = None,
-        protect: tuple[Secret, ...] = (),
     ) -> None:
-        if (api_key is None) == (authentication is None):
-            raise ValueError(
-                "Palette needs one way to authenticate: api_key=Secret(...) or authentication=SessionToken(...)"
-            )
         timeouts, clock = timeouts or Timeouts(), clock or Clock()
         transport = Transport(
             url,
-            authentication or ApiKey(api_key or Secret("")),
+            api_key,
             authority=None if authority is None else Path(authority),
             proxy=proxy,
             timeouts=timeouts,
             retry=retry or RetryPolicy(),
             limits=limits or Limits(),
             clock=clock,
-            on_exchange=on_exchange,
-            protect=protect,
         )
         super().__init__(Scope(transport), Wait(timeouts, clock))
 

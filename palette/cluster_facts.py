@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from palette.profiles import Complaint, Pack, complaints, read_pack
-from palette.reading import dig, flag, items, moment, text, texts
+from palette.profiles import Pack, read_pack
+from palette.reading import flag, items, moment, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,24 +15,6 @@ if TYPE_CHECKING:
 RUNNING = "Running"
 HEALTHY = "healthy"
 GONE = "Deleted"
-
-
-@dataclass(frozen=True)
-class Condition:
-    """A milestone of a cluster; a failed one may be tried again."""
-
-    type: str
-    status: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
-class Upgrade:
-    """Why nodes were replaced, and when; Palette keeps these."""
-
-    at: datetime | None
-    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -55,9 +37,7 @@ class Cluster:
     labels: Mapping[str, str]
     cloud_config_uid: str
     profiles: tuple[ClusterProfile, ...]
-    conditions: tuple[Condition, ...]
     repave_state: str
-    upgrades: tuple[Upgrade, ...]
     created: datetime | None
 
 
@@ -68,10 +48,6 @@ class Overview:
     uid: str
     state: str
     health: str
-    conditions: tuple[Condition, ...]
-    upgrades: tuple[Upgrade, ...]
-    agent_version: str
-    kubernetes_version: str
 
     @property
     def is_ready(self) -> bool:
@@ -120,9 +96,7 @@ def read_cluster(value: Mapping[str, Any]) -> Cluster:
         labels=texts(value, "metadata", "labels"),
         cloud_config_uid=text(value, "spec", "cloudConfigRef", "uid"),
         profiles=tuple(read_profile_template(item) for item in items(value, "spec", "clusterProfileTemplates")),
-        conditions=_conditions(value),
         repave_state=text(value, "status", "repave", "state"),
-        upgrades=_upgrades(value),
         created=moment(value, "metadata", "creationTimestamp"),
     )
 
@@ -133,10 +107,6 @@ def read_overview(value: Mapping[str, Any]) -> Overview:
         uid=text(value, "metadata", "uid"),
         state=text(value, "status", "state"),
         health=text(value, "status", "health", "state"),
-        conditions=_conditions(value),
-        upgrades=_upgrades(value),
-        agent_version=text(value, "status", "health", "agentVersion"),
-        kubernetes_version=text(value, "status", "kubeMeta", "kubernetesVersion"),
     )
 
 
@@ -160,28 +130,6 @@ def read_profile_template(value: object) -> ClusterProfile:
     """Read a profile as a cluster holds it (``v1ClusterProfileTemplate``)."""
     packs = tuple(read_pack(pack) for pack in items(value, "packs"))
     return ClusterProfile(text(value, "uid"), text(value, "name"), text(value, "profileVersion"), packs)
-
-
-def read_validation(value: Mapping[str, Any]) -> tuple[Complaint, ...]:
-    """Read what a cluster validation found (``v1SpectroClusterValidatorResponse``)."""
-    found = complaints(dig(value, "machinePools"))
-    for profile in items(value, "profiles"):
-        found += complaints(dig(profile, "packs"))
-    return found
-
-
-def _conditions(value: object) -> tuple[Condition, ...]:
-    return tuple(
-        Condition(text(item, "type"), text(item, "status"), text(item, "reason"), text(item, "message"))
-        for item in items(value, "status", "conditions")
-    )
-
-
-def _upgrades(value: object) -> tuple[Upgrade, ...]:
-    return tuple(
-        Upgrade(moment(item, "timestamp"), tuple(str(reason) for reason in items(item, "reason")))
-        for item in items(value, "status", "upgrades")
-    )
 
 
 def _reasons(values: list[Any]) -> tuple[RepaveReason, ...]:

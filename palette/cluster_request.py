@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from palette.profiles import covered
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from protected import Secret
 
 CONTROL_PLANE = "control-plane"
 WORKER = "worker"
@@ -54,28 +51,14 @@ class MachinePool:
 
 @dataclass(frozen=True)
 class AttachedProfile:
-    """A profile for a cluster: which version, values of its variables, values of packs that differ from the profile's.
-
-    ``replaces`` is the uid of the attached profile version that this one takes the place of.
-    """
+    """A profile version for a cluster; ``replaces`` is the uid of the attached one that it takes the place of."""
 
     uid: str
-    variables: Mapping[str, str | Secret] = field(default_factory=dict, repr=False)
-    pack_values: Mapping[str, str] = field(default_factory=dict, repr=False)
     replaces: str = ""
 
     def body(self) -> dict[str, object]:
         """Return the profile in Palette's spelling (``v1SpectroClusterProfileEntity``)."""
-        body: dict[str, object] = {"uid": self.uid}
-        if self.replaces:
-            body["replaceWithProfile"] = self.replaces
-        if self.pack_values:
-            body["packValues"] = [
-                {"name": name, "values": covered(values)} for name, values in self.pack_values.items()
-            ]
-        if self.variables:
-            body["variables"] = [{"name": name, "value": value} for name, value in self.variables.items()]
-        return body
+        return {"uid": self.uid, **({"replaceWithProfile": self.replaces} if self.replaces else {})}
 
 
 @dataclass(frozen=True)

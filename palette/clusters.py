@@ -21,7 +21,6 @@ from palette.cluster_facts import (
     read_overview,
     read_profile_template,
     read_repave,
-    read_validation,
 )
 from palette.cluster_request import AttachedProfile, ClusterRequest
 from palette.edge_hosts import EdgeHost, read_device
@@ -35,7 +34,6 @@ from palette.transport import Call, Scope
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from palette.profiles import Complaint
     from palette.waiting import Wait
 
 Abort = Callable[[Overview], str | None]
@@ -61,11 +59,6 @@ class Clusters:
 
     scope: Scope
     wait: Wait
-
-    def validate(self, request: ClusterRequest) -> tuple[Complaint, ...]:
-        """Have a request checked; an empty answer means no complaint."""
-        call = Call("POST", "/v1/spectroclusters/edge-native/validate", body=request.body(), repeatable=True)
-        return read_validation(self.scope.ask(call))
 
     def create(self, request: ClusterRequest) -> str:
         """Ask for a cluster and give its uid; it is not made yet, see :meth:`wait_until_running`."""
@@ -102,19 +95,18 @@ class Clusters:
         configs = CloudConfigs(self.scope)
         return frozenset(configs.get(one.cloud_config_uid).endpoint for one in present if one.cloud_config_uid)
 
-    def replace_profile(self, uid: str, *, old: str, new: str | AttachedProfile, later: bool = False) -> None:
+    def replace_profile(self, uid: str, *, old: str, new: str) -> None:
         """Move a cluster from the attached profile version ``old`` to ``new`` (PATCH with ``replaceWithProfile``).
 
-        ``later`` only downloads; installing waits for an order. Without ``old`` Palette would attach a second copy.
+        Without ``old`` Palette would attach a second copy.
         """
-        profile = new if isinstance(new, AttachedProfile) else AttachedProfile(new)
-        entry = AttachedProfile(profile.uid, profile.variables, profile.pack_values, replaces=old)
-        call = self._profiles_call("PATCH", uid, [entry], later=later)
-        do_once(self.scope, lambda: self.scope.send(call), lambda: profile.uid in self._attached(uid) or None)
-
-    def set_profiles(self, uid: str, profiles: Iterable[AttachedProfile], *, later: bool = False) -> None:
-        """Replace the whole set of attached profiles (PUT)."""
-        self.scope.send(self._profiles_call("PUT", uid, profiles, later=later))
+        body = {
+            "profiles": [AttachedProfile(new, replaces=old).body()],
+            "spcApplySettings": {"actionType": "DownloadAndInstall"},
+        }
+        path = at("/v1/spectroclusters/{uid}/profiles", uid=uid)
+        call = Call("PATCH", path, {"resolveNotification": True}, body)
+        do_once(self.scope, lambda: self.scope.send(call), lambda: new in self._attached(uid) or None)
 
     def profiles(self, uid: str) -> tuple[str, ...]:
         """Return the uids of the attached profile versions."""
@@ -137,13 +129,6 @@ class Clusters:
         path = at("/v1/spectroclusters/{uid}/packs/resolvedValues", uid=uid)
         answer = self.scope.ask(Call("GET", path, body={"references": list(references)}))
         return {text(item, "uid"): texts(item, "resolved") for item in items(answer, "profiles")}
-
-    def set_variables(self, uid: str, profile: str, values: Mapping[str, object]) -> None:
-        """Change values of profile variables on a cluster; a value is a text or a protected secret."""
-        variables = [{"name": name, "value": value} for name, value in values.items()]
-        body = [{"profileUid": profile, "variables": variables}]
-        path = at("/v1/spectroclusters/{uid}/variables", uid=uid)
-        self.scope.send(Call("PATCH", path, body=body, repeatable=True))
 
     def variables(self, uid: str) -> Mapping[str, Mapping[str, str]]:
         """Read the values of profile variables, by profile uid and name; sensitive ones come masked."""
@@ -169,11 +154,6 @@ class Clusters:
         call = Call("PATCH", at("/v1/spectroclusters/{uid}/repave/approve", uid=uid))
         do_once(self.scope, lambda: self.scope.send(call), lambda: self._repave_state(uid) == APPROVED or None)
 
-    def awaiting_approval(self) -> Iterator[ClusterName]:
-        """Yield the clusters of the project whose repave waits for approval."""
-        call = Call("GET", "/v1/dashboard/spectroclusters/repaveStatus", {"repaveState": PENDING})
-        yield from map(_name, every(self.scope, call))
-
     def delete(self, uid: str, *, force: bool = False) -> None:
         """Delete a cluster; it is gone later, see :meth:`wait_until_gone`. Palette allows force after 15 minutes."""
         self.scope.send(Call("DELETE", at("/v1/spectroclusters/{uid}", uid=uid), {"forceDelete": force}))
@@ -192,16 +172,6 @@ class Clusters:
     def download(self, uid: str) -> bytes:
         """Download the cluster's own definition."""
         return self.scope.send(Call("GET", at("/v1/spectroclusters/{uid}/download", uid=uid))).content
-
-    def lock_agent(self, uid: str, *, locked: bool = True) -> None:
-        """Pause or resume upgrades of Palette's agent on the cluster, so that it does not change during a run."""
-        body = {"spectroComponents": "lock" if locked else "unlock"}
-        path = at("/v1/spectroclusters/{uid}/upgrade/settings", uid=uid)
-        self.scope.send(Call("POST", path, body=body, repeatable=True))
-
-    def reset(self, uid: str) -> None:
-        """Reset a cluster: its machine pools and conditions are deleted."""
-        self.scope.send(Call("PUT", at("/v1/spectroclusters/{uid}/reset", uid=uid)))
 
     def wait_until_running(self, uid: str, *, within: float | None = None, abort: Abort | None = None) -> Overview:
         """Wait until a cluster is Running and healthy.
@@ -236,12 +206,6 @@ class Clusters:
             lambda state: state == GONE,
             within=self.wait.timeouts.cluster_deleted if within is None else within,
         )
-
-    def _profiles_call(self, method: str, uid: str, profiles: Iterable[AttachedProfile], *, later: bool) -> Call:
-        action = "DownloadAndInstallLater" if later else "DownloadAndInstall"
-        body = {"profiles": [profile.body() for profile in profiles], "spcApplySettings": {"actionType": action}}
-        path = at("/v1/spectroclusters/{uid}/profiles", uid=uid)
-        return Call(method, path, {"resolveNotification": True}, body)
 
     def _made(self, name: str, asked: datetime | None) -> str | None:
         found = self.find(name)

@@ -62,17 +62,6 @@ class EdgeHosts:
         call = Call("POST", "/v1/dashboard/edgehosts/search", body=Filter.all(filters), repeatable=True)
         yield from map(read_device, every(self.scope, call))
 
-    def free(self) -> Iterator[EdgeHost]:
-        """Yield the Edge hosts on which a cluster can be put."""
-        ready, healthy = Filter("state", (READY,)), Filter("healthState", (HEALTHY,))
-        yield from (host for host in self.search(ready, healthy) if host.is_free)
-
-    def unused(self) -> tuple[str, ...]:
-        """Return the uids of Edge hosts that Palette's quick filter calls unused."""
-        query = {"type": "edge-native", "quickFilter": "unusedEdgeHosts"}
-        answer = self.scope.ask(Call("GET", "/v1/edgehosts/metadata", query))
-        return tuple(text(item, "uid") for item in items(answer, "edgeHosts"))
-
     def get(self, uid: str) -> EdgeHost:
         """Read one. Raises NotFoundError."""
         return read_device(self.scope.ask(Call("GET", at("/v1/edgehosts/{uid}", uid=uid))))
@@ -81,15 +70,6 @@ class EdgeHosts:
         """Return the uids of the clusters that a host's configuration names."""
         answer = self.scope.ask(Call("GET", at("/v1/edgehosts/{uid}/config", uid=uid)))
         return tuple(str(item) for item in items(answer, "clusterUids"))
-
-    def register(self, uid: str, *, name: str = "", labels: Mapping[str, str] | None = None) -> None:
-        """Make a host known before its agent reports. A lost answer is safe to repeat: the uid is given."""
-        body = {"metadata": {"name": name or uid, "uid": uid, "labels": dict(labels or {})}, "spec": {}}
-        self.scope.send(Call("POST", "/v1/edgehosts", body=body))
-
-    def tags(self) -> tuple[str, ...]:
-        """Return every tag (``key:value``) in use."""
-        return tuple(str(item) for item in items(self.scope.ask(Call("GET", "/v1/edgehosts/tags")), "tags"))
 
     def set_labels(self, uid: str, labels: Mapping[str, str], *, name: str) -> None:
         """Replace all labels (the tags in the console) of a host; the name is written with them."""
@@ -108,14 +88,6 @@ class EdgeHosts:
         if wanted != dict(host.labels):
             self.set_labels(uid, wanted, name=host.name)
         return self.get(uid).labels
-
-    def reset(self, uid: str) -> None:
-        """Take a host out of its cluster and back to the state after registration."""
-        self.scope.send(Call("PUT", at("/v1/edgehosts/{uid}/reset", uid=uid)))
-
-    def delete(self, uid: str) -> None:
-        """Forget a host; it must be registered again before it can be used."""
-        self.scope.send(Call("DELETE", at("/v1/edgehosts/{uid}", uid=uid)))
 
     def wait_until_free(self, uid: str, *, within: float | None = None) -> EdgeHost:
         """Wait until a cluster can be put on a host. Raises WaitTimeoutError, NotFoundError."""

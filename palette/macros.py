@@ -38,10 +38,6 @@ class Macros:
         call = self._call("POST", _body(values))
         do_once(self.scope, lambda: self.scope.send(call), lambda: self._are_set(values) or None)
 
-    def replace_all(self, values: Mapping[str, str | Secret]) -> None:
-        """Replace the whole list of macros (PUT): every other macro of the scope is deleted."""
-        self.scope.send(self._call("PUT", _body(values)))
-
     def update(self, values: Mapping[str, str | Secret]) -> None:
         """Change the named macros and leave the others (PATCH)."""
         self.scope.send(self._call("PATCH", _body(values)))

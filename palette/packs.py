@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from palette.paging import every
 from palette.profiles import Layer, Pack
 from palette.reading import at, flag, items, text
 from palette.transport import Call, Scope
@@ -65,21 +64,6 @@ class PackVersions:
     registry_uid: str
     by_tag: Mapping[str, Pack] = field(repr=False)
 
-    def tagged(self, tag: str) -> Pack:
-        """Return the pack of that tag, ready for a profile. Raises LookupError that names the tags there are."""
-        if tag not in self.by_tag:
-            raise LookupError(f"pack {self.name} has no tag {tag!r}; it has {', '.join(self.by_tag) or 'none'}")
-        return self.by_tag[tag]
-
-
-@dataclass(frozen=True)
-class PackSummary:
-    """A pack as a search gives it."""
-
-    name: str
-    layer: str
-    registries: tuple[str, ...]
-
 
 @dataclass(frozen=True)
 class Packs:
@@ -92,16 +76,6 @@ class Packs:
         path = at("/v1/packs/{packName}/registries/{registryUid}", packName=name, registryUid=registry_uid)
         answer = self.scope.ask(Call("GET", path, {"cloudType": "edge-native", "layer": layer}))
         return _versions(answer, name, registry_uid)
-
-    def search(self, name: str, *, layer: Layer | None = None) -> Iterator[PackSummary]:
-        """Yield the packs of exactly that name, in every registry."""
-        condition: dict[str, object] = {"name": {"eq": name, "ignoreCase": False}}
-        if layer is not None:
-            condition["layer"] = [layer]
-        call = Call("POST", "/v1/packs/search", body={"filter": condition, "sort": []}, repeatable=True)
-        for item in every(self.scope, call):
-            registries = tuple(text(one, "uid") for one in items(item, "spec", "registries"))
-            yield PackSummary(text(item, "spec", "name"), text(item, "spec", "layer"), registries)
 
 
 def _versions(answer: Mapping[str, Any], name: str, registry_uid: str) -> PackVersions:

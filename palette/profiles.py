@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from palette.errors import BadRequestError, ConflictError, InvalidError, NotFoundError, PaletteError
+from palette.errors import NotFoundError, PaletteError
 from palette.once import do_once, made_after
 from palette.reading import at, dig, flag, items, moment, text, texts
 from palette.transport import Call, Scope
@@ -46,27 +46,6 @@ class Pack:
 
 
 @dataclass(frozen=True)
-class Variable:
-    """A profile variable, referenced as ``{{.spectro.var.NAME}}``. A sensitive one is masked in answers."""
-
-    name: str
-    default: str | Secret = field(default="", repr=False)
-    format: str = "string"
-    sensitive: bool = False
-    required: bool = False
-
-    def body(self) -> dict[str, object]:
-        """Return the variable in Palette's spelling."""
-        return {
-            "name": self.name,
-            "defaultValue": self.default,
-            "format": self.format,
-            "isSensitive": self.sensitive,
-            "required": self.required,
-        }
-
-
-@dataclass(frozen=True)
 class Profile:
     """A cluster profile version as Palette shows it; ``packs`` are those of the published template, else the draft."""
 
@@ -99,15 +78,6 @@ class ProfileName:
 
 
 @dataclass(frozen=True)
-class Complaint:
-    """What a validation found: which pack or machine pool, and Palette's code and message."""
-
-    about: str
-    code: str
-    message: str
-
-
-@dataclass(frozen=True)
 class Profiles:
     """The cluster profiles of a project, or of the tenant."""
 
@@ -121,14 +91,11 @@ class Profiles:
         version: str = "1.0.0",
         publish: bool = True,
         labels: Mapping[str, str] | None = None,
-        variables: Iterable[Variable] = (),
         kind: str = "infra",
     ) -> str:
         """Create a profile for Edge clusters and give its uid; the packs come in the order of layers, OS first."""
         template = {"type": kind, "cloudType": "edge-native", "packs": [pack.body() for pack in packs]}
         spec: dict[str, object] = {"version": version, "template": template}
-        if listed := [variable.body() for variable in variables]:
-            spec["variables"] = listed
         body = {"metadata": {"name": name, "labels": dict(labels or {})}, "spec": spec}
         call = Call("POST", "/v1/clusterprofiles", {"publish": publish}, body)
         return self._made(call, name, version)
@@ -169,12 +136,6 @@ class Profiles:
         """Replace one pack of a draft profile; write values from your own copy, an answer may be masked."""
         path = at("/v1/clusterprofiles/{uid}/packs/{packName}", uid=uid, packName=pack.name)
         self.scope.send(Call("PUT", path, body={"pack": pack.body("name", "uid", "tag", "layer", "type", "values")}))
-
-    def update(self, uid: str, *, name: str, version: str, packs: Sequence[Pack], kind: str = "infra") -> None:
-        """Replace name, version and all packs of a profile."""
-        template = {"type": kind, "packs": [pack.body() for pack in packs]}
-        body = {"metadata": {"name": name, "uid": uid}, "spec": {"template": template, "version": version}}
-        self.scope.send(Call("PUT", at("/v1/clusterprofiles/{uid}", uid=uid), body=body))
 
     def publish(self, uid: str) -> None:
         """Turn the draft into the published profile."""
@@ -222,53 +183,10 @@ class Profiles:
         """Delete a profile. Raises ConflictError while a cluster uses it, NotFoundError when it is not there."""
         self.scope.send(Call("DELETE", at("/v1/clusterprofiles/{uid}", uid=uid)))
 
-    def name_refusal(self, name: str, version: str) -> PaletteError | None:
-        """Ask whether name and version could be used; gives Palette's refusal, or None when they could."""
-        query = {"name": name, "version": version}
-        try:
-            self.scope.send(Call("GET", "/v1/clusterprofiles/validate/name", query))
-        except (BadRequestError, ConflictError, InvalidError) as refusal:
-            return refusal
-        return None
-
-    def validate_packs(self, packs: Iterable[Pack], *, uid: str = "", kind: str = "infra") -> tuple[Complaint, ...]:
-        """Have packs checked, as those of profile ``uid`` where it is given; an empty answer means no complaint."""
-        path = at("/v1/clusterprofiles/{uid}/validate/packs", uid=uid) if uid else "/v1/clusterprofiles/validate/packs"
-        body = {"cloudType": "edge-native", "type": kind, "packs": [pack.body() for pack in packs]}
-        answer = self.scope.ask(Call("POST", path, body=body, repeatable=True))
-        return complaints(dig(answer, "packs"))
-
-    def variables(self, uid: str) -> tuple[Variable, ...]:
-        """Read the variables of a profile; defaults of sensitive ones come masked."""
+    def variables(self, uid: str) -> Mapping[str, str]:
+        """Read names and defaults of a profile's variables; those of sensitive ones come masked."""
         answer = self.scope.ask(Call("GET", at("/v1/clusterprofiles/{uid}/variables", uid=uid)))
-        return tuple(
-            Variable(
-                name=text(item, "name"),
-                default=text(item, "defaultValue"),
-                format=text(item, "format") or "string",
-                sensitive=flag(item, "isSensitive"),
-                required=flag(item, "required"),
-            )
-            for item in items(answer, "variables")
-        )
-
-    def set_variables(self, uid: str, variables: Iterable[Variable]) -> None:
-        """Replace all variables of a profile."""
-        self._write_variables("PUT", uid, variables)
-
-    def patch_variables(self, uid: str, variables: Iterable[Variable]) -> None:
-        """Add or change the given variables of a profile."""
-        self._write_variables("PATCH", uid, variables)
-
-    def delete_variables(self, uid: str, names: Iterable[str]) -> None:
-        """Delete the named variables of a profile."""
-        path = at("/v1/clusterprofiles/{uid}/variables", uid=uid)
-        self.scope.send(Call("DELETE", path, body={"variables": list(names)}))
-
-    def _write_variables(self, method: str, uid: str, variables: Iterable[Variable]) -> None:
-        body = {"variables": [variable.body() for variable in variables]}
-        path = at("/v1/clusterprofiles/{uid}/variables", uid=uid)
-        self.scope.send(Call(method, path, body=body, repeatable=True))
+        return {text(item, "name"): text(item, "defaultValue") for item in items(answer, "variables")}
 
     def _made(self, call: Call, name: str, version: str) -> str:
         asked = self.scope.transport.palette_time()
@@ -289,15 +207,6 @@ class Profiles:
 def covered(values: str) -> str | Secret:
     """Cover a text that may hold a password, so that no variable on its way to the wire shows it."""
     return Secret(values) if values else values
-
-
-def complaints(result: object) -> tuple[Complaint, ...]:
-    """Flatten the ``results`` of a validation into its errors."""
-    return tuple(
-        Complaint(text(entry, "displayName") or text(entry, "name"), text(error, "code"), text(error, "message"))
-        for entry in items(result, "results")
-        for error in items(entry, "errors")
-    )
 
 
 def _profile(value: Mapping[str, Any]) -> Profile:

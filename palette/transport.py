@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import ipaddress
 import json
+import re
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -25,7 +25,6 @@ from palette.errors import (
     NotFoundError,
     NotPaletteError,
     PaletteError,
-    UnauthorizedError,
     UnreachableError,
 )
 from palette.limits import Limits
@@ -35,13 +34,14 @@ from palette.waiting import Timeouts
 from protected import Secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
-    from palette.authentication import Authentication
 
 USER_AGENT = "palette-edge-conformance"
 _CHUNK = 65536
 _BY_CHANCE = 3
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]+(?: [\x21-\x7e]+)*")
 _CENTURY = 100 * 365.25 * 86400
 
 
@@ -59,7 +59,6 @@ class Call:
     body: Any = field(default=None, repr=False)
     in_project: bool = True
     repeatable: bool | None = None
-    authenticated: bool = True
 
     @property
     def may_happen_twice(self) -> bool:
@@ -70,26 +69,6 @@ class Call:
     def changes_something(self) -> bool:
         """Whether the request leaves Palette in another state (a search is a POST that does not)."""
         return self.method != "GET" and self.repeatable is not True
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One attempt as an observer is told of it: never headers, query values or bodies.
-
-    ``started`` is this machine's wall clock in seconds since the epoch, ``seconds`` the time until the answer was
-    complete. ``status`` is None when no answer came; ``code`` is Palette's error code, or the kind of failure.
-    """
-
-    method: str
-    path: str
-    status: int | None
-    started: float
-    seconds: float
-    code: str
-    attempt: int
-
-
-Observer = Callable[[Exchange], None]
 
 
 def checked_url(url: str) -> str:
@@ -109,6 +88,15 @@ def checked_url(url: str) -> str:
     if parts.scheme == "http" and not _is_this_machine(parts.hostname):
         raise ValueError(f"Palette URL {url!r}: the API key would travel in clear; write https://")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def check_key(key: Secret) -> None:
+    """Refuse a key that cannot be sent as a header, without showing it as the HTTP library would."""
+    if not _HEADER_VALUE.fullmatch(key.reveal()):
+        raise ValueError(
+            f"the API key ({key}) is empty or holds blanks at an end, line breaks or characters outside ASCII;"
+            " a trailing newline from a file is the usual cause"
+        )
 
 
 def _is_this_machine(host: str) -> bool:
@@ -146,15 +134,13 @@ class Transport:
     """The way to one Palette endpoint, usable by several threads at once."""
 
     url: str
-    authentication: Authentication
+    api_key: Secret
     authority: Path | None = None
     proxy: str | None = None
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     limits: Limits = field(default_factory=Limits)
     clock: Clock = field(default_factory=Clock)
-    on_exchange: Observer | None = None
-    protect: tuple[Secret, ...] = ()
     never_change: frozenset[str] = frozenset()
     """Uids of what is somebody else's: a request that would change one of them is refused here and never sent."""
 
@@ -167,6 +153,7 @@ class Transport:
     def __post_init__(self) -> None:
         """Refuse an unusable URL or authority before anything is sent."""
         self.url = checked_url(self.url)
+        check_key(self.api_key)
         if self.authority is not None and not self.authority.exists():
             raise ValueError(
                 f"authority {str(self.authority)!r} does not exist; name a PEM file of the authorities to trust"
@@ -190,18 +177,14 @@ class Transport:
         Raises the PaletteError that says what went wrong last.
         """
         self._refuse_to_change(call)
-        began, attempt, maybe_done, renewed = self.clock.now(), 1, False, False
+        began, attempt, maybe_done = self.clock.now(), 1, False
         while True:
-            outcome = self._attempt(call, project_uid, attempt)
+            outcome = self._attempt(call, project_uid)
             if isinstance(outcome, Answer):
                 return outcome
             if isinstance(outcome, NotFoundError) and call.method == "DELETE" and maybe_done:
                 return Answer(204, {}, b"")  # an attempt whose answer was lost has done it
             maybe_done = maybe_done or outcome.outcome_unknown
-            if isinstance(outcome, UnauthorizedError) and call.authenticated and not renewed:
-                renewed = True
-                if self.authentication.renew():
-                    continue
             elapsed = self.clock.now() - began
             pause = self.retry.next_pause(outcome, attempt=attempt, elapsed=elapsed, repeatable=call.may_happen_twice)
             if pause is None:
@@ -216,36 +199,22 @@ class Transport:
             uid = ", ".join(sorted(named))
             raise NeverTouchError(method=call.method, path=call.path, message=f"{uid} must never be touched")
 
-    def _attempt(self, call: Call, project_uid: str | None, attempt: int) -> Answer | PaletteError:
-        headers = self._headers(call, project_uid)
+    def _attempt(self, call: Call, project_uid: str | None) -> Answer | PaletteError:
         self.limits.take(call.path, self.clock)
-        wall, began = self.clock.wall(), self.clock.now()
-        outcome = self._exchange(call, headers)
-        seconds = self.clock.now() - began
-        if isinstance(outcome, Answer):
-            self._note_clock(outcome, wall + seconds / 2)
-            status, outcome = outcome.status, refusal(call.method, call.path, outcome) or outcome
-        else:
-            status = None
-        if self.on_exchange is not None:
-            code = outcome.code if isinstance(outcome, PaletteError) else ""
-            self.on_exchange(Exchange(call.method, call.path, status, wall, seconds, code, attempt))
-        return outcome
+        began = self.clock.wall()
+        outcome = self._exchange(call, self._headers(call, project_uid))
+        if not isinstance(outcome, Answer):
+            return outcome
+        self._note_clock(outcome, (began + self.clock.wall()) / 2)
+        return refusal(call.method, call.path, outcome) or outcome
 
     def _headers(self, call: Call, project_uid: str | None) -> dict[str, Secret | str]:
-        headers: dict[str, Secret | str] = {}
-        if call.authenticated:
-            name, value = self.authentication.header(self._log_in)
-            headers[name] = value
+        headers: dict[str, Secret | str] = {"ApiKey": self.api_key}
         if call.in_project and project_uid is not None:
             headers["ProjectUid"] = project_uid
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         return headers
-
-    def _log_in(self, path: str, body: Mapping[str, object]) -> object:
-        call = Call("POST", path, body=body, in_project=False, repeatable=True, authenticated=False)
-        return self.send(call).json(call.method, call.path)
 
     def _exchange(self, call: Call, headers: Mapping[str, Secret | str]) -> Answer | PaletteError:
         try:
@@ -291,7 +260,7 @@ class Transport:
             self.clock_difference = said + 0.5 - middle
 
     def _scrub(self, text: str) -> str:
-        return scrubbed(text, (*self.protect, *self.authentication.secrets()))
+        return scrubbed(text, (self.api_key,))
 
 
 def _content(raw: urllib3.HTTPResponse) -> bytes:

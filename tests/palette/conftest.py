@@ -49,7 +49,7 @@ def client(stepped: SteppedClock) -> Iterator[Callable[..., Palette]]:
     made: list[Palette] = []
 
     def make(url: str, **options: Any) -> Palette:  # noqa: ANN401 - Palette's own options
-        options.setdefault("api_key", None if "authentication" in options else Secret(KEY))
+        options.setdefault("api_key", Secret(KEY))
         options.setdefault("retry", RetryPolicy(attempts=4, first_pause=2.0, jitter=0.0))
         options.setdefault("limits", Limits.none())
         options.setdefault("timeouts", Timeouts(connect=2, answer=2))

@@ -16,7 +16,7 @@ from tests.palette.servers import Request, answer, cut_off, hang_up, in_turn, pa
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from palette import Exchange, Palette
+    from palette import Palette
     from tests.palette.conftest import SteppedClock
 
 HOST = answer({"metadata": {"uid": "host-1"}})
@@ -296,17 +296,3 @@ def test_an_idle_connection_that_the_server_closed_does_not_fail_a_creation(clie
             assert palette.profiles.create("n", [Pack("p")]) == "u"
 
     assert server.asked == ["POST /v1/clusterprofiles"] * 20
-
-
-def test_an_observer_is_told_of_every_attempt(client: Callable[..., Palette]) -> None:
-    """Each attempt gives method, path, status, code and times; a broken one has no status."""
-    told: list[Exchange] = []
-    with serving(in_turn(refuse(429, "TooManyRequests"), reset, HOST)) as server:
-        client(server.url, on_exchange=told.append).edge_hosts.get("host-1")
-
-    assert [(one.attempt, one.status, one.code) for one in told] == [
-        (1, 429, "TooManyRequests"),
-        (2, None, "Reset"),
-        (3, 200, ""),
-    ]
-    assert {(one.method, one.path) for one in told} == {("GET", "/v1/edgehosts/host-1")}

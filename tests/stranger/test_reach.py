@@ -151,7 +151,6 @@ def test_what_must_never_be_touched_is_not_changed(stranger: Stranger, tmp_path:
             assert site.project.profiles.get(profile).name == "golden"
             for change in (
                 lambda: site.project.profiles.delete(profile),
-                lambda: site.project.edge_hosts.reset("edge-2"),
                 lambda: site.project.edge_hosts.update_labels("edge-2", {"a": "b"}),
             ):
                 with pytest.raises(NeverTouchError, match="must never be touched"):
