@@ -18,6 +18,7 @@ from engine.tempdirs import clear_abandoned, temporary_directory
 from harness.existing_registry import trouble_with
 from harness.sites.site import edge_host
 from harness.sites.site_file import BadSiteFileError, read_site_file
+from reports.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -94,8 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         file = read_site_file(parser.parse_args(arguments).site)
     except BadSiteFileError as error:
-        place, _, found = str(error).partition(": ")
-        return _tell([Finding(Kind.SITE_FILE, place, found, "correct it (docs/real-sites.md)")], "")
+        return _tell([Finding(Kind.SITE_FILE, "", mistake, "") for mistake in error.mistakes], "")
     except SystemExit as error:
         return BAD if error.code else GOOD
     good = "Palette, the Edge hosts, their way to the registry and the provider image are as a run needs them"
@@ -106,7 +106,7 @@ def _tell(found: list[Finding], good: str) -> int:
     for finding in found:
         sys.stdout.write(f"{finding}\n")
     stopping = [finding for finding in found if finding.stops_a_run]
-    sys.stdout.write(f"{len(stopping)} to mend\n" if stopping else f"{good}\n")
+    sys.stdout.write(f"{plural(len(stopping), 'problem')}\n" if stopping else f"{good}\n")
     return BAD if stopping else GOOD
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import re
-import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,11 +11,10 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from requests.utils import should_bypass_proxies
-
 from doctor.findings import Finding, Kind
 from doctor.in_palette import CLOCK_TOLERANCE, told
-from edge.access import HostUnreachable
+from doctor.no_proxy import goes_past
+from edge.access import HostUnreachable, PenalisedError, SudoRefusedError
 
 if TYPE_CHECKING:
     from doctor.image import ImageFacts
@@ -33,7 +31,9 @@ LOOK = (
 )
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "riscv64": "riscv64"}
 _PARTS = 4
-_ENVIRONMENT = threading.Lock()  # requests reads NO_PROXY by setting it in this process for a moment
+_DIGITS = 12  # of a time in seconds
+_COLUMNS = 6  # of df -P
+HTTPS = 443
 _TLS = re.compile(r"certificate|verif|x509", re.IGNORECASE)
 #: What a tool says of a certificate that it refuses, what that is, and what to do; the first that fits.
 REFUSALS = (
@@ -62,6 +62,7 @@ _PYTHON = (
     "import base64,socket,ssl,sys\n"
     "name,port,pem=sys.argv[1:]\n"
     "trust=ssl.create_default_context(cadata=base64.b64decode(pem).decode())\n"
+    "trust.verify_flags&=~getattr(ssl,'VERIFY_X509_STRICT',0)\n"  # Go, which pulls, is not as strict as Python 3.13
     "way=trust.wrap_socket(socket.create_connection((name,int(port)),8),server_hostname=name)\n"
     "way.sendall(b'GET /v2/ HTTP/1.0\\r\\n\\r\\n')\n"
     "print(way.makefile().read())\n"
@@ -105,7 +106,12 @@ def look_from_host(view: HostView) -> list[Finding]:
     try:
         if refused := _login(view):
             return [refused]
-        return [*_look(view), *_registry(view)]
+        return [*filter(None, [_noise(view)]), *_look(view), *_registry(view)]
+    except SudoRefusedError as error:
+        return [_sudo(view, str(error))]
+    except PenalisedError as error:
+        advice = "wait some minutes, and look in its sshd's log for logins from here that failed"
+        return [view.finding(Kind.SSH_REFUSED, str(error), advice)]
     except HostUnreachable as error:
         return [_unreachable(view, str(error))]
     finally:
@@ -114,22 +120,38 @@ def look_from_host(view: HostView) -> list[Finding]:
 
 
 def _login(view: HostView) -> Finding | None:
-    if not view.host.access.sudo:
-        view.host.run("true")
-        return None
     done = view.host.run("id -u")
-    if str(done.stdout).strip() == "0":
+    if not view.host.access.sudo or str(done.stdout).strip() == "0":
         return None
-    said = _last_line(str(done.stderr)) or f"it became user {str(done.stdout).strip() or 'nobody'}"
+    return _sudo(view, f"it became user {str(done.stdout).strip() or 'nobody'}")
+
+
+def _noise(view: HostView) -> Finding | None:
+    """Return what the login shell prints: it is told from answers here, and other programs trip over it."""
+    if not (noise := _last_line(view.host.noise())):
+        return None
+    found = f"the login shell of {view.host.access.user} prints to standard output: {noise[:60]}"
+    return view.finding(
+        Kind.NOISE, found, "print for interactive shells only (case $- in *i*) ...; esac); runs bear it"
+    )
+
+
+def _sudo(view: HostView, said: str) -> Finding:
     user = view.host.access.user
+    if "tty" in said:
+        advice = f"allow it without a terminal: echo 'Defaults:{user} !requiretty' > /etc/sudoers.d/{user}-no-tty"
+        return view.finding(Kind.NO_SUDO, f"sudo wants a terminal: {said}", advice)
+    if "not found" in said:
+        return view.finding(Kind.NO_SUDO, f"it has no sudo: {said}", "install sudo, or log in as root with sudo: false")
     advice = f"allow it: echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}, or log in as another user"
     return view.finding(Kind.NO_SUDO, f"{user} may not use sudo without a password: {said}", advice)
 
 
 def _unreachable(view: HostView, said: str) -> Finding:
     if "Permission denied" in said:
-        key = view.host.access.key or "the user's default keys"
-        return view.finding(Kind.SSH_KEY, f"{said} with {key}", "correct ssh.key or add its public half on the host")
+        key, user = view.host.access.key or "the user's default keys", view.host.access.user
+        advice = f"correct ssh.key or the user name {user}, or add the key's public half on the host"
+        return view.finding(Kind.SSH_KEY, f"{said} with {key}", advice)
     if "Host key verification failed" in said:
         advice = "compare the host's key at its console, then add it: ssh-keyscan HOST >> the file of ssh.known_hosts"
         return view.finding(Kind.HOST_KEY, said, advice)
@@ -145,15 +167,15 @@ def _look(view: HostView) -> list[Finding]:
     middle = (began + time.time()) / 2
     parts = [part.strip() for part in re.split(r"^---$", output, flags=re.MULTILINE)]
     if len(parts) != _PARTS:
-        return [view.finding(Kind.NOT_CHECKED, f"its answer was cut short: {output[-80:]!r}", "run the doctor again")]
+        return [view.finding(Kind.NOT_CHECKED, f"its answer was cut short: {output[-80:]!a}", "run the doctor again")]
     machine, clock, room, proxies = parts
     found = [_clock(view, clock, middle), _machine(view, machine), _room(view, room), _proxy(view, proxies)]
     return [finding for finding in found if finding is not None]
 
 
 def _clock(view: HostView, text: str, middle: float) -> Finding | None:
-    if not text.isdecimal():
-        return view.finding(Kind.NOT_CHECKED, f"its clock says {text!r}", "compare its clock by hand")
+    if not (text.isdecimal() and text.isascii() and len(text) < _DIGITS):
+        return view.finding(Kind.NOT_CHECKED, f"its clock says {text[:80]!a}", "compare its clock by hand")
     difference = int(text) + 0.5 - middle
     if abs(difference) <= CLOCK_TOLERANCE:
         return None
@@ -171,6 +193,7 @@ def _machine(view: HostView, machine: str) -> Finding | None:
 
 def _room(view: HostView, table: str) -> Finding | None:
     rows = [line.split(None, 5) for line in table.splitlines()[1:]]
+    rows = [row for row in rows if len(row) == _COLUMNS and row[3].isdecimal()]
     if view.image is None:
         return None
     if not rows:
@@ -185,17 +208,21 @@ def _room(view: HostView, table: str) -> Finding | None:
 def _proxy(view: HostView, lines: str) -> Finding | None:
     settings = dict(line.strip().strip('"').partition("=")[::2] for line in lines.splitlines())
     lower = {name.lower().split()[-1]: value.strip("\"'") for name, value in settings.items()}
-    proxy = lower.get("https_proxy") or lower.get("all_proxy")
-    no_proxy = lower.get("no_proxy", "")
-    if not proxy:
+    proxy, no_proxy = lower.get("https_proxy"), lower.get("no_proxy", "")  # Go reads no ALL_PROXY
+    port = view.listener.port if view.listener else HTTPS
+    caught = [name for name in view.names if not goes_past(no_proxy, name, port)]
+    if not proxy or not caught:
         return None
-    with _ENVIRONMENT:
-        past = [name for name in view.names if not should_bypass_proxies(f"https://{_in_url(name)}/", no_proxy)]
-    if not past:
-        return None
-    where = urlsplit(proxy if "://" in proxy else f"//{proxy}").hostname  # it may hold a password
-    found = f"its services go through the proxy {where}, to {', '.join(past)} as well"
-    return view.finding(Kind.PROXY, found, f"add {','.join(past)} to NO_PROXY on the host, or take the proxy away")
+    found = f"its services go through the proxy {_host_of(proxy)}, to {', '.join(caught)} as well"
+    return view.finding(Kind.PROXY, found, f"add {','.join(caught)} to NO_PROXY on the host, or take the proxy away")
+
+
+def _host_of(proxy: str) -> str:
+    """Return the host of a proxy's URL, which may hold a password."""
+    try:
+        return urlsplit(proxy if "://" in proxy else f"//{proxy}").hostname or "of no name"
+    except ValueError:
+        return "of no name"
 
 
 # --- the way to the registry ------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from registry.client import RegistryError
 from registry.contents import platform_of
 from registry.images import blobs_of
 from registry.layout import Layout, NotALayout
+from reports.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -70,7 +71,7 @@ def _layout(directory: Path) -> ImageFacts:
         return children + [digest for digest in blobs if not layout.path(digest).is_file()]
 
     if gone := lacking(layout.manifest()):
-        raise NotALayout(f"{directory} lacks {len(gone)} blobs, the first is {gone[0]}")
+        raise NotALayout(f"{directory} lacks {plural(len(gone), 'blob')}, the first is {gone[0]}")
     return facts
 
 

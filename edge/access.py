@@ -202,6 +202,16 @@ def ask(access: SshAccess, command: str, given: bytes = b"", *, within: float = 
     raise _trouble(access, said, began=script.began(said))
 
 
+def noise(access: SshAccess) -> str:
+    """Return what a login shell prints before a command. Raises HostUnreachable."""
+    script = Script.of("true")
+    try:
+        said = converse([*access.command(), script.words(sudo=False)], within=WITHIN, environment=_environment())
+    except UnfinishedError as error:
+        raise HostUnreachable(f"{access}: the command {error}") from None
+    return readable(script.noise(said)).strip()
+
+
 def _trouble(access: SshAccess, said: Said, *, began: bool) -> HostUnreachable:
     words = readable(said.err).strip().splitlines()
     last = words[-1].strip() if words else f"ssh ended with {said.status}"

@@ -72,6 +72,10 @@ class Script:
         """Whether the command was begun at all."""
         return f"\nbegin-{self.mark}\n".encode() in said.out
 
+    def noise(self, said: Said) -> bytes:
+        """Return what was printed before the command."""
+        return said.out.partition(f"\nbegin-{self.mark}\n".encode())[0] if self.began(said) else b""
+
     def answer(self, said: Said) -> Said | None:
         """Return what the command itself said, None when its end is missing."""
         _, begun, rest = said.out.partition(f"\nbegin-{self.mark}\n".encode())

@@ -60,6 +60,10 @@ class EdgeHost:
         """
         return ssh.feed(self.access, text, command, *words, within=within)
 
+    def noise(self) -> str:
+        """Return what the login shell prints before each command. Raises HostUnreachable."""
+        return ssh.noise(self.access)
+
     def unit(self, name: str) -> Any:  # noqa: ANN401 - testinfra makes its classes at run time
         """Return a systemd unit (``.is_running``, ``.is_enabled``)."""
         return self.testinfra.service(name)

@@ -38,7 +38,7 @@ def only(result: tuple[int, list[str]], kind: str) -> str:
     """See to it that one thing was found, and give its line."""
     code, lines = result
     found = [line for line in lines[:-1] if line.startswith(f"{kind}: ")]
-    assert (code, len(lines[:-1]), len(found), lines[-1]) == (4, 1, 1, "1 to mend"), lines
+    assert (code, len(lines[:-1]), len(found), lines[-1]) == (4, 1, 1, "1 problem"), lines
     return found[0]
 
 
@@ -77,7 +77,7 @@ def test_a_wrong_url_is_found(stranger: Stranger) -> None:
     code, lines = stranger.doctor(palette__url="https://127.0.0.1:9")
 
     assert (code, lines[0].split(": ")[0]) == (4, "wrong URL")
-    assert "Check the URL" in lines[0]
+    assert "; check the URL" in lines[0]
 
 
 def test_a_proxy_that_is_passed_by_is_told(stranger: Stranger, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_hosts_that_only_palette_knows_are_told_to_be_left_out(stranger: Strange
     listed = [{"name": "edge-1", "ssh": "kairos@{address}"}]
     code, lines = stranger.doctor(palette__url="https://127.0.0.1:9", edge_hosts=listed)
 
-    assert (code, lines[-1], lines[1].split(": ")[0]) == (4, "1 to mend", "not checked")
+    assert (code, lines[-1], lines[1].split(": ")[0]) == (4, "1 problem", "not checked")
 
 
 def test_a_name_that_is_nobody_s_is_found(stranger: Stranger) -> None:
@@ -298,7 +298,7 @@ def test_a_provider_image_that_is_not_there_is_found(stranger: Stranger) -> None
     layout = copied_layout(stranger)
     next(path for path in (layout / "blobs/sha256").iterdir() if path.stat().st_size > 1 << 20).unlink()
 
-    assert "lacks 1 blobs" in only(stranger.doctor(provider_image=f"oci:{layout}"), "provider image missing")
+    assert "lacks 1 blob" in only(stranger.doctor(provider_image=f"oci:{layout}"), "provider image missing")
     assert "no index.json" in only(stranger.doctor(provider_image="oci:elsewhere"), "site file")
 
 
