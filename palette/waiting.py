@@ -1,4 +1,4 @@
-"""The one wait loop, and the one place where time-outs are kept."""
+"""How Palette is waited for, and the one place where time-outs are kept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from palette.clock import Clock
 from palette.errors import PaletteError
+from waiting import growing, looks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,9 +132,10 @@ class Wait:
 
         Raises WaitTimeoutError, WaitAbortedError, and what ``look`` raises for other reasons.
         """
-        began, seen, pause = self.clock.now(), _Seen(), self.timeouts.first_look
+        began, seen = self.clock.now(), _Seen()
         good_until = began
-        while True:
+        pause = growing(self.timeouts.first_look, self.timeouts.slowest_look).__next__
+        for _ in looks(within, pause, now=self.clock.now, sleep=self.clock.sleep):
             found, trouble = _looked(look)
             now = self.clock.now()
             seen.add(_told(found, trouble, state), now - began)
@@ -145,10 +147,7 @@ class Wait:
                     raise WaitAbortedError(what, f"given up after {now - began:.1f} s: {reason}", seen.spans, str(seen))
             elif now - good_until > self.timeouts.outage:
                 raise trouble
-            if now - began >= within:
-                raise WaitTimeoutError(what, f"not so within {within:g} s", seen.spans, str(seen))
-            self.clock.sleep(min(pause, max(0.0, began + within - now)))
-            pause = min(pause * 1.5, self.timeouts.slowest_look)
+        raise WaitTimeoutError(what, f"not so within {within:g} s", seen.spans, str(seen))
 
 
 def _looked(look: Callable[[], T]) -> tuple[tuple[T, ...], PaletteError | None]:

@@ -31,10 +31,12 @@ def looks(
 ) -> Iterator[float]:
     """Yield the seconds that are left, once for each look, and pause between two of them.
 
-    There is at least one look, and a last one when the time is up. ``pause`` is asked before each pause how long it is.
+    There is at least one look, and none after the time is up but that which the last pause leads to. ``pause`` is asked
+    before each pause how long it is.
     """
     deadline = now() + within
-    while (left := deadline - now()) > 0:
-        yield left
-        sleep(min(pause(), max(0.0, deadline - now())))
-    yield 0.0
+    while True:
+        yield max(0.0, deadline - now())
+        if (left := deadline - now()) <= 0:
+            return
+        sleep(min(pause(), left))
