@@ -54,6 +54,7 @@ class Options:
     guide: str | None
     known_issues: tuple[Waiver, ...]
     home: Path
+    history: Path | None
     seed: int
 
 
@@ -96,6 +97,7 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--no-shrink", action="store_true", help="report the first example that fails, not the simplest")
     group.addoption("--runs-in", metavar="DIR", default=str(HOME), help="where runs are kept (default: reports)")
+    group.addoption("--history", metavar="FILE", help="compare with the runs in this file, and add this one to it")
     group.addoption("--registry-port", metavar="PORT", help="the port of the private registry (default: a free one)")
 
 
@@ -125,6 +127,7 @@ def checked(config: pytest.Config) -> Options:
         guide=_guide(option("--guide")),
         known_issues=_known_issues(option("--known-issues")),
         home=home,
+        history=_history(option("--history")),
         seed=_seed(config, resumed),
     )
 
@@ -140,6 +143,18 @@ def _home(path: str) -> Path:
     if not os.access(home / "runs", os.W_OK | os.X_OK):
         raise pytest.UsageError(f"--runs-in {path}: no run can be kept there ({why}); give a directory of your own")
     return home
+
+
+def _history(path: str | None) -> Path | None:
+    """Return the file of earlier runs, made if it is not there."""
+    if path is None:
+        return None
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with Path(path).open("ab"):
+            return Path(path).resolve()
+    except OSError as error:
+        raise pytest.UsageError(f"--history {path}: cannot be added to: {error.strerror}; give a file") from error
 
 
 def _signer(path: str | None, level: str) -> Ed25519PrivateKey | None:

@@ -327,7 +327,8 @@ class Run:
             deselected=self.deselected,
             left_behind=tuple(self.left_behind),
         )
-        finished = finish(self.folder, ended, Gate(self.protected, LEAK_FORMS), signer=self.options.signer)
+        gate, options = Gate(self.protected, LEAK_FORMS), self.options
+        finished = finish(self.folder, ended, gate, signer=options.signer, history=options.history)
         colour = summary.wants_colour(sys.stdout)
         text = summary.render(finished.results, colour=colour, where=finished.run, certificate=finished.certificate)
         return finished.results.exit_code, text

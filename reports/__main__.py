@@ -77,7 +77,7 @@ def _keygen(options: argparse.Namespace) -> int:
 
 def _trend(options: argparse.Namespace) -> int:
     like = results.load(runs.find(options.name, options.home)) if options.name else None
-    history = trend.load(options.home, last=options.last, like=like)
+    history = trend.load(options.home, last=options.last, like=like, history=options.history)
     sys.stdout.write(trend.render(history))
     if history.runs:
         runs.write(options.home / trend.PAGE, trend_page.render(history))
@@ -133,6 +133,7 @@ def _parser() -> argparse.ArgumentParser:
 
     history = commands.add_parser("trend", help="the last runs of one kind, as text and as reports/trend.html")
     history.add_argument("name", metavar="RUN", nargs="?", help="a run of the kind to compare (default: the latest)")
+    history.add_argument("--history", type=Path, metavar="FILE", help="a file that runs were added to with --history")
     history.add_argument("--last", type=int, default=60, metavar="N", help="how many runs (default: 60)")
     history.set_defaults(run=_trend)
     return parser

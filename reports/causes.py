@@ -107,9 +107,11 @@ def since(cause: Cause, earlier: Sequence[Results]) -> str:
     Empty if it is new: none of its cases was red in the run before.
     """
     names = {case.case for case in cause.cases}
+    same = words(cause.cases[0])
     first = ""
     for run in reversed(earlier):
-        if not any(case.case in names and words(case) == words(cause.cases[0]) for case in run.red):
+        # A history file keeps no pulls and no reasons: there a red case counts by its name.
+        if not any(case.case in names and (words(case) == same or not case.observed + case.reason) for case in run.red):
             break
         first = run.started.run_id
     return first

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reports import bundle, github, junit, leaks, page, results, runs, trend
+from reports import history as past
 from reports.journal import FILE_NAME, Journal
 
 if TYPE_CHECKING:
@@ -35,31 +36,34 @@ def finish(
     *,
     signer: Ed25519PrivateKey | None = None,
     extra: Mapping[str, bytes] | None = None,
+    history: Path | None = None,
 ) -> Finished:
     """End a run whose journal is closed: every artefact is searched before the journal says that the run ended.
 
     The reports are rendered before the search, so that they are searched too, and again after it, because they tell
     what it found; what was written again is searched again. With a ``signer`` a certificate is written, unless
     something leaked or a certification left something uncovered; ``extra`` are files that go into it
-    (``kill-matrix.json``). ``latest`` moves last.
+    (``kill-matrix.json``). ``latest`` moves last. ``history`` is a file that the run is compared with and added to.
     """
     for name, content in (extra or {}).items():
         runs.write(run / name, content)
-    _write(run, replace(results.load(run), finished=ended))
+    _write(run, replace(results.load(run), finished=ended), history)
     found = gate.search(run)
     _record(run, replace(ended, leak_gate=found))
-    found = _search_again(run, gate, ended, found, render(run))
+    found = _search_again(run, gate, ended, found, render(run, history))
     certificate = None
     if signer and found.canary_found and not found.hits and not results.load(run).uncovered:
         certificate = bundle.write(run, signer)
         _search_again(run, gate, ended, found, [certificate])
     runs.point_latest_to(run)
+    if history:
+        past.append(history, results.load(run))
     return Finished(run, results.load(run), certificate)
 
 
-def render(run: Path) -> list[Path]:
-    """Write all reports of a run from its journal, also of an old one; give the files."""
-    return _write(run, results.load(run))
+def render(run: Path, history: Path | None = None) -> list[Path]:
+    """Write all reports of a run from its journal, also of an old one; return the files."""
+    return _write(run, results.load(run), history)
 
 
 def release(run: Path) -> list[Path]:
@@ -83,8 +87,8 @@ def _record(run: Path, ended: RunFinished) -> None:
         journal.write(ended)
 
 
-def _write(run: Path, outcome: Results) -> list[Path]:
-    earlier = trend.before(run, outcome)
+def _write(run: Path, outcome: Results, history: Path | None = None) -> list[Path]:
+    earlier = trend.before(run, outcome, history=history)
     contents = {
         runs.JUNIT: junit.render(outcome),
         runs.PAGE: page.render(outcome, earlier, attachments=run),

@@ -5,15 +5,16 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING
 
-from reports import journal, results, runs
+from reports import history as past
+from reports import results, runs
 from reports.text import duration, one_line, plural, when
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from reports.results import Results
@@ -77,30 +78,36 @@ class Trend:
         return sum(one != other for one, other in pairwise(colours)) >= 3  # noqa: PLR2004  once is a repair, twice a relapse
 
 
-def load(home: Path = runs.HOME, *, last: int = 60, like: Results | None = None) -> Trend:
+def load(home: Path = runs.HOME, *, last: int = 60, like: Results | None = None, history: Path | None = None) -> Trend:
     """Read the last runs that came to an end, of one kind: that of ``like``, or of the latest run."""
-    found: list[Results] = []
-    for folder in reversed(runs.every(home)):
-        with suppress(OSError):  # removed just now, or of another user
-            outcome = results.load(folder)
-            if outcome.finished and outcome.kind == (like or outcome).kind and len(found) < last:
-                like = like or outcome
-                found.append(outcome)
-    return Trend(tuple(reversed(found)))
+    every = _newest_first(home, history)
+    return Trend(tuple(reversed(list(islice(_of_one_kind(every, like), last)))))
 
 
-def before(run: Path, outcome: Results, *, last: int = 14) -> list[Results]:
+def before(run: Path, outcome: Results, *, last: int = 14, history: Path | None = None) -> list[Results]:
     """Return the last finished runs before this one of the same kind, oldest first.
 
     A night on a real site is not compared with somebody's try on the lab, nor with a run of some cases or of a fault.
     """
-    found: list[Results] = []
-    for other in sorted((path for path in run.parent.glob("*") if path.name < run.name), reverse=True):
-        if len(found) < last and (other / journal.FILE_NAME).exists():
+    earlier = (other for other in _newest_first(run.parent.parent, history, before=run.name))
+    return list(islice(_of_one_kind(earlier, outcome), last))[::-1]
+
+
+def _of_one_kind(every: Iterable[Results], like: Results | None) -> Iterator[Results]:
+    for outcome in every:
+        if outcome.finished and outcome.kind == (like or outcome).kind:
+            like = like or outcome
+            yield outcome
+
+
+def _newest_first(home: Path, history: Path | None, *, before: str = "") -> Iterator[Results]:
+    """Yield the runs of a folder and of a history file by name, which sorts by time; one that is in both once."""
+    kept = {night.started.run_id: night for night in past.read(history)} if history else {}
+    folders = {folder.name: folder for folder in runs.every(home)}
+    for name in sorted({*kept, *folders}, reverse=True):
+        if not before or name < before:
             with suppress(OSError):  # a run that ends without a case takes its folder away; one of another user is shut
-                earlier = results.load(other)
-                found += [earlier] if earlier.finished and earlier.kind == outcome.kind else []
-    return found[::-1]
+                yield kept[name] if name in kept else results.load(folders[name])
 
 
 def render(trend: Trend) -> str:

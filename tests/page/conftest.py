@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import sync_playwright
 
-from reports import page, results
+from reports import page, results, trend, trend_page
 from reports.records import Event
+from reports.verdicts import Verdict
 from tests.reports import samples
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Render one page of each kind: everything red, all green, some red, a big run, a hostile one."""
+    """Render one page of each kind: everything red, all green, some red, a big run, partial, dead, hostile, a trend."""
     home = tmp_path_factory.mktemp("pages")
     (home / "journal.txt").write_text("edge-1 agent[412]: pulling provider/ubuntu-k3s:v1\n" * 60, encoding="utf-8")
     hostile = '"><b>x</b>' + "W" * 300 + "\u202e\0"
@@ -80,10 +81,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "green": samples.all_green(),
         "some": samples.many(60, red_every=10),
         "many": samples.many(500),
+        "partial": (*samples.all_green()[:-1], samples.finished(collected=8, deselected=69)),
+        "dead": (samples.started(), samples.case(Verdict.DEAD, reason="host edge-2 is gone"), samples.finished()),
+        "interrupted": samples.all_green()[:-1],
         "hostile": (samples.started(site=hostile, facts={hostile: hostile}), long, samples.finished()),
     }
     for name, records in runs.items():
         (home / f"{name}.html").write_bytes(page.render(results.of(records), earlier, attachments=home))
+    nights = [results.of(samples.one_of_each()), *[results.of(samples.all_green())] * 58, results.of(runs["some"])]
+    (home / "trend.html").write_bytes(trend_page.render(trend.Trend(tuple(nights))))
     return home
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tests.page.conftest import OpenPage
 
-PAGES = ["red", "green", "some", "hostile"]
+PAGES = ["red", "green", "some", "partial", "dead", "interrupted", "hostile", "trend"]
 SIZES = {"phone": 360, "tablet": 768, "desk": 1200}
 # What is wider than the window, other than what scrolls inside itself.
 TOO_WIDE = """() => [...document.querySelectorAll("body *")].filter((element) => {
