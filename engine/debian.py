@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import hashlib
 import io
+import itertools
 import json
 import os
 import queue
@@ -20,6 +21,7 @@ import subprocess
 import tarfile
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +41,7 @@ HEARTBEAT_SECONDS = 4.0
 _RECIPE_VERSION = 1  # raise it when the same recipe gives another root file system
 _EPOCH = "1767225600"  # 2026-01-01: no file is newer, so the same packages give the same bytes
 _CHUNK = 1 << 20
+_GZIP = b"\x1f\x8b"
 _NO_READERS = (
     "/usr/share/man/*",
     "/usr/share/doc/*",
@@ -127,14 +130,6 @@ def image_tag(name: str, recipe: Recipe, config: Sequence[str] = ()) -> str:
     return f"{name}:{hashlib.sha256(json.dumps([recipe.fingerprint, list(config)]).encode()).hexdigest()[:12]}"
 
 
-def rootfs_tar(path: Path, recipe: Recipe, *, say: Say = print) -> Path:
-    """Write the root file system of ``recipe`` to ``path`` as a tar, all or nothing. Raises as above."""
-    with _alone(recipe.fingerprint) as room, _built(recipe, room, say, what=path.name) as pieces:
-        for _ in _copied(pieces, path):
-            pass
-    return path
-
-
 def import_rootfs(
     client: DockerClient, tar: Path | IO[bytes] | Iterable[bytes], tag: str, changes: Sequence[str] = ()
 ) -> None:
@@ -160,23 +155,41 @@ def layer_tar(client: DockerClient, tag: str, path: Path) -> Path:
     layers = client.images.get(tag).attrs["RootFS"]["Layers"]
     if len(layers) != 1:
         raise BuildFailed(f"image {tag} has {len(layers)} layers; a root file system is taken from an image with one")
-    with _replacing(path) as partial, tarfile.open(fileobj=Pieces(client.images.get(tag).save()), mode="r|") as saved:
-        digest = _copy_blob(saved, layers[0], partial)
-        if digest != layers[0]:
-            raise BuildFailed(f"image {tag}: layer is {digest} as saved, the engine says {layers[0]}")
+    with _replacing(path) as target, tarfile.open(fileobj=Pieces(client.images.get(tag).save()), mode="r|") as saved:
+        if not copy_layer(saved, layers[0], target):
+            raise BuildFailed(f"image {tag}: no layer of the saved image is {layers[0]}, as the engine says it has")
     return path
 
 
-def _copy_blob(saved: tarfile.TarFile, wanted: str, target: IO[bytes]) -> str:
-    # the layer is `ID/layer.tar` in older engines and `blobs/sha256/…` in newer ones
+def copy_layer(saved: tarfile.TarFile, diff_id: str, target: IO[bytes]) -> bool:
+    """Copy the layer with this digest, uncompressed, out of a saved image; return whether it is there.
+
+    Engines name and compress what they save differently: with the containerd image store (the default from Docker 29
+    on) a layer is a gzip blob under its own digest. So the content decides.
+    """
     for member in saved:
-        if member.isfile() and (member.name.endswith("/layer.tar") or member.name.endswith(wanted.partition(":")[2])):
-            blob, digest = saved.extractfile(member), hashlib.sha256()
-            while blob is not None and (piece := blob.read(_CHUNK)):
-                digest.update(piece)
-                target.write(piece)
-            return f"sha256:{digest.hexdigest()}"
-    return "missing"
+        if (blob := saved.extractfile(member)) is None:
+            continue
+        target.seek(0)
+        target.truncate()
+        digest = hashlib.sha256()
+        for piece in _uncompressed(blob):
+            digest.update(piece)
+            target.write(piece)
+        if f"sha256:{digest.hexdigest()}" == diff_id:
+            return True
+    return False
+
+
+def _uncompressed(blob: IO[bytes]) -> Iterator[bytes]:
+    first = blob.read(_CHUNK)
+    pieces = itertools.chain([first], iter(lambda: blob.read(_CHUNK), b""))
+    if not first.startswith(_GZIP):
+        yield from pieces
+        return
+    unpacker = zlib.decompressobj(wbits=31)
+    yield from map(unpacker.decompress, pieces)
+    yield unpacker.flush()
 
 
 def has_image(client: DockerClient, tag: str) -> bool:

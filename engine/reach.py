@@ -19,6 +19,8 @@ import docker
 from docker.context import ContextAPI
 from docker.errors import DockerException
 
+from engine.nearness import trouble_with
+
 Say = Callable[[str], None]
 
 #: Seconds a freshly started engine has until it must answer.
@@ -38,12 +40,13 @@ def connect(say: Say, *, provision: bool = True) -> docker.DockerClient:
     """Return a client of a running engine; install and start one where that is allowed and possible.
 
     Raises:
-        EngineUnavailable: there is none, and it could not or must not (``provision=False``) be provided.
+        EngineUnavailable: there is none, and it could not or must not (``provision=False``) be provided; or it is one
+            that cannot carry registry and lab.
 
     """
     client = _reach()
     if client is not None:
-        return client
+        return _usable(client)
     _refuse_unless_provisionable(provision=provision)
     if shutil.which("dockerd") is None:
         install_packages(["docker.io"], say)
@@ -53,6 +56,13 @@ def connect(say: Say, *, provision: bool = True) -> docker.DockerClient:
         if time.monotonic() > deadline:
             raise EngineUnavailable(f"the Docker engine was started and does not answer; its log: {log}")
         time.sleep(0.1)
+    return _usable(client)
+
+
+def _usable(client: docker.DockerClient) -> docker.DockerClient:
+    if trouble := trouble_with(client):
+        client.close()
+        raise EngineUnavailable(f"{chosen}: {trouble}" if (chosen := _chosen()) else trouble)
     return client
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import gzip
+import hashlib
 import io
 import subprocess
 import tarfile
@@ -76,6 +78,43 @@ def test_an_imported_root_comes_back_byte_for_byte(
         engine.images.remove(tag)
 
 
+def saved_image(root: bytes, *, name: str, packed: bool) -> tuple[tarfile.TarFile, str]:
+    """Make what an engine saves: a configuration, a layer, a manifest; with the digest of the plain layer."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for path, content in (
+            ("blobs/sha256/0", b"{}"),
+            (name, gzip.compress(root) if packed else root),
+            ("manifest.json", b"[]"),
+        ):
+            member = tarfile.TarInfo(path)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    buffer.seek(0)
+    return tarfile.open(fileobj=buffer, mode="r|"), f"sha256:{hashlib.sha256(root).hexdigest()}"
+
+
+@pytest.mark.parametrize(
+    ("name", "packed"),
+    [("0123/layer.tar", False), ("blobs/sha256/plain", False), ("blobs/sha256/of-the-compressed-bytes", True)],
+    ids=["old engines", "newer engines", "containerd image store"],
+)
+def test_a_layer_is_found_however_an_engine_saves_it(name: str, small_tar: Path, *, packed: bool) -> None:
+    """Docker 29 saves compressed layers under names of their own; what comes out is the root all the same."""
+    saved, digest = saved_image(small_tar.read_bytes(), name=name, packed=packed)
+    found = io.BytesIO()
+
+    assert debian.copy_layer(saved, digest, found)
+    assert found.getvalue() == small_tar.read_bytes()
+
+
+def test_a_layer_that_is_not_there_is_not_made_up(small_tar: Path) -> None:
+    """An image without that layer is told apart from one with it."""
+    saved, _ = saved_image(small_tar.read_bytes(), name="layer", packed=True)
+
+    assert not debian.copy_layer(saved, "sha256:0", io.BytesIO())
+
+
 def test_a_stream_that_breaks_off_makes_no_image(engine: docker.DockerClient, small_tar: Path) -> None:
     """When the builder fails in the middle, the engine keeps neither an image nor a nameless remainder."""
 
@@ -119,11 +158,13 @@ def test_an_image_that_is_there_is_not_built_again(
         engine.images.remove(tag)
 
 
-def test_a_missing_builder_is_named_with_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_missing_builder_is_named_with_the_command(
+    engine: docker.DockerClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without mmdebstrap the message has the command that installs it."""
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(ProgramMissing, match="apt-get install mmdebstrap"):
-        debian.rootfs_tar(tmp_path / "root.tar", NOTHING)
+        debian.image_from_packages(engine, NAME, NOTHING)
 
 
 def test_an_interrupted_build_leaves_no_process_and_no_directory() -> None:
