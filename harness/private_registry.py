@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass
+import socket
+from collections import Counter
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from edge import HostUnreachable
 from harness.brief import Brief
 from harness.clusters import VacuousPhase
 from registry.address import RegistryAddress
@@ -17,11 +20,12 @@ from registry.witness import Witness
 from reports.records import Pull, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from contextlib import AbstractContextManager
 
     import docker
 
+    from edge import EdgeHost
     from engine.debian import Say
     from engine.ownership import Owner
     from harness.clusters import Cluster
@@ -34,6 +38,8 @@ if TYPE_CHECKING:
     from registry.tls import Authority, ServerCertificate
     from registry.witness import Fronted
 
+#: Prints the addresses of a host, without those that it shares with every other.
+OWN_ADDRESSES = 'ip -o addr show scope global 2>/dev/null | awk \'{sub("/.*", "", $4); print $4}\''
 #: Names by which node runtimes introduce themselves; everything else that pulls on a host is its agent.
 NODE_RUNTIMES = ("containerd", "k3s", "rke2", "cri-o")
 
@@ -141,6 +147,7 @@ class SiteRegistry(Brief):
     private: Fronted
     seen: Witness
     names: tuple[str, ...]
+    addresses_of: dict[str, set[str]] = field(default_factory=dict)
 
     @property
     def has_witness(self) -> bool:
@@ -195,9 +202,28 @@ class SiteRegistry(Brief):
 
     def watch(self, cluster: Cluster, phase: str, evidence: Evidence) -> None:
         """Let requests of a cluster's hosts belong to a phase from now on; the phase "" belongs to nobody."""
-        self.seen.know_hosts({host.access.address: host.uid for host in cluster.hosts})
+        for host in cluster.hosts:
+            if host.uid not in self.addresses_of:
+                self.addresses_of[host.uid] = addresses_of(host)
+        self.seen.know_hosts(known_addresses(self.addresses_of))
         owner = cluster.name if phase else ""
         self.seen.begin(phase, cluster=owner, case=evidence.case, hosts=[host.uid for host in cluster.hosts])
+
+
+def addresses_of(host: EdgeHost) -> set[str]:
+    """Return the addresses from which a host may pull: where SSH reaches it, as numbers, and those that it has."""
+    found = {host.access.address}
+    with suppress(OSError):
+        found |= {str(info[4][0]) for info in socket.getaddrinfo(host.access.address, None)}
+    with suppress(HostUnreachable):
+        found |= set(str(host.run(OWN_ADDRESSES).stdout).split())
+    return found
+
+
+def known_addresses(addresses: Mapping[str, set[str]]) -> dict[str, str]:
+    """Return which host has an address; one that several have, such as a bridge's, tells nothing."""
+    often = Counter(address for each in addresses.values() for address in each)
+    return {address: uid for uid, each in addresses.items() for address in each if often[address] == 1}
 
 
 def presented_sentence(host: str, presented: str, phase: str) -> str:
