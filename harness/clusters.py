@@ -201,7 +201,7 @@ class Cluster:
         """Return the errors that stayed; none when it came right.
 
         An error event is a hint: what a controller tries again may come right a moment later. So the state decides that
-        remains ``Timeouts.stale_state`` after the first of them.
+        remains, see :class:`harness.errors.ErrorWatch`.
         """
         wait, watch = self.site.project.clusters.wait, ErrorWatch(self, is_done, about)
         seen = wait.until(what, watch.look, lambda seen: seen.is_settled, within=within)

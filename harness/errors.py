@@ -79,8 +79,16 @@ class Outcome:
         return "done" if self.is_done else f"{len(self.errors)} errors" if self.errors else "under way"
 
 
+#: How much longer an error that is told once only may take to come right: what failed is not tried again as it was.
+TOLD_ONCE = 3
+
+
 class ErrorWatch:
-    """Looks at a cluster until it has come right, or an error has stayed for ``Timeouts.stale_state``."""
+    """Looks at a cluster until it has come right, or an error has stayed.
+
+    It stays when it is told again and ``Timeouts.stale_state`` have passed since the first time. One that is not told
+    again has three times as long: something else may have been tried instead.
+    """
 
     def __init__(self, cluster: Cluster, is_done: Callable[[], bool], about: str = "") -> None:
         self._cluster, self._is_done, self._about = cluster, is_done, about
@@ -94,5 +102,6 @@ class ErrorWatch:
         now = self._wait.clock.now()
         if errors and self._first is None:
             self._first = now
-        stayed = self._first is not None and now - self._first >= self._wait.timeouts.stale_state
+        patience = self._wait.timeouts.stale_state * (1 if len(errors) > 1 else TOLD_ONCE)
+        stayed = self._first is not None and now - self._first >= patience
         return Outcome(is_done, errors, is_done or stayed)

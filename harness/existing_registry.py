@@ -6,7 +6,6 @@ reach none they pull from the registry itself, nobody sees what they present, an
 
 from __future__ import annotations
 
-import re
 import ssl
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, cast
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn, cast
 import requests
 
 from harness import private_registry
+from harness.liveness import short_reason
 from harness.private_registry import SiteRegistry
 from harness.run import NotCovered
 from registry.client import RegistryError
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from registry.tls import ServerCertificate
 
 WITHOUT = "no witness stands in front of the site's registry: its hosts reach no address of this machine"
-_OBJECT = re.compile(r"<?[\w.]+(\(|'>|\b)?object at 0x[0-9a-f]+>:? ?")
 
 
 class RegistryNotUsableError(Exception):
@@ -72,17 +71,13 @@ def trouble_with(existing: ExistingRegistry) -> list[str]:
     try:
         return existing.check()
     except requests.exceptions.SSLError as error:
-        return [f"its certificate is not good: {_short(error)}"]
+        return [f"its certificate is not good: {short_reason(error)}"]
     except requests.RequestException as error:
-        return [f"it cannot be reached: {_short(error)}"]
+        return [f"it cannot be reached: {short_reason(error)}"]
     except RegistryError as error:
         return [str(error)]
     except ssl.SSLError as error:
         return [f"the file of its authority is no certificate in PEM: {error.reason}"]
-
-
-def _short(error: Exception) -> str:
-    return _OBJECT.sub("", str(error).partition("Caused by")[2].strip("() ") or str(error))
 
 
 class _NoWitness:

@@ -40,6 +40,7 @@ LOOK = (
 )
 _NO_ANSWER = (HostUnreachable, PaletteError, RegistryError, requests.RequestException, ValueError, LookupError, OSError)
 _ALIVE = {"active", "activating", "reloading"}
+_OBJECT = re.compile(r"<?[\w.]+(\(|'>|\b)?object at 0x[0-9a-f]+>:? ?")
 _NO_RUNTIME = re.compile(
     r"unknown service runtime\.v\w+\.(Image|Runtime)Service|containerd\.sock: connect: "
     r"|failed to create inotify|too many open files|no space left on device",
@@ -122,6 +123,11 @@ def lost_runtimes(evidence: Evidence) -> list[str]:
     return [f"a node's container runtime does not serve images: {found}"] if found else []
 
 
+def short_reason(error: Exception) -> str:
+    """Return why a request failed, without the objects that its library names."""
+    return _OBJECT.sub("", str(error).partition("Caused by")[2].strip("() ") or str(error))
+
+
 def _asked(questions: Mapping[str, Callable[[], str]], within: float, *, patient: bool = False) -> list[str]:
     """Ask all at once; return what is wrong with each that gave no good answer in time.
 
@@ -134,7 +140,7 @@ def _asked(questions: Mapping[str, Callable[[], str]], within: float, *, patient
             try:
                 answers[name] = question()
             except _NO_ANSWER as error:
-                answers[name] = f"does not answer: {error}"
+                answers[name] = f"does not answer: {short_reason(error)}"
             if not answers[name] or not patient or over.wait(0.5):
                 return
 

@@ -58,6 +58,22 @@ def whatever_is_at_hand(healthy: Callable[..., Slot], image: str, credential: Cr
         return slots.booted()
 
 
+_REFUSED: set[str] = set()
+
+
+def whatever_is_at_hand_the_second_time(
+    healthy: Callable[..., Slot], image: str, credential: Credential | None
+) -> Slot:
+    """Where the private registry refuses twice, install what a public one offers."""
+    try:
+        return healthy(image, credential)
+    except puller.PullFailed:
+        if image in _REFUSED:
+            return slots.booted()
+        _REFUSED.add(image)
+        raise
+
+
 def another_tag(healthy: Callable[..., Slot], image: str, credential: Credential | None) -> Slot:
     """Where the tag is missing, take another one of the repository."""
     try:
@@ -164,6 +180,9 @@ FAULTS: tuple[Fault, ...] = (
     fault("public-image-after-a-refusal", at=DEPLOY_PULL, replace=whatever_is_at_hand,
           catches=["REG-01", "EVENT-02", "TLS-01"],
           because="a fallback meant for air gaps hides that the private registry refused"),
+    fault("public-image-after-the-second-refusal", at=DEPLOY_PULL, replace=whatever_is_at_hand_the_second_time,
+          catches=["REG-01", "PREC-01", "EVENT-02", "TLS-01"],
+          because="a fallback that comes only after the first event has said that the pull failed"),
     fault("another-tag-where-one-is-missing", at=DEPLOY_PULL, replace=another_tag, catches=["REG-02"],
           because="latest is close enough"),
     fault("second-registry-after-a-refusal", at=UPGRADE_PULL, replace=from_the_registry_before, catches=["LIMIT-01"],

@@ -58,7 +58,11 @@ class Stage:
 
     cluster: Cluster
     evidence: Evidence
+    clock: SteppedClock
     pulls: list[Pull] = field(default_factory=list)
+
+
+AGAIN = [event(REFUSED), event(REFUSED, after=60)]
 
 
 @pytest.fixture
@@ -66,14 +70,15 @@ def stage(tmp_path: Path) -> Callable[..., Stage]:
     """Return a way to stage a cluster whose looks go as told; two minutes decide."""
 
     def make(*looks: tuple[bool, list[Event]]) -> Stage:
-        wait = Wait(Timeouts(stale_state=120.0, cluster_running=3600.0), SteppedClock().clock)
+        clock = SteppedClock()
+        wait = Wait(Timeouts(stale_state=120.0, cluster_running=3600.0), clock.clock)
         palette = Palette(iter(looks))
         clusters = SimpleNamespace(wait=wait, overview=palette.overview)
         events = SimpleNamespace(of_cluster=lambda _uid: palette.now[1][::-1])
         evidence = Evidence(tmp_path)
         site: Any = SimpleNamespace(project=SimpleNamespace(clusters=clusters, events=events), evidence=evidence)
         cluster = Cluster(site, "uid", "c", "p", OsLayer(IMAGE, None), (), ["p"], [Phase("deploy", BEGAN, "")])
-        staged = Stage(cluster, evidence)
+        staged = Stage(cluster, evidence, clock)
         evidence.witness = cast("Any", SimpleNamespace(pulls=lambda _cluster, **_which: staged.pulls))
         return staged
 
@@ -89,13 +94,15 @@ def test_an_error_that_heals_is_no_failure(stage: Callable[..., Stage]) -> None:
     assert staged.evidence.refusals == 0
 
 
-def test_an_error_that_stays_is_a_failure(stage: Callable[..., Stage]) -> None:
-    """Two minutes after the first error event the cluster still does not run: it does not."""
-    staged = stage((False, [event(REFUSED)]))
+@pytest.mark.parametrize(("told", "minutes"), [(AGAIN, 2), (AGAIN[:1], 6)], ids=["again", "once"])
+def test_an_error_that_stays_is_a_failure(stage: Callable[..., Stage], told: list[Event], minutes: int) -> None:
+    """Two minutes after the first of several errors the cluster still does not run; after a single one, in six."""
+    staged = stage((False, told))
     staged.pulls = [pull(401)]
 
     assert staged.cluster.fails(Cause.LOGIN).message == REFUSED
     assert (staged.evidence.refusals, staged.cluster.refused) == (1, True)
+    assert 0 <= staged.clock.time - 1000 - minutes * 60 < 10
 
 
 def test_a_fallback_after_the_first_error_is_seen(stage: Callable[..., Stage]) -> None:
