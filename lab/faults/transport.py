@@ -181,7 +181,7 @@ FAULTS: tuple[Fault, ...] = (
           catches=["REG-01", "EVENT-02", "TLS-01"],
           because="a fallback meant for air gaps hides that the private registry refused"),
     fault("public-image-after-the-second-refusal", at=DEPLOY_PULL, replace=whatever_is_at_hand_the_second_time,
-          catches=["REG-01", "PREC-01", "EVENT-02", "TLS-01"],
+          catches=["REG-01"],
           because="a fallback that comes only after the first event has said that the pull failed"),
     fault("another-tag-where-one-is-missing", at=DEPLOY_PULL, replace=another_tag, catches=["REG-02"],
           because="latest is close enough"),

@@ -1,0 +1,160 @@
+"""Registry, witness, hosts and Palette are asked whether they are alive; what is gone is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+
+from edge import HostUnreachable
+from harness.evidence import ClusterEvidence, Evidence
+from harness.liveness import Liveness, hosts_gone
+from harness.private_registry import SiteRegistry
+from palette.errors import ServerError
+from registry.client import RegistryClient, RegistryError
+from registry.server import PrivateRegistry
+from registry.witness import Witness
+from reports.records import Event
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import docker
+
+CASE = "suites/lifecycle/test_deploy.py::test_nobody_pulls_anonymously"
+
+
+@pytest.fixture
+def registry(engine: docker.DockerClient) -> Iterator[SiteRegistry]:
+    """Yield a real registry behind its witness, both of which a test may stop."""
+    with PrivateRegistry(engine) as private, Witness(private) as witness:
+        yield SiteRegistry(private, witness, ())
+
+
+@pytest.fixture
+def evidence(tmp_path: Path, registry: SiteRegistry) -> Evidence:
+    """Return the evidence of a case whose pulls the witness sees."""
+    evidence = Evidence(tmp_path, witness=registry.witness)
+    evidence.begin(CASE)
+    return evidence
+
+
+def palette(error: Exception | None = None) -> Any:  # noqa: ANN401 - as much of a site as is asked
+    """Return a site whose Palette answers, or fails."""
+
+    def version(_service: str) -> str:
+        if error is not None:
+            raise error
+        return "4.9.0"
+
+    return SimpleNamespace(palette=SimpleNamespace(tenant=SimpleNamespace(service_version=version)))
+
+
+def pull(registry: SiteRegistry) -> None:
+    """Ask for an image as a host does in the middle of the case, whatever comes of it."""
+    registry.seen.begin("deploy", cluster="c", case=CASE)
+    client = RegistryClient(registry.address, authorities=registry.authority.pem)
+    with client, pytest.raises((RegistryError, requests.RequestException)):
+        client.manifest("conformance/provider", "v1")
+
+
+def test_with_everything_alive_nothing_is_gone(registry: SiteRegistry, evidence: Evidence) -> None:
+    """A registry that refuses a login answers; so does Palette."""
+    pull(registry)
+
+    assert Liveness(palette(), registry).look(evidence) == []
+
+
+def test_a_registry_that_is_gone_is_named(registry: SiteRegistry, evidence: Evidence) -> None:
+    """The registry behind the witness was killed: it does not answer, and did not serve the case."""
+    registry.seen.registry.stop()
+    pull(registry)
+    now, during = Liveness(palette(), registry).look(evidence)
+
+    assert now.startswith(f"the registry at {registry.address} does not answer: GET /v2/: 502")
+    assert during.startswith("the registry did not serve GET conformance/provider v1: 502")
+
+
+def test_an_outage_that_is_over_is_remembered(registry: SiteRegistry, evidence: Evidence) -> None:
+    """What was lost in the middle of the case counts, though all is well when it is asked."""
+    registry.seen.registry.stop()
+    pull(registry)
+    registry.seen.registry.start()
+    (line,) = Liveness(palette(), registry).look(evidence)
+
+    assert line.startswith("the registry did not serve")
+
+
+def test_an_outage_of_another_case_is_not_counted(registry: SiteRegistry, evidence: Evidence) -> None:
+    """Only requests of the case itself say anything about its verdict."""
+    registry.seen.registry.stop()
+    pull(registry)
+    registry.seen.registry.start()
+    evidence.begin("another case")
+
+    assert Liveness(palette(), registry).look(evidence) == []
+
+
+def test_a_witness_that_is_gone_is_named(registry: SiteRegistry, evidence: Evidence) -> None:
+    """Nothing listens where the hosts pull from."""
+    registry.seen.stop()
+    (line,) = Liveness(palette(), registry).look(evidence)
+
+    assert line.startswith(f"the registry at {registry.address} does not answer: ")
+    assert "object at 0x" not in line
+
+
+def test_a_palette_that_fails_is_named(evidence: Evidence) -> None:
+    """A 5xx of Palette is no answer."""
+    failing = palette(ServerError(method="GET", path="/v1/services", message="no server is available", status=503))
+    (line,) = Liveness(failing).look(evidence)
+
+    assert line.startswith("Palette does not answer: GET /v1/services: 503")
+
+
+def test_a_node_without_a_container_runtime_is_named(evidence: Evidence) -> None:
+    """Where a node's runtime serves no images, as its event says, the machine is short of something."""
+    told = "rpc error: code = Unimplemented desc = unknown service runtime.v1.ImageService"
+    event = Event(time="", severity="Error", reason="FailedPullImage", message=told)
+    evidence.clusters.append(ClusterEvidence("c", ("edge-1",), events=(event,)))
+    (line,) = Liveness(palette()).look(evidence)
+
+    assert line == f"a node's container runtime does not serve images: {told}"
+
+
+def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a cluster as is asked
+    """Return a cluster with one host for each answer."""
+
+    def host(number: int, answer: str | Exception) -> SimpleNamespace:
+        def run(_command: str, _unit: str) -> SimpleNamespace:
+            if isinstance(answer, Exception):
+                raise answer
+            return SimpleNamespace(stdout=answer)
+
+        return SimpleNamespace(uid=f"edge-{number}", agent_unit="agent.service", run=run)
+
+    timeouts = SimpleNamespace(edge_host_ready=0.2)
+    hosts = [host(number, answer) for number, answer in enumerate(answers, 1)]
+    return SimpleNamespace(hosts=hosts, site=SimpleNamespace(file=SimpleNamespace(timeouts=timeouts)))
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ("active\n", ""),
+        ("activating\n", ""),
+        ("failed\n", "has no agent: agent.service is failed"),
+        ("active\nmktemp: No space left on device\n", "has a full disk: mktemp: No space left on device"),
+        (HostUnreachable("kairos@10.0.0.1:22: No route to host"), "does not answer: kairos@10.0.0.1:22: No route"),
+    ],
+    ids=["active", "starting", "failed", "disk full", "unreachable"],
+)
+def test_a_host_that_does_not_work_is_named(answer: str | Exception, said: str) -> None:
+    """SSH, the agent and room on the disk are what a host needs to do anything at all."""
+    gone = hosts_gone(cluster_on("active\n", answer))
+
+    assert len(gone) == bool(said)
+    assert all(line.startswith(f"Edge host edge-2 {said}") for line in gone)
