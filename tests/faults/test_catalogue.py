@@ -9,7 +9,7 @@ import pytest
 
 from harness import requirements
 from lab.agent.secret import Credential
-from lab.faults import catalogue
+from lab.faults import catalogue, families
 from lab.joints import DEPLOY_CREDENTIAL, JOINTS, UPGRADE_CREDENTIAL, Behaviour
 
 if TYPE_CHECKING:
@@ -40,7 +40,14 @@ def test_a_fault_says_what_must_notice_it(fault: Fault) -> None:
     assert fault.because
 
 
-def test_faults_have_names_of_their_own() -> None:
+def test_no_two_faults_have_one_name() -> None:
+    """A name means one fault: of two the catalogue would lose one without a word."""
+    names = [fault.name for faults in families().values() for fault in faults]
+
+    assert sorted(names) == sorted(catalogue())
+
+
+def test_a_name_can_be_typed() -> None:
     """A fault's name is written as it is typed on a command line: small letters, digits, hyphens."""
     assert [
         fault.name for fault in FAULTS if not fault.name.replace("-", "").isalnum() or fault.name.lower() != fault.name

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -16,12 +19,12 @@ from hypothesis.strategies import SearchStrategy
 from fixtures.credential_classes import PASSWORD_CLASSES, USERNAME_CLASSES, CredentialClass
 from fixtures.strategies import passwords, usernames
 from fixtures.vectors.catalogue import KINDS
-from harness.drawing import settings_for_hosts
+from harness.drawing import EXAMPLES, settings_for_hosts
 from registry.htpasswd import unusable
 from registry.transforms import Context, transform
 from registry.transforms.classes import classes_of
 
-BUDGET = 15  # examples of the property case in a default run
+BUDGET = EXAMPLES["default"]  # of the property case in a default run
 SEEDS = range(40)
 MEMBERS = [*range(80), *random.Random(20261122).choices(range(1 << 24), k=300)]  # noqa: S311 - test data
 
@@ -124,10 +127,28 @@ def test_a_class_is_accepted_as_a_whole_or_not_at_all(
         assert (unusable(*credential(each.member(number))) is None) == each.accepted, ascii(each.member(number))
 
 
-@pytest.mark.parametrize("each", [*PASSWORD_CLASSES.values(), *USERNAME_CLASSES.values()], ids=lambda each: each.name)
-def test_a_class_always_makes_the_same_members(each: CredentialClass) -> None:
+PRINT_MEMBERS = """
+from tests.vectors.test_strategies import MEMBERS, PASSWORD_CLASSES, USERNAME_CLASSES
+for each in (*PASSWORD_CLASSES.values(), *USERNAME_CLASSES.values()):
+    print(each.name, ascii([each.member(number) for number in MEMBERS]))
+"""
+
+
+def test_a_class_makes_the_same_members_in_every_process() -> None:
     """A member has the same value every time, so that an example can be drawn again from its number."""
-    assert [each.member(number) for number in MEMBERS] == [each.member(number) for number in MEMBERS]
+    first, second = (
+        subprocess.run(
+            [sys.executable, "-c", PRINT_MEMBERS],
+            cwd=Path(__file__).parents[2],
+            env={**os.environ, "PYTHONHASHSEED": seed_of_hashes},
+            capture_output=True,
+            check=True,
+        ).stdout.splitlines()
+        for seed_of_hashes in ("1", "2")
+    )
+
+    assert len(first) == len(PASSWORD_CLASSES) + len(USERNAME_CLASSES)
+    assert first == second
 
 
 @pytest.mark.parametrize(
