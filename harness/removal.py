@@ -104,7 +104,9 @@ def _is_ours(project: ProjectView, run: str, kind: Kind, uid: str, made: set[tup
         found = project.clusters.get(uid) if kind == "cluster" else project.profiles.get(uid)
     except NotFoundError:
         return False
-    return bool(run) and (found.labels.get(LABEL) == run or (kind == "profile" and found.name.startswith(f"{run}-")))
+    if not run or LABEL in found.labels:
+        return bool(run) and found.labels[LABEL] == run
+    return kind == "profile" and found.name.startswith(f"{run}-")  # a clone has no label
 
 
 def clear_verified(project: ProjectView, ledger: Ledger) -> list[str]:

@@ -129,7 +129,7 @@ class Trouble:
 
 
 def undescribed(error: Exception) -> tuple[Trouble, bool]:
-    """Put a connection's failure into words; the flag says whether the request may have been carried out.
+    """Return a connection's failure in words; the flag says whether the request may have been carried out.
 
     The text is ours: the library's own holds the whole URL and object addresses.
     """

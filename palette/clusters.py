@@ -150,7 +150,7 @@ class Clusters:
         return read_repave(self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}/repave/status", uid=uid))))
 
     def approve_repave(self, uid: str) -> None:
-        """Let the planned repave begin."""
+        """Approve the planned repave."""
         call = Call("PATCH", at("/v1/spectroclusters/{uid}/repave/approve", uid=uid))
         do_once(self.scope, lambda: self.scope.send(call), lambda: self._repave_state(uid) == APPROVED or None)
 

@@ -2,6 +2,7 @@
 
 Palette counts requests per source address and parent resource (docs/palette.md §3.1). The level of
 each bucket is one small file in a directory that the processes share; without a directory it is kept in memory.
+pyrate-limiter was looked at: across processes it keeps a row of SQLite for each request, and the rates would stay here.
 """
 
 from __future__ import annotations

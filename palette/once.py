@@ -20,8 +20,8 @@ _CLOCK_GRAIN = timedelta(seconds=3)
 def do_once(scope: Scope, act: Callable[[], T], look: Callable[[], T | None]) -> T:
     """Act; where the answer got lost, look whether it was done, and only then act again.
 
-    ``look`` gives the result when the deed is seen to be done, else None. A conflict after a lost answer is taken
-    for our own deed showing late, and looked for as well. Raises what ``act`` raised last, with ``outcome_unknown``
+    ``look`` returns the result when the request took effect, else None. A conflict after a lost answer means that the
+    first attempt succeeded, so it is looked for as well. Raises what ``act`` raised last, with ``outcome_unknown``
     where it was impossible to look.
     """
     policy, clock = scope.transport.retry, scope.transport.clock

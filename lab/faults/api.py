@@ -67,7 +67,7 @@ def stock_system(profile: Json) -> None:
 
 
 def every_version_alike(_healthy: object, store: Any, profile: Any) -> None:  # noqa: ANN401 - the endpoint's own
-    """Let an edit reach every version of the profile."""
+    """Apply an edit to every version of the profile."""
     for other in store.profiles.values():
         if other.meta.name == profile.meta.name and other is not profile:
             other.draft, other.published = profile.draft, profile.published

@@ -1,4 +1,4 @@
-"""What every room of the endpoint shares."""
+"""What all parts of the endpoint share."""
 
 from __future__ import annotations
 

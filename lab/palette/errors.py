@@ -42,5 +42,5 @@ def conflict(code: str, message: str) -> ApiError:
 
 
 def unauthorized(message: str) -> ApiError:
-    """401: nobody the endpoint knows is asking."""
+    """401: the request carries no credentials that the endpoint knows."""
     return ApiError(401, "Unauthorized", message)

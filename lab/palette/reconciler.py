@@ -49,12 +49,12 @@ if TYPE_CHECKING:
 
 
 def control_plane_first(nodes: Sequence[Node]) -> list[Node]:
-    """Put nodes in the order of their turns, otherwise as they were given (docs/palette.md R-072)."""
+    """Sort nodes by their turns, otherwise as they were given (docs/palette.md R-072)."""
     return sorted(nodes, key=lambda node: not node.control_plane)
 
 
 def one_at_a_time(nodes: Sequence[Node]) -> list[Node]:
-    """Let the first node only take its turn (docs/palette.md R-072)."""
+    """Return the nodes that may take their turn: the first one (docs/palette.md R-072)."""
     return list(nodes[:1])
 
 
@@ -136,7 +136,7 @@ class Reconciler:
         self.settle()
 
     def reset(self, host: EdgeHost) -> None:
-        """Tell a host to become as it was registered; one of a cluster deploys anew afterwards."""
+        """Reset a host to the state after registration; one of a cluster deploys again."""
         host.resets += 1
         host.resetting = True
         for node in self._nodes_on(host):
@@ -145,7 +145,7 @@ class Reconciler:
         self.settle()
 
     def change_pools(self, cluster: Cluster, pools: list[Pool]) -> None:
-        """Give a cluster other pools; hosts that are new to it deploy, hosts that are no longer in it reset."""
+        """Change the pools of a cluster: hosts that are new to it deploy, others are reset."""
         wanted = {host["hostUid"]: pool for pool in pools for host in pool.hosts}
         for host in self._hosts_of(cluster):
             if host.meta.uid not in wanted:

@@ -94,7 +94,7 @@ class Api:
         return str(self.call("POST", "/v1/spectroclusters/edge-native", body)["uid"])
 
     def move(self, uid: str, old: str, new: str) -> None:
-        """Give a cluster another profile version."""
+        """Move a cluster to another profile version."""
         self.call(
             "PATCH", f"/v1/spectroclusters/{uid}/profiles", {"profiles": [{"uid": new, "replaceWithProfile": old}]}
         )

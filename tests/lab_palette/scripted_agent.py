@@ -79,7 +79,7 @@ class ScriptedAgent:
         self._thread.start()
 
     def leave(self) -> None:
-        """Tell the thread to end."""
+        """Ask the thread to end."""
         self._stop.set()
         self.hold.set()
 

@@ -87,7 +87,7 @@ def test_generated_requests_never_break_the_endpoint(
 
 
 def _aim(case: Any, known: dict[str, str], api: Api) -> None:  # noqa: ANN401 - schemathesis' case
-    """Let a generated request be about something that exists."""
+    """Point a generated request at something that exists."""
     path = case.path
     uid = known["profile"] if "clusterprofiles" in path else known["host"] if "edgehosts" in path else known["cluster"]
     aimed = {

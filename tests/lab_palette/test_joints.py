@@ -63,7 +63,7 @@ class Bench:
         return uid
 
     def repave(self, uid: str) -> None:
-        """Give the cluster another image and approve where that is needed."""
+        """Move the cluster to another image and approve where that is needed."""
         self.api.move(uid, self.profile, self.api.new_version(self.profile, "1.1.0", image=V2))
         if self.api.get(f"/v1/spectroclusters/{uid}/repave/status")["status"].get("state") == "Pending":
             self.api.approve(uid)

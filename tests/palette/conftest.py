@@ -27,7 +27,7 @@ class SteppedClock:
     slept: list[float] = field(default_factory=list)
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Move the time on."""
         self.slept.append(seconds)
         self.time += seconds
 

@@ -224,4 +224,4 @@ class _Quiet(ThreadingHTTPServer):
             request.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own types
-        """Say nothing: the client is the one under test."""
+        """Print nothing: the client is the one under test."""

@@ -52,7 +52,7 @@ def authenticate(call: Call) -> Json:
 
 @TABLE.serves("GET", "/v1/users/info")
 def user(call: Call) -> Json:
-    """Say whose tenant this is."""
+    """Return the user and the tenant."""
     return {"orgName": "lab", "tenantUid": call.context.store.tenant_uid, "userUid": call.context.store.tenant_uid}
 
 
@@ -217,7 +217,7 @@ def _pack_tags(pack: CataloguePack, versions: tuple[str, ...]) -> Json:
 
 @TABLE.serves("GET", "/v1/services/{serviceName}/version")
 def service_version(call: Call) -> Json:
-    """Return the version of the agent and its kin."""
+    """Return the version of a service, such as the agent."""
     name = call.path("serviceName")
     if name not in _SERVICES:
         raise invalid("serviceName", f"'{name}' is not one of {', '.join(_SERVICES)}")

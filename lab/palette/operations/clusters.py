@@ -111,7 +111,7 @@ def delete(call: Call) -> None:
 
 @TABLE.serves("PUT", "/v1/spectroclusters/{uid}/reset")
 def reset(call: Call) -> None:
-    """Tell every host of a cluster to become as it was registered; they deploy anew."""
+    """Reset every host of a cluster to the state after registration; they deploy again."""
     cluster = find(call)
     for node in cluster.nodes:
         host = call.context.store.hosts.get(node.host_uid)

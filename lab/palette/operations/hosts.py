@@ -76,7 +76,7 @@ def _shape(call: Call, host: EdgeHost) -> Json:
 
 @TABLE.serves("POST", "/v1/edgehosts/register", body=_REGISTER, public=True)
 def register(call: Call) -> Json:
-    """Register the host that asks, or welcome it back; authenticated by its registration token.
+    """Register the host that asks, also when it comes back; authenticated by its registration token.
 
     A host that was registered with another ``spec.host.hostChecksum`` is another machine with the same identity and
     is refused: re-installing needs the old record deleted first (docs/palette.md §7.2).
@@ -228,7 +228,7 @@ def update_tunnel(call: Call) -> None:
 
 @TABLE.serves("PUT", "/v1/edgehosts/{uid}/reset")
 def reset(call: Call) -> None:
-    """Tell a host to become as it was registered."""
+    """Reset a host to the state after registration."""
     host = _host(call)
     if not host.paired:
         raise ApiError(400, "EdgeHostDeviceNotRegistered", f"Edge host '{host.meta.uid}' has not registered yet")

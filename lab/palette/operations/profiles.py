@@ -127,7 +127,7 @@ def import_profile(call: Call) -> Created:
 
 @TABLE.serves("GET", "/v1/clusterprofiles/validate/name")
 def validate_name(call: Call) -> None:
-    """Say whether a name and version are free."""
+    """Check that a name and version are free."""
     name, version = call.query("name"), call.query("version") or DEFAULT_VERSION
     if not name:
         raise invalid("query parameter name", "is missing")
@@ -230,7 +230,7 @@ def clone(call: Call) -> Created:
 
 @TABLE.serves("POST", "/v1/clusterprofiles/{uid}/clone/validate", body=CLONE_META)
 def validate_clone(call: Call) -> None:
-    """Say whether a profile can be cloned so."""
+    """Check that a profile can be cloned to this name and version."""
     _check_clone(call, find(call), call.body)
 
 
