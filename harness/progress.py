@@ -129,7 +129,8 @@ class Progress:
             hosts = [f"{uid} {name} {rough(now - since)}" for uid, (name, since) in list(each.phases.items())]
             what = ", ".join(hosts) or "no cluster"
             found.append(" ".join(filter(None, (worker, short(each.case), f"{rough(now - each.began)}:", what))))
-        return found or [self.doing or "starting"]
+        is_over = len(self.done) >= len(self.expected)
+        return found or [self.doing or ("clearing up" if is_over else "starting")]
 
 
 def short(case: str) -> str:

@@ -30,6 +30,7 @@ from harness.sites.lab_site import BadSetupError, prepare
 from protected import Secret
 from reports.leak_forms import Protected
 from reports.records import CaseFinished, from_json
+from reports.text import visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -59,7 +60,6 @@ ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 channel.send(os.getpid())
 """
 _ASKED = pytest.StashKey["int | str | None"]()
-_WORKERS = pytest.StashKey["Workers"]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -112,7 +112,8 @@ def pytest_runtestloop(session: pytest.Session) -> object:
     cases = sorted(session.items, key=lambda item: -costs[item.nodeid].seconds)
     config.stash[PROGRESS].workers = count
     speaker(config)(f"starting {count} workers, each with a lab of its own")
-    workers = config.stash[_WORKERS] = Workers(session, config.stash[RUN], {item.nodeid: item for item in cases}, count)
+    workers = Workers(session, config.stash[RUN], {item.nodeid: item for item in cases}, count)
+    config.pluginmanager.register(workers)
     workers.go()
     return True
 
@@ -226,14 +227,10 @@ class Workers:
             raise self.session.Interrupted("no worker is left for the other cases")
 
     def _conclude(self, why: str) -> None:
-        if self._left is not None:
-            why, code = self._left
-            if code != pytest.ExitCode.INTERRUPTED:
-                pytest.exit(why, returncode=code)
-            raise self.session.Interrupted(why)
-        if self._xdist.countfailures:
-            raise self.session.Failed(why)
-        raise self.session.Interrupted(why)
+        why, code = self._left or (why, pytest.ExitCode.INTERRUPTED)
+        if code != pytest.ExitCode.INTERRUPTED:
+            pytest.exit(why, returncode=code)
+        raise (self.session.Failed if self._xdist.countfailures and not self._left else self.session.Interrupted)(why)
 
     # --- what workers say --------------------------------------------------------------------------------------------
 
@@ -280,31 +277,31 @@ class Workers:
 
     # --- hooks of pytest-xdist ---------------------------------------------------------------------------------------
 
-    def begin(self, gateway: Any) -> None:  # noqa: ANN401 - execnet has no types
-        """Prepare the process of a worker."""
-        self.pids[gateway.id] = gateway.remote_exec(_BEGIN).receive()
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self) -> Queue:
+        """Hand cases out one at a time."""
+        return self.queue
 
-    def configure(self, node: WorkerController) -> None:
-        """Give a worker what it must know, and a way to speak."""
-        wire, options, name = node.gateway.newchannel(), self.run.options, node.gateway.id
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: WorkerController) -> None:
+        """Prepare the process of a worker, give it what it must know, and a way to speak."""
+        name, options = node.gateway.id, self.run.options
+        self.pids[name] = node.gateway.remote_exec(_BEGIN).receive()
+        wire = node.gateway.newchannel()
         wire.setcallback(lambda message: self.hear(name, message))
-        node.workerinput[worker.KEY] = {
-            "wire": wire,
-            "cases": self.queue.cases,
-            "folder": str(self.run.folder),
-            "level": options.level,
-            "seed": options.seed,
-        }
+        chosen = {"cases": self.queue.cases, "level": options.level, "seed": options.seed}
+        node.workerinput[worker.KEY] = {"wire": wire, "folder": str(self.run.folder), **chosen}
 
-    def lost(self, case: str, name: str) -> str:
-        """Record a case whose worker ended in the middle of it; return what is to be told."""
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """Record a case whose worker is gone as the harness' error, unless it is recorded already."""
+        name: str = report.node.gateway.id
+        why = WorkerLostError(f"worker {name} ended while it ran this case; the others go on")
         with self._lock:
-            if any(known.case == case for known in self.run.cases):
-                return f"worker {name} ended after the case"
-            why = WorkerLostError(f"worker {name} ended while it ran this case; the others go on")
-            record = self.run.lose(self.cases[case], why)
-            self.config.stash[VIEW].ended(record, name)
-            return "\n".join(record.story)
+            if all(known.case != crashitem for known in self.run.cases):
+                record = self.run.lose(self.cases[crashitem], why)
+                self.config.stash[VIEW].ended(record, name)
+                report.longrepr = visible("\n".join(record.story))
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
@@ -327,30 +324,3 @@ class Workers:
     def _signal(self, node: WorkerController, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             os.kill(self.pids[node.gateway.id], number)
-
-
-def _of(config: pytest.Config) -> Workers:
-    return config.stash[_WORKERS]
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> Queue | None:
-    """Hand cases out one at a time."""
-    return _of(config).queue if _WORKERS in config.stash else None
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_configure_node(node: WorkerController) -> None:
-    """Give a worker its part of the run."""
-    if _WORKERS in node.config.stash:
-        workers = _of(node.config)
-        workers.begin(node.gateway)
-        workers.configure(node)
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport) -> None:
-    """Record a case whose worker is gone as the harness' error."""
-    node: WorkerController = report.node
-    if _WORKERS in node.config.stash:
-        report.longrepr = _of(node.config).lost(crashitem, node.gateway.id)
