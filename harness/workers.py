@@ -160,7 +160,7 @@ class Queue:
     def schedule(self) -> None:
         """Give each worker that is idle its next case."""
         for node in [each for each in self.nodes if each in self._ready and each not in self.running]:
-            if not self.has_pending or node.gateway.id in self.leaving:
+            if not self.has_pending or node.gateway.id in self.leaving or node.shutting_down:
                 node.shutdown()
                 self._ready.remove(node)
                 self._over.add(node)
@@ -307,19 +307,20 @@ class Workers:
 
     def _end(self) -> None:
         """Tell every worker to end, and take what it says until it has cleared up."""
-        nodes = set(self._xdist._active_nodes)  # noqa: SLF001 - pytest-xdist itself ends workers after 10 seconds
-        for node in nodes:
+        for node in self._live():
             self._signal(node, signal.SIGTERM)
         deadline = time.monotonic() + CLEARING
-        while nodes and time.monotonic() < deadline:
+        while self._live() and time.monotonic() < deadline:
             with suppress(Empty):
-                kind, about = self._xdist.queue.get(timeout=1.0)
+                kind, about = self._xdist.queue.get(timeout=0.5)
                 if kind == "testreport":
                     self.config.hook.pytest_runtest_logreport(report=about["rep"])
-                elif kind in {"workerfinished", "errordown"}:
-                    nodes.discard(about["node"])
-        for node in nodes:
+        for node in self._live():
             self._signal(node, signal.SIGKILL)  # the next run clears what it leaves
+
+    def _live(self) -> list[WorkerController]:
+        """Return the workers that have not ended; pytest-xdist itself would kill them after 10 seconds."""
+        return [node for node in self._xdist._active_nodes if not node._down]  # noqa: SLF001 - nothing public says it
 
     def _signal(self, node: WorkerController, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):

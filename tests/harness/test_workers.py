@@ -33,6 +33,11 @@ class Node:
         """Take the word that nothing more comes."""
         self.over = True
 
+    @property
+    def shutting_down(self) -> bool:
+        """Whether it has been told so."""
+        return self.over
+
 
 def started(count: int, cases: str) -> tuple[Any, list[Any]]:
     """Return a queue whose workers are all ready, and the workers."""
@@ -67,6 +72,17 @@ def test_a_worker_for_which_no_case_is_left_ends_at_once() -> None:
     assert not queue.tests_finished
     queue.mark_test_complete(one, 0)
     assert queue.tests_finished
+
+
+def test_a_worker_that_was_told_to_end_is_given_no_case() -> None:
+    """Where ``-x`` ends a run, a worker whose case is over a moment later has not lost another one."""
+    queue, (one, _other) = started(2, "abc")
+    one.shutdown()
+    queue.mark_test_complete(one, 0)
+
+    assert one.sent == [0]
+    assert queue.remove_node(one) is None
+    assert queue.has_pending
 
 
 def test_the_case_of_a_lost_worker_is_named_and_not_run_again() -> None:
