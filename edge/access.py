@@ -15,7 +15,7 @@ from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
 from edge.conversation import MOST, WITHIN, Said, Script, UnfinishedError, converse
-from foreign import host_address, user_name
+from foreign import host_address, one_line, user_name
 from waiting import looks
 
 if TYPE_CHECKING:
@@ -213,10 +213,10 @@ def noise(access: SshAccess) -> str:
 
 
 def _trouble(access: SshAccess, said: Said, *, began: bool) -> HostUnreachable:
-    words = readable(said.err).strip().splitlines()
-    last = words[-1].strip() if words else f"ssh ended with {said.status}"
+    words = [one_line(line.strip()) for line in readable(said.err).strip().splitlines()]
+    last = words[-1] if words else f"ssh ended with {said.status}"
     if access.sudo and not began and (refused := next(filter(_SUDO.search, words), "")):
-        return SudoRefusedError(f"{access}: {refused.strip()}")
+        return SudoRefusedError(f"{access}: {refused}")
     if said.status == SSH_FAILED:
         return HostUnreachable(f"{access}: {last}")
     what = "the connection ended in the middle of an answer" if began else "the login shell did not run the command"
@@ -236,7 +236,7 @@ def feed(access: SshAccess, text: str, command: str, *words: str, within: float 
     there = command % tuple(map(shlex.quote, words)) if words else command
     done = ask(access, there, text.encode("utf-8", "surrogateescape"), within=within)
     if done.status:
-        said = (readable(done.err).strip().splitlines() or ["nothing"])[-1]
+        said = one_line((readable(done.err).strip().splitlines() or ["nothing"])[-1])
         raise CommandRefusedError(f"'{command.split()[0]}' ended with {done.status} and said: {said}")
     return readable(done.out)
 
@@ -294,10 +294,10 @@ def _knock(access: SshAccess) -> None:
     try:
         with socket.create_connection((access.address, access.port), CONNECT_TIMEOUT) as port:
             port.settimeout(CONNECT_TIMEOUT)
-            banner = readable(port.recv(256)).strip()
+            banner = one_line(readable(port.recv(256)).strip().partition("\n")[0].strip())
     except OSError as error:
         raise HostUnreachable(f"{access}: {error.strerror or error}") from error
     if banner.startswith(PENALISED):
-        raise PenalisedError(f"{access}: sshd turns this machine away for a while: {banner.splitlines()[0]}")
+        raise PenalisedError(f"{access}: sshd turns this machine away for a while: {banner}")
     if not banner.startswith("SSH-"):
         raise HostUnreachable(f"{access}: no sshd answers there: {banner[:60] or 'the connection was closed'}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from ipaddress import ip_address
 
 #: A label of a host name; the underscore is not the DNS', but hosts have it.
@@ -18,6 +19,13 @@ _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,252}\$?")
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_.-]+")
 _LONGEST_NAME = 120
+# Control, format (invisible, or turns the line around), surrogate, private use, unassigned, line and paragraph
+# separator: none of them has a shape of its own.
+_SHAPELESS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+_PLAIN = re.compile(r"[\n\x20-\x7e]*\Z")
+# What build servers obey in a log: "::error::" at the beginning of a line (GitHub), "##[error]", "##vso[…]" (Azure),
+# "##teamcity[…]".
+_COMMAND = re.compile(r"^(\s*)::(?=[A-Za-z][\w-]*[^\n]*::)|##(?=\w*\[)", re.MULTILINE)
 
 
 class UnsafeTextError(ValueError):
@@ -69,3 +77,33 @@ def _is_ip(text: str) -> bool:
 
 def _quoted(text: str) -> str:
     return ascii(text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…")
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------
+
+
+def visible(text: str) -> str:
+    r"""Return the text with every character that has no shape as its escape (``\x1b``, ``\u202e``, ``\ud800``).
+
+    Line feeds stay: reports are made of lines. What a build server would take for a command of the job is broken by an
+    escape, too (``\x3a:error::``). The result can be written into XML, HTML, a terminal and a log.
+    """
+    text = _COMMAND.sub(_broken, text)
+    if _PLAIN.match(text):
+        return text
+    return "".join(_escape(character) for character in text)
+
+
+def one_line(text: str) -> str:
+    r"""Return the text as :func:`visible` does, on one line: line feeds too become ``\n``."""
+    return visible(text).replace("\n", "\\n")
+
+
+def _broken(command: re.Match[str]) -> str:
+    return "#\\x23" if command[0] == "##" else f"{command[1]}\\x3a:"
+
+
+def _escape(character: str) -> str:
+    if character == "\n" or unicodedata.category(character) not in _SHAPELESS:
+        return character
+    return character.encode("unicode_escape").decode("ascii")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from foreign import UnsafeTextError, host_address, uid
+from foreign import UnsafeTextError, host_address, one_line, uid
 from harness.sites.site_file import BadSiteFileError
 
 if TYPE_CHECKING:
@@ -38,10 +38,10 @@ def chosen(file: SiteFile, devices: Iterable[EdgeHost]) -> SiteFile:
 def _found(sought: SoughtHosts, known: list[EdgeHost], untouched: frozenset[str]) -> list[EdgeHost]:
     found = [device for device in known if _is_meant(sought, device)]
     if not found:
-        names = ", ".join(sorted(_described(sought, device) for device in known)) or "none"
+        names = one_line(", ".join(sorted(_described(sought, device) for device in known)) or "none")
         raise BadSiteFileError(f"{sought.place}: no Edge host of the project has {sought.value!r}; there are: {names}")
     if sought.by == "name" and len(found) > 1:
-        uids = ", ".join(device.uid for device in found)
+        uids = one_line(", ".join(device.uid for device in found))
         raise BadSiteFileError(f"{sought.place}: {sought.value!r} is the name of {uids}; write the uid of one")
     return [device for device in found if not {device.uid, device.name} & untouched]
 
@@ -74,7 +74,9 @@ def _for(sought: SoughtHosts, device: EdgeHost) -> SshTarget:
         return replace(sought.target, address=host_address(address))
     except UnsafeTextError as error:
         right = "correct it in Palette, or list the host by its uid with its address"
-        raise BadSiteFileError(f"{sought.place}: the address of Edge host {device.uid}: {error}; {right}") from None
+        raise BadSiteFileError(
+            f"{sought.place}: the address of Edge host {one_line(device.uid)}: {error}; {right}"
+        ) from None
 
 
 def untouched_uids(file: SiteFile, project: ProjectView) -> frozenset[str]:

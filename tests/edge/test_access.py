@@ -230,6 +230,21 @@ def test_sudo_that_refuses_is_told(server: SshServer, said: str) -> None:
         server.host(sudo=True).run("id -u")
 
 
+def test_words_of_a_host_steer_no_terminal(server: SshServer) -> None:
+    """What a host says in a message is printable, on one line."""
+    server.behaviour.shell = ("/bin/sh", "-c", "printf 'one\\ntwo \\033]0;title\\007' >&2; exit 1")
+    with pytest.raises(HostUnreachable, match="two") as refused:
+        server.host().run("true")
+    assert str(refused.value).isprintable()
+    server.behaviour.shell = ("/bin/sh", "-c")
+    with pytest.raises(CommandRefusedError) as failed:
+        server.host().feed("", "printf 'x \\033[31m' >&2; exit 1")
+    assert str(failed.value).isprintable()
+    with banner(b"HTTP\x1b[31m\r\n") as port, pytest.raises(HostUnreachable) as silent:
+        server.host(port=port, back_within=0.1).wait_until_reachable()
+    assert str(silent.value).isprintable()
+
+
 def test_a_user_without_a_shell_is_told(server: SshServer) -> None:
     """A login shell that runs nothing makes a host that cannot be used, with what it said."""
     server.behaviour.shell = ("/bin/sh", "-c", "echo This account is not available.; echo Go away >&2; exit 1")

@@ -50,6 +50,14 @@ def test_an_edge_host_with_a_hostile_address_is_refused(folder: Path, hostile: d
     assert str(refused.value).isprintable()
 
 
+def test_names_of_hosts_steer_no_terminal(folder: Path) -> None:
+    """The names that a project has are told on one printable line, whatever is in them."""
+    file = read(folder, changed("edge_hosts", [{"name": "eight", "ssh": "kairos@{address}"}]))
+    with pytest.raises(BadSiteFileError) as refused:
+        chosen(file, [device(name="\x1b]0;title\x07\n::error::x")])
+    assert str(refused.value).isprintable()
+
+
 @pytest.mark.parametrize("address", ["10.0.0.7", "fd00::7", "fe80::7%eth0", "edge-7.lan", "edge_7", "a.b.example."])
 def test_an_address_stays_as_it_is(folder: Path, address: str) -> None:
     """Host names and IP literals reach ssh unchanged."""
