@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.children import environment
 from engine.tempdirs import temporary_directory
 from harness.run import SUITES
 
@@ -41,7 +42,7 @@ def collect(suites: Sequence[str] = (str(SUITES),)) -> list[Case]:
         file = folder / "cases.json"
         command = [sys.executable, "-m", "pytest", "--collect-only", "-qqq", "-p", "no:cacheprovider"]
         command += ["-p", "detection.collecting", "--cases-to", str(file), *suites]
-        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment())
         if done.returncode != 0 or not file.exists():
             raise NoCasesError(f"the suites cannot be collected:\n{done.stdout}{done.stderr}")
         return [Case(**{**each, "requirements": tuple(each["requirements"])}) for each in json.loads(file.read_text())]

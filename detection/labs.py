@@ -16,6 +16,7 @@ import yaml
 from detection import judging
 from detection.collecting import ROOT
 from detection.switching import CAUGHT, HEALTHY, UNHEALED, Plan, Suspect
+from engine.children import environment
 from lab import control
 from lab.site import LabSettings, labs_folder
 from reports.verdicts import Verdict
@@ -134,7 +135,7 @@ class Worker:
         with (home / "pytest.txt").open("w") as output:
             process = subprocess.Popen(
                 self._command(job, lab, plan, home), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
-                env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+                env=environment(PYTHONDONTWRITEBYTECODE="1"),
             )  # fmt: skip
         try:
             yield from self._follow(process, plan, home, suspects)

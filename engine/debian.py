@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from engine.children import environment
 from engine.pieces import Pieces
 from engine.tempdirs import of_user
 
@@ -228,7 +229,7 @@ def _built(recipe: Recipe, room: Path, say: Say, *, what: str) -> Iterator[Itera
         _command(recipe, room),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=os.environ | {"SOURCE_DATE_EPOCH": _EPOCH, "TMPDIR": str(room), "LC_ALL": "C.UTF-8"},
+        env=environment(SOURCE_DATE_EPOCH=_EPOCH, TMPDIR=str(room), LC_ALL="C.UTF-8"),
         start_new_session=True,  # so that it can be ended whole, apt and dpkg with it
     )
     narrator = _Narrator(process, say, what)

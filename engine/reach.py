@@ -19,6 +19,7 @@ import docker
 from docker.context import ContextAPI
 from docker.errors import DockerException
 
+from engine.children import environment
 from engine.nearness import trouble_with
 
 Say = Callable[[str], None]
@@ -118,12 +119,12 @@ def install_packages(packages: list[str], say: Say) -> None:
 
     """
     say(f"installing {', '.join(packages)} from the distribution")
-    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    quiet = environment(DEBIAN_FRONTEND="noninteractive")
     for command in (
         ["apt-get", "update", "-qq"],
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *_PATIENT, *packages],
     ):
-        done = subprocess.run(command, check=False, env=environment, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, env=quiet, capture_output=True, text=True)
         if done.returncode != 0:
             last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
             raise EngineUnavailable(f"'{' '.join(command)}' failed: {last}")
@@ -133,12 +134,12 @@ def _start(say: Say) -> str:
     """Start the engine as a service; where no service manager runs it, as a daemon of its own. Gives where it logs."""
     say("starting the Docker engine; it stays as a service of this machine after the run")
     if Path("/run/systemd/system").is_dir():
-        subprocess.run(["systemctl", "start", "docker"], check=False, capture_output=True)
+        subprocess.run(["systemctl", "start", "docker"], check=False, capture_output=True, env=environment())
         where = "journalctl -u docker"
     else:
         with _LOG.open("ab") as log:
             detached = ["setsid", "--fork", "dockerd"]  # a service of the machine is no child of ours
-            subprocess.run(detached, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            subprocess.run(detached, check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment())
         where = str(_LOG)
     return where
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -18,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.children import environment
 from engine.ownership import is_alive
 from lab.site import LabSettings, Message, labs_folder
 
@@ -167,7 +167,6 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     command += ["--version", settings.version]
     command += ["--strict", str(settings.strict_seed)] if settings.strict_seed is not None else []
     source = Path(__file__).resolve().parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONUNBUFFERED": "1"}
     log = (settings.folder / "log").open("w")
     process = subprocess.Popen(
         command,
@@ -175,7 +174,7 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
         stdout=subprocess.PIPE,
         stderr=log,
         text=True,
-        env=environment,
+        env=environment(PYTHONPATH=str(source), PYTHONUNBUFFERED="1"),
         cwd=source,
         start_new_session=True,  # Ctrl-C is for the starter, which then takes the lab down
     )

@@ -24,6 +24,7 @@ import yaml
 from docker.errors import APIError
 
 from engine import ownership
+from engine.children import environment
 from engine.tempdirs import of_user
 from lab import base_profile, hosts, images
 from lab.faults import behaviour_of
@@ -236,7 +237,7 @@ def _consoles(shown: Sequence[hosts.LabHost]) -> str:
 
 def _make_ssh_key(folder: Path) -> str:
     command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", folder.name, "-f", str(folder / "ssh_key")]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=environment())
     return (folder / "ssh_key.pub").read_text()
 
 
@@ -286,7 +287,8 @@ async def _host_keys(addresses: list[str]) -> str:
 
 
 async def _scanned(addresses: list[str]) -> str:
-    scan = await asyncio.create_subprocess_exec("ssh-keyscan", "-t", "ed25519", *addresses, stdout=PIPE, stderr=DEVNULL)
+    command = ["ssh-keyscan", "-t", "ed25519", *addresses]
+    scan = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL, env=environment())
     try:
         keys, _ = await scan.communicate()
     finally:
