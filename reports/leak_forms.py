@@ -142,7 +142,7 @@ _BYTE_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{2})|(['\"\\]))")
 _JSON_SHORT = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 _SURROGATES = re.compile(rb"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{16,}(?:\r?\n[ \t]*[A-Za-z0-9+/_-]{2,})*")
-_HEX = re.compile(rb"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[: ]?){8,}")
+_HEX = re.compile(rb"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{2}[: ]){7,}[0-9a-fA-F]{2}")
 
 
 def _unescape_json(content: bytes) -> bytes:
@@ -219,9 +219,14 @@ _PLAIN_VIEWS = {"", "JSON-escaped"}
 def _decoded(content: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield what the digits in the content hold: a Kubernetes Secret, ``.dockerconfigjson``, a dump of memory."""
     for encoding, pattern, decode in (("base64", _BASE64, _from_base64), ("hex", _HEX, _from_hex)):
-        held = [text for run in set(pattern.findall(content)) for text in decode(_unwrap(run))]
+        held = [text for run in set(pattern.findall(content)) if _may_hold(run) for text in decode(_unwrap(run))]
         if held:
             yield encoding, b"\n".join([*held, *(member for text in held for member in unpacked(text, 1))])
+
+
+def _may_hold(run: bytes) -> bool:
+    """Whether this may be more than a word, a path or a digest: base64 has capitals."""
+    return b":" in run or b" " in run or not (run.islower() or run.isdigit())
 
 
 def _from_base64(run: bytes) -> Iterator[bytes]:

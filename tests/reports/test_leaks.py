@@ -245,7 +245,7 @@ def test_what_is_rendered_after_the_search_is_searched_too(make_run: MakeRun, mo
     run = make_run(samples.all_green()[:-1])
     real = finish.render
 
-    def render_and_leak(run: Path) -> list[Path]:
+    def render_and_leak(run: Path, _history: Path | None = None) -> list[Path]:
         written = real(run)
         (run / "report.html").write_text(f"<p>{html.escape(KEY)}</p>", encoding="utf-8")
         return written
