@@ -116,7 +116,7 @@ def pytest_runtest_makereport(
         run.failed(call.excinfo.value, call.when)
     if call.when == "call":
         run.look_around()
-    elif call.excinfo is None:
+    if call.excinfo is None and not (call.when == "call" and run.evidence.gone):
         return report
     case = run.as_it_stands(item)
     if case.verdict in {Verdict.NOT_COVERED, Verdict.KNOWN}:
