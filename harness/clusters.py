@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
@@ -326,13 +325,3 @@ class Cluster:
 
     def _look_at_boots(self) -> None:
         self.boots = {host.uid: self.boot_of(host) for host in self.hosts}
-
-
-def settled(look: Callable[[], bool], within: float) -> bool:
-    """Look until it is true or the time is up."""
-    deadline = time.monotonic() + within
-    while not look():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True

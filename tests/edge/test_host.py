@@ -11,7 +11,7 @@ import pytest
 from edge import HostUnreachable, reboot_proof
 from edge.access import CommandRefusedError
 from edge.diagnostics import COMMANDS
-from harness.clusters import settled
+from tests.settling import settled
 
 if TYPE_CHECKING:
     from pathlib import Path

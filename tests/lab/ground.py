@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import HostUnreachable
-from harness.clusters import settled
 from harness.evidence import Evidence
 from harness.ledger import Ledger
 from harness.provider_images import ProviderImages
@@ -19,6 +18,7 @@ from lab import control
 from lab.site import LabSettings, labs_folder
 from palette.os_layer import OsLayer, ProviderCredentials
 from registry.server import Account, PrivateRegistry
+from tests.settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,10 +8,10 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from harness.clusters import settled
 from lab.agent import places
 from palette.os_layer import OsLayer, ProviderCredentials
 from tests.lab.ground import Ground, kill_agent, wait_for_event
+from tests.settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

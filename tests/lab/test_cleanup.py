@@ -15,7 +15,6 @@ import pytest
 
 from edge import EdgeHost
 from engine import ownership
-from harness.clusters import settled
 from harness.evidence import Evidence
 from harness.ledger import Ledger
 from harness.sites.site import Site
@@ -24,6 +23,7 @@ from lab import control, images
 from lab.site import LabSettings, labs_folder
 from tests.lab.ground import command_lines, running_lab, say
 from tests.lab.projects import Project
+from tests.settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.clusters import settled
 from harness.options import Options
 from harness.sites import lab_site
 from lab import __main__ as commands
@@ -20,6 +19,7 @@ from lab.control import LabFailed, RunningLab
 from lab.faults import specify
 from lab.site import LabSettings, labs_folder
 from tests.lab.ground import say
+from tests.settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

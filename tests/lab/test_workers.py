@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import ownership
-from harness.clusters import settled
 from reports import journal
 from reports.records import CaseFinished, RunFinished, RunStarted
 from reports.verdicts import Verdict
 from tests.lab.ground import command_lines
 from tests.lab.projects import Project
+from tests.settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

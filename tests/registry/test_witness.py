@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from harness.clusters import settled
 from registry.client import OCI_MANIFEST, RegistryClient, digest_of
 from registry.images import copy
 from registry.server import PortTaken, PrivateRegistry
 from registry.tls import Authority
 from registry.witness import Witness
 from tests.registry.witnessing import MIB, basic, big_blob, client_of, raw_connection, session_of
+from tests.settling import settled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from harness.clusters import settled
 from registry.client import RegistryError, digest_of
 from registry.server import PrivateRegistry
 from registry.witness import Witness
 from tests.registry.samples import LABELS
 from tests.registry.witnessing import MIB, basic, big_blob, client_of, raw_connection
+from tests.settling import settled
 
 if TYPE_CHECKING:
     import docker

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.clusters import settled
 from registry import front
 from registry.pulls import Pull
 from registry.server import PrivateRegistry
 from registry.witness import Witness
 from tests.registry.witnessing import MIB, basic, big_blob, client_of, drained, raw_connection, status_of
+from tests.settling import settled
 
 if TYPE_CHECKING:
     pass

@@ -20,7 +20,6 @@ import pytest
 from docker.errors import DockerException
 
 from engine import ownership
-from harness.clusters import settled
 from harness.sites.leases import RUN
 from harness.sites.site import connect
 from harness.sites.site_file import read_site_file
@@ -28,6 +27,7 @@ from palette import RetryPolicy
 from palette.client import ProjectView
 from tests.lab.ground import running_lab
 from tests.lab.projects import Project, copy_project
+from tests.settling import settled
 from tests.site.long_runs.test_clean import make_profile, standing
 
 #: Cases with clusters, profile versions, macros and two hosts; their ledger has about this many lines.

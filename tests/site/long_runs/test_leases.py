@@ -10,10 +10,10 @@ from datetime import timedelta
 
 import pytest
 
-from harness.clusters import settled
 from harness.sites.leases import OWNER, RUN, UNTIL, Lease, Leases
 from lab.palette.settings import Strictness
 from palette.edge_hosts import EdgeHosts
+from tests.settling import settled
 from tests.site.long_runs.stage import HOSTS, Stage
 
 

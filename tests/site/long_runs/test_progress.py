@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from harness.clusters import settled
 from harness.costs import Cost
 from harness.progress import Progress, View, cut, is_live, rough
 from reports.records import CaseFinished
 from reports.verdicts import Verdict
+from tests.settling import settled
 
 HOME = Path(__file__).parents[3]
 

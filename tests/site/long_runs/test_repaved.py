@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from edge import HostUnreachable
-from harness.clusters import Cluster, settled
+from harness.clusters import Cluster
 from harness.repaved import RepaveWatch
 from lab.joints import REPORT_HEALTH, Behaviour, Fault
 from palette.client import ProjectView
 from palette.os_layer import PACK, OsLayer, ProviderCredentials
 from palette.waiting import Wait
 from tests.lab_palette.scripted_agent import PretendRegistry
+from tests.settling import settled
 from tests.site.long_runs.stage import Stage
 from tests.site.long_runs.test_clean import make_cluster, make_profile
 
