@@ -132,7 +132,7 @@ def _clock(difference: float) -> Finding:
 
 
 def told(difference: float) -> str:
-    """Tell a difference of clocks: ``3600 s ahead``."""
+    """Return a difference of clocks in words: ``3600 s ahead``."""
     return f"{abs(difference):.0f} s {'ahead' if difference > 0 else 'behind'}"
 
 

@@ -62,7 +62,7 @@ def _began(up: str) -> datetime | None:
 
 
 def _slot(command_line: str, modes: str) -> str:
-    """Tell the slot by the root's label, and where a host boots without one by the sentinel that its init leaves."""
+    """Return the slot by the root's label, or by the sentinel that its init leaves where there is no label."""
     labels = (name for label, name in _SLOTS.items() if f"LABEL={label}" in command_line)
     sentinels = (name for name in _SLOTS.values() if f"{name}_mode" in modes.split())
     return next(labels, None) or next(sentinels, "unknown")

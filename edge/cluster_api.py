@@ -94,7 +94,7 @@ class PullEvent:
 
     @property
     def is_of_an_upgrade(self) -> bool:
-        """Tell the pods of the controller's jobs, ``apply-PLAN-on-NODE-with-HASH``, also when they are gone."""
+        """Return whether it is a pod of the controller's jobs, ``apply-PLAN-on-NODE-with-HASH``."""
         return self.pod.startswith("apply-") and "-on-" in self.pod
 
 

@@ -16,7 +16,7 @@ class Pieces(io.RawIOBase):
         self._pieces, self._rest = iter(pieces), b""
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True: it can be read."""
         return True
 
     def read(self, size: int | None = -1, /) -> bytes:

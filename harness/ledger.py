@@ -36,7 +36,7 @@ class Ledger:
     about: dict[str, str] = field(default_factory=dict)
 
     def begin(self, **about: str) -> None:
-        """Say once which run on which site this is. A run that goes on later says it again."""
+        """Record which run on which site this is; a run that is resumed records it again."""
         self.about = about
         self._write(step="run", **about)
 

@@ -103,7 +103,7 @@ def _hosts(options: Options) -> list[str]:
 
 
 def pytest_collection(session: pytest.Session) -> None:
-    """Say what is done before anything else is: on a slow machine collecting takes a while."""
+    """Write what is done first: on a slow machine collecting takes a while."""
     config = session.config
     if config.option.collectonly or config.option.plan or given(config) or not is_for_cases(config):
         return
@@ -112,7 +112,7 @@ def pytest_collection(session: pytest.Session) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Let the first Ctrl-C end a run cleanly and the second one at once, and follow its progress."""
+    """Make the first Ctrl-C end a run cleanly and the second one at once, and follow its progress."""
     config, cases = session.config, list(cases_of(session.items))
     if not cases or config.option.collectonly or config.option.plan or given(config):
         return
@@ -147,7 +147,7 @@ def pytest_report_teststatus(
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Say what is done when the cases are over, and be silent before reports are shown."""
+    """Write what is done when the cases are over, and nothing once reports are shown."""
     if (view := session.config.stash.get(VIEW, None)) is not None and view.progress is not None:
         view.progress.doing = "clearing up"
 
@@ -161,7 +161,7 @@ def pytest_terminal_summary(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Tell the progress of each case's beginning and end."""
+    """Report each case's beginning and end to the progress."""
     config = item.config
     told = Wire.of(config) or config.stash.get(PROGRESS, None)
     if not is_case(item) or told is None:

@@ -99,7 +99,7 @@ class SiteWitness:
         return [self._record(pull) for pull in self.seen.pulls_of_image(reference)]
 
     def diagnosis(self, case: str, phase: str) -> list[Diagnosis]:
-        """Say for each path of a phase which transforms explain everything a case saw there, over all its examples.
+        """Return for each path of a phase which transforms explain all that a case saw there, over all its examples.
 
         Passwords that arrived unchanged count too, and pulls that stayed anonymous. A path on which nothing was
         changed, or whose changes no single transform explains, has no diagnosis.
@@ -176,7 +176,7 @@ class SiteRegistry(Brief):
         return SiteWitness(self.seen)
 
     def account(self, username: str | None = None, password: str | None = None) -> AbstractContextManager[Account]:
-        """Let somebody log in while the context lasts; pulls are compared with this account."""
+        """Yield an account that may log in while the context lasts; pulls are compared with it."""
         return self.seen.account(username, password)
 
     def client(self, account: Account | None = None) -> RegistryClient:
@@ -189,7 +189,7 @@ class SiteRegistry(Brief):
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """Let the registry be away while the context lasts: connections are refused."""
+        """Take the registry away while the context lasts: connections are refused."""
         self.seen.stop()
         try:
             yield
@@ -197,11 +197,11 @@ class SiteRegistry(Brief):
             self.seen.start()
 
     def presenting(self, certificate: ServerCertificate) -> AbstractContextManager[None]:
-        """Let it present another certificate to the hosts while the context lasts."""
+        """Present another certificate to the hosts while the context lasts."""
         return self.seen.presenting(certificate)
 
     def watch(self, cluster: Cluster, phase: str, evidence: Evidence) -> None:
-        """Let requests of a cluster's hosts belong to a phase from now on; the phase "" belongs to nobody."""
+        """Assign requests of a cluster's hosts to a phase from now on; the phase "" is no cluster's."""
         for host in cluster.hosts:
             if host.uid not in self.addresses_of:
                 self.addresses_of[host.uid] = addresses_of(host)
@@ -243,7 +243,7 @@ def presented_words(name: str) -> str:
 
 
 def puller_of(user_agent: str) -> str:
-    """Tell the node's runtime from the agent by how it introduces itself."""
+    """Return ``node`` for a node's runtime, else ``agent``, by how it introduces itself."""
     return "node" if user_agent.lower().startswith(NODE_RUNTIMES) else "agent"
 
 

@@ -370,7 +370,7 @@ def harness_facts() -> dict[str, str]:
 
 
 def is_case(item: pytest.Item) -> bool:
-    """Tell a conformance case from a test of the harness."""
+    """Return whether an item is a conformance case, not a test of the harness."""
     return SUITES in item.path.parents
 
 

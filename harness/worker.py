@@ -55,11 +55,11 @@ class Wire:
         self._send(("says", message))
 
     def begin(self, case: str) -> None:
-        """Tell that a case begins."""
+        """Report that a case begins."""
         self._send(("begins", case))
 
     def phase(self, cluster: Cluster, name: str) -> None:
-        """Tell a phase of a cluster's hosts, as a site's watcher."""
+        """Report a phase of a cluster's hosts, as a site's watcher."""
         for host in cluster.hosts:
             self._send(("phase", (host.uid, name)))
 
@@ -78,7 +78,7 @@ class Wire:
         self._send(("left behind", left_behind))
 
     def leave(self, why: str, code: int) -> None:
-        """Tell that this worker ends before its time."""
+        """Report that this worker ends before its time."""
         self._send(("leaves", (why, code)))
 
     def _send(self, message: tuple[str, Any]) -> None:

@@ -158,7 +158,7 @@ class Queue:
         self._ready.add(node)
 
     def schedule(self) -> None:
-        """Give each worker that is idle its next case."""
+        """Send each idle worker its next case."""
         for node in [each for each in self.nodes if each in self._ready and each not in self.running]:
             if not self.has_pending or node.gateway.id in self.leaving or node.shutting_down:
                 node.shutdown()
@@ -306,7 +306,7 @@ class Workers:
     # --- the end -----------------------------------------------------------------------------------------------------
 
     def _end(self) -> None:
-        """Tell every worker to end, and take what it says until it has cleared up."""
+        """End every worker, and take its reports until it has cleared up."""
         for node in self._live():
             self._signal(node, signal.SIGTERM)
         deadline = time.monotonic() + CLEARING

@@ -229,7 +229,7 @@ def mount_root(root: Path, slot: dict[str, object]) -> None:
 
 
 def mount_kernel_views(root: Path, slot: str) -> None:
-    """Give the boot its own /proc, with its boot id and command line, /sys, /dev and a writable cgroup tree."""
+    """Mount /proc for the boot, with its boot id and command line, /sys, /dev and a writable cgroup tree."""
     mount("-t", "proc", "proc", str(root / "proc"))
     mount("--rbind", "/sys", str(root / "sys"))
     mount("--rbind", "/dev", str(root / "dev"))

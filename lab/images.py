@@ -148,7 +148,7 @@ def _engine_image(client: docker.DockerClient, layout: Path, fingerprint: str, s
 
 @contextlib.contextmanager
 def _alone(say: Say) -> Iterator[None]:
-    """Let one process at a time build into the cache."""
+    """Lock the cache, so that one process at a time builds into it."""
     cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / "lock").open("w") as lock:
         try:

@@ -311,7 +311,7 @@ def _said_of_both(user: _Part, secret: _Part, *, swapped: bool) -> str:
 
 
 def said(explanations: Sequence[str]) -> str:
-    """Say explanations in words: 'trimmed or line end lost'; the rest is counted when there are many."""
+    """Return explanations in words: 'trimmed or line end lost'; the rest is counted when there are many."""
     names = list(dict.fromkeys(" then ".join(_name(step) for step in known.split("+")) for known in explanations))
     shown = " or ".join(names[:_NAMES_SHOWN])
     return shown if len(names) <= _NAMES_SHOWN else f"{shown} or {len(names) - _NAMES_SHOWN} others"

@@ -77,7 +77,7 @@ class Manifest:
 
     @property
     def is_index(self) -> bool:
-        """Tell an index of images for several platforms from the manifest of one image."""
+        """Whether it is an index of images for several platforms, not the manifest of one image."""
         return self.media_type in INDEXES
 
 

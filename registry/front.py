@@ -58,7 +58,7 @@ class Handler(Protocol):
         """Get ready."""
 
     async def close(self) -> None:
-        """Let go."""
+        """Close it."""
 
     async def handle(self, request: web.BaseRequest, client: str) -> web.StreamResponse:
         """Answer a request of the client with this address."""

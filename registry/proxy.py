@@ -205,7 +205,7 @@ class Proxy:
 
 @contextlib.asynccontextmanager
 async def _to_client(running: Running) -> AsyncIterator[None]:
-    """Tell a client that went away from a registry that broke off: aiohttp raises the same for both."""
+    """Write to the client; a client that went away is told from a registry that broke off."""
     try:
         yield
     except aiohttp.ClientError:

@@ -120,7 +120,7 @@ class PrivateRegistry:
 
     @contextlib.contextmanager
     def account(self, username: str | None = None, password: str | None = None) -> Iterator[Account]:
-        """Let somebody log in while the context lasts; what is not given is made up.
+        """Yield an account that may log in while the context lasts; what is not given is made up.
 
         A name that had an account gets its former password back afterwards. Raises
         :exc:`registry.htpasswd.UnusableCredential` when the registry could never accept it.

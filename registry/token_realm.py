@@ -107,7 +107,7 @@ class TokenRegistry(PrivateRegistry):
 
     @contextlib.contextmanager
     def account(self, username: str | None = None, password: str | None = None) -> Iterator[Account]:
-        """Let somebody get tokens while the context lasts."""
+        """Yield an account that gets tokens while the context lasts."""
         with super().account(username, password) as account:
             self.realm.accounts[account.username] = account.password
             try:
@@ -124,7 +124,7 @@ class TokenRegistry(PrivateRegistry):
 
 @contextlib.contextmanager
 def serving(realm: TokenRealm) -> Iterator[TokenRealm]:
-    """Let a token service run on a free port; afterwards it is gone. Raises what binding raises."""
+    """Run a token service on a free port while the context lasts. Raises what binding raises."""
     realm.port = realm.port or usable_port(realm.bind, 0)
     handler = type("Bound", (_Handler,), {"realm": realm})
     server = _Server((realm.bind, realm.port), handler)
@@ -144,7 +144,7 @@ def serving(realm: TokenRealm) -> Iterator[TokenRealm]:
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, *_: object) -> None:
-        """Say nothing: a client that goes away, or refuses the certificate, is what some cases want."""
+        """Write nothing: a client that goes away, or refuses the certificate, is what some cases want."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing: a log line would have the request."""
+        """Write nothing: a log line would have the request."""
 
 
 def _context(certificate: ServerCertificate) -> ssl.SSLContext:

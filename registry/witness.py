@@ -104,7 +104,7 @@ class Fronted(Protocol):
         """Return a context that trusts the registry."""
 
     def account(self, username: str | None = None, password: str | None = None) -> AbstractContextManager[Account]:
-        """Let somebody log in while the context lasts."""
+        """Yield an account that may log in while the context lasts."""
 
     def client(self, account: Account | None = None) -> RegistryClient:
         """Return a client of its API."""
@@ -178,7 +178,7 @@ class Witness:
     def account(
         self, username: str | None = None, password: str | None = None, *, other: str | None = None
     ) -> Iterator[Account]:
-        """Let somebody log in while the context lasts, and compare pulls with that account.
+        """Yield an account that may log in while the context lasts; pulls are compared with it.
 
         An account made inside another one's context with the same name is a rotation: the outer password is known as
         the previous one. ``other`` is the password of another registry, to recognise it here. Raises as
@@ -226,7 +226,7 @@ class Witness:
     # --- what is going on --------------------------------------------------------------------------------------------
 
     def know_hosts(self, hosts: Mapping[str, str]) -> None:
-        """Say which Edge host has which network address (address to name); may be said again when it changes."""
+        """Set which Edge host has which network address (address to name)."""
         self.journal.know_hosts(hosts)
 
     def begin(self, phase: str, *, cluster: str = "", case: str = "", hosts: Sequence[str] | None = None) -> None:
@@ -237,7 +237,7 @@ class Witness:
     def phase(
         self, phase: str, *, cluster: str = "", case: str = "", hosts: Sequence[str] | None = None
     ) -> Iterator[None]:
-        """Let pulls belong to this phase while the context lasts."""
+        """Assign pulls to this phase while the context lasts."""
         with self.journal.marked(Mark(phase, cluster, case), hosts):
             yield
 

@@ -90,7 +90,7 @@ def write(path: Path, content: bytes) -> None:
 
 
 def point_latest_to(run: Path) -> Path:
-    """Let ``reports/latest`` name this run from now on; a reader sees the old run or the new one.
+    """Point ``reports/latest`` to this run; a reader sees the old run or the new one.
 
     Raises ValueError if the run is not finished: ``latest`` never names a half-written run.
     """

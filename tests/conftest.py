@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Let what collection made be out of the way: going through it all stops every thread for a fifth of a second."""
+    """Freeze what collection made: collecting garbage in it stops every thread for a fifth of a second."""
     gc.collect()
     gc.freeze()
 

@@ -73,7 +73,7 @@ def owner() -> str:
 
 
 def release(edge_hosts: EdgeHosts, uid: str, run: str) -> None:
-    """Give a host back if it is this run's; a lease of somebody else stays. Raises PaletteError."""
+    """Remove this run's lease of a host; another run's stays. Raises PaletteError."""
     if run and edge_hosts.get(uid).labels.get(RUN) == run:
         edge_hosts.update_labels(uid, remove=_KEYS)
 

@@ -316,7 +316,7 @@ def _never_touch(site: SiteText, document: Mapping[str, Any]) -> NeverTouch:
 
 
 def is_common_knowledge(password: Secret) -> bool:
-    """Tell a short password of the published probe set, which cannot be told from ordinary text either."""
+    """Return whether it is a short password of the published probe set, which is no secret."""
     value = password.reveal()
     return len(value) < _TELLING and value in {probe.password for probe in probes()}
 

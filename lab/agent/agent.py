@@ -201,7 +201,7 @@ class Agent:
             self._update(cluster)
 
     def _report_running(self, cluster: dict[str, Any]) -> None:
-        """Say that the cluster's system runs; a host that fell back to its passive slot does not say that."""
+        """Report that the cluster's system runs; a host that fell back to its passive slot does not."""
         wanted = self._installed()
         if wanted is not None and slots.booted().digest != wanted.digest:
             problem = f"the host runs {slots.booted().image} from its passive slot: {wanted.image} did not boot"
@@ -300,7 +300,7 @@ class Agent:
         self._behaviour.at(BEFORE_PULL, lambda _image, _phase: None, image, phase)
 
     def _source(self, cluster: dict[str, Any]) -> tuple[str, Credential | None]:
-        """Say whence the image comes and with which login: user data's registry wins over the profile's (the guide)."""
+        """Return where the image comes from and with which login: user data's registry wins (the guide)."""
         image = str(cluster["image"])
         external = external_registry(self._user_data)
         if external is not None:

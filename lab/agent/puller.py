@@ -61,7 +61,7 @@ def pull(image: str, credential: Credential | None, way: Way) -> slots.Slot:
 
 
 def _offer_base_layer() -> None:
-    """Let skopeo find the medium's base layer among its blobs, so that it is not transferred again."""
+    """Link the medium's base layer among skopeo's blobs, so that it is not transferred again."""
     layer = str(places.read_json(places.MEDIUM_RECORD)["layer"])
     link = BLOBS / "sha256" / layer
     if not link.exists():

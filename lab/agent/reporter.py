@@ -47,24 +47,24 @@ class Reporter:
         self._report({"kind": "event", "severity": severity, "reason": reason, "message": message})
 
     def pulling(self, cluster: dict[str, Any], image: str, registry: str | None) -> None:
-        """Say that a pull begins, and from which private registry."""
+        """Report that a pull begins, and from which private registry."""
         self.state("pulling", cluster)
         source = f" from private registry {registry}" if registry else ""
         self.event("Normal", "Pulling", f'Pulling image "{image}"{source}')
 
     def pull_failed(self, cluster: dict[str, Any], message: str) -> None:
-        """Say that a pull failed, and why."""
+        """Report that a pull failed, and why."""
         log.error("pull failed: %s", message)
         self.event("Error", "FailedPullImage", f'Failed to pull image "{cluster.get("image", "")}": {message}')
         self.state("failed", cluster, message)
 
     def trouble(self, cluster: dict[str, Any], message: str) -> None:
-        """Say that the host itself stands in the way."""
+        """Report that the host itself stands in the way."""
         self.event("Error", "FailedOnHost", message)
         self.state("failed", cluster, message)
 
     def heartbeat(self) -> None:
-        """Say that the host is there. Raises PaletteUnreachable."""
+        """Report that the host is there. Raises PaletteUnreachable."""
         self.channel.post(self._path, {"reports": [{"kind": "heartbeat"}]})
 
     @property

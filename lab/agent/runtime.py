@@ -30,7 +30,7 @@ _LOW_BITS, _MORE = 0x7F, 0x80  # of each byte of a varint
 
 
 def trust(registry: str, authority: Path | None, *, verify: bool = True) -> None:
-    """Tell containerd which authority vouches for ``registry`` (``host[:port]``), and nothing weaker."""
+    """Configure containerd to trust one authority for ``registry`` (``host[:port]``), and nothing weaker."""
     folder = CERTS / registry
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -80,7 +80,7 @@ def _bytes(text: str) -> bytes:
 
 
 def name(image: str, also: str) -> None:
-    """Give an image of this node a second name."""
+    """Add a second name to an image of this node."""
     _ctr("images", "tag", "--force", image, also)
 
 

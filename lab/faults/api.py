@@ -165,7 +165,7 @@ def kept(edit: Callable[[Any], Any]) -> Replacement:
 
 
 def registry_unnamed(healthy: Callable[..., Any], event: Any, cluster: Any) -> Any:  # noqa: ANN401 - the endpoint's own
-    """Tell of a pull, and not from where."""
+    """Report a pull, and not from where."""
     given = healthy(event, cluster)
     message = re.sub(r"\S*:\d+(/\S*)?", "an image", re.sub(r" from private registry \S+", "", given.message))
     return given if given.severity == "Error" else replace(given, message=message)

@@ -58,7 +58,7 @@ def point_at_the_new(_healthy: object, image: str, _phase: str) -> None:
 
 
 def lose_the_registration(_healthy: object, _order: Json | None) -> None:
-    """Give up: from now on the host follows no cluster until it is registered again."""
+    """Stop following a cluster until the host is registered again."""
     UNREGISTERED.parent.mkdir(mode=0o700, exist_ok=True)
     UNREGISTERED.touch()
 

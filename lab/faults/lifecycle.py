@@ -53,7 +53,7 @@ def only_for_images(healthy: Callable[..., list[Any]], current: Any, new: Any) -
 
 
 def without_keys(healthy: Callable[..., list[Any]], current: Any, new: Any) -> list[Any]:  # noqa: ANN401 - OS layers
-    """Say that a repave comes, and not why."""
+    """Announce a repave, and not why."""
     return [replace(reason, keys=(), message="the profile changes") for reason in healthy(current, new)]
 
 

@@ -18,7 +18,7 @@ def arriving(kind: str) -> list[Vector]:
 
 
 def each(kind: str, *, in_short: tuple[str, ...]) -> pytest.MarkDecorator:
-    """Let a case be run once for each vector: by default for ``in_short``, in nightly runs for all."""
+    """Return a parametrisation with each vector: by default those of ``in_short``, in nightly runs all."""
     cases = [
         pytest.param(vector, id=vector.id, marks=() if vector.id in in_short else pytest.mark.nightly)
         for vector in arriving(kind)

@@ -90,7 +90,7 @@ class Life(RuleBasedStateMachine):
 
     @rule()
     def edit(self) -> None:
-        """Give the profile the registry's password and another image."""
+        """Write the registry's password and another image into the profile."""
         self._tell("edit")
         self._write()
         self._repave(self.layers.fresh(None, credentials=self._credentials()))

@@ -25,7 +25,7 @@ OF_THE_SERVER = [vector for vector in CERTIFICATES if not {"pem-form", "bundle"}
 
 
 def each(vectors: list[Vector] | tuple[Vector, ...], *, in_short: tuple[str, ...]) -> pytest.MarkDecorator:
-    """Let a case be run once for each vector: by default for ``in_short``, in nightly runs for all."""
+    """Return a parametrisation with each vector: by default those of ``in_short``, in nightly runs all."""
     by_night = pytest.mark.nightly
     cases = [
         pytest.param(vector, id=f"{vector.id}-{vector.text}", marks=() if vector.text in in_short else by_night)

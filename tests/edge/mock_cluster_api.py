@@ -124,7 +124,7 @@ class MockClusterApi:
 
 @contextmanager
 def mocked(api: MockClusterApi, folder: Path) -> Iterator[MockClusterApi]:
-    """Let the mock listen on a free port of loopback."""
+    """Run the mock on a free port of loopback."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -44,7 +44,7 @@ def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_context(meta: Path, host: str) -> None:
-    """Let the context lead somewhere."""
+    """Write a docker context that leads somewhere."""
     endpoints = {"docker": {"Host": host, "SkipTLSVerify": False}}
     meta.write_text(json.dumps({"Name": "elsewhere", "Metadata": {}, "Endpoints": endpoints}))
 

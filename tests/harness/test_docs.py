@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 FACTS = (ROOT / "docs" / "palette.md").read_text()
 
@@ -36,3 +38,12 @@ def _place(label: str) -> str:
         return rf"^\| {label} \|"
     section, _, number = label[1:].partition(".")
     return rf"^## {section}\..*^{number}\. " if section == "8" else rf"^##+ {re.escape(label[1:])}[. ]"
+
+
+@pytest.mark.parametrize("word", ["Give", "Tell", "Say", "Let"])
+def test_docstrings_speak_as_python_libraries_do(word: str) -> None:
+    """No docstring begins with a word that libraries do not begin with: "Return …", not "Give …"."""
+    begins = re.compile(rf'^\s*r?"""{word}\b', re.MULTILINE)
+    found = [str(path.relative_to(ROOT)) for path in tracked("*.py") if begins.search(path.read_text("utf-8"))]
+
+    assert found == []

@@ -46,7 +46,7 @@ class Seen:
 
 
 def repaved_with(name: str) -> Seen:
-    """Let every accepted probe be deployed intact and repaved through a transform, by programs as they are."""
+    """Return evidence of every probe deployed intact and repaved through a transform."""
     seen = Seen()
     for probe in probes():
         if not probe.registry_accepts:

@@ -40,7 +40,7 @@ def command_lines() -> list[str]:
 
 
 def say(_message: str) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 @contextmanager

@@ -137,7 +137,7 @@ def palette() -> Iterator[FakePalette]:
             self.close_connection = told.close
 
         def log_message(self, *_words: object) -> None:
-            """Say nothing."""
+            """Write nothing."""
 
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

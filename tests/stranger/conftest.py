@@ -71,7 +71,7 @@ class Stranger:
 
     @contextmanager
     def done_on_host(self, do: str, undo: str) -> Iterator[None]:
-        """Let a command have been run on the first host, as root, and undo it afterwards."""
+        """Run a command on the first host as root, and undo it afterwards."""
         with self.host() as host:
             try:
                 host.testinfra.check_output(do)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def quiet(_message: str) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 def address_of(stranger: Stranger, number: int) -> str:

@@ -23,7 +23,7 @@ class Clock:
         return self.at
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Advance the time."""
         self.slept.append(seconds)
         self.at += seconds
 

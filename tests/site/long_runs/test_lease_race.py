@@ -26,7 +26,7 @@ class Lessee:
         assert self.hear() == "ready"
 
     def tell(self, word: str) -> None:
-        """Tell it what to do, and do not wait."""
+        """Send it a command, and do not wait."""
         self._words.write(f"{word}\n")
         self._words.flush()
 
@@ -35,7 +35,7 @@ class Lessee:
         return self._answers.readline().strip()
 
     def end(self) -> None:
-        """Let it end."""
+        """End it."""
         self._words.close()
         self._process.wait(20)
         self._answers.close()

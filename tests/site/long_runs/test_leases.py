@@ -18,7 +18,7 @@ from tests.site.long_runs.stage import HOSTS, Stage
 
 
 def quiet(_message: str) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 def leases(stage: Stage, run: str, say: Callable[[str], None] = quiet) -> Leases:

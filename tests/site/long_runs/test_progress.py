@@ -32,7 +32,7 @@ class Stopwatch:
     time: float = 100.0
 
     def __call__(self) -> float:
-        """Tell the time."""
+        """Return the time."""
         return self.time
 
 
@@ -49,7 +49,7 @@ def progress(watch: Stopwatch, *, workers: int = 1, measured: bool = True, **exp
 
 
 def ran(progress: Progress, watch: Stopwatch, case: str, seconds: float) -> None:
-    """Let a case run for some seconds."""
+    """Run a case for some seconds."""
     progress.begin(case)
     watch.time += seconds
     progress.end()

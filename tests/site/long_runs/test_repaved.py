@@ -54,7 +54,7 @@ class Repave:
         return RepaveWatch(self.cluster)
 
     def let_it_begin(self) -> None:
-        """Let the host do what it was told."""
+        """Make the host do what it was told."""
         self.stage.agents["edge-1"].hold.set()
 
 
