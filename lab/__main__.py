@@ -12,7 +12,7 @@ import shutil
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, get_args
 
 from docker.errors import DockerException
 
@@ -22,6 +22,7 @@ from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect
 from lab import control, images
 from lab.faults import UnknownFault, specify
+from lab.palette.settings import Masks
 from lab.serving import serve
 from lab.site import LabSettings, labs_folder
 
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
     up.add_argument("--lab-fault", action="append", default=[], help="NAME or FILE.py:NAME, may be repeated")
     up.add_argument("--strict", metavar="SEED", type=int, help="Palette as on a bad day, repeatable by this number")
+    up.add_argument("--masks", choices=get_args(Masks), default="refuse", help="what a mask that is sent back means")
     up.add_argument("--no-provision", action="store_true", help="never install or start a Docker engine")
     up.set_defaults(command=_up)
     commands.add_parser("down", help="take this checkout's labs down").set_defaults(command=_down)
@@ -65,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     hidden.add_argument("--faults", type=Path, help="a file with the faults' records")
     hidden.add_argument("--strict", type=int)
     hidden.add_argument("--version", default="4.9.0")
+    hidden.add_argument("--masks", choices=get_args(Masks), default="refuse")
     hidden.set_defaults(command=_serve)
     return parser
 
@@ -84,9 +87,9 @@ def _up(arguments: argparse.Namespace) -> None:
     faults = tuple(dict(specify(name)) for name in arguments.lab_fault)
     ownership.sweep(connect(_say, provision=not arguments.no_provision))
     folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
-    lab = control.start(LabSettings(folder, arguments.hosts, faults, arguments.strict), _say)
+    lab = control.start(LabSettings(folder, arguments.hosts, faults, arguments.strict, masks=arguments.masks), _say)
     lab.keep()
-    ordinary = arguments.strict is None and not faults
+    ordinary = arguments.strict is None and arguments.masks == "refuse" and not faults
     _say(f"the lab runs; use it with --site {lab.site_file}{', or just run: a run takes it' if ordinary else ''}")
 
 
@@ -126,7 +129,9 @@ def _labs(count: int) -> str:
 
 def _serve(arguments: argparse.Namespace) -> None:
     faults = tuple(json.loads(arguments.faults.read_text())) if arguments.faults else ()
-    settings = LabSettings(arguments.folder, arguments.hosts, faults, arguments.strict, arguments.version)
+    settings = LabSettings(
+        arguments.folder, arguments.hosts, faults, arguments.strict, arguments.version, arguments.masks
+    )
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ownership.sign(settings.keeper)
     signal.signal(signal.SIGTERM, _end)  # until the lab itself listens to signals: a build then clears up and ends

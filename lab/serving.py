@@ -131,7 +131,7 @@ class _Counter:
             "hosts": len(self.lab.hosts),
             "version": settings.version,
             "url": self.lab.url,
-            "strict": settings.strict_seed is not None,
+            "strict": settings.strict_seed is not None or settings.masks != "refuse",
             "own_faults": [fault["name"] for fault in settings.faults],
             "faults": [fault["name"] for fault in self.lab.endpoint.faults],
             "used_by": self.used_by,

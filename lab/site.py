@@ -16,7 +16,7 @@ import time
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import trustme
@@ -29,7 +29,7 @@ from engine.tempdirs import of_user
 from lab import base_profile, hosts, images
 from lab.faults import behaviour_of
 from lab.palette.server import PaletteEndpoint
-from lab.palette.settings import Settings, Strictness
+from lab.palette.settings import Masks, Settings, Strictness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,7 @@ class LabSettings:
     faults: tuple[Message, ...] = ()
     strict_seed: int | None = None
     version: str = "4.9.0"
+    masks: Masks = "refuse"
 
     @property
     def site_file(self) -> Path:
@@ -160,6 +161,7 @@ async def _start_palette(
     for name in ("api_key", "token"):
         _write_secret(settings.folder / name, secrets.token_urlsafe(24))
     strict = Strictness() if settings.strict_seed is None else Strictness.strict(settings.strict_seed)
+    strict = replace(strict, masks=settings.masks)
     endpoint = PaletteEndpoint(
         Settings(
             api_keys=((settings.folder / "api_key").read_text(),),

@@ -1,6 +1,7 @@
 """Connections whose answers end: a deadline for the whole of an answer, headers included, and a largest size.
 
 The libraries bound one operation of a socket, so a header that drips, or ``100 Continue`` for ever, has no end.
+The size is checked where a body is unpacked; ``http.client`` itself bounds headers.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ class _BoundedReader(io.RawIOBase):
         self._sock, self._seconds = sock, sock.gettimeout()
         self._raw = sock.makefile("rb", buffering=0)
         self._end = time.monotonic() + self._seconds if self._seconds else None
-        self._left = LARGEST_ANSWER
 
     def readable(self) -> bool:
         return True
@@ -45,11 +45,7 @@ class _BoundedReader(io.RawIOBase):
             if left <= 0:
                 raise TimeoutError
             self._sock.settimeout(left)
-        count = self._raw.readinto(buffer)
-        self._left -= count or 0
-        if self._left < 0:
-            raise AnswerTooLargeError
-        return count
+        return self._raw.readinto(buffer)
 
     def close(self) -> None:
         with suppress(OSError):  # the next request of a kept connection has all the time again
