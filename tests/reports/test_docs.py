@@ -31,6 +31,32 @@ def test_a_sample_pipeline_is_yaml(path: Path) -> None:
     assert yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
+def test_no_sample_uses_an_engine_of_another_container() -> None:
+    """Docker-in-docker cannot carry a lab: no sample has it as a service or names another machine's engine."""
+    gitlab = yaml.safe_load((DOCS / "pipelines" / "gitlab-ci.yml").read_text(encoding="utf-8"))["conformance"]
+
+    assert "services" not in gitlab
+    assert "DOCKER_HOST" not in gitlab["variables"]
+
+
+def test_a_sample_shows_and_archives_this_night_only() -> None:
+    """Earlier runs are the history that stays; they are not archived again, nor shown for a night that was refused."""
+    folder = DOCS / "pipelines"
+    gitlab = yaml.safe_load((folder / "gitlab-ci.yml").read_text(encoding="utf-8"))["conformance"]
+    steps = yaml.safe_load((folder / "github-actions.yml").read_text(encoding="utf-8"))["jobs"]["nightly"]["steps"]
+    uploaded = [step["with"]["path"] for step in steps if "upload-artifact" in step.get("uses", "")]
+    jenkins = (folder / "Jenkinsfile").read_text(encoding="utf-8")
+
+    assert gitlab["artifacts"]["paths"] == ["tonight"]
+    assert gitlab["artifacts"]["reports"] == {"junit": "tonight/junit.xml"}
+    assert uploaded == ["${{ steps.tonight.outputs.run }}"]
+    assert re.findall("artifacts: '(.*?)'", jenkins) == ["reports/latest/**"]
+    assert "reports/runs" in gitlab["cache"]["paths"]
+    assert gitlab["script"].index("./run conformance") > 0
+    assert gitlab["script"][0].startswith("rm -rf reports/latest tonight")
+    assert jenkins.index("rm -f reports/latest") < jenkins.index("./run conformance")
+
+
 def test_exit_codes_in_the_samples_mean_what_they_say() -> None:
     """Jenkins tells findings from nights without a verdict, GitLab repeats a night without infrastructure."""
     jenkins, gitlab = (DOCS / "pipelines" / name for name in ("Jenkinsfile", "gitlab-ci.yml"))
