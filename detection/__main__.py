@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import signal
@@ -16,12 +15,15 @@ from detection.matrix import SEED, Detection, choose
 from engine import ownership
 from engine.reach import EngineUnavailable, connect
 from engine.tempdirs import of_user
+from foreign.arguments import Parser
 from lab.control import LabFailed
 from lab.faults import UnknownFault
 from reports import kill_matrix, runs
 from reports.text import duration
 
 if TYPE_CHECKING:
+    import argparse
+
     from reports.kill_matrix import Matrix, Row
 
 UNPROVEN, INTERRUPTED, BAD_SETUP = 1, 2, 4
@@ -46,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="./run detection", description=__doc__)
+    parser = Parser(prog="./run detection", description=__doc__)
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="this fault only; repeatable")
     parser.add_argument(
         "--lab-fault", action="append", default=[], metavar="FILE.py:NAME", help="a fault of a file from outside"

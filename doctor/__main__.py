@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from doctor.image import ImageFacts, look_at_image
 from doctor.in_palette import look_at_palette
 from doctor.listener import Listener, listening
 from engine.tempdirs import clear_abandoned, temporary_directory
+from foreign.arguments import Parser
 from harness.existing_registry import trouble_with
 from harness.sites.site import edge_host
 from harness.sites.site_file import BadSiteFileError, read_site_file
@@ -86,7 +86,7 @@ def _listener(file: SiteFile, stack: ExitStack, found: list[Finding]) -> Listene
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for each finding, and a last one with the verdict; gives the exit code."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="./run doctor",
         description="Look at a site without changing anything. Exit code 0: a run can begin; 4: something stands in "
         "its way, told in one line each with what to do.",

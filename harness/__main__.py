@@ -8,45 +8,20 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
-ROOT = Path(__file__).resolve().parent.parent
-SETUP = 4
+from harness.environment import BAD_SETUP as SETUP
+from harness.environment import INTERRUPTED, ROOT, TOLD
+from harness.words import refusal, usage
+
 #: The variable in which a run finds the command that its user typed, for its reports.
 COMMAND = "CONFORMANCE_COMMAND"
-USAGE = """\
-usage: ./run WORD [ARGUMENTS]
-
-  conformance            deploy and repave Edge clusters, on the built-in lab or with --site FILE; writes reports/
-  nightly                the same with more examples and every vector; the seed follows the date
-  doctor --site FILE     look at a real site, change nothing, and say what stands in a run's way
-  site-init [FILE]       write a commented site file to fill in
-  clean --site FILE --run RUN   remove what a dead run left in Palette, and touch nothing else
-  lab up|status|down     the lab by hand
-  report RUN|latest      render the reports of an earlier run again
-  trend                  compare the latest runs
-  keygen FILE, certify RUN --key FILE, verify BUNDLE --key PUB   certificates
-  requirements           the guide's statements and the cases that prove them
-  detection              every seeded fault against the suites: the kill matrix
-  bench                  how fast, how much memory: ratios and numbers, never a verdict
-
-  tests [--quick]        the harness' own tests: about 12 minutes; --quick: those without an engine, 2 minutes
-  lint                   ruff, mypy --strict, import-linter
-  page                   the report page in a real headless Chromium
-  endurance              own tests of half an hour: the whole suite at a far site, 30 runs killed midway
-  vectors                check, add and number the vectors
-  update-lock            renew the lock files to the newest versions
-
-Arguments of conformance and nightly: -k NAME or REQUIREMENT, --site FILE, --level smoke|default|nightly|certification,
--n WORKERS, --plan, --budget 45m, --resume RUN, --lab-fault NAME, --lab-hosts N, --keep-lab, --no-provision,
---hypothesis-seed N, --guide FILE, --key FILE; the others are pytest's.
-"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +39,7 @@ QUICK = (
     "tests/detection/test_catalogue.py", "tests/detection/test_judging.py", "tests/detection/test_matrix.py",
     "tests/faults", "tests/palette", "tests/registry_transforms", "tests/reports", "tests/vectors",
 )  # fmt: skip
-WORDS: dict[str, Pytest] = {
+PYTEST: dict[str, Pytest] = {
     "conformance": Pytest(("-q",), ("suites",)),
     "nightly": Pytest(("-q", "--level", "nightly", "--lab-hosts", "3"), ("suites",)),
     "requirements": Pytest(("--collect-only", "-qqq", "--requirements"), ("suites",)),
@@ -98,34 +73,45 @@ def main(arguments: list[str]) -> int:
     word, given = (arguments[0] if arguments else "help"), arguments[1:]
     given = given[1:] if given[:1] == ["--"] else given
     if word in {"help", "-h", "--help"}:
-        sys.stdout.write(USAGE)
+        sys.stdout.write(usage())
         return 0
-    if word in WORDS:
+    if word in PYTEST:
         become_pytest(word, given)
-        return SETUP
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.default_int_handler)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
+        return _done(word, given)
+    except KeyboardInterrupt:
+        sys.stderr.write("run: interrupted\n")
+        return INTERRUPTED
+
+
+def _done(word: str, given: list[str]) -> int:
     if word in PARTS:
         return _part(word, given)
-    if word in SCRIPTS:
-        return _refused(word, given) if given else _scripts(word)
-    if word == "update-lock":
+    if word in {*SCRIPTS, "update-lock"} and given:
+        said = f"{word} takes no arguments; found {' '.join(given)}"
+    elif word in SCRIPTS:
+        return _scripts(word)
+    elif word == "update-lock":
         return _update_lock()
-    near = get_close_matches(word, [*WORDS, *PARTS, *SCRIPTS], n=1)
-    sys.stderr.write(
-        f"run: unknown word {word!r}; {f'did you mean {near[0]!r}?' if near else './run help lists them'}\n"
-    )
+    else:
+        said = refusal(word)
+    sys.stderr.write(f"run: {said}\n")
     return SETUP
 
 
 def become_pytest(name: str, given: list[str]) -> NoReturn:
     """Replace this process by pytest; paths that the user names are hers, our own are the repository's."""
-    word, typed = WORDS[name], ["./run", name, *given]
+    word, typed = PYTEST[name], ["./run", name, *given]
     given = _quick(given) if name == "tests" else given
     if word.says and not set(given) & {"-h", "--help", "--collect-only"}:
         sys.stderr.write(f"{word.says}\n")
     named = any(_is_a_path(argument) for argument in given)
     collect = () if named else tuple(str(ROOT / name) for name in word.collect)
     before = [str(ROOT / each) if each.startswith("tests/") else each for each in word.before]
-    own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT)]
+    own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.told"]
     command = [sys.executable, "-m", "pytest", *own, *before, *given, *collect]
     os.execve(command[0], command, {**os.environ, **dict(word.environment), COMMAND: shlex.join(typed)})  # noqa: S606 - no shell is wanted
 
@@ -147,20 +133,24 @@ def _part(word: str, given: list[str]) -> int:
         code: int = import_module(PARTS[word]).main([word, *given] if of_reports else given)
     except SystemExit as ended:  # argparse: 0 after --help, 2 for wrong arguments
         return SETUP if ended.code else 0
-    except KeyboardInterrupt:
-        return 2
     return code
-
-
-def _refused(word: str, given: list[str]) -> int:
-    sys.stderr.write(f"run: {word} takes no arguments; found {' '.join(given)}\n")
-    return SETUP
 
 
 def _scripts(word: str) -> int:
     """Run every script of a word, and return the first exit code that is not 0."""
-    codes = [subprocess.run([sys.executable, *script], cwd=ROOT, check=False).returncode for script in SCRIPTS[word]]
+    codes = [_script(script) for script in SCRIPTS[word]]
     return next(filter(None, codes), 0)
+
+
+def _script(script: tuple[str, ...]) -> int:
+    """Run a script, and wait until it has cleared up when it is interrupted; a terminal's Ctrl-C reaches it once."""
+    with subprocess.Popen([sys.executable, *script], cwd=ROOT, process_group=0) as process:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise
 
 
 def _update_lock() -> int:
@@ -173,7 +163,8 @@ def _update_lock() -> int:
         if done.returncode:
             return SETUP
     sys.stdout.write("requirements.lock and requirements-dev.lock are renewed; running own tests on them\n")
-    return subprocess.run([str(ROOT / "run"), "tests"], check=False).returncode
+    sys.stdout.flush()
+    return os.execv(ROOT / "run", ["./run", "tests"])  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

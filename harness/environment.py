@@ -2,6 +2,7 @@
 
 ``requirements.lock`` has what users' words need, ``requirements-dev.lock`` adds what own tests and lint need. A stamp
 in the environment names the locks it was made from. It is written last: an interrupted installation is done again.
+This process then becomes ``python -m harness``, so that a signal to the pid of ``./run`` reaches what runs.
 """
 
 from __future__ import annotations
@@ -10,21 +11,26 @@ import fcntl
 import hashlib
 import json
 import os
+import pwd
+import signal
 import subprocess
 import sys
-import venv
 from pathlib import Path
+from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent.parent
+if __name__ == "__main__":  # without the environment there is no path to the project yet
+    sys.path.insert(0, str(ROOT))
+
+from harness.words import WORDS, refusal, usage  # noqa: E402 - the path comes first
+
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
-#: Words for people who work on the harness itself.
-DEVELOPERS = frozenset({"tests", "endurance", "lint", "page", "update-lock"})
-#: Words that are done without a Docker engine.
-WITHOUT_ENGINE = frozenset(
-    {"help", "-h", "--help", "lint", "update-lock", "report", "verify", "certify", "keygen", "trend"}
-)
 SOCKET = Path("/var/run/docker.sock")
-BAD_SETUP = 4
+#: Signals that tell a run to end.
+TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Arguments with which a word that needs an engine only prints something.
+WITHOUT_A_RUN = frozenset({"-h", "--help", "--plan", "--collect-only"})
+INTERRUPTED, BAD_SETUP = 2, 4
 
 
 class CannotPrepareError(Exception):
@@ -79,9 +85,11 @@ def _install(place: Path, root: Path, kind: str) -> None:
     usable = stamp.get("python") == sys.version and stamp.get("run") == _digest(root / LOCKS["run"])
     (place / "stamp.json").unlink(missing_ok=True)
     try:
-        venv.create(place, clear=not usable, with_pip=True)
-    except subprocess.CalledProcessError as error:
-        raise CannotPrepareError("this Python has no ensurepip; run: apt-get install python3-venv") from error
+        import venv  # noqa: PLC0415 - Debian's Python comes without it
+
+        venv.create(place, clear=not usable, with_pip=True, symlinks=True)
+    except (ImportError, subprocess.CalledProcessError) as error:
+        raise CannotPrepareError("this Python makes no environments; run: apt-get install python3-venv") from error
     pip = [str(place / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
     done = subprocess.run([*pip, "install", "--quiet", "--require-hashes", "-r", str(root / LOCKS[kind])], check=False)
     if done.returncode:
@@ -93,14 +101,27 @@ def _install(place: Path, root: Path, kind: str) -> None:
 
 def refusal_of_engine(word: str, *, socket: Path = SOCKET) -> str:
     """Return why a word that needs an engine will find none, before anything is installed; empty when it may."""
-    chosen = os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT")
-    if word in WITHOUT_ENGINE or chosen or os.geteuid() == 0:
+    chosen = os.environ.get("DOCKER_HOST") or os.environ.get("DOCKER_CONTEXT") or _has_context()
+    if not WORDS[word].engine or chosen or os.geteuid() == 0 or os.access(socket, os.W_OK):
         return ""
-    if socket.exists() and not os.access(socket, os.W_OK):
-        return (
-            f"{socket} is not yours to use; as root: usermod -aG docker {os.environ.get('USER', 'USER')}; log in again"
-        )
-    return ""
+    if socket.exists():
+        return f"{socket} is not yours to use; ask root for: usermod -aG docker {_user()}; then log in again"
+    return "no Docker engine is running; ask root for: apt-get install docker.io && service docker start"
+
+
+def _has_context() -> bool:
+    """Return whether the user chose an engine with ``docker context use``."""
+    try:
+        return "currentContext" in (Path.home() / ".docker" / "config.json").read_text()
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return "USER"
 
 
 def _say(text: str) -> None:
@@ -108,19 +129,34 @@ def _say(text: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Prepare what a word needs; return 0, or 4 after a line that says what to do."""
+    """Become ``python -m harness`` in the environment of a word; return 4 after a line that says what to do."""
     word = arguments[0] if arguments else "help"
-    if said := refusal_of_engine(word):
+    if word in {"help", "-h", "--help"}:
+        sys.stdout.write(usage())
+        return 0
+    runs = not WITHOUT_A_RUN & set(arguments)
+    if said := refusal(word) or (refusal_of_engine(word) if runs else ""):
         _say(said)
         return BAD_SETUP
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an installation is ended as by Ctrl-C
+    signal.signal(signal.SIGHUP, signal.default_int_handler)
     try:
-        prepare(ROOT, "dev" if word in DEVELOPERS else "run")
+        python = prepare(ROOT, "dev" if WORDS[word].developer else "run")
     except CannotPrepareError as error:
         _say(str(error))
         return BAD_SETUP
     except KeyboardInterrupt:
-        return 2
-    return 0
+        _say("interrupted while installing; the next call installs anew")
+        return INTERRUPTED
+    return _become(python, arguments)
+
+
+def _become(python: Path, arguments: list[str]) -> NoReturn:
+    """Replace this process; signals are heard again when the word's own handlers are there."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
+    cache = {"PYTHONPYCACHEPREFIX": str(ROOT / ".venv" / "pycache")}
+    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **cache}
+    os.execve(python, [str(python), "-m", "harness", *arguments], environ)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from engine import ownership
 from engine.debian import BuildFailed, ProgramMissing
 from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect
+from foreign.arguments import Parser
 from lab import control, images
 from lab.faults import UnknownFault, specify
 from lab.palette.settings import Masks
@@ -35,7 +36,9 @@ BAD_SETUP = 4
 
 def main(given: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code, 4 when it cannot be done."""
-    arguments = _parser().parse_args(given)
+    words = list(sys.argv[1:] if given is None else given)
+    serving = words[:1] == ["serve"]  # the process of a lab that a run or './run lab up' started
+    arguments = _serving_parser().parse_args(words[1:]) if serving else _parser().parse_args(words)
     try:
         return int(arguments.command(arguments) or 0)
     except (EngineUnavailable, ProgramMissing, BuildFailed, UnknownFault, control.LabFailed, DockerException) as error:
@@ -43,14 +46,8 @@ def main(given: Sequence[str] | None = None) -> int:
         return BAD_SETUP
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(BAD_SETUP, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="./run lab", description="The miniature site on this machine.")
+    parser = Parser(prog="./run lab", description="The miniature site on this machine.")
     commands = parser.add_subparsers(required=True, metavar="up|down|status")
     up = commands.add_parser("up", help="start a lab and leave it running")
     up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
@@ -61,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
     up.set_defaults(command=_up)
     commands.add_parser("down", help="take this checkout's labs down").set_defaults(command=_down)
     commands.add_parser("status", help="list this checkout's labs that were left running").set_defaults(command=_status)
-    hidden = commands.add_parser("serve", help="run a lab in this process, for as long as its starter lives")
+    return parser
+
+
+def _serving_parser() -> argparse.ArgumentParser:
+    hidden = Parser(prog="python -m lab serve", description="Run a lab here, for as long as its starter lives.")
     hidden.add_argument("--folder", type=Path, required=True)
     hidden.add_argument("--hosts", type=_positive, default=2)
     hidden.add_argument("--faults", type=Path, help="a file with the faults' records")
@@ -69,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     hidden.add_argument("--version", default="4.9.0")
     hidden.add_argument("--masks", choices=get_args(Masks), default="refuse")
     hidden.set_defaults(command=_serve)
-    return parser
+    return hidden
 
 
 def _positive(text: str) -> int:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from foreign.arguments import Parser
 from reports import bundle, finish, keys, results, runs, summary, trend, trend_page
 from reports.text import one_line, plural, visible
 from reports.verdicts import ExitCode
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 
@@ -92,16 +93,8 @@ def _certify(options: argparse.Namespace) -> int:
     return 0
 
 
-class _Parser(argparse.ArgumentParser):
-    """Refuses wrong arguments with the exit code that a run has for a bad option."""
-
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(ExitCode.SETUP, f"{self.prog}: {message}\n")
-
-
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="./run", description="Reports of conformance runs that are over.")
+    parser = Parser(prog="./run", description="Reports of conformance runs that are over.")
     parser.add_argument("--home", type=Path, default=runs.HOME, help="where runs/ and latest are (default: reports)")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 

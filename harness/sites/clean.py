@@ -6,7 +6,6 @@ run's label. Whatever else has a similar name stays. Afterwards Palette is looke
 
 from __future__ import annotations
 
-import argparse
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine import ownership
 from engine.reach import EngineUnavailable
 from engine.reach import connect as engine
+from foreign.arguments import Parser
 from harness import ledger as ledgers
 from harness.provider_images import ProviderImages, repository_of
 from harness.removal import clear_verified, traces
@@ -27,6 +27,7 @@ from reports import runs
 from reports.verdicts import ExitCode
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
     from harness.ledger import Ledger
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     about = "Remove what a dead run left in Palette (clusters, profiles, macros, leases), and nothing else."
-    parser = argparse.ArgumentParser(prog="./run clean", description=about)
+    parser = Parser(prog="./run clean", description=about)
     parser.add_argument("--site", metavar="FILE", type=Path, required=True, help="the site file of that run")
     parser.add_argument("--run", metavar="RUN", required=True, help="its id, the beginning of it, or its directory")
     parser.add_argument("--runs-in", metavar="DIR", type=Path, default=runs.HOME, help="where runs are kept")

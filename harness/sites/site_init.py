@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from foreign.arguments import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +108,7 @@ provider_image: oci:images/provider
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the file, or say why not; gives the exit code."""
-    parser = argparse.ArgumentParser(prog="./run site-init", description="Write a commented site file to be filled in.")
+    parser = Parser(prog="./run site-init", description="Write a commented site file to be filled in.")
     parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, default=Path("site.yaml"), help="default: site.yaml"
     )

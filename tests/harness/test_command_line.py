@@ -17,12 +17,13 @@ from harness import __main__ as command
 from harness import environment
 from harness.environment import CannotPrepareError
 from harness.run import command_line
+from harness.words import WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-EVERY_WORD = [*command.WORDS, *command.PARTS, *command.SCRIPTS]
+EVERY_WORD = [*WORDS]
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +52,50 @@ def called(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str
     return subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("word", [*command.PARTS, *command.SCRIPTS])
-def test_wrong_arguments_exit_4(word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whatever the word, an argument that is none ends with 4 and does nothing."""
+def ran(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Call ``./run`` itself, which needs no environment for what it refuses."""
+    return subprocess.run(
+        [str(ROOT / "run"), *arguments], env={**os.environ, **more}, capture_output=True, text=True, check=False
+    )
+
+
+def test_every_word_is_done_by_something() -> None:
+    """What ``./run help`` lists and what can be called are the same words."""
+    assert {*command.PYTEST, *command.PARTS, *command.SCRIPTS, "update-lock", "help"} == {*WORDS}
+
+
+@pytest.mark.parametrize("word", sorted({*WORDS} - {*command.PYTEST, "help"}))
+def test_wrong_arguments_exit_4_with_one_line(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever the word, an argument that is none ends with 4, says so in one line and does nothing."""
     assert command.main([word, "--no-such-argument", "x", "y"]) == 4
-    assert "Traceback" not in capsys.readouterr().err
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["lab"], ["lab", "foo"], ["clean"], ["verify", "x"], ["vectors"], ["doctor"]])
+def test_missing_arguments_exit_4_with_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """An argument that is missing is a wrong one; words that are not for users are not listed."""
+    assert command.main(arguments) == 4
+    told = capsys.readouterr().err
+    assert len(told.splitlines()) == 1
+    assert "serve" not in told
 
 
 def test_wrong_arguments_of_a_run_exit_4() -> None:
     """Pytest's own refusal has the same code."""
     assert called("conformance", "--no-such-argument").returncode == 4
+
+
+def test_help_and_unknown_words_need_no_environment(tmp_path: Path) -> None:
+    """``./run help`` and a mistyped word are answered before anything is installed, with the machine's Python alone."""
+    there = (ROOT / ".venv").exists()
+    bare = {"PYTHON": str(Path(sys.base_prefix) / "bin" / "python3"), "HOME": str(tmp_path / "none")}
+    asked, mistyped = ran("help", **bare), ran("nigthly", **bare)
+
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert "\n  conformance" in asked.stdout
+    assert (mistyped.returncode, mistyped.stdout) == (4, "")
+    assert mistyped.stderr == "run: unknown word 'nigthly'; did you mean 'nightly'?\n"
+    assert (ROOT / ".venv").exists() == there
 
 
 def test_an_unknown_word_exits_4_and_names_the_nearest() -> None:
@@ -117,32 +152,65 @@ def test_a_report_names_the_command_that_a_user_typed(monkeypatch: pytest.Monkey
     assert command_line(["suites", "-k", "a b"]) == "pytest suites -k 'a b'"
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_the_command_reaches_pytest(told: signal.Signals, tmp_path: Path) -> None:
-    """The process of ``./run`` is pytest itself, so that a signal to its pid ends the run, and the code is pytest's."""
-    case = tmp_path / "test_waits.py"
-    case.write_text("import time\n\ndef test_waits():\n    print('waiting', flush=True)\n    time.sleep(60)\n")
-    words = [
-        sys.executable,
-        "-m",
-        "harness",
-        "endurance",
-        "-s",
-        "-p",
-        "no:cacheprovider",
-        f"--rootdir={tmp_path}",
-        str(case),
-    ]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "waiting" in line:
-                break
-        process.send_signal(told)
-        process.stdout.read()
+WAITS = "import time\n\ndef test_waits():\n    print('waiting', flush=True)\n    time.sleep(60)\n"
 
-    assert process.returncode == (2 if told is signal.SIGINT else -told)
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_command_ends_pytest_with_2(told: signal.Signals, tmp_path: Path) -> None:
+    """The process of ``./run`` is pytest itself: a signal to its pid ends the run as Ctrl-C does."""
+    (tmp_path / "test_waits.py").write_text(WAITS)
+    with subprocess.Popen(
+        [sys.executable, "-m", "harness", "page", "-s", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", "."],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, cwd=tmp_path,
+        stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        next(line for line in process.stdout if "waiting" in line)
+        process.send_signal(told)
+        said = process.stdout.read()
+
+    assert process.returncode == 2
+    assert "KeyboardInterrupt" in said
+
+
+def test_a_signal_while_pytest_is_loaded_is_heard_afterwards() -> None:
+    """What comes before the handlers are there is held back, not lost, and ends with 2 all the same."""
+    words = [sys.executable, "-m", "harness", "conformance", "--collect-only"]
+    held = {signal.SIGINT, signal.SIGTERM}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held)  # as ./run leaves it for what it becomes
+    try:
+        with subprocess.Popen(
+            words, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        ) as process:
+            process.send_signal(signal.SIGTERM)
+            process.communicate()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    assert process.returncode == 2
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+def test_a_script_that_is_interrupted_clears_up_first(told: signal.Signals, tmp_path: Path) -> None:
+    """``./run lint`` and ``bench`` wait until what they started has ended, and end with 2."""
+    script = tmp_path / "clears.py"
+    script.write_text(
+        "import time\ntry:\n    print('waiting', flush=True)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    time.sleep(0.4)\n    print('cleared', flush=True)\n"
+    )
+    calls = (
+        "import sys; from harness import __main__ as command; "
+        f"command.SCRIPTS['bench'] = (({str(script)!r},),); sys.exit(command.main(['bench']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", calls], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "waiting" in line)
+        process.send_signal(told)
+        said = process.stdout.read()
+
+    assert (process.returncode, said) == (2, "cleared\n")
 
 
 # --- the environment
@@ -188,21 +256,45 @@ def test_a_repository_that_cannot_be_written_is_a_line(project: Path, monkeypatc
         environment.prepare(project, "run")
 
 
-def test_an_engine_that_is_not_ours_to_use_is_told_before_anything_is_installed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """An ordinary user who may not use the engine hears it at once, for the words that need one."""
-    socket = tmp_path / "docker.sock"
-    socket.touch(mode=0o400)
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+@pytest.fixture
+def ordinary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Become a user who is not root and has chosen no engine; return where the engine's socket would be."""
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    monkeypatch.setenv("HOME", str(tmp_path))
     for name in ("DOCKER_HOST", "DOCKER_CONTEXT"):
         monkeypatch.delenv(name, raising=False)
+    return tmp_path / "docker.sock"
 
-    assert "usermod -aG docker" in environment.refusal_of_engine("conformance", socket=socket)
-    assert environment.refusal_of_engine("verify", socket=socket) == ""
+
+def test_an_engine_that_is_not_ours_to_use_is_told_first(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ordinary user who may not use the engine hears it before anything is installed, for words that need one."""
+    assert "no Docker engine is running" in environment.refusal_of_engine("conformance", socket=ordinary)
+    ordinary.touch()
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+
+    assert "usermod -aG docker" in environment.refusal_of_engine("conformance", socket=ordinary)
+    assert [word for word in WORDS if environment.refusal_of_engine(word, socket=ordinary)] == [
+        word for word, about in WORDS.items() if about.engine
+    ]
+
+
+def test_an_engine_that_the_user_chose_is_not_refused(ordinary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DOCKER_HOST, or a context of docker's, may well be reachable."""
     monkeypatch.setenv("DOCKER_HOST", "unix:///run/user/1000/docker.sock")
-    assert environment.refusal_of_engine("conformance", socket=socket) == ""
+    assert environment.refusal_of_engine("conformance", socket=ordinary) == ""
+    monkeypatch.delenv("DOCKER_HOST")
+    (ordinary.parent / ".docker").mkdir()
+    (ordinary.parent / ".docker" / "config.json").write_text('{"currentContext": "rootless"}')
+    assert environment.refusal_of_engine("conformance", socket=ordinary) == ""
+
+
+def test_a_python_without_venv_is_a_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Debian's Python without its venv package names the package to install."""
+    (project / "requirements.lock").write_text("# renewed\n")
+    monkeypatch.setitem(sys.modules, "venv", None)
+
+    with pytest.raises(CannotPrepareError, match="apt-get install python3-venv"):
+        environment.prepare(project, "run")
 
 
 def test_the_locks_name_no_registry_and_have_hashes() -> None:

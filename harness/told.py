@@ -1,0 +1,19 @@
+"""A pytest plugin of ``./run``: being told to end before a run has begun is heard, and ends as after Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from harness.environment import TOLD
+from harness.interrupts import end_as_by_ctrl_c
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure() -> None:
+    """Hear from here on what ``./run`` held back while pytest was loaded."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:  # workers are told by their controller
+        end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
