@@ -21,7 +21,7 @@ from docker.errors import DockerException
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from engine import ownership
-from engine.reach import connect
+from engine.reach import EngineUnavailable, connect
 from fixtures.layers import Layers
 from harness.clusters import Cluster
 from harness.evidence import Evidence
@@ -151,4 +151,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (EngineUnavailable, control.LabFailed) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(4)

@@ -22,10 +22,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import docker
-
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from engine.reach import EngineUnavailable, connect
 from registry.classify import Configured, prepare
 from registry.hazards import dense, pool
 from registry.server import PrivateRegistry
@@ -163,7 +162,7 @@ def main() -> None:
     mib = parser.parse_args().mib
     classify()
     with (
-        PrivateRegistry(docker.from_env(), say=say) as registry,
+        PrivateRegistry(connect(say), say=say) as registry,
         Witness(registry) as witness,
         witness.account() as account,
         tempfile.NamedTemporaryFile("w", suffix=".pem") as bundle,
@@ -186,4 +185,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except EngineUnavailable as error:
+        sys.stderr.write(f"bench: {error}\n")
+        sys.exit(4)
