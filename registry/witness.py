@@ -16,10 +16,10 @@ from urllib.parse import quote
 
 from registry.address import RegistryAddress
 from registry.classify import Configured, Presented, closest, prepare
-from registry.front import Front
-from registry.proxy import Proxy
 from registry.pulls import Journal, Mark, Which, changes, matches, overlapping
+from registry.reverse_proxy import ReverseProxy
 from registry.server import usable_port
+from registry.tls_listener import TlsListener
 
 if TYPE_CHECKING:
     import ssl
@@ -151,17 +151,17 @@ class Witness:
         self.journal = Journal()
         self._accounts = AccountsInForce()
         self._certificate = certificate or registry.authority.issue(bind, *names)
-        proxy = Proxy(registry.address, registry.client_context(), self.journal, self._accounts, renamed=renamed)
-        self._front = Front(self.address, self._certificate, proxy)
+        proxy = ReverseProxy(registry.address, registry.client_context(), self.journal, self._accounts, renamed=renamed)
+        self._listener = TlsListener(self.address, self._certificate, proxy)
 
     def __enter__(self) -> Self:
-        self._front.start()
+        self._listener.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._front.stop()
+        self._listener.stop()
 
     # --- in the registry's place -------------------------------------------------------------------------------------
 
@@ -196,11 +196,11 @@ class Witness:
     def start(self) -> None:
         """End an outage."""
         self.registry.start()
-        self._front.start()
+        self._listener.start()
 
     def stop(self) -> None:
         """Begin an outage: connections are reset, new ones refused, here and at the registry."""
-        self._front.stop()
+        self._listener.stop()
         self.registry.stop()
 
     def restart(self) -> None:
@@ -216,12 +216,12 @@ class Witness:
     def presenting(self, certificate: ServerCertificate) -> Iterator[None]:
         """Present another certificate while the context lasts; connections that are open end with their request."""
         before, self._certificate = self._certificate, certificate
-        self._front.present(certificate)
+        self._listener.present(certificate)
         try:
             yield
         finally:
             self._certificate = before
-            self._front.present(before)
+            self._listener.present(before)
 
     # --- what is going on --------------------------------------------------------------------------------------------
 

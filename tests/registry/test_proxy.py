@@ -13,11 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from registry.address import RegistryAddress
-from registry.front import Front, server_context
-from registry.proxy import Proxy
 from registry.pulls import Journal, Pull
+from registry.reverse_proxy import ReverseProxy
 from registry.server import usable_port
 from registry.tls import Authority
+from registry.tls_listener import TlsListener, server_context
 from registry.witness import AccountsInForce
 
 CANARY = "Canary4711Canary"
@@ -92,16 +92,16 @@ def standing() -> Iterator[Standing]:
     authority, journal, accounts = Authority(), Journal(), AccountsInForce()
     with upstream(authority) as registry, accounts.expecting("edge", CANARY):
         address = RegistryAddress("127.0.0.1", usable_port("127.0.0.1", 0))
-        front = Front(
+        listener = TlsListener(
             address,
             authority.issue("127.0.0.1"),
-            Proxy(registry, authority.client_context(), journal, accounts),
+            ReverseProxy(registry, authority.client_context(), journal, accounts),
         )
-        front.start()
+        listener.start()
         try:
             yield Standing(address, authority, journal)
         finally:
-            front.stop()
+            listener.stop()
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

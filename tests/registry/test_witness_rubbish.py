@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry import front
+from registry import tls_listener
 from registry.pulls import Pull
 from registry.server import PrivateRegistry
 from registry.witness import Witness
@@ -103,7 +103,7 @@ def test_what_is_no_tls_is_closed_and_recorded(witness: Witness, sent: bytes, re
 
 def test_a_header_that_never_ends_is_cut_off(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends its header byte by byte is closed and recorded, and another client does not notice."""
-    monkeypatch.setattr(front, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(tls_listener, "HEADER_SECONDS", 0.2)
     with witness.account() as account, raw_connection(witness) as loris:
         loris.sendall(b"GET /v2/ HTTP/1.1\r\nAuthorization: Bas")
         client_of(witness, account).login()
@@ -115,7 +115,7 @@ def test_a_header_that_never_ends_is_cut_off(witness: Witness, monkeypatch: pyte
 
 def test_a_handshake_that_never_ends_is_cut_off(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that connects and says nothing is closed and recorded."""
-    monkeypatch.setattr(front, "HANDSHAKE_SECONDS", 0.2)
+    monkeypatch.setattr(tls_listener, "HANDSHAKE_SECONDS", 0.2)
     with socket.create_connection((witness.address.host, witness.address.port), timeout=20) as silent:
         assert drained(silent) == b""
 

@@ -1,11 +1,13 @@
-"""Pass a request on to the registry and the answer back, in pieces, and note what was presented."""
+"""A reverse proxy: passes requests on to the registry and answers back, and records what was presented."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from aiohttp import hdrs, web
@@ -14,8 +16,8 @@ from yarl import URL
 
 from registry.address import HTTPS_PORT
 from registry.classify import Presented
-from registry.front import READ_AHEAD, Sockets
 from registry.pulls import Journal, Pull, Running, Target, now, printable
+from registry.tls_listener import READ_AHEAD, Sockets
 
 if TYPE_CHECKING:
     import ssl
@@ -31,6 +33,12 @@ CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 300.0
 """How long the registry may be silent in the middle of an exchange: it hashes large blobs before it answers."""
 
+BODY_SECONDS = 3600.0
+"""How long a client may take to send a body."""
+
+STALL_SECONDS = 60.0
+"""How long a client may send nothing of a body, or take nothing of an answer."""
+
 SMALL = 32 * 1024
 """Bytes; a shorter answer is passed on in one piece with its header, which saves a packet each way."""
 
@@ -39,7 +47,7 @@ _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "expect"}
 )
 _ADDED_BY_AIOHTTP = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
-_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+_WRITTEN_AS_IS = "!$%&'()*+,/:;=?@[]~\"<>\\^`{|}-._"  # all of printable ASCII but the fragment's sign
 
 
 class Judge(Protocol):
@@ -52,8 +60,8 @@ class Judge(Protocol):
         """Return text in which no secret of an account in force stands any more."""
 
 
-class Proxy:
-    """The handler behind the front."""
+class ReverseProxy:
+    """Answers the listener's requests with the registry's answers."""
 
     def __init__(
         self,
@@ -87,8 +95,8 @@ class Proxy:
             await self._session.close()
         await self._sockets.closed()
 
-    def rubbish_request(self, client: str, why: str) -> None:
-        """Note it as a malformed pull."""
+    def refused_request(self, client: str, why: str) -> None:
+        """Record it as a malformed pull."""
         running = self._note(client, Presented("malformed", f"malformed: {why}"))
         running.status = HTTPStatus.BAD_REQUEST
         running.finish()
@@ -97,8 +105,8 @@ class Proxy:
         """Note it."""
         self._journal.note_failure(client, why, malformed=malformed)
 
-    async def handle(self, request: web.BaseRequest, client: str) -> web.StreamResponse:
-        """Note the request, pass it on, and note how it ended."""
+    async def handle(self, request: web.Request, client: str) -> web.StreamResponse:
+        """Record the request, pass it on, and record how it ended."""
         headers = [value for name, value in request.raw_headers if name.lower() == b"authorization"]
         account, presented = self._judge.judge(headers)
         running = self._note(
@@ -113,14 +121,14 @@ class Proxy:
             return await self._pass_on(request, running)
         except aiohttp.ClientConnectorError:
             return _refuse(running, HTTPStatus.BAD_GATEWAY, "the registry cannot be reached")
-        except (aiohttp.ClientError, TimeoutError):
+        except (aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: what the client library refuses to send
             running.ended = running.ended or "the registry broke off"
-            if request.writer.output_size == 0:
+            if not running.status:
                 return _refuse(running, HTTPStatus.BAD_GATEWAY, "the registry broke off")
             if request.transport is not None:
                 request.transport.abort()  # an orderly end would make half a blob look whole
             raise ConnectionResetError from None
-        except BaseException:  # cancellation, too
+        except BaseException:  # cancellation
             running.ended = running.ended or "the client went away"
             raise
         finally:
@@ -147,41 +155,43 @@ class Proxy:
             )
         )
 
-    async def _pass_on(self, request: web.BaseRequest, running: Running) -> web.StreamResponse:
+    async def _pass_on(self, request: web.Request, running: Running) -> web.StreamResponse:
         try:
             url, headers = self._url(request.raw_path), _passed_on(request)
             if self._renamed:  # several names may be served at one address, and ours is none of them
                 headers.popall(hdrs.HOST, None)
         except ValueError:
             return _refuse(running, HTTPStatus.BAD_REQUEST, "the path or a header cannot be read")
-        if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
-            await request.writer.write(_CONTINUE)
-            request.writer.output_size = 0  # it was no part of the answer
         assert self._session is not None
-        body = _pieces(request, running) if request.body_exists else None
+        body = _chunks(request, running) if request.body_exists else None
         async with self._session.request(
             request.method, url, headers=headers, data=body, allow_redirects=False
         ) as answer:
             return await self._hand_back(answer, request, running)
 
     async def _hand_back(
-        self, answer: aiohttp.ClientResponse, request: web.BaseRequest, running: Running
+        self, answer: aiohttp.ClientResponse, request: web.Request, running: Running
     ) -> web.StreamResponse:
         headers = CIMultiDict((name, value) for name, value in answer.headers.items() if _is_passed_on(name))
         if location := headers.get(hdrs.LOCATION):
             headers[hdrs.LOCATION] = self._below(location)
         running.status = answer.status
+        begun = b""
         if answer.method != hdrs.METH_HEAD and (answer.content_length or READ_AHEAD) < SMALL:
-            body = await answer.read()
-            running.sent = len(body)
-            return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=body)
+            begun, whole = await _small_body(answer)
+            running.sent = len(begun)
+            if whole:
+                return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=begun)
         response = web.StreamResponse(status=answer.status, reason=answer.reason, headers=headers)
         async with _to_client(running):
             await response.prepare(request)
-        async for piece in answer.content.iter_any():
-            running.sent += len(piece)
+            await response.write(begun)
+        async for (
+            chunk
+        ) in answer.content.iter_any():  # raises where a small body was cut short, with its header passed on
+            running.sent += len(chunk)
             async with _to_client(running):
-                await response.write(piece)
+                await response.write(chunk)
         async with _to_client(running):
             await response.write_eof()
         return response
@@ -198,26 +208,48 @@ class Proxy:
         return self._sockets.add(socket.socket(family, kind, protocol))
 
     def _url(self, path: str) -> URL:
-        if not path.startswith("/") or "#" in path or not path.isascii():
-            raise ValueError("a path begins with a slash, is ASCII, and has no fragment")
-        return URL(f"{self._upstream.url}{path}", encoded=True)
+        if "://" in path.partition("/")[0] + path[:8]:  # the absolute form of a target (RFC 9112 §3.2.2)
+            whole = urlsplit(path)
+            path = f"{whole.path or '/'}{f'?{whole.query}' if whole.query else ''}"
+        if not path.startswith("/"):
+            raise ValueError("a path begins with a slash")
+        return URL(f"{self._upstream.url}{quote(path, safe=_WRITTEN_AS_IS, errors='surrogateescape')}", encoded=True)
+
+
+async def _small_body(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
+    """Return a body that fits into memory, and whether it came whole: registry:2 announces one with 416, sends none."""
+    body = bytearray()
+    try:
+        async for chunk in answer.content.iter_any():
+            body += chunk
+    except aiohttp.ClientPayloadError:
+        return bytes(body), False
+    return bytes(body), True
 
 
 @contextlib.asynccontextmanager
 async def _to_client(running: Running) -> AsyncIterator[None]:
-    """Write to the client; a client that went away is told from a registry that broke off."""
+    """Record a client that went away, or takes nothing, as that: aiohttp raises the same for a registry."""
     try:
-        yield
-    except aiohttp.ClientError:
+        async with asyncio.timeout(STALL_SECONDS):
+            yield
+    except (aiohttp.ClientError, TimeoutError):
         running.ended = "the client went away"
         raise
 
 
-async def _pieces(request: web.BaseRequest, running: Running) -> AsyncIterator[bytes]:
+async def _chunks(request: web.Request, running: Running) -> AsyncIterator[bytes]:
+    ends = asyncio.get_running_loop().time() + BODY_SECONDS
+    chunks = request.content.iter_any()
     try:
-        async for piece in request.content.iter_any():
-            running.received += len(piece)
-            yield piece
+        while True:
+            now = asyncio.get_running_loop().time()
+            async with asyncio.timeout(min(STALL_SECONDS, ends - now)):
+                chunk = await anext(chunks, None)
+            if chunk is None:
+                return
+            running.received += len(chunk)
+            yield chunk
     except Exception:
         running.ended = "the client went away"
         raise
@@ -227,13 +259,17 @@ def _is_passed_on(name: str) -> bool:
     return name.lower() not in _HOP_BY_HOP
 
 
-def _passed_on(request: web.BaseRequest) -> CIMultiDict[str]:
-    """Return the headers for the registry. Raises :exc:`ValueError` for one that is no UTF-8."""
-    named = {name.strip().lower() for name in request.headers.get(hdrs.CONNECTION, "").split(",")}
+def _passed_on(request: web.Request) -> CIMultiDict[str]:
+    """Return the headers for the registry. Raises :exc:`ValueError` for one that is no UTF-8.
+
+    A header that ``Connection`` names is passed on: the registry itself would read it. Headers of one name get one
+    spelling: the client library keeps the last of those that differ in case only.
+    """
+    spelling: dict[str, str] = {}
     return CIMultiDict(
-        (name.decode(), value.decode())
-        for name, value in request.raw_headers
-        if _is_passed_on(name.decode()) and name.decode().lower() not in named
+        (spelling.setdefault(name.lower(), name), value.decode())
+        for name, value in ((name.decode(), value) for name, value in request.raw_headers)
+        if _is_passed_on(name)
     )
 
 
