@@ -6,8 +6,8 @@ Written against the published API description (4.8 and 4.9), facts in ``docs/pal
 from palette.client import Palette, ProjectView
 from palette.errors import PaletteError
 from palette.limits import Limits
-from palette.retry import RetryPolicy
 from palette.waiting import Timeouts, WaitAbortedError, WaitError, WaitTimeoutError
+from waiting.retry import RetryPolicy
 
 __all__ = [
     "Limits",

@@ -7,15 +7,15 @@ import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 
-from palette.bounded import LARGEST_ANSWER, AnswerTooLargeError
+from bounded import LARGEST_ANSWER, AnswerTooLargeError
 from palette.errors import NotPaletteError, PaletteError, ServerError, error_type
+from waiting.retry import asked_pause
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -94,7 +94,7 @@ def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
         ref=answer.scrub(envelope.get("ref", "")),
         # A gateway that got no answer in time cannot know what happened behind it.
         outcome_unknown=kind is ServerError and answer.status in _GATEWAY,
-        retry_after=retry_after(answer),
+        retry_after=asked_pause(answer.header("Retry-After"), answer.header("Date")),
     )
 
 
@@ -106,18 +106,6 @@ def _host_of(location: str) -> str:
 def _envelope(answer: Answer) -> dict[str, str]:
     value = decoded(lambda: json.loads(answer.content))
     return {key: text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}
-
-
-def retry_after(answer: Answer) -> float | None:
-    """Return the seconds that ``Retry-After`` asks for, or None.
-
-    A date in it is compared with the answer's own ``Date``, so that a difference of clocks does not count.
-    """
-    asked = answer.header("Retry-After").strip()
-    if asked.isascii() and asked.isdigit():
-        return float(asked)
-    pause = decoded(lambda: parsedate_to_datetime(asked) - parsedate_to_datetime(answer.header("Date")))
-    return None if pause is None else max(0.0, pause.total_seconds())
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from palette.packs import Packs, Registries
 from palette.profiles import Profiles
 from palette.projects import Projects, Tenant
 from palette.reading import at
-from palette.retry import RetryPolicy
 from palette.transport import Scope, Transport
 from palette.waiting import Timeouts, Wait
+from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from datetime import datetime

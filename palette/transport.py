@@ -17,8 +17,8 @@ from urllib.parse import quote, unquote, urlsplit
 import requests
 import urllib3
 
+from bounded import LARGEST_ANSWER, AnswerTooLargeError, BoundedAdapter
 from palette.answers import Answer, decoded, refusal, undescribed
-from palette.bounded import LARGEST_ANSWER, AnswerTooLargeError, BoundedAdapter
 from palette.clock import Clock
 from palette.errors import (
     NeverTouchError,
@@ -29,9 +29,10 @@ from palette.errors import (
 )
 from palette.limits import Limits
 from palette.reading import text
-from palette.retry import RetryPolicy
+from palette.retry import may_repeat
 from palette.waiting import Timeouts
 from protected import Secret
+from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -186,8 +187,8 @@ class Transport:
                 return Answer(204, {}, b"")  # an attempt whose answer was lost has done it
             maybe_done = maybe_done or outcome.outcome_unknown
             elapsed = self.clock.now() - began
-            pause = self.retry.next_pause(outcome, attempt=attempt, elapsed=elapsed, repeatable=call.may_happen_twice)
-            if pause is None:
+            pause = self.retry.pause_after(attempt, elapsed=elapsed, asked=outcome.retry_after)
+            if pause is None or not may_repeat(outcome, repeatable=call.may_happen_twice):
                 outcome.outcome_unknown = maybe_done and call.changes_something
                 raise outcome
             self.clock.sleep(pause)

@@ -1,7 +1,9 @@
 """A client of the registry HTTP API: manifests and blobs, streamed and verified, over one TLS session.
 
 It needs no engine, and logs in by Basic or, where the registry asks for it, by a token that it gets with Basic from
-the registry's token endpoint. Everything that is read is checked against its digest.
+the registry's token endpoint. Everything that is read is checked against its digest. Every answer has a deadline and a
+largest size, and whatever a decoder raises becomes :exc:`RegistryError`. oras-py was tried for this: it logs in by the
+first challenge only, and writes blobs to files.
 """
 
 from __future__ import annotations
@@ -9,25 +11,37 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import ssl
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
+import urllib3
 
+from bounded import BoundedAdapter
 from protected import Secret
 from registry.address import HTTPS_PORT, RegistryAddress
+from registry.challenges import Challenge, challenges
+from waiting.retry import RetryPolicy, asked_pause
 
 CONNECT_SECONDS = 10.0
 """How long a connection may take."""
 
 READ_SECONDS = 120.0
-"""How long the registry may be silent: it hashes a pushed blob before it answers."""
+"""How long an answer may take, its header and a document included: a registry hashes a pushed blob before it."""
+
+BLOB_SECONDS = 3600.0
+"""How long a blob may take."""
+
+LARGEST_DOCUMENT = 4 << 20
+"""Bytes of a manifest or another document, as the OCI distribution specification bounds manifests."""
+
+LARGEST_BLOB = 64 << 30
+"""Bytes of a blob."""
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -37,7 +51,18 @@ INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 
 _MANIFESTS = f"{OCI_INDEX}, {DOCKER_INDEX}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 _CHUNK = 1 << 18
-_CHALLENGE = re.compile(r'([a-zA-Z]+)="([^"]*)"')
+_MOST_REDIRECTS = 5
+_SHORT_LABEL = 3  # of names such as co.uk, below which everybody may have a name
+_NOT_ATTEMPTED = frozenset({429, 503})
+_PLAIN_FAILURE = 500
+_REFUSED_ANSWERS = (
+    requests.exceptions.InvalidURL,
+    requests.exceptions.InvalidSchema,
+    requests.exceptions.InvalidHeader,
+    requests.exceptions.ContentDecodingError,
+    urllib3.exceptions.HTTPError,
+    ValueError,  # also of Unicode and JSON
+)
 
 Progress = Callable[[str, int, int], object]
 """Told while blobs move: digest, bytes so far, bytes in all."""
@@ -50,9 +75,16 @@ class RegistryError(RuntimeError):
     for (``WWW-Authenticate``).
     """
 
-    def __init__(self, request: str, status: int, said: str, challenge: str = "") -> None:
+    def __init__(
+        self, request: str, status: int, said: str, challenge: str = "", retry_after: float | None = None
+    ) -> None:
         super().__init__(f"{request}: {f'{status} ' if status else ''}{said}")
-        self.request, self.status, self.challenge = request, status, challenge
+        self.request, self.status, self.challenge, self.retry_after = request, status, challenge, retry_after
+
+    @property
+    def challenges(self) -> list[Challenge]:
+        """The ways to log in that are offered."""
+        return challenges(self.challenge)
 
 
 @dataclass(frozen=True)
@@ -70,9 +102,11 @@ class Manifest:
     @property
     def content(self) -> dict[str, Any]:
         """The JSON document."""
-        document = json.loads(self.raw)
-        if not isinstance(document, dict):
-            raise RegistryError(f"manifest {self.digest}", 0, f"is a {type(document).__name__}; a JSON object is right")
+        what = f"manifest {self.digest}"
+        document = _object(self.raw, what)
+        parts = document.get("manifests") if self.is_index else [document.get("config"), *_list(document.get("layers"))]
+        if not all(isinstance(part, dict) and isinstance(part.get("digest"), str) for part in _list(parts)):
+            raise RegistryError(what, 0, "has parts without a digest; right are manifests, or config and layers")
         return document
 
     @property
@@ -95,11 +129,13 @@ class RegistryClient:
         password: str | Secret = "",
         *,
         authorities: str | None = None,
+        retry: RetryPolicy | None = None,
     ) -> None:
         self.address = address
         self._username, self._password = username, Secret(password) if isinstance(password, str) else password
         self._session = _session(authorities)
         self._place = (urlsplit(address.url).hostname, address.port)
+        self._retry = retry or RetryPolicy()
         self._basic = False
         self._tokens: dict[str, str] = {}
 
@@ -117,23 +153,42 @@ class RegistryClient:
         """Ask whether the registry accepts the credential; raises with status 401 if it does not."""
         self._request("GET", "/v2/")
 
+    def refusal(self, repository: str = "conformance/login") -> RegistryError | None:
+        """Return why the registry refuses the credential, or None where it accepts it.
+
+        A base path that answers everybody proves nothing: a manifest that does not exist is asked for, too.
+        """
+        try:
+            self.login()
+            self._request("GET", f"/v2/{repository}/manifests/none", scope=_pull(repository))
+        except RegistryError as error:
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                return error
+            if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
+                raise
+        return None
+
     def tags(self, repository: str) -> list[str]:
         """Return the tags of a repository; none when it does not exist."""
+        path = f"/v2/{repository}/tags/list"
         try:
-            document = self._request("GET", f"/v2/{repository}/tags/list", scope=_pull(repository)).json()
+            document = _object(self._request("GET", path, scope=_pull(repository)).content, f"GET {path}")
         except RegistryError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return []
             raise
-        return sorted(document.get("tags") or [])
+        tags = _list(document.get("tags") or [])
+        if not all(isinstance(tag, str) for tag in tags):
+            raise RegistryError(f"GET {path}", 0, "has tags that are no text")
+        return sorted(tags)
 
     def manifest(self, repository: str, reference: str) -> Manifest:
         """Return the manifest or index behind a tag or digest; one asked for by digest is checked against it."""
         path = f"/v2/{repository}/manifests/{reference}"
         response = self._request("GET", path, scope=_pull(repository), headers={"Accept": _MANIFESTS})
-        media_type = response.headers.get("Content-Type", "").partition(";")[0]
+        media_type = _media_type(response.headers.get("Content-Type", ""), response.content, f"GET {path}")
         manifest = Manifest(response.content, media_type)
-        promised = reference if ":" in reference else response.headers.get("Docker-Content-Digest", manifest.digest)
+        promised = reference if ":" in reference else response.headers.get("Docker-Content-Digest") or manifest.digest
         if promised.startswith("sha256:") and manifest.digest != promised:
             raise RegistryError(f"GET {path}", 0, f"the content is {manifest.digest}; {promised} was promised")
         return manifest
@@ -168,7 +223,7 @@ class RegistryClient:
         path = f"/v2/{repository}/blobs/{digest}"
         response = self._request("GET", path, scope=_pull(repository), stream=True)
         with response:
-            yield from verified(response.iter_content(_CHUNK), digest, f"GET {path}")
+            yield from verified(_decoded_chunks(response, f"GET {path}"), digest, f"GET {path}")
 
     def push_blob(
         self, repository: str, digest: str, size: int, content: Iterable[bytes], *, mount_from: str | None = None
@@ -184,12 +239,25 @@ class RegistryClient:
         response = self._request("POST", f"/v2/{repository}/blobs/uploads/", scope=scope, params=wish)
         if response.status_code == HTTPStatus.CREATED:
             return False
-        where = urljoin(self.address.url, response.headers["Location"])
+        where = self._upload_location(response.headers.get("Location", ""))
         # added to whatever query the location has: it carries the registry's own state
         where += f"{'&' if '?' in where else '?'}{urlencode({'digest': digest})}"
         headers = {"Content-Type": "application/octet-stream"}
         self._request("PUT", where, scope=scope, headers=headers, data=_Body(content, size))
         return True
+
+    def _upload_location(self, location: str) -> str:
+        where = _joined(self.address.url, location, "upload")
+        if location and self._is_here(where):
+            return where
+        found = f"to {where.partition('?')[0]}" if location else "to no location"
+        raise RegistryError(
+            "upload", 0, f"the registry sends uploads {found}; set its public URL (http.host, X-Forwarded-Proto)"
+        )
+
+    def _is_here(self, url: str) -> bool:
+        target = urlsplit(url)
+        return (target.scheme, target.hostname, target.port or HTTPS_PORT) == ("https", *self._place)
 
     def _request(
         self,
@@ -198,27 +266,82 @@ class RegistryClient:
         *,
         scope: str = "",
         headers: Mapping[str, str] | None = None,
+        stream: bool = False,
         **more: Any,  # noqa: ANN401 - requests' own
     ) -> requests.Response:
-        url = urljoin(self.address.url, path)
-        line = f"{method} {urlsplit(url).path}"
-        for attempt in (1, 2):
-            told = {**(headers or {}), **self._authorization(url, scope)}
-            response = self._session.request(method, url, headers=told, timeout=(CONNECT_SECONDS, READ_SECONDS), **more)
-            if response.ok:
+        """Ask until there is an answer: a login that is asked for is given, and what may be repeated is."""
+        url = _joined(self.address.url, path, method)
+        call = _Call(method, url, scope, dict(headers or {}), stream, more)
+        began, attempt, tried = time.monotonic(), 1, set[str]()
+        while True:
+            try:
+                return self._follow(call)
+            except RegistryError as error:
+                if error.status == HTTPStatus.UNAUTHORIZED and call.may_repeat and self._learn(error, call, tried):
+                    continue
+                again = error.status in _NOT_ATTEMPTED or (call.is_safe and error.status > _PLAIN_FAILURE)
+                pause = self._retry.pause_after(attempt, elapsed=time.monotonic() - began, asked=error.retry_after)
+                if pause is None or not (again and call.may_repeat):
+                    raise
+            except requests.ConnectionError as error:
+                # requests keeps the whole request, with its login; the first attempt tells what is away
+                error.request = None
+                pause = self._retry.pause_after(attempt, elapsed=time.monotonic() - began)
+                if pause is None or not (call.is_safe and call.may_repeat and _is_reset(error)):
+                    raise
+            time.sleep(pause)
+            attempt += 1
+
+    def _follow(self, call: _Call) -> requests.Response:
+        """Ask once, and follow redirects of what is read: over TLS, and with the login only where it belongs."""
+        url = call.url
+        for _ in range(_MOST_REDIRECTS):
+            response = self._ask(call, url)
+            if not response.is_redirect:
                 return response
-            challenge = response.headers.get("WWW-Authenticate", "")
-            refused = response.status_code == HTTPStatus.UNAUTHORIZED
-            with response:
-                error = RegistryError(line, response.status_code, _what_it_said(response), challenge)
-            if not (refused and attempt == 1 and self._username is not None and self._learn(challenge, scope, line)):
-                raise error
-        raise AssertionError("unreachable")  # the second attempt returns or raises
+            if call.method == "HEAD":  # storage behind it is often signed for GET only; the registry has said enough
+                return response
+            location = response.headers["Location"]
+            response.close()
+            url = _joined(url, location, call.line)
+            if call.method != "GET" or urlsplit(url).scheme != "https":
+                where = url.partition("?")[0]
+                raise RegistryError(
+                    call.line, response.status_code, f"redirects to {where}; the harness does not follow"
+                )
+        raise RegistryError(call.line, 0, f"more than {_MOST_REDIRECTS} redirects")
+
+    def _ask(self, call: _Call, url: str) -> requests.Response:
+        told = {"Accept-Encoding": "identity", **call.headers, **self._authorization(url, call.scope)}
+        seconds = BLOB_SECONDS if call.stream else READ_SECONDS
+        try:
+            response = self._session.request(
+                call.method,
+                url,
+                headers=told,
+                timeout=(CONNECT_SECONDS, seconds),
+                allow_redirects=False,
+                stream=True,
+                **call.more,
+            )
+            if not (call.stream and response.ok):
+                _load(response, call.line)
+        except _REFUSED_ANSWERS as error:
+            raise RegistryError(call.line, 0, f"an answer that cannot be read ({type(error).__name__})") from None
+        if response.ok:
+            return response
+        headers = response.headers
+        raise RegistryError(
+            call.line,
+            response.status_code,
+            _what_it_said(response),
+            headers.get("WWW-Authenticate", ""),
+            asked_pause(headers.get("Retry-After", ""), headers.get("Date", "")),
+        )
 
     def _authorization(self, url: str, scope: str) -> dict[str, str]:
-        target = urlsplit(url)
-        if (target.scheme, target.hostname, target.port or HTTPS_PORT) != ("https", *self._place):
-            return {}  # an upload may go elsewhere; the credential does not
+        if not self._is_here(url):
+            return {}  # what was asked for may be elsewhere; the credential does not go there
         if scope in self._tokens:
             return {"Authorization": f"Bearer {self._tokens[scope]}"}
         return {"Authorization": self._basic_value()} if self._basic else {}
@@ -228,35 +351,93 @@ class RegistryClient:
         pair = f"{self._username}:{self._password.reveal()}".encode()
         return f"Basic {base64.b64encode(pair).decode()}"
 
-    def _learn(self, challenge: str, scope: str, line: str) -> bool:
-        """Learn from a challenge how to log in; tells whether that is something new to try."""
-        scheme = challenge.partition(" ")[0].lower()
-        if scheme == "basic" and not self._basic:
-            self._basic = True
+    def _learn(self, error: RegistryError, call: _Call, tried: set[str]) -> bool:
+        """Learn from a refusal how to log in; returns whether that is something new to try. Tokens go before Basic."""
+        if self._username is None:
+            return False
+        offered = {challenge.scheme: challenge for challenge in reversed(error.challenges)}
+        if "bearer" in offered and "bearer" not in tried:
+            tried.add("bearer")
+            self._tokens[call.scope] = self._token(offered["bearer"].parameters, call.scope, call.line)
             return True
-        if scheme == "bearer":
-            self._tokens[scope] = self._token(dict(_CHALLENGE.findall(challenge)), scope, line)
+        if "basic" in offered and "basic" not in tried and (not self._basic or call.scope in self._tokens):
+            tried.add("basic")
+            self._tokens.pop(call.scope, None)
+            self._basic = True
             return True
         return False
 
     def _token(self, challenge: Mapping[str, str], scope: str, line: str) -> str:
-        realm = challenge.get("realm", "")
+        realm = _joined(self.address.url, challenge.get("realm", ""), line)
         if urlsplit(realm).scheme != "https":
             raise RegistryError(line, 0, f"token realm {realm!r} is not https; the password is not sent there")
-        wishes = [("scope", one) for one in scope.split()] or [
-            ("scope", one) for one in challenge.get("scope", "").split()
-        ]
-        response = self._session.get(
-            realm,
-            params=[("service", challenge.get("service", "")), *wishes],
-            headers={"Authorization": self._basic_value()},
-            timeout=(CONNECT_SECONDS, READ_SECONDS),
-            allow_redirects=False,
-        )
+        if not is_of_one_family(str(urlsplit(realm).hostname), str(self._place[0])):
+            raise RegistryError(line, 0, f"token realm {realm!r} is of another domain; the password is not sent there")
+        scopes = scope.split() or challenge.get("scope", "").split()
+        named = [("service", challenge["service"])] if challenge.get("service") else []
+        what = f"GET {realm.partition('?')[0]}"
+        try:
+            response = self._session.get(
+                realm,
+                params=[*named, *(("scope", one) for one in scopes)],
+                headers={"Authorization": self._basic_value(), "Accept-Encoding": "identity"},
+                timeout=(CONNECT_SECONDS, READ_SECONDS),
+                allow_redirects=False,
+                stream=True,
+            )
+            _load(response, what)
+        except _REFUSED_ANSWERS as error:
+            raise RegistryError(what, 0, f"an answer that cannot be read ({type(error).__name__})") from None
         if not response.ok:
-            raise RegistryError(f"GET {realm}", response.status_code, _what_it_said(response))
-        document = response.json()
-        return str(document.get("token") or document["access_token"])
+            raise RegistryError(what, response.status_code, _what_it_said(response))
+        document = _object(response.content, what)
+        token = document.get("token") or document.get("access_token")
+        if not isinstance(token, str) or not token.isascii() or not token.isprintable():
+            raise RegistryError(what, 0, "gave no token; a JSON object with 'token' or 'access_token' is right")
+        return token
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One request as its sender means it."""
+
+    method: str
+    url: str
+    scope: str
+    headers: Mapping[str, str]
+    stream: bool
+    more: dict[str, Any] = field(repr=False)
+
+    @property
+    def line(self) -> str:
+        """What stands in messages."""
+        return f"{self.method} {urlsplit(self.url).path}"
+
+    @property
+    def may_repeat(self) -> bool:
+        """Whether there is something to send again: a streamed body is used up."""
+        return not isinstance(self.more.get("data"), _Body)
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether doing it twice is the same as once."""
+        return self.method != "POST"
+
+
+def is_of_one_family(host: str, other: str) -> bool:
+    """Return whether a password for ``other`` may go to ``host``: the same, below it, or of its parent's domain.
+
+    ``auth.docker.io`` and ``gitlab.com`` belong to ``registry-1.docker.io`` and ``registry.gitlab.com``; what stands
+    directly below a public suffix such as ``co.uk`` has no family but itself, and neither has an IP address.
+    """
+    if host == other or host.endswith(f".{other}"):
+        return True
+    parent = other.partition(".")[2]
+    labels = parent.split(".")
+    is_public = len(labels) == 1 or (len(labels) == 2 and max(map(len, labels)) <= _SHORT_LABEL)  # noqa: PLR2004
+    if is_public or labels[-1].isdigit() or ":" in other:
+        return False
+    return host == parent or host.endswith(f".{parent}")
 
 
 class _Body:
@@ -272,7 +453,7 @@ class _Body:
         return self._size
 
 
-class _Trusting(HTTPAdapter):
+class _Trusting(BoundedAdapter):
     """Verifies servers by the given context alone; requests would add its own bundle to it."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
@@ -286,14 +467,86 @@ class _Trusting(HTTPAdapter):
         """Leave the connection to the context."""
 
 
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - as in requests
+        """Return None: the library raises what it likes for a bad ``Location``."""
+        return
+
+
 def _session(authorities: str | None) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.trust_env = False  # REQUESTS_CA_BUNDLE would replace what we trust
+    session.mount("https://", BoundedAdapter(pool_maxsize=8))
     if authorities is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=authorities)
         session.mount("https://", _Trusting(context))
     return session
+
+
+def _load(response: requests.Response, what: str) -> None:
+    """Read the whole of an answer, up to the largest size."""
+    content = bytearray()
+    with response:
+        for chunk in response.iter_content(_CHUNK):
+            content += chunk
+            if len(content) > LARGEST_DOCUMENT:
+                raise RegistryError(what, 0, f"an answer of more than {LARGEST_DOCUMENT} bytes")
+    response._content = bytes(content)  # noqa: SLF001 - requests has no other way to bound a body
+
+
+def _decoded_chunks(response: requests.Response, what: str) -> Iterator[bytes]:
+    size = 0
+    try:
+        for chunk in response.iter_content(_CHUNK):
+            size += len(chunk)
+            if size > LARGEST_BLOB:
+                raise RegistryError(what, 0, f"a blob of more than {LARGEST_BLOB} bytes")
+            yield chunk
+    except requests.exceptions.ContentDecodingError:
+        raise RegistryError(what, 0, "an encoding that cannot be read") from None
+
+
+def _is_reset(error: requests.ConnectionError) -> bool:
+    """Return whether a connection broke off, and not whether it could not be made."""
+    return not isinstance(error, (requests.exceptions.SSLError, requests.ConnectTimeout)) and "reset" in str(error)
+
+
+def _joined(base: str, reference: str, what: str) -> str:
+    """Resolve a reference that a registry gave."""
+    try:
+        url = urljoin(base, reference)
+        _ = urlsplit(url).port, urlsplit(url).hostname
+    except ValueError:
+        raise RegistryError(what, 0, "names a URL that cannot be read") from None
+    return url
+
+
+def _object(raw: bytes, what: str) -> dict[str, Any]:
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        raise RegistryError(what, 0, "the answer is no JSON; a JSON object is right") from None
+    if not isinstance(document, dict):
+        raise RegistryError(what, 0, f"is a {type(document).__name__}; a JSON object is right")
+    return document
+
+
+def _list(value: object) -> list[Any]:
+    """Return a list as it is, and for anything else one that no check of members accepts."""
+    return value if isinstance(value, list) else [None]
+
+
+def _media_type(header: str, raw: bytes, what: str) -> str:
+    """Return a manifest's type: the header's where it names one, else the document's, else what its shape says."""
+    said = header.partition(";")[0].strip().lower()
+    if said in _MANIFESTS.split(", "):
+        return said
+    document = _object(raw, what)
+    named = document.get("mediaType")
+    if isinstance(named, str) and named.lower() in _MANIFESTS.split(", "):
+        return named.lower()
+    return OCI_INDEX if "manifests" in document else OCI_MANIFEST if "layers" in document else said
 
 
 def verified(pieces: Iterable[bytes], digest: str, what: str) -> Iterator[bytes]:
@@ -317,9 +570,10 @@ def digest_of(content: bytes) -> str:
 def _what_it_said(response: requests.Response) -> str:
     try:
         first = response.json()["errors"][0]
-    except (ValueError, KeyError, IndexError, TypeError):
+        code, message = first.get("code"), first.get("message")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return response.reason or "(no reason given)"
-    return f"{first.get('code')}: {first.get('message')}"
+    return f"{code}: {message}"
 
 
 def _pull(repository: str) -> str:

@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import io
 import json
 import posixpath
 import tarfile
-from typing import TYPE_CHECKING, Any, Final
+import zlib
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any, Final, cast
+
+import zstandard
 
 from engine.pieces import Pieces
 from registry.client import Manifest, RegistryClient, RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from registry.images import Image
 
 PLATFORM: Final = ("linux", "amd64")
 
 _MOST_LINKS = 8  # as many hops as anybody sane uses; a circle ends here
+_ZSTD = (
+    b"\x28\xb5\x2f\xfd",
+    *(bytes((kind, 0x2A, 0x4D, 0x18)) for kind in range(0x50, 0x60)),
+)  # frames, also skippable
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 
 _files: dict[tuple[str, str], bytes] = {}  # by manifest digest and path: content that can never change
@@ -48,7 +57,12 @@ def platform_of(descriptor: Mapping[str, Any]) -> tuple[str, str]:
 def configuration(client: RegistryClient, repository: str, manifest: Manifest) -> dict[str, Any]:
     """Return an image's configuration document."""
     raw = b"".join(client.blob(repository, manifest.content["config"]["digest"]))
-    document: dict[str, Any] = json.loads(raw)
+    try:
+        document = json.loads(raw)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise RegistryError(f"configuration of image {manifest.digest}", 0, "is no JSON object")
     return document
 
 
@@ -83,7 +97,13 @@ def _through_links(client: RegistryClient, repository: str, manifest: Manifest, 
 def _from_layers(client: RegistryClient, repository: str, manifest: Manifest, path: str) -> bytes:
     name = path.lstrip("/")
     for layer in reversed(manifest.content["layers"]):
-        found, hidden = _look(Pieces(client.blob(repository, layer["digest"])), name)
+        try:
+            found, hidden = _look(client.blob(repository, layer["digest"]), name)
+        except (tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError) as error:
+            what = f"layer {layer['digest']} of {repository}"
+            raise RegistryError(
+                what, 0, f"cannot be unpacked ({type(error).__name__}); tar, gzip or zstd is right"
+            ) from None
         if found is not None:
             return found
         if hidden:
@@ -91,12 +111,23 @@ def _from_layers(client: RegistryClient, repository: str, manifest: Manifest, pa
     raise FileNotFoundError(f"image {repository}@{manifest.digest} has no file {path}")
 
 
-def _look(stream: Pieces, name: str) -> tuple[bytes | None, bool]:
+def _unpacked(first: bytes, rest: Iterator[bytes]) -> tuple[Pieces, IO[bytes]]:
+    """Return a layer's stream, and the same without zstd, which tarfile knows only from Python 3.14 on."""
+    stream = Pieces(chain([first], rest))
+    readable = cast("IO[bytes]", stream)
+    if first[:4] not in _ZSTD:
+        return stream, readable
+    reader = zstandard.ZstdDecompressor().stream_reader(readable, read_across_frames=True)
+    return stream, cast("IO[bytes]", io.BufferedReader(cast("io.RawIOBase", reader)))
+
+
+def _look(layer: Iterator[bytes], name: str) -> tuple[bytes | None, bool]:
     """Return the file's bytes if this layer has it, and whether it hides the file from what lies below."""
     hiding = _hiding_names(name)
     found: bytes | None = None
     target, hidden = "", False
-    with tarfile.open(fileobj=stream, mode="r|*") as tar:
+    stream, tarred = _unpacked(next(layer, b""), layer)
+    with tarfile.open(fileobj=tarred, mode="r|*") as tar:
         for member in tar:  # to the end: a later entry of the same name replaces an earlier one
             entry = posixpath.normpath(member.name).lstrip("/")
             hidden = hidden or entry in hiding

@@ -113,24 +113,18 @@ class ExistingRegistry:
         Raises what requests raises when the registry cannot be reached or its certificate is not good.
         """
         with RegistryClient(self.address, authorities=self.trusted) as nobody:
-            try:
-                nobody.login()
-            except RegistryError as error:
-                if error.status != HTTPStatus.UNAUTHORIZED:
-                    return [str(error)]
-                if not error.challenge.lower().startswith("basic"):
-                    how = error.challenge.partition(" ")[0] or "nothing"
-                    return [f"it asks for {how}; a registry with htpasswd asks for Basic"]
-            else:
-                return ["it lets everybody in; a private registry asks for a login"]
+            refused = nobody.refusal()
+        if refused is None:
+            return ["it lets everybody in; a private registry asks for a login"]
+        offered = [challenge.scheme.capitalize() for challenge in refused.challenges]
+        if "Basic" not in offered:
+            return [f"it asks for {' or '.join(offered) or 'nothing'}; a registry with htpasswd asks for Basic"]
         return [line for known in (self.pusher, *self.given) for line in self._refused(known)]
 
     def _refused(self, known: GivenAccount) -> Iterator[str]:
         with self.client(known.revealed()) as client:
-            try:
-                client.login()
-            except RegistryError as error:
-                yield f"user {known.username!r} cannot log in: {error}"
+            if refused := client.refusal():
+                yield f"user {known.username!r} cannot log in: {refused}"
 
     def start(self) -> None:
         """Nothing is to be started: it runs, and ends an outage only of what stands in front of it."""

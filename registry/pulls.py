@@ -24,7 +24,7 @@ SESSION_GAP_SECONDS = 1.0
 """Requests of one host that are no further apart belong to one pull of an image."""
 
 _LONGEST_TEXT = 256
-_PATH = re.compile(r"/v2/(?P<repository>.+?)/(?P<kind>manifests|blobs|tags)/(?P<reference>.*)")
+_PATH = re.compile(r"/v2/(?P<repository>.+)/(?P<kind>manifests|tags|blobs)/(?P<reference>uploads/.*|uploads|[^/]*)")
 _ACTIONS: Mapping[str, Action] = {"manifests": "manifest", "blobs": "blob", "tags": "tags"}
 
 
@@ -108,7 +108,7 @@ class FailedConnection:
 
 
 class Running:
-    """A request under way: the front writes here as it goes, so that no reader sees less than the client has seen."""
+    """A request under way: the witness writes here as it goes, so that no reader sees less than the client has seen."""
 
     __slots__ = ("_began", "_known", "ended", "finished", "received", "sent", "status")
 

@@ -234,7 +234,6 @@ def _configuration(directory: Path, bind: RegistryAddress) -> dict[str, Any]:
             "maintenance": {"uploadpurging": {"enabled": False}},  # nothing here grows old enough
         },
         "http": {"addr": str(bind), "secret": secrets.token_hex(16), "tls": tls},
-        "auth": {"htpasswd": {"realm": "private registry", "path": str(_accounts_path(directory))}},
     }
 
 

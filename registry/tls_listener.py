@@ -138,8 +138,12 @@ class TlsListener:
 
 
 def _runner() -> web.AppRunner:
-    """Return aiohttp's HTTP server for an application without routes: the middleware answers everything."""
+    """Return aiohttp's HTTP server for an application whose middleware answers everything.
+
+    The route answers nothing that the middleware would not; aiohttp is faster where a path has one.
+    """
     application = web.Application(middlewares=[_answer])
+    application.router.add_route("*", "/{path:.*}", _never)
     application.on_response_prepare.append(_without_server)
     return web.AppRunner(
         application,
@@ -157,11 +161,15 @@ def _runner() -> web.AppRunner:
     )
 
 
+async def _never(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
 @web.middleware
 async def _answer(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    del handler  # it would answer 404: there are no routes
+    del handler  # it would answer 404
     connection = cast("_Transport", request.transport).connection
     return await connection.answer(request)
 

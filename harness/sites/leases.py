@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from palette.edge_hosts import EdgeHosts
 from palette.errors import NotFoundError, PaletteError
-from palette.retry import RetryPolicy
+from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -45,7 +45,7 @@ def pull(presented: Presented = INTACT, host: str = "edge-1", at: float = 0.0, *
         ("/v2/a/b/tags/list?n=3", Target("tags", "a/b", "list")),
         ("/v2/_catalog", Target("other")),
         ("/token", Target("other")),
-        ("/v2/a/manifests/manifests/v1", Target("manifest", "a", "manifests/v1")),
+        ("/v2/a/manifests/manifests/v1", Target("manifest", "a/manifests", "v1")),
         ("*", Target("other")),
         ("", Target("other")),
     ],

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.clusters import settled
 from registry import reverse_proxy, tls_listener
 from registry.address import RegistryAddress
 from registry.client import digest_of
@@ -16,6 +15,7 @@ from registry.refusals import refusal
 from registry.server import PrivateRegistry
 from registry.witness import Witness
 from tests.registry.witnessing import basic, client_of, drained, raw_connection, session_of, status_of
+from tests.settling import settled
 
 LONG = 1000
 FILES = Path("/proc/self/fd")

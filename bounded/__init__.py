@@ -1,6 +1,7 @@
 """Connections whose answers end: a deadline for the whole of an answer, headers included, and a largest size.
 
 The libraries bound one operation of a socket, so a header that drips, or ``100 Continue`` for ever, has no end.
+Everything in the house may import this module.
 The size is checked where a body is unpacked; ``http.client`` itself bounds headers.
 """
 

@@ -1,0 +1,258 @@
+"""Whatever a registry answers, the harness' client ends with a value or a RegistryError, and keeps its password."""
+
+from __future__ import annotations
+
+import contextlib
+import email.utils
+import io
+import json
+import ssl
+import tarfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from registry import client as client_module
+from registry.address import RegistryAddress
+from registry.client import OCI_INDEX, Manifest, RegistryClient, RegistryError, digest_of, is_of_one_family
+from registry.contents import read_file_of
+from registry.pulls import Target
+from registry.tls import Authority
+from waiting.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from registry.server import PrivateRegistry
+
+Answer = tuple[int, dict[str, str], bytes]
+HASTY = RetryPolicy(attempts=3, first_pause=0.0, jitter=0.0, give_up_after=5.0)
+AUTHORITY = Authority()
+BASIC = {"WWW-Authenticate": 'Negotiate, Basic realm="r"'}
+
+
+class Scripted:
+    """A registry that answers as a function says; ``seen`` has method, path and credential of each request."""
+
+    def __init__(self, answer: Callable[[str, str, str], Answer]) -> None:
+        self.answer, self.seen, self.port = answer, list[tuple[str, str, str]](), 0
+
+    def client(self) -> RegistryClient:
+        """Return a client of it."""
+        address = RegistryAddress("127.0.0.1", self.port)
+        return RegistryClient(address, "edge", "secret-4711", authorities=AUTHORITY.pem, retry=HASTY)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    scripted: Scripted
+
+    def _do(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = (self.command, self.path, self.headers.get("Authorization", ""))
+        self.scripted.seen.append(asked)
+        status, headers, body = self.scripted.answer(*asked)
+        self.send_response_only(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(body if self.command != "HEAD" else b"")
+
+    do_GET = do_HEAD = do_POST = do_PUT = _do  # noqa: N815 - http.server's own names
+
+    def log_message(self, *_: object) -> None:
+        """Stay silent."""
+
+
+@contextlib.contextmanager
+def scripted(answer: Callable[[str, str, str], Answer]) -> Iterator[Scripted]:
+    """Run one."""
+    registry = Scripted(answer)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"scripted": registry}))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY.issue("127.0.0.1").load_into(context)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.daemon_threads, registry.port = True, server.server_port
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield registry
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def with_login(then: Answer) -> Callable[[str, str, str], Answer]:
+    """Ask for a login first."""
+    return lambda _method, _path, login: then if login else (401, BASIC, b"")
+
+
+def test_negotiate_before_basic_is_no_obstacle() -> None:
+    """A scheme that the client does not know is passed over."""
+    with scripted(with_login((200, {}, b"{}"))) as registry:
+        registry.client().login()
+        assert [login[:5] for _, _, login in registry.seen] == ["", "Basic"]
+
+
+@pytest.mark.parametrize("realm", ["https://evil.example/token", "http://127.0.0.1:1/token", "https://[x", "file:///x"])
+def test_the_password_goes_to_no_foreign_realm(realm: str) -> None:
+    """A realm of another domain, without TLS, or unreadable is refused before anything is sent."""
+    challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'}
+    with scripted(lambda *_: (401, challenge, b"")) as registry, pytest.raises(RegistryError) as caught:
+        registry.client().login()
+    assert all(not login for _, _, login in registry.seen)
+    assert "secret-4711" not in str(caught.value)
+
+
+def test_a_relative_realm_without_a_service_gives_a_token() -> None:
+    """The realm is joined with the registry's URL, and no empty service is sent."""
+
+    def answer(_method: str, path: str, login: str) -> Answer:
+        if path.startswith("/v2/token"):
+            return 200, {}, b'{"token": "t"}'
+        return (200, {}, b"") if login == "Bearer t" else (401, {"WWW-Authenticate": 'Bearer realm="/v2/token"'}, b"")
+
+    with scripted(answer) as registry:
+        registry.client().login()
+        assert "/v2/token" in [path for _, path, _ in registry.seen]
+
+
+@pytest.mark.parametrize(
+    ("host", "registry", "is_one"),
+    [
+        ("auth.docker.io", "registry-1.docker.io", True),
+        ("gitlab.com", "registry.gitlab.com", True),
+        ("evil.com", "registry.gitlab.com", False),
+        ("evilgitlab.com", "registry.gitlab.com", False),
+        ("evil.co.uk", "registry.co.uk", False),
+        ("10.0.0.2", "10.0.0.1", False),
+        ("fd00::2", "fd00::1", False),
+    ],
+)
+def test_a_family_of_hosts(host: str, registry: str, is_one: bool) -> None:  # noqa: FBT001 - a case of the table
+    """A password goes to the registry's own domain and no further."""
+    assert is_of_one_family(host, registry) is is_one
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+def test_a_registry_that_asks_for_patience_gets_it(status: int, form: str) -> None:
+    """One refusal in the middle, with Retry-After in seconds or as a date, ends nothing."""
+    now = email.utils.formatdate(1_700_000_000, usegmt=True)
+    headers = {"Retry-After": "0" if form == "seconds" else now, "Date": now}
+    answers = iter([(status, headers, b"<html>"), (200, {}, b'{"tags": ["v1"]}')])
+    with scripted(lambda *_: next(answers)) as registry:
+        assert registry.client().tags("a/b") == ["v1"]
+
+
+def test_a_base_path_that_answers_everybody_confirms_no_password() -> None:
+    """A wrong password that /v2/ lets in is refused where a manifest is asked for."""
+    with scripted(lambda _m, path, _l: (200, {}, b"") if path == "/v2/" else (401, BASIC, b"")) as registry:
+        refused = registry.client().refusal()
+    assert refused is not None
+    assert refused.status == 401
+
+
+@pytest.mark.parametrize("location", ["", "http://127.0.0.1/v2/x", "https://other.example/v2/x", "https://[x"])
+def test_an_upload_is_led_nowhere_else(location: str) -> None:
+    """The error says where the registry sends uploads; no layer goes there."""
+
+    def answer(method: str, _path: str, _login: str) -> Answer:
+        return (404, {}, b"") if method == "HEAD" else (202, {"Location": location} if location else {}, b"")
+
+    with scripted(answer) as registry, pytest.raises(RegistryError, match=r"sends uploads to|cannot be read"):
+        registry.client().push_blob("a/b", digest_of(b"x"), 1, [b"x"])
+    assert [method for method, _, _ in registry.seen] == ["HEAD", "POST"]
+
+
+def test_a_blob_behind_a_redirect_is_there() -> None:
+    """HEAD is not followed to storage that is signed for GET."""
+    with scripted(lambda *_: (307, {"Location": "https://storage.example/x"}, b"")) as registry:
+        assert registry.client().has_blob("a/b", digest_of(b"x"))
+        assert len(registry.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "said", ["application/octet-stream", "text/plain", "", "Application/vnd.OCI.image.index.v1+json"]
+)
+def test_an_index_is_one_whatever_its_header_says(said: str) -> None:
+    """The document's own type, or its shape, decides where the header does not."""
+    with scripted(lambda *_: (200, {"Content-Type": said}, b'{"manifests": []}')) as registry:
+        assert registry.client().manifest("a/b", "v1").media_type == OCI_INDEX
+
+
+def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document larger than any manifest is an error."""
+    monkeypatch.setattr(client_module, "LARGEST_DOCUMENT", 1000)
+    with scripted(lambda *_: (200, {}, b"x" * 5000)) as registry, pytest.raises(RegistryError, match="more than 1000"):
+        registry.client().tags("a/b")
+
+
+def test_an_answer_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline is that of the whole answer."""
+    monkeypatch.setattr(client_module, "READ_SECONDS", 0.3)
+    began = time.monotonic()
+    headers = {"Content-Length": "100000"}
+    with scripted(lambda *_: (200, headers, b"x")) as registry, pytest.raises((RegistryError, OSError)):
+        registry.client().tags("a/b")
+    assert time.monotonic() - began < 10
+
+
+NESTED = b"[" * 100_000
+BODIES = st.one_of(
+    st.sampled_from([b"", b"<html>", b"[]", b"1", b"null", b"\xff\xfe", NESTED, b'{"tags": {}}', b'{"tags": [1]}']),
+    st.dictionaries(
+        st.sampled_from(["tags", "token", "manifests", "layers", "config", "errors", "mediaType"]),
+        st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3)),
+    ).map(lambda value: json.dumps(value).encode()),
+    st.binary(max_size=40),
+)
+HEADERS = st.dictionaries(
+    st.sampled_from(["WWW-Authenticate", "Location", "Content-Type", "Retry-After", "Content-Encoding"]),
+    st.sampled_from(["", "gzip", "Bearer", 'Bearer realm="/t"', "Basic", "https://[x", "/v2/", "9" * 400, "file:///x"]),
+)
+
+
+@given(status=st.sampled_from([200, 201, 202, 206, 301, 307, 400, 401, 404, 416]), headers=HEADERS, body=BODIES)
+def test_whatever_a_registry_answers_ends_in_a_registry_error(
+    status: int, headers: dict[str, str], body: bytes
+) -> None:
+    """No decoder's exception gets out, whatever is asked."""
+    with scripted(lambda *_: (status, headers, body)) as registry:
+        client = registry.client()
+        for ask in (
+            client.login,
+            lambda: client.tags("a/b"),
+            lambda: client.manifest("a/b", "v1").content,
+            lambda: client.push_blob("a/b", digest_of(b"x"), 1, [b"x"]),
+            lambda: list(client.blob("a/b", digest_of(b"x"))),
+        ):
+            with contextlib.suppress(RegistryError):
+                ask()
+
+
+def test_a_layer_in_zstd_is_read(private_registry: PrivateRegistry) -> None:
+    """A file is found in a layer that buildx or podman compressed with zstd."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        member = tarfile.TarInfo("etc/os-release")
+        member.size = 5
+        tar.addfile(member, io.BytesIO(b"zstd!"))
+    layer = zstandard.ZstdCompressor().compress(buffer.getvalue())
+    with private_registry.client() as client:
+        client.push_blob("a/zstd", digest_of(layer), len(layer), [layer])
+        parts = {"config": {"digest": digest_of(b"{}")}, "layers": [{"digest": digest_of(layer)}]}
+        manifest = Manifest(json.dumps(parts).encode(), "application/vnd.oci.image.manifest.v1+json")
+        assert read_file_of(client, "a/zstd", manifest, "/etc/os-release") == b"zstd!"
+
+
+def test_a_repository_with_an_endpoints_name_in_it_is_read_whole() -> None:
+    """The last endpoint of a path counts: a part of a repository may be called blobs or tags."""
+    assert Target.of("/v2/team/blobs/provider/manifests/v1") == Target("manifest", "team/blobs/provider", "v1")
+    assert Target.of("/v2/a/tags/b/blobs/uploads/1") == Target("upload", "a/tags/b")
