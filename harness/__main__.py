@@ -1,7 +1,7 @@
 """``./run WORD``: the one command line. Each word is a call of pytest or of the part that the word is about.
 
-Words that run pytest become it, so that signals, exit codes and the last line are the run's own. ``--`` before further
-arguments may be left out. Wrong arguments end with 4, whatever the word.
+Words that run pytest run it in this process, so that signals, exit codes and the last line are the run's own. ``--``
+before further arguments may be left out. Wrong arguments end with 4, whatever the word.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import sys
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import NoReturn
+
+if __name__ == "__main__":  # nothing is taken from the user's directory, nor left in the environment of what runs
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.environment import BAD_SETUP as SETUP
 from harness.environment import INTERRUPTED, ROOT, TOLD
@@ -26,7 +28,7 @@ COMMAND = "CONFORMANCE_COMMAND"
 
 @dataclass(frozen=True)
 class Pytest:
-    """A word that becomes pytest: ``before`` the user's arguments, and what to collect where she names nothing."""
+    """A word that runs pytest: ``before`` the user's arguments, and what to collect where she names nothing."""
 
     before: tuple[str, ...] = ()
     collect: tuple[str, ...] = ()
@@ -39,12 +41,16 @@ QUICK = (
     "tests/detection/test_catalogue.py", "tests/detection/test_judging.py", "tests/detection/test_matrix.py",
     "tests/faults", "tests/palette", "tests/registry_transforms", "tests/reports", "tests/vectors",
 )  # fmt: skip
+#: What to collect of own tests: files that take minutes begin first, so that no worker is left with one at the end.
+SLOWEST_FIRST = (
+    "tests/stranger", "tests/site", "tests/lab", "tests/detection", "tests/verdicts", "tests/registry", "tests",
+)  # fmt: skip
 PYTEST: dict[str, Pytest] = {
     "conformance": Pytest(("-q",), ("suites",)),
     "nightly": Pytest(("-q", "--level", "nightly", "--lab-hosts", "3"), ("suites",)),
     "requirements": Pytest(("--collect-only", "-qqq", "--requirements"), ("suites",)),
     "tests": Pytest(
-        ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile"), ("tests",), (("PY_COLORS", "0"),),
+        ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile"), SLOWEST_FIRST, (("PY_COLORS", "0"),),
         "own tests: about 12 minutes on two cores; './run tests --quick' takes two",
     ),
     "endurance": Pytest(
@@ -69,14 +75,14 @@ SCRIPTS = {
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line says; return the exit code, or become pytest."""
+    """Do what the command line says; return the exit code."""
     word, given = (arguments[0] if arguments else "help"), arguments[1:]
     given = given[1:] if given[:1] == ["--"] else given
     if word in {"help", "-h", "--help"}:
         sys.stdout.write(usage())
         return 0
     if word in PYTEST:
-        become_pytest(word, given)
+        return run_pytest(word, given)
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.default_int_handler)
     try:
@@ -102,8 +108,8 @@ def _done(word: str, given: list[str]) -> int:
     return SETUP
 
 
-def become_pytest(name: str, given: list[str]) -> NoReturn:
-    """Replace this process by pytest; paths that the user names are hers, our own are the repository's."""
+def run_pytest(name: str, given: list[str]) -> int:
+    """Run pytest; paths that the user names are hers, our own are the repository's."""
     word, typed = PYTEST[name], ["./run", name, *given]
     given = _quick(given) if name == "tests" else given
     if word.says and not set(given) & {"-h", "--help", "--collect-only"}:
@@ -112,8 +118,9 @@ def become_pytest(name: str, given: list[str]) -> NoReturn:
     collect = () if named else tuple(str(ROOT / name) for name in word.collect)
     before = [str(ROOT / each) if each.startswith("tests/") else each for each in word.before]
     own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.told"]
-    command = [sys.executable, "-m", "pytest", *own, *before, *given, *collect]
-    os.execve(command[0], command, {**os.environ, **dict(word.environment), COMMAND: shlex.join(typed)})  # noqa: S606 - no shell is wanted
+    os.environ.update({**dict(word.environment), COMMAND: shlex.join(typed)})
+    sys.argv = ["pytest", *own, *before, *given, *collect]
+    return int(import_module("pytest").console_main())
 
 
 def _is_a_path(argument: str) -> bool:

@@ -2,7 +2,7 @@
 
 ``requirements.lock`` has what users' words need, ``requirements-dev.lock`` adds what own tests and lint need. A stamp
 in the environment names the locks it was made from. It is written last: an interrupted installation is done again.
-This process then becomes ``python -m harness``, so that a signal to the pid of ``./run`` reaches what runs.
+This process then becomes ``harness/__main__.py``, so that a signal to the pid of ``./run`` reaches what runs.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _say(text: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Become ``python -m harness`` in the environment of a word; return 4 after a line that says what to do."""
+    """Become ``harness/__main__.py`` in the environment of a word; return 4 after a line that says what to do."""
     word = arguments[0] if arguments else "help"
     if word in {"help", "-h", "--help"}:
         sys.stdout.write(usage())
@@ -154,9 +154,9 @@ def main(arguments: list[str]) -> int:
 def _become(python: Path, arguments: list[str]) -> NoReturn:
     """Replace this process; signals are heard again when the word's own handlers are there."""
     signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
-    cache = {"PYTHONPYCACHEPREFIX": str(ROOT / ".venv" / "pycache")}
-    environ = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **cache}
-    os.execve(python, [str(python), "-m", "harness", *arguments], environ)  # noqa: S606 - no shell is wanted
+    environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(ROOT / ".venv" / "pycache")}
+    command = [str(python), "-P", str(ROOT / "harness" / "__main__.py"), *arguments]
+    os.execve(python, command, environ)  # noqa: S606 - no shell is wanted
 
 
 if __name__ == "__main__":

@@ -133,16 +133,18 @@ def checked(config: pytest.Config) -> Options:
 
 
 def _home(path: str) -> Path:
-    """Return the directory of the runs, made if it is not there; a run writes into it from its first case on."""
+    """Return the directory of the runs, which need not be there: whether it can be made is looked at, not tried."""
     home = Path(path).resolve()
-    why = "you may not write there"
-    try:
-        (home / "runs").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        why = str(error.strerror)
-    if not os.access(home / "runs", os.W_OK | os.X_OK):
+    place = next(each for each in (home / "runs", home, *home.parents) if os.path.lexists(each))
+    why = "Not a directory" if not place.is_dir() else "you may not write there"
+    if not (place.is_dir() and os.access(place, os.W_OK | os.X_OK)) or (place.is_dir() and _is_read_only(place)):
         raise pytest.UsageError(f"--runs-in {path}: no run can be kept there ({why}); give a directory of your own")
     return home
+
+
+def _is_read_only(place: Path) -> bool:
+    """Return whether a directory is on a read-only file system, or one that takes no files, such as ``/proc``."""
+    return bool(os.statvfs(place).f_flag & os.ST_RDONLY) or os.statvfs(place).f_blocks == 0
 
 
 def _history(path: str | None) -> Path | None:

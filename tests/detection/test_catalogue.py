@@ -99,6 +99,7 @@ JUDGES = (
     "reports",
     "engine",
     "protected",
+    "bounded",
     "foreign",
     "waiting",
     "conftest.py",

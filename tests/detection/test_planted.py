@@ -22,6 +22,7 @@ PARTS = (
     "lab",
     "palette",
     "protected",
+    "bounded",
     "foreign",
     "waiting",
     "registry",

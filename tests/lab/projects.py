@@ -24,6 +24,7 @@ _PARTS = (
     "reports",
     "engine",
     "protected",
+    "bounded",
     "foreign",
     "waiting",
     "protected.py",

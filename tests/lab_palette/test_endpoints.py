@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab_palette.api import Api, RefusedError, cluster
+from tests.lab_palette.api import Api, RefusedError, cluster, eventually
 from tests.lab_palette.conftest import PaletteLab
 from tests.lab_palette.scripted_agent import ScriptedAgent
 
@@ -40,6 +40,7 @@ def test_an_endpoint_of_another_cluster_is_refused(api: Api, hosts: Hosts) -> No
     assert (refused.value.status, refused.value.code) == (409, "ControlPlaneEndpointInUse")
     assert "'one'" in refused.value.message
     api.call("DELETE", f"/v1/spectroclusters/{first}?forceDelete=true")
+    eventually(lambda: api.state(first) == "Deleted", "Deleted")
     made(api, "two", "edge-2", controlPlaneEndpoint=endpoint("10.0.0.100"))
 
 
