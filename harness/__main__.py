@@ -120,7 +120,7 @@ def run_pytest(name: str, given: list[str]) -> int:
     own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.told"]
     os.environ.update({**dict(word.environment), COMMAND: shlex.join(typed)})
     sys.argv = ["pytest", *own, *before, *given, *collect]
-    return int(import_module("pytest").console_main())
+    return int(import_module("pytest").main(sys.argv[1:]))
 
 
 def _is_a_path(argument: str) -> bool:

@@ -44,7 +44,10 @@ def leased_hosts(site: Site, say: Callable[[str], None]) -> Iterator[Leases]:
     for uid in taken:
         site.ledger.add("lease", uid)
     if not taken:
-        pytest.exit("bad set-up: every Edge host of the site is used by other runs, see above", returncode=4)
+        said = "bad set-up: every Edge host of the site is used by other runs, see above"
+        pytest.exit(
+            f"{said}; './run doctor --site FILE' names them, './run clean' ends a dead one's lease", returncode=4
+        )
     for uid in set(site.hosts) - set(taken):
         site.hosts.pop(uid).close()
     leases.keep()

@@ -43,7 +43,10 @@ def earlier(name: str, home: Path, site: SiteFile | None) -> Earlier:
     folder = runs.find(name, home)
     found = results.load(folder)
     if not found.started.started:
-        raise CannotResumeError(f"{folder.name}: the run ended before its first case; start a new one")
+        raise CannotResumeError(
+            f"{folder.name}: the run ended before its first case; start a new one, and "
+            f"give its hosts back with: ./run clean --site FILE --run {folder.name}"
+        )
     cases = tuple(case for case in found.cases if case.verdict is not Verdict.DEAD)
     if not found.interrupted and len(cases) == len(found.cases):
         raise CannotResumeError(f"{folder.name}: the run came to its end; there is nothing to resume")

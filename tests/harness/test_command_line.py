@@ -137,11 +137,11 @@ def test_two_dashes_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """``./run conformance -k X`` means what ``./run conformance -- -k X`` means."""
     called_with: list[list[str]] = []
 
-    def console_main() -> int:
-        called_with.append(sys.argv)
+    def main(arguments: list[str]) -> int:
+        called_with.append(arguments)
         return 0
 
-    monkeypatch.setattr("pytest.console_main", console_main)
+    monkeypatch.setattr("pytest.main", main)
     monkeypatch.setattr(sys, "argv", sys.argv)
     monkeypatch.setenv(command.COMMAND, "")
     for dashes in ([], ["--"]):
