@@ -17,6 +17,7 @@ import requests
 from edge import HostUnreachable
 from palette.errors import PaletteError
 from registry.client import RegistryClient, RegistryError
+from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds that registry and Palette have for an answer.
 ANSWER = 15.0
+#: The question is asked once: what it answers now is wanted.
+ONCE = RetryPolicy(attempts=1)
 #: Seconds that a host has at most: it may be on its way up from a reboot.
 LONGEST_BOOT = 60.0
 SERVER_ERROR = 500
@@ -71,7 +74,7 @@ class Liveness:
         assert self.registry is not None
         found = self.registry
         client = (
-            RegistryClient(found.address, authorities=found.authority.pem)
+            RegistryClient(found.address, authorities=found.authority.pem, retry=ONCE)
             if found.has_witness
             else found.private.client()
         )

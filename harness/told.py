@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 
 import pytest
@@ -12,8 +11,8 @@ from harness.interrupts import end_as_by_ctrl_c
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Hear from here on what ``./run`` held back while pytest was loaded."""
-    if "PYTEST_XDIST_WORKER" not in os.environ:  # workers are told by their controller
+    if not hasattr(config, "workerinput"):  # workers are told by their controller
         end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
