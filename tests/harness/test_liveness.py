@@ -18,6 +18,7 @@ from registry.client import RegistryClient, RegistryError
 from registry.server import PrivateRegistry
 from registry.witness import Witness
 from reports.records import Event
+from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ def palette(error: Exception | None = None) -> Any:  # noqa: ANN401 - as much of
 def pull(registry: SiteRegistry) -> None:
     """Ask for an image as a host does in the middle of the case, whatever comes of it."""
     registry.seen.begin("deploy", cluster="c", case=CASE)
-    client = RegistryClient(registry.address, authorities=registry.authority.pem)
+    client = RegistryClient(registry.address, authorities=registry.authority.pem, retry=RetryPolicy(attempts=1))
     with client, pytest.raises((RegistryError, requests.RequestException)):
         client.manifest("conformance/provider", "v1")
 

@@ -14,6 +14,7 @@ import requests
 from registry.client import RegistryClient
 from registry.server import Account, PrivateRegistry
 from registry.witness import Witness
+from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,11 +22,15 @@ if TYPE_CHECKING:
 
 ALPHANUMERIC = "Passw0rdPassw0rd"
 MIB = 1 << 20
+#: A host that asks once: tests look at what one request meets.
+ONCE = RetryPolicy(attempts=1)
 
 
 def client_of(witness: Witness, account: Account) -> RegistryClient:
     """Return a client that goes through the witness, as a host would."""
-    return RegistryClient(witness.address, account.username, account.password, authorities=witness.authority.pem)
+    return RegistryClient(
+        witness.address, account.username, account.password, authorities=witness.authority.pem, retry=ONCE
+    )
 
 
 def session_of(witness: Witness, tmp_path: Path) -> requests.Session:
