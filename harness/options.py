@@ -22,7 +22,7 @@ from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
 from lab.faults import UnknownFault, specify
 from lab.site import LabSettings
 from reports import keys, waivers
-from reports.runs import HOME, NoSuchRunError
+from reports.runs import HOME, NoSuchRunError, RunTakenError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -248,7 +248,7 @@ def _version(text: str) -> str:
 def _resumed(name: str | None, home: Path, site: SiteFile | None) -> Earlier | None:
     try:
         return None if name is None else earlier(name, home, site)
-    except (CannotResumeError, NoSuchRunError) as error:
+    except (CannotResumeError, NoSuchRunError, RunTakenError) as error:
         raise pytest.UsageError(f"--resume: {error}") from error
 
 

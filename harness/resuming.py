@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,11 +27,15 @@ class CannotResumeError(Exception):
 
 @dataclass(frozen=True)
 class Earlier:
-    """A run that ended too early: where it is, how it began, and the cases that need no repetition."""
+    """A run that ended too early: where it is, how it began, and the cases that need no repetition.
+
+    ``owner`` is the descriptor that keeps every other process from going on with it.
+    """
 
     folder: Path
     started: RunStarted
     cases: tuple[CaseFinished, ...]
+    owner: int
 
     @property
     def done(self) -> frozenset[str]:
@@ -39,8 +44,20 @@ class Earlier:
 
 
 def earlier(name: str, home: Path, site: SiteFile | None) -> Earlier:
-    """Read the run that is to be resumed on a site (None: the lab). Raises CannotResumeError, NoSuchRunError."""
+    """Take the run that is to be resumed on a site (None: the lab), and read it.
+
+    Raises CannotResumeError, NoSuchRunError, RunTakenError.
+    """
     folder = runs.find(name, home)
+    owner = runs.take(folder)  # first: what is read now stays so
+    try:
+        return _read(folder, owner, site)
+    except CannotResumeError:
+        os.close(owner)
+        raise
+
+
+def _read(folder: Path, owner: int, site: SiteFile | None) -> Earlier:
     found = results.load(folder)
     if not found.started.started:
         raise CannotResumeError(
@@ -55,7 +72,7 @@ def earlier(name: str, home: Path, site: SiteFile | None) -> Earlier:
         raise CannotResumeError(f"{folder.name}: the run is still going on")
     if told := _another_site(found.started, about, site):
         raise CannotResumeError(f"{folder.name} {told}")
-    return Earlier(folder, found.started, cases)
+    return Earlier(folder, found.started, cases, owner)
 
 
 def _another_site(started: RunStarted, about: list[dict[str, str]], site: SiteFile | None) -> str:

@@ -117,6 +117,7 @@ class Run:
     began: str = field(default_factory=utc)
     liveness: Liveness | None = None
     worker: str = ""
+    owner: int = -1
     _known: dict[str, str] | None = None
     _case_began: float = 0.0
     _case_utc: str = ""
@@ -129,7 +130,7 @@ class Run:
         if options.resume is not None:
             return cls._resumed(options, options.resume)
         folder = runs.create(options.home)
-        return cls(options, folder, Journal(folder / FILE_NAME), Evidence(folder))
+        return cls(options, folder, Journal(folder / FILE_NAME), Evidence(folder), owner=runs.take(folder))
 
     @classmethod
     def beside(cls, options: Options, wire: Wire, *, folder: Path, worker: str) -> Run:
@@ -140,7 +141,8 @@ class Run:
 
     @classmethod
     def _resumed(cls, options: Options, earlier: Earlier) -> Run:
-        run = cls(options, earlier.folder, Journal(earlier.folder / FILE_NAME), Evidence(earlier.folder))
+        folder = earlier.folder
+        run = cls(options, folder, Journal(folder / FILE_NAME), Evidence(folder), owner=earlier.owner)
         run.began = earlier.started.started
         run.cases += earlier.cases
         return run

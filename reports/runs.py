@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import secrets
 from contextlib import suppress
@@ -17,6 +19,30 @@ JUNIT, PAGE, SUMMARY, CERTIFICATE = "junit.xml", "report.html", "summary.md", "c
 
 class NoSuchRunError(Exception):
     """There is no run of this name; the message lists the ones nearby."""
+
+
+class RunTakenError(Exception):
+    """Another process writes this run; the message names it."""
+
+
+def take(run: Path) -> int:
+    """Return a descriptor that owns a run's directory until it is closed, or until its process ends.
+
+    The directory itself is locked, so nothing is left to be cleared. Raises RunTakenError.
+    """
+    owner = os.open(run, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            return owner
+        os.close(owner)
+        raise RunTakenError(f"{run.name}: the run is still going on, in another process") from error
+    return owner
+
+
+#: What file systems say, such as some over a network, that lock no directories.
+_NO_LOCKS = frozenset({errno.ENOLCK, errno.ENOTSUP, errno.EBADF, errno.EINVAL, errno.ENOSYS})
 
 
 def create(home: Path = HOME, *, now: datetime | None = None) -> Path:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
@@ -9,14 +14,16 @@ import pytest
 
 from harness.ledger import FILE_NAME, Ledger
 from harness.resuming import CannotResumeError, earlier
+from harness.run import Run
 from reports.journal import Journal
 from reports.records import RunStarted
+from reports.runs import RunTakenError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
+    from harness.options import Options
     from harness.sites.site_file import SiteFile
 
+ROOT = Path(__file__).parents[2]
 RUN = "20261128-101112-abcd"
 
 
@@ -41,7 +48,56 @@ def test_a_run_is_resumed_on_its_own_site(tmp_path: Path) -> None:
     """The same Palette and project are the same site, whatever its file is called now."""
     interrupted(tmp_path, palette="https://palette.example/", project="Default")
 
-    assert earlier(RUN, tmp_path, site(name="renamed")).folder.name == RUN
+    found = earlier(RUN, tmp_path, site(name="renamed"))
+    os.close(found.owner)
+
+    assert found.folder.name == RUN
+
+
+RESUMING = """
+import sys
+from pathlib import Path
+from harness.options import _resumed
+import pytest
+try:
+    _resumed(sys.argv[1], Path(sys.argv[2]), None)
+except pytest.UsageError as error:
+    print(error, flush=True)
+else:
+    print("resumed", flush=True)
+    sys.stdin.read()
+"""
+
+
+def resume(home: Path) -> subprocess.Popen[str]:
+    """Resume the run in a process of its own, which has it until its input ends."""
+    command, pipe = [sys.executable, "-c", RESUMING, RUN, str(home)], subprocess.PIPE
+    return subprocess.Popen(command, text=True, cwd=ROOT, stdin=pipe, stdout=pipe)
+
+
+def test_a_run_is_resumed_once_at_a_time(tmp_path: Path) -> None:
+    """Of several that resume one run at the same moment one has it; it is free again when that one is killed."""
+    interrupted(tmp_path, name="lab")
+    with ExitStack() as stack:
+        started = [stack.enter_context(resume(tmp_path)) for _ in range(3)]
+        said = [process.stdout.readline() for process in started if process.stdout]
+        for process in started:
+            process.kill()
+
+    taken = f"--resume: {RUN}: the run is still going on, in another process\n"
+    assert sorted(said) == [taken, taken, "resumed\n"]
+    os.close(earlier(RUN, tmp_path, None).owner)
+
+
+def test_a_new_run_owns_its_directory(tmp_path: Path) -> None:
+    """Nobody resumes a run while it goes on, from its first moment on."""
+    run = Run.begin(cast("Options", SimpleNamespace(resume=None, home=tmp_path)))
+    try:
+        with pytest.raises(RunTakenError, match="still going on"):
+            earlier(run.id, tmp_path, None)
+    finally:
+        run.journal.close()
+        os.close(run.owner)
 
 
 @pytest.mark.parametrize(
