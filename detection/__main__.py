@@ -19,7 +19,7 @@ from foreign.arguments import Parser
 from lab.control import LabFailed
 from lab.faults import UnknownFault
 from reports import kill_matrix, runs
-from reports.text import duration
+from reports.text import duration, visible
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         matrix = _make(asked)
     except (UnknownFault, NoCasesError, EngineUnavailable, LabFailed) as error:
-        sys.stderr.write(f"detection: {error}\n")
+        sys.stderr.write(visible(f"detection: {error}\n"))
         return BAD_SETUP
     except KeyboardInterrupt:
         sys.stderr.write("detection: interrupted; no matrix is written\n")
@@ -109,7 +109,7 @@ def _latest(reports: Path) -> Path:
 
 
 def _say(message: str) -> None:
-    sys.stdout.write(f"{message}\n")
+    sys.stdout.write(visible(f"{message}\n"))
     sys.stdout.flush()
 
 

@@ -18,7 +18,7 @@ from foreign.arguments import Parser
 from harness.existing_registry import trouble_with
 from harness.sites.site import edge_host
 from harness.sites.site_file import BadSiteFileError, read_site_file
-from reports.text import plural
+from reports.text import plural, visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +106,7 @@ def _tell(found: list[Finding], good: str) -> int:
     for finding in found:
         sys.stdout.write(f"{finding}\n")
     stopping = [finding for finding in found if finding.stops_a_run]
-    sys.stdout.write(f"{plural(len(stopping), 'problem')}\n" if stopping else f"{good}\n")
+    sys.stdout.write(f"{plural(len(stopping), 'problem')}\n" if stopping else visible(f"{good}\n"))
     return BAD if stopping else GOOD
 
 

@@ -6,10 +6,9 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import pytest
-
 from engine import ownership
 from harness import ledger as ledgers
+from harness.interrupts import end_session
 from harness.ledger import Ledger
 from harness.removal import clear_verified
 from harness.sites.leases import Leases
@@ -45,9 +44,7 @@ def leased_hosts(site: Site, say: Callable[[str], None]) -> Iterator[Leases]:
         site.ledger.add("lease", uid)
     if not taken:
         said = "bad set-up: every Edge host of the site is used by other runs, see above"
-        pytest.exit(
-            f"{said}; './run doctor --site FILE' names them, './run clean' ends a dead one's lease", returncode=4
-        )
+        end_session(f"{said}; './run doctor --site FILE' names them, './run clean' ends a dead one's lease")
     for uid in set(site.hosts) - set(taken):
         site.hosts.pop(uid).close()
     leases.keep()

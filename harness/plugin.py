@@ -40,7 +40,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Check the options, before anything is started."""
     config.addinivalue_line("markers", "requirement(*ids, phase, hosts, needs, witness, records): what a case proves")
-    config.stash[OPTIONS] = checked(config)
+    try:
+        config.stash[OPTIONS] = checked(config)
+    except pytest.UsageError as error:
+        raise pytest.UsageError(*map(visible, error.args)) from error
     config.addinivalue_line("markers", "nightly: a case for nightly runs, too long for the default one")
 
 
@@ -61,7 +64,7 @@ def _engine(config: pytest.Config) -> docker.DockerClient:
     try:
         return engine(config.stash[OPTIONS], speaker(config))
     except BadSetupError as error:
-        raise pytest.UsageError(f"bad set-up: {error}") from error
+        raise pytest.UsageError(visible(f"bad set-up: {error}")) from error
 
 
 @pytest.hookimpl(trylast=True)

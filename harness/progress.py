@@ -18,7 +18,7 @@ from rich.text import Text
 
 from harness.costs import SETTING_UP
 from harness.worker import Wire
-from reports.text import duration, one_line
+from reports.text import duration, one_line, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -192,9 +192,9 @@ class View:
         with self._lock:
             self._spoke = time.monotonic()
             if self._live:
-                self._live.console.print(Text(message))
+                self._live.console.print(Text(visible(message)))
             else:
-                self._stream.write(f"{message}\n")
+                self._stream.write(f"{visible(message)}\n")
                 self._stream.flush()
 
     def ended(self, record: CaseFinished, worker: str = "") -> None:
@@ -262,5 +262,4 @@ def speaker(config: pytest.Config) -> Say:
     if (view := config.stash.get(VIEW, None)) is not None:
         return view.say
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    say: Say = reporter.write_line if reporter is not None else lambda _message: None
-    return say
+    return lambda message: reporter.write_line(visible(message)) if reporter is not None else None

@@ -138,7 +138,7 @@ def pytest_runtestloop(session: pytest.Session) -> object:
             inner.sendevent("runtest_protocol_complete", item_index=number, duration=time.perf_counter() - began)
             if session.shouldfail or session.shouldstop:
                 break
-    except (KeyboardInterrupt, pytest.exit.Exception) as ended:
+    except (KeyboardInterrupt, pytest.exit.Exception) as ended:  # noqa: TID251 - it is caught, not raised
         wire.leave(str(ended) or "it was told to end", getattr(ended, "returncode", pytest.ExitCode.INTERRUPTED))
         raise
     return True

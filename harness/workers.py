@@ -22,6 +22,7 @@ from xdist.dsession import DSession
 from xdist.dsession import Interrupted as StoppedByXdist
 
 from harness import worker
+from harness.interrupts import end_session
 from harness.long_runs import COSTS, PROGRESS
 from harness.plugin import ENGINE, OPTIONS, RUN
 from harness.progress import VIEW, speaker
@@ -107,7 +108,7 @@ def pytest_runtestloop(session: pytest.Session) -> object:
     try:
         prepare(config.stash[OPTIONS], config.stash[ENGINE], speaker(config))
     except BadSetupError as error:
-        pytest.exit(f"bad set-up: {error}", returncode=4)
+        end_session(f"bad set-up: {error}")
     costs = config.stash[COSTS]
     cases = sorted(session.items, key=lambda item: -costs[item.nodeid].seconds)
     config.stash[PROGRESS].workers = count
@@ -229,7 +230,7 @@ class Workers:
     def _conclude(self, why: str) -> None:
         why, code = self._left or (why, pytest.ExitCode.INTERRUPTED)
         if code != pytest.ExitCode.INTERRUPTED:
-            pytest.exit(why, returncode=code)
+            end_session(why, code)
         raise (self.session.Failed if self._xdist.countfailures and not self._left else self.session.Interrupted)(why)
 
     # --- what workers say --------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from engine import ownership
 from engine.debian import BuildFailed, ProgramMissing
 from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect
+from foreign import visible
 from foreign.arguments import Parser
 from lab import control, images
 from lab.faults import UnknownFault, specify
@@ -42,7 +43,7 @@ def main(given: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.command(arguments) or 0)
     except (EngineUnavailable, ProgramMissing, BuildFailed, UnknownFault, control.LabFailed, DockerException) as error:
-        sys.stderr.write(f"lab: {error}\n")
+        sys.stderr.write(visible(f"lab: {error}\n"))
         return BAD_SETUP
 
 
@@ -80,7 +81,7 @@ def _positive(text: str) -> int:
 
 
 def _say(message: str) -> None:
-    sys.stdout.write(f"{message}\n")
+    sys.stdout.write(visible(f"{message}\n"))
     sys.stdout.flush()
 
 

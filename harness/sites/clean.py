@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from engine import ownership
 from engine.reach import EngineUnavailable
 from engine.reach import connect as engine
+from foreign import visible
 from foreign.arguments import Parser
 from harness import ledger as ledgers
 from harness.provider_images import ProviderImages, repository_of
@@ -24,6 +25,7 @@ from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
 from palette import RetryPolicy
 from palette.errors import PaletteError
 from reports import runs
+from reports.text import plural
 from reports.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -46,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ledger = _ledger(options, site)
         left = [*clean(site, ledger), *_clean_registry(site, ledger)]
     except (CannotCleanError, BadSiteFileError, runs.NoSuchRunError, LookupError, OSError, PaletteError) as error:
-        sys.stderr.write(f"clean: {error}\n")
+        sys.stderr.write(visible(f"clean: {error}\n"))
         return ExitCode.SETUP
     for line in left:
         _say(f"still there: {line}")
     _clear_engine()
-    _say(f"{len(left)} things are left of {options.run}" if left else f"nothing is left of {options.run}")
+    _say(f"{plural(len(left), 'thing')} left of {options.run}" if left else f"nothing is left of {options.run}")
     return ExitCode.DEAD if left else ExitCode.OK
 
 
@@ -65,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(visible(f"{text}\n"))
 
 
 def _ledger(options: argparse.Namespace, site: SiteFile) -> Ledger:

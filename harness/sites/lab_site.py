@@ -12,12 +12,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from engine import ownership, tempdirs
 from engine.debian import BuildFailed, ProgramMissing, has_image
 from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect, install_packages, is_debian_family
+from harness.interrupts import end_session
 from harness.sites.site_file import SiteFile, read_site_file
 from lab import control
 from lab.images import build, engine_image
@@ -164,7 +163,7 @@ def _new(options: Options, run: str, say: Say, stack: ExitStack) -> control.Runn
         stack.callback(_leave if options.keep_lab else control.RunningLab.stop, lab)
         stack.enter_context(lab.taken(run, options.lab_faults))
     except control.LabFailed as error:
-        pytest.exit(f"the lab did not come up: {error}", returncode=4)
+        end_session(f"the lab did not come up: {error}")
     if options.keep_lab:
         stack.callback(say, f"the lab {lab.name} is left running; './run lab down' takes it down")
     return lab
