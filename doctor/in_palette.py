@@ -11,6 +11,8 @@ from doctor.findings import Finding, Kind
 from harness.sites.base_profile import UnusableProfileError, find_base
 from harness.sites.chosen_hosts import chosen
 from harness.sites.leases import Lease
+from harness.sites.packs import find_packs
+from harness.sites.provider_kubernetes import held_kubernetes
 from harness.sites.site import connect
 from harness.sites.site_file import BadSiteFileError
 from palette import RetryPolicy
@@ -20,6 +22,7 @@ from palette.errors import ForbiddenError, NotPaletteError, PaletteError, Unauth
 if TYPE_CHECKING:
     from harness.sites.site_file import SiteFile
     from palette import Palette
+    from palette.client import ProjectView
     from palette.edge_hosts import EdgeHost
 
 #: Seconds between two clocks that spoil certificates and the order of events.
@@ -44,8 +47,7 @@ def refusal(file: SiteFile, patience: RetryPolicy) -> Finding | None:
         with connect(file, patience) as palette:
             project = palette.in_project(file.project)
             chosen(file, project.edge_hosts.search())
-            if file.profile is not None:
-                find_base(project, file.profile)
+            check_layers(file, project)
     except UnusableProfileError as error:
         return _of_profile(error)
     except PaletteError as error:
@@ -64,8 +66,17 @@ def _of_hosts(error: BadSiteFileError) -> Finding:
     return Finding(Kind.NOT_REGISTERED, "edge_hosts", str(error), "register the hosts or correct the site file")
 
 
+def check_layers(file: SiteFile, project: ProjectView) -> None:
+    """Find the layers that a site's clusters are made of. Raises UnusableProfileError."""
+    held = held_kubernetes(file.provider_image)
+    if file.profile is not None:
+        find_base(project, file.profile).check_fit(held)
+    else:
+        find_packs(project, file.packs, held)
+
+
 def _of_profile(error: UnusableProfileError) -> Finding:
-    return Finding(Kind.PROFILE, "profile", str(error), "correct the profile or the site file")
+    return Finding(Kind.PROFILE, error.key, str(error), "correct the profile or the site file")
 
 
 def _of_url(error: ValueError) -> Finding:
@@ -95,18 +106,16 @@ def _ask(file: SiteFile, palette: Palette) -> PaletteView:
         view.findings.append(_of_project(error))
     else:
         view.file, view.findings = _hosts(file, devices, palette.time() or datetime.now(UTC))
-        view.findings += _of_base(file, palette)
+        view.findings += _of_layers(file, palette)
     view.clock_difference = palette.scope.transport.clock_difference
     if view.clock_difference is not None and abs(view.clock_difference) > CLOCK_TOLERANCE:
         view.findings.append(_clock(view.clock_difference))
     return view
 
 
-def _of_base(file: SiteFile, palette: Palette) -> list[Finding]:
-    if file.profile is None:
-        return []
+def _of_layers(file: SiteFile, palette: Palette) -> list[Finding]:
     try:
-        find_base(palette.in_project(file.project), file.profile)
+        check_layers(file, palette.in_project(file.project))
     except UnusableProfileError as error:
         return [_of_profile(error)]
     except PaletteError as error:

@@ -16,7 +16,7 @@ from engine.pieces import Pieces
 from registry.client import Manifest, RegistryClient, RegistryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from registry.images import Image
 
@@ -78,29 +78,34 @@ def read_file(client: RegistryClient, image: Image, path: str, platform: tuple[s
 
 def read_file_of(client: RegistryClient, repository: str, manifest: Manifest, path: str) -> bytes:
     """Do the same for the manifest of a single image."""
+    return find_file(lambda digest: client.blob(repository, digest), manifest, path, place=repository)
+
+
+def find_file(blob: Callable[[str], Iterator[bytes]], manifest: Manifest, path: str, *, place: str) -> bytes:
+    """Do the same for an image whose blobs are read by digest with ``blob``; messages name it by its ``place``."""
     key = (manifest.digest, path)
     if key not in _files:
-        _files[key] = _through_links(client, repository, manifest, path)
+        _files[key] = _through_links(blob, place, manifest, path)
     return _files[key]
 
 
-def _through_links(client: RegistryClient, repository: str, manifest: Manifest, path: str) -> bytes:
+def _through_links(blob: Callable[[str], Iterator[bytes]], place: str, manifest: Manifest, path: str) -> bytes:
     wanted = path
     for _ in range(_MOST_LINKS):
         try:
-            return _from_layers(client, repository, manifest, wanted)
+            return _from_layers(blob, place, manifest, wanted)
         except _Elsewhere as link:
             wanted = posixpath.normpath(posixpath.join(posixpath.dirname(wanted), str(link)))
     raise FileNotFoundError(f"{path} of image {manifest.digest}: more than {_MOST_LINKS} links")
 
 
-def _from_layers(client: RegistryClient, repository: str, manifest: Manifest, path: str) -> bytes:
+def _from_layers(blob: Callable[[str], Iterator[bytes]], place: str, manifest: Manifest, path: str) -> bytes:
     name = path.lstrip("/")
     for layer in reversed(manifest.content["layers"]):
         try:
-            found, hidden = _look(client.blob(repository, layer["digest"]), name)
+            found, hidden = _look(blob(layer["digest"]), name)
         except (tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError) as error:
-            what = f"layer {layer['digest']} of {repository}"
+            what = f"layer {layer['digest']} of {place}"
             raise RegistryError(
                 what, 0, f"cannot be unpacked ({type(error).__name__}); tar, gzip or zstd is right"
             ) from None
@@ -108,7 +113,7 @@ def _from_layers(client: RegistryClient, repository: str, manifest: Manifest, pa
             return found
         if hidden:
             break
-    raise FileNotFoundError(f"image {repository}@{manifest.digest} has no file {path}")
+    raise FileNotFoundError(f"image {place}@{manifest.digest} has no file {path}")
 
 
 def _unpacked(first: bytes, rest: Iterator[bytes]) -> tuple[Pieces, IO[bytes]]:

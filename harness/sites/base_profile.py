@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
-
 from palette.os_layer import PACK
 from palette.os_values import OsValues, UnusableValuesError
+from palette.versions import version_key
 
 if TYPE_CHECKING:
+    from harness.sites.provider_kubernetes import Kubernetes
     from palette.client import ProjectView
     from palette.os_layer import OsLayer
-    from palette.profiles import Pack, Profile, ProfileName
+    from palette.profiles import Pack, Profile
 
 CLOUD = "edge-native"
 #: Keys of user data that make Palette ignore the profile's credentials (docs/palette.md §1.6), wherever they stand.
@@ -21,7 +21,11 @@ EXTERNAL = ("registryCredentials:", "externalRegistries:")
 
 
 class UnusableProfileError(ValueError):
-    """The profile that the site file names cannot be the base of a run; the message says what to change."""
+    """The layers that the site file names cannot be a run's; the message says what to change, ``key`` where."""
+
+    def __init__(self, message: str, key: str = "profile") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,23 @@ class WantedProfile:
 
 @dataclass(frozen=True)
 class BaseProfile:
-    """The user's published profile. ``values`` are those of its OS layer, or what the site file gives for them."""
+    """The user's published profile.
+
+    ``values`` are those of its OS layer, or what the site file gives for them. ``kubernetes`` is its Kubernetes layer.
+    """
 
     uid: str
     name: str
     version: str
     values: OsValues
+    kubernetes: Pack | None = None
+
+    def check_fit(self, held: Kubernetes | None) -> None:
+        """Raise UnusableProfileError when the Kubernetes layer is not for what the provider image holds."""
+        layer = self.kubernetes
+        if held and layer and (said := held.misfit(layer.name, layer.tag)):
+            advice = "name a profile or a provider image of the other's Kubernetes"
+            raise UnusableProfileError(f"{self.name} {self.version}: {said}; {advice}")
 
     def values_with(self, layer: OsLayer) -> str:
         """Return the OS layer's values for a version of the clone.
@@ -75,9 +90,13 @@ def find_base(project: ProjectView, wanted: WantedProfile) -> BaseProfile:
         found = f"the OS layer of {place} has {external[:-1]}"
         raise UnusableProfileError(f"{found}: Palette then ignores the credentials of the profile; remove it")
     try:
-        return BaseProfile(profile.uid, profile.name, profile.version, OsValues(values))
+        return BaseProfile(profile.uid, profile.name, profile.version, OsValues(values), _kubernetes(profile))
     except UnusableValuesError as error:
         raise UnusableProfileError(f"the OS layer of {place}: {error}{_advice(error)}") from error
+
+
+def _kubernetes(profile: Profile) -> Pack | None:
+    return next((pack for pack in profile.packs if pack.layer == "k8s"), None)
 
 
 def _advice(error: UnusableValuesError) -> str:
@@ -92,14 +111,7 @@ def _uid(project: ProjectView, wanted: WantedProfile) -> str:
     if not found:
         there = ", ".join(sorted({f"{each.name} {each.version}" for each in listed})) or "none"
         raise UnusableProfileError(f"there is no cluster profile {wanted}; the project has: {there}")
-    return max(found, key=_version).uid
-
-
-def _version(profile: ProfileName) -> Version:
-    try:
-        return Version(profile.version)
-    except InvalidVersion:
-        return Version("0")
+    return max(found, key=lambda each: version_key(each.version)).uid
 
 
 def _os_pack(place: str, profile: Profile) -> Pack:

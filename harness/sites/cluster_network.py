@@ -81,11 +81,19 @@ def _overlay(site: SiteText, cidr: str) -> str:
     return cidr
 
 
-def pools_of(uids: Sequence[str], wish: ClusterNetwork) -> tuple[MachinePool, ...]:
-    """Return the machine pools of a cluster: one host leads and the others work, unless it is a two-node cluster."""
+def pools_of(
+    uids: Sequence[str], wish: ClusterNetwork, architectures: Mapping[str, str] | None = None
+) -> tuple[MachinePool, ...]:
+    """Return the machine pools of a cluster: one host leads and the others work, unless it is a two-node cluster.
+
+    A pool is of the architecture that Palette says of its first host.
+    """
+
+    def pool(name: str, hosts: tuple[PoolHost, ...], *, control_plane: bool = True) -> MachinePool:
+        architecture = (architectures or {}).get(hosts[0].uid) or "amd64"
+        return MachinePool(name, hosts, control_plane, wish.control_plane_as_worker, architecture)
+
     if wish.two_node and len(uids) == TWO:
-        pair = (PoolHost(uids[0], "primary"), PoolHost(uids[1], "secondary"))
-        return (MachinePool("control-plane-pool", pair, also_worker=wish.control_plane_as_worker),)
-    control = MachinePool("control-plane-pool", (PoolHost(uids[0]),), also_worker=wish.control_plane_as_worker)
-    workers = tuple(PoolHost(uid) for uid in uids[1:])
-    return (control, MachinePool("worker-pool", workers, control_plane=False)) if workers else (control,)
+        return (pool("control-plane-pool", (PoolHost(uids[0], "primary"), PoolHost(uids[1], "secondary"))),)
+    control, workers = pool("control-plane-pool", (PoolHost(uids[0]),)), tuple(PoolHost(uid) for uid in uids[1:])
+    return (control, pool("worker-pool", workers, control_plane=False)) if workers else (control,)

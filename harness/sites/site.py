@@ -19,6 +19,8 @@ from harness.removal import LABEL, clear_verified
 from harness.sites.base_profile import BaseProfile, find_base
 from harness.sites.chosen_hosts import chosen, untouched_uids
 from harness.sites.cluster_network import TWO, pools_of
+from harness.sites.packs import find_packs
+from harness.sites.provider_kubernetes import held_kubernetes
 from palette import Limits, Palette, RetryPolicy
 from palette.cluster_request import AttachedProfile, ClusterRequest
 from palette.errors import NotFoundError, PaletteError
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
     from harness.sites.site_file import SiteFile
     from palette.client import ProjectView
     from palette.profiles import Pack
-
-#: Folders of shared SSH connections, one for each open site.
-K8S_PACK, CNI_PACK = "edge-k3s", "cni-calico"
 
 
 class NoFreeHostError(Exception):
@@ -179,7 +178,7 @@ class Site(Brief):
             values = {PACK: self.base.values_with(layer)}
             uid = self.project.profiles.new_version(self.base.uid, version, values, name=name, publish=publish)
         else:
-            packs, labels = (self.os_pack(layer.values()), *self._other_packs), {LABEL: self.run}
+            packs, labels = (self.os_pack(layer.values()), *self._packs[1:]), {LABEL: self.run}
             uid = self.project.profiles.create(name, packs, version=version, publish=publish, labels=labels)
         self.ledger.add("profile", uid)
         return uid
@@ -193,20 +192,16 @@ class Site(Brief):
 
     def os_pack(self, values: str) -> Pack:
         """Return the Bring Your Own OS pack with these values."""
-        return replace(self._byoos, values=values)
+        return replace(self._packs[0], values=values)
 
     @cached_property
-    def _byoos(self) -> Pack:
-        return self._newest(PACK)
+    def _packs(self) -> tuple[Pack, ...]:
+        """The packs of a profile, the OS layer first, where the site has no profile of its own."""
+        return find_packs(self.project, self.file.packs, held_kubernetes(self.file.provider_image))
 
     @cached_property
-    def _other_packs(self) -> tuple[Pack, ...]:
-        return self._newest(K8S_PACK), self._newest(CNI_PACK)
-
-    def _newest(self, name: str) -> Pack:
-        registry = self.project.registries.named()
-        versions = self.project.packs.versions(name, registry.uid)
-        return versions.by_tag[max(versions.by_tag, key=_by_version)]
+    def _architectures(self) -> dict[str, str]:
+        return {host.uid: host.architecture for host in self.project.edge_hosts.search()}
 
     def _request(self, name: str, profile: str, hosts: Sequence[EdgeHost]) -> ClusterRequest:
         wish = self.file.cluster
@@ -214,7 +209,7 @@ class Site(Brief):
         return ClusterRequest(
             name,
             (AttachedProfile(profile),),
-            pools_of([host.uid for host in hosts], wish),
+            pools_of([host.uid for host in hosts], wish, self._architectures),
             vip=vip,
             overlay=wish.overlay,
             ssh_keys=wish.ssh_keys,
@@ -326,7 +321,3 @@ def edge_host(file: SiteFile, uid: str, control: Path) -> EdgeHost:
         sudo=file.ssh_sudo if target.sudo is None else target.sudo,
     )
     return EdgeHost(uid, access, back_within=file.timeouts.edge_host_ready)
-
-
-def _by_version(tag: str) -> tuple[int, ...]:
-    return tuple(int(part) if part.isdigit() else 0 for part in tag.split("."))

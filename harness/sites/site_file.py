@@ -12,6 +12,7 @@ from foreign import UnsafeTextError, host_address, uid, user_name
 from foreign.yaml_text import BadYamlError, read_yaml
 from harness.sites.base_profile import WantedProfile
 from harness.sites.cluster_network import ClusterNetwork, read_cluster_network
+from harness.sites.packs import WantedPacks, read_packs
 from harness.sites.site_references import BadSiteFileError, SiteText, authority_at, file_at, secret_at
 from harness.sites.site_schema import SCHEMA, mistakes_of, nearest
 from palette.waiting import Timeouts
@@ -131,6 +132,7 @@ class SiteFile:
     existing_registry: ExistingRegistry | None = None
     kubeconfig: Secret | None = field(default=None, repr=False)
     profile: WantedProfile | None = None
+    packs: WantedPacks = field(default_factory=WantedPacks)
 
     @property
     def registry_bind(self) -> str:
@@ -209,6 +211,7 @@ def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
         cluster=attempt("cluster", read_cluster_network, site, document.get("cluster", {})),
         examples=document.get("examples", 1),
         profile=attempt("profile", _profile, site, document.get("profile")),
+        packs=attempt("packs", _packs, site, document),
     )
 
 
@@ -230,6 +233,12 @@ def _profile(site: SiteText, given: str | Mapping[str, str] | None) -> WantedPro
     values = file_at(site, "profile.os_values", given.get("os_values"))
     text = None if values is None else values.read_bytes().decode("utf-8", "replace")
     return WantedProfile(given.get("name", ""), given.get("version", ""), given.get("uid", ""), text)
+
+
+def _packs(site: SiteText, document: Mapping[str, Any]) -> WantedPacks:
+    if "packs" in document and "profile" in document:
+        raise site.wrong("packs", "there is a profile, which has its own packs; write profile or packs")
+    return read_packs(site, document.get("packs"))
 
 
 def _hosts(site: SiteText, listed: object) -> Mapping[str, SshTarget]:

@@ -46,6 +46,19 @@ edge_hosts:
 #   uid: 0123456789abcdef01234567         # in place of name and version
 #   os_values: os-layer.yaml              # the OS layer's values, where Palette masks them
 
+# Without a profile of your own one is made of packs. Which Kubernetes it is comes from the provider image (k3s, rke2,
+# kubeadm or canonical, and the version); the network layer is cni-calico. What differs or is not found out is named:
+# packs:
+#   kubernetes:
+#     name: edge-rke2
+#     tag: "1.33.5"
+#     registry: Public Repo
+#     values: rke2.yaml                   # instead of the pack's own
+#   cni:
+#     name: cni-calico
+#   csi:
+#     name: csi-local-path-provisioner
+
 # The clusters' network, in the words of the vendor's Terraform provider; without it Palette assigns a virtual IP.
 # cluster:
 #   vip: 10.20.0.50-10.20.0.59            # free addresses of the hosts' network, one for each cluster at a time

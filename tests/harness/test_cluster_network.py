@@ -110,3 +110,10 @@ def test_two_hosts_make_a_two_node_cluster_where_the_site_wants_it() -> None:
 def test_one_host_is_an_ordinary_cluster_on_a_site_of_two_nodes() -> None:
     """A case that needs one host has one."""
     assert len(pools_of(["a"], ClusterNetwork(two_node=True))) == 1
+
+
+def test_a_pool_has_the_architecture_of_its_hosts() -> None:
+    """What Palette says of the hosts is asked for; a host of which it says nothing is amd64."""
+    pools = pools_of(("a", "b"), ClusterNetwork(), {"a": "arm64", "b": ""})
+
+    assert [pool.architecture for pool in pools] == ["arm64", "amd64"]

@@ -93,17 +93,24 @@ def test_what_is_commented_out_is_right_too(tmp_path: Path, monkeypatch: pytest.
         "edge_known_hosts",
         "registry-ca.pem",
         "os-layer.yaml",
+        "rke2.yaml",
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(Authority().pem)
-    (tmp_path / "site.yaml").write_text(everything())
+    document = yaml.safe_load(everything())
+    packs = document.pop("packs")  # a profile and packs do not go together
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump(document))
     site = read_site_file(tmp_path / "site.yaml")
+    del document["profile"]
+    (tmp_path / "site.yaml").write_text(yaml.safe_dump({**document, "packs": packs}))
+    of_packs = read_site_file(tmp_path / "site.yaml").packs
 
     assert isinstance(site.provider_image, RemoteImage)
     assert str(site.provider_image) == "registry.example:443/team/edge-provider:v1"
     assert [sought.value for sought in site.sought] == ["edge-7", "rack:qa-2"]
     assert (site.sought[0].target.jump, site.sought[0].target.sudo) == ("qa@bastion-2.example", False)
     assert site.never_touch.clusters == {"production-east"}
+    assert (of_packs.kubernetes.tag, of_packs.cni.name) == ("1.33.5", "cni-calico")
 
 
 def test_every_key_is_shown() -> None:

@@ -1,0 +1,86 @@
+"""A Palette endpoint on loopback, and site files that describe it: a site without hosts to log in to."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import trustme
+import yaml
+
+from harness.sites.site import connect
+from harness.sites.site_file import SiteFile, read_site_file
+from lab import base_profile
+from lab.palette import PaletteEndpoint, Settings, serving
+from palette import RetryPolicy
+from registry.layout import Layout, write_layout
+from tests.registry.samples import tar_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from palette.client import ProjectView
+
+KEY, TOKEN = "key-of-the-site", "token-of-the-site"
+
+
+@dataclass(frozen=True)
+class PaletteSite:
+    """The endpoint, and a folder with what its site files refer to."""
+
+    url: str
+    folder: Path
+    project_uid: str
+
+    def file(self, **changes: object) -> SiteFile:
+        """Write and read a site file with other values of some keys; None leaves a key out."""
+        document: dict[str, Any] = {
+            "palette": {
+                "url": self.url, "project": "Default", "api_key": {"file": "key"}, "authority": "ca.pem",
+                "rate_limits": False,
+            },
+            "edge_hosts": [{"uid": "edge-1", "ssh": "kairos@10.0.0.11"}, {"uid": "edge-2", "ssh": "kairos@10.0.0.12"}],
+            "cluster": {"vip": "10.0.0.50-10.0.0.51"},
+            "registry": {"bind": "10.0.0.9"},
+            "provider_image": f"oci:{image(self.folder / 'image', {})}",
+            **changes,
+        }  # fmt: skip
+        path = self.folder / "site.yaml"
+        path.write_text(yaml.safe_dump({key: value for key, value in document.items() if value is not None}))
+        return read_site_file(path)
+
+    @contextmanager
+    def project(self) -> Iterator[ProjectView]:
+        """Yield the project as a client sees it."""
+        with connect(self.file(), RetryPolicy()) as palette:
+            yield palette.in_project("Default")
+
+
+@contextmanager
+def palette_site(folder: Path) -> Iterator[PaletteSite]:
+    """Run an endpoint whose project has the lab's profile."""
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    (folder / "key").write_text(KEY)
+    endpoint = PaletteEndpoint(Settings(api_keys=(KEY,), registration_tokens=(TOKEN,)))
+    with serving(endpoint, ssl_context=context) as port:
+        url, uid = f"https://127.0.0.1:{port}", endpoint.project_uid("Default")
+        base_profile.create(url, uid, KEY, folder / "ca.pem")
+        yield PaletteSite(url, folder, uid)
+
+
+def image(
+    folder: Path, release: Mapping[str, str], *, labels: Mapping[str, str] | None = None, tag: str = "v1"
+) -> Path:
+    """Write a provider image that says of itself what ``release`` and ``labels`` say."""
+    text = "".join(f'{name}="{value}"\n' for name, value in release.items())
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("index.json"):
+        old.unlink()
+    layer = tar_of(folder / "layer.tar", {"etc/kairos-release": text, "etc/os-release": "ID=debian\n"})
+    layout: Layout = write_layout(folder, [layer], tag=tag, labels=labels)
+    return layout.directory
