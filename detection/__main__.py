@@ -1,4 +1,4 @@
-"""``python -m detection``: the kill matrix, in ``reports/latest/kill-matrix.html``."""
+"""``python -m detection``: the kill matrix, in ``reports/detection/kill-matrix.html``."""
 
 from __future__ import annotations
 
@@ -86,26 +86,12 @@ def _make(asked: argparse.Namespace) -> Matrix:
 
 
 def write(matrix: Matrix, home: Path) -> list[Path]:
-    """Write the matrix where the next one finds it, and beside the reports of the latest finished run.
-
-    Runs of detection are no runs of the suites, so ``reports/latest`` stays where it is; where there is none yet, it
-    names a place that holds the matrix alone until a run has finished.
-    """
-    places = [home, _latest(home.parent)]
+    """Write the matrix as JSON and as a page; return the files. Runs of the suites keep their directories."""
+    home.mkdir(parents=True, exist_ok=True)
     contents = {kill_matrix.JSON: kill_matrix.to_json(matrix), kill_matrix.PAGE: kill_matrix.render(matrix)}
-    for place in places:
-        place.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            runs.write(place / name, content)
-    return [places[-1] / name for name in contents]
-
-
-def _latest(reports: Path) -> Path:
-    latest = reports / "latest"
-    if not latest.exists():
-        latest.unlink(missing_ok=True)
-        latest.symlink_to(Path("runs") / runs.create(reports).name, target_is_directory=True)
-    return latest
+    for name, content in contents.items():
+        runs.write(home / name, content)
+    return [home / name for name in contents]
 
 
 def _say(message: str) -> None:

@@ -51,7 +51,7 @@ PYTEST: dict[str, Pytest] = {
     "requirements": Pytest(("--collect-only", "-qqq", "--requirements"), ("suites",)),
     "tests": Pytest(
         ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile"), SLOWEST_FIRST, (("PY_COLORS", "0"),),
-        "own tests: 15 to 20 minutes on two cores; './run tests --quick' is a part that needs no engine",
+        "own tests: about 15 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
     ),
     "endurance": Pytest(
         (), ("tests/stranger/test_far_site.py", "tests/site/long_runs/test_killed_run.py"),

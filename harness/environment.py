@@ -15,6 +15,7 @@ import pwd
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -31,6 +32,8 @@ TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Arguments with which a word that needs an engine only prints something.
 WITHOUT_A_RUN = frozenset({"-h", "--help", "--plan", "--collect-only"})
 INTERRUPTED, BAD_SETUP = 2, 4
+#: Seconds after which something is written of an installation into a file.
+QUIET = 20.0
 
 
 class CannotPrepareError(Exception):
@@ -91,12 +94,39 @@ def _install(place: Path, root: Path, kind: str) -> None:
     except (ImportError, subprocess.CalledProcessError) as error:
         raise CannotPrepareError("this Python makes no environments; run: apt-get install python3-venv") from error
     pip = [str(place / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    done = subprocess.run([*pip, "install", "--quiet", "--require-hashes", "-r", str(root / LOCKS[kind])], check=False)
-    if done.returncode:
+    pip += ["install", "--progress-bar", "off", "--require-hashes", "-r", str(root / LOCKS[kind])]
+    if _watched(pip, packages):
         raise CannotPrepareError(f"pip could not install {LOCKS[kind]} (its words are above); try again when it can")
     kinds = ("run", "dev") if kind == "dev" else ("run",)
     made = {"python": sys.version, **{each: _digest(root / LOCKS[each]) for each in kinds}}
     (place / "stamp.json").write_text(json.dumps(made))
+
+
+def _watched(pip: list[str], packages: int) -> int:
+    """Run pip, write how far it is, and return its exit code; its errors go to the terminal as they are."""
+    fetched, told_at = 0, time.monotonic()
+    with subprocess.Popen(pip, stdout=subprocess.PIPE, text=True, errors="replace") as running:
+        try:
+            for line in running.stdout or ():
+                fetched += line.startswith("Collecting ")
+                if line.startswith(("Collecting ", "Installing ")) and (sys.stderr.isatty() or _is_due(told_at)):
+                    told_at = time.monotonic()
+                    does = "fetched" if line.startswith("Collecting ") else "fetched; unpacking them"
+                    sys.stderr.write(_status(f"run: {fetched} of {packages} packages {does}"))
+        except BaseException:
+            running.kill()
+            raise
+    sys.stderr.write("\n" if sys.stderr.isatty() and fetched else "")
+    return running.returncode
+
+
+def _is_due(told_at: float) -> bool:
+    return time.monotonic() - told_at > QUIET
+
+
+def _status(text: str) -> str:
+    """Return a status that replaces the last one on a terminal, and is a line elsewhere."""
+    return f"\r{text:<50}" if sys.stderr.isatty() else f"{text}\n"
 
 
 def refusal_of_engine(word: str, *, socket: Path = SOCKET) -> str:

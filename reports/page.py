@@ -59,7 +59,7 @@ def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Pa
             waivers=breakdown.waivers(results),
             notes=breakdown.notes(results),
             nights=bool(attachments and (attachments.parent.parent / trend.PAGE).exists()),
-            matrix=bool(attachments and (attachments / KILL_MATRIX).exists()),
+            matrix=bool(attachments and (attachments.parent.parent / "detection" / KILL_MATRIX).exists()),
             anchors={case.case: f"case-{number}" for number, case in enumerate(results.red, start=1)},
             style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
             script=Markup(script),  # noqa: S704  our own file

@@ -17,6 +17,7 @@ from lab.faults import UnknownFault, catalogue, families, load, specify
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
 from registry.hazards import BEYOND, pool
 from registry.transforms import TRANSFORMS, Context, transform
+from tests.packages import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 FEWEST = 70
@@ -88,22 +89,7 @@ def _arguments(meaning: str) -> list[str]:
     return [part for part in inside.split(", ") if part]
 
 
-JUDGES = (
-    "suites",
-    "fixtures",
-    "harness",
-    "doctor",
-    "edge",
-    "palette",
-    "registry",
-    "reports",
-    "engine",
-    "protected",
-    "bounded",
-    "foreign",
-    "waiting",
-    "conftest.py",
-)
+JUDGES = (*(name for name in PACKAGES if name not in {"lab", "detection"}), "conftest.py")
 
 
 @pytest.mark.parametrize("place", JUDGES)

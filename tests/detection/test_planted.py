@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from reports.kill_matrix import JSON, PAGE, Matrix, from_json
+from tests.packages import copy_to
 
-ROOT = Path(__file__).parents[2]
-PARTS = (
-    "detection",
-    "doctor",
-    "edge",
-    "engine",
-    "fixtures",
-    "harness",
-    "lab",
-    "palette",
-    "protected",
-    "bounded",
-    "foreign",
-    "waiting",
-    "registry",
-    "suites",
-    "reports",
-)
+if TYPE_CHECKING:
+    from pathlib import Path
+
 WITHIN = 900  # seconds
 #: A fault that one quick case is there for, and that case.
 FAULT, REQUIREMENT = "answers-not-masked", "PROFILE-08"
@@ -48,10 +33,7 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        for part in PARTS:
-            shutil.copytree(ROOT / part, root / part, ignore=shutil.ignore_patterns("__pycache__", "runs", "latest"))
-        for name in ("conftest.py", "pyproject.toml"):
-            shutil.copy(ROOT / name, root)
+        copy_to(root)
 
     def plant(self, name: str, right: str, wrong: str) -> None:
         """Put ``wrong`` in the place of ``right``, which must be there."""
@@ -64,8 +46,8 @@ class Project:
         """Make a matrix; give exit code, matrix and what was said."""
         command = [sys.executable, "-m", "detection", "--labs", "1", "--suites", CASE, *arguments]
         done = subprocess.run(command, cwd=self.root, check=False, capture_output=True, text=True, timeout=WITHIN)
-        assert (self.root / "reports/latest" / PAGE).exists(), done.stdout + done.stderr
-        matrix = from_json((self.root / "reports/latest" / JSON).read_bytes())
+        assert (self.root / "reports/detection" / PAGE).exists(), done.stdout + done.stderr
+        matrix = from_json((self.root / "reports/detection" / JSON).read_bytes())
         return done.returncode, matrix, done.stdout
 
 

@@ -89,25 +89,11 @@ def ordered(folder: Path, shuffle: int | None) -> list[str]:
     return [*json.loads(cases_file(plan).read_text())]
 
 
-def test_a_matrix_lies_beside_the_latest_run(tmp_path: Path) -> None:
-    """The latest run of the suites keeps its place, and gets the matrix beside its reports."""
+def test_a_matrix_leaves_runs_of_the_suites_alone(tmp_path: Path) -> None:
+    """The matrix has a directory of its own; the latest run keeps its place and gets no file of another's."""
     run = runs.create(tmp_path)
     (tmp_path / "latest").symlink_to(Path("runs") / run.name)
-    written = write(MATRIX, tmp_path / "detection")
 
+    assert write(MATRIX, tmp_path / "detection") == [tmp_path / "detection" / JSON, tmp_path / "detection" / PAGE]
     assert (tmp_path / "latest").resolve() == run
-    assert {path.resolve() for path in written} == {run / JSON, run / PAGE}
-    assert (tmp_path / "detection" / JSON).exists()
-
-
-@pytest.mark.parametrize("broken", [False, True])
-def test_a_matrix_without_a_run_has_a_place_too(tmp_path: Path, broken: bool) -> None:  # noqa: FBT001 - data
-    """Where no run has finished, ``latest`` names a place of the matrix, which the next run takes over."""
-    if broken:
-        (tmp_path / "latest").symlink_to(Path("runs") / "gone")
-    written = write(MATRIX, tmp_path / "detection")
-
-    assert (tmp_path / "latest").is_symlink()
-    assert all(path.exists() for path in written)
-    with pytest.raises(runs.NoSuchRunError):
-        runs.find("latest", tmp_path)
+    assert [*run.iterdir()] == []

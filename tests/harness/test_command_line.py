@@ -251,6 +251,18 @@ def test_a_failing_installation_is_a_line_and_leaves_no_stamp(project: Path, cap
     assert not (project / ".venv" / "stamp.json").exists()
 
 
+def test_an_installation_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """While pip works, a line in a file says how many packages are there; pip's exit code is kept."""
+    monkeypatch.setattr(environment, "QUIET", -1.0)
+    words = "print('Collecting a==1'); print('  more'); print('Installing collected packages: a'); raise SystemExit(3)"
+
+    assert environment._watched([sys.executable, "-c", words], 2) == 3
+    assert capfd.readouterr().err.splitlines() == [
+        "run: 1 of 2 packages fetched",
+        "run: 1 of 2 packages fetched; unpacking them",
+    ]
+
+
 def test_a_repository_that_cannot_be_written_is_a_line(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing can be installed, the line says where to copy the repository."""
 

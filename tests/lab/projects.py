@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-HOME = Path(__file__).parent.parent.parent
-_LEFT_OUT = shutil.ignore_patterns("runs", "latest", "__pycache__", "tests", "docs")
-_PARTS = (
-    "suites",
-    "fixtures",
-    "harness",
-    "detection",
-    "doctor",
-    "lab",
-    "palette",
-    "edge",
-    "registry",
-    "reports",
-    "engine",
-    "protected",
-    "bounded",
-    "foreign",
-    "waiting",
-    "protected.py",
-)
+from tests.packages import copy_to
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -66,10 +49,5 @@ class Project:
 
 def copy_project(folder: Path, temporary: Path) -> Project:
     """Copy what a conformance run needs."""
-    folder.mkdir()
-    for name in (*_PARTS, "conftest.py", "pyproject.toml"):
-        if (HOME / name).is_dir():
-            shutil.copytree(HOME / name, folder / name, ignore=_LEFT_OUT)
-        elif (HOME / name).exists():
-            shutil.copy(HOME / name, folder / name)
+    copy_to(folder)
     return Project(folder, temporary)

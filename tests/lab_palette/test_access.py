@@ -10,6 +10,7 @@ import requests
 
 from tests.lab_palette.api import Api, RefusedError, profile
 from tests.lab_palette.contract import is_present
+from tests.palette.openapi import NO_DESCRIPTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tests.lab_palette.conftest import PaletteLab
 
 
-@pytest.mark.skipif(not is_present(), reason="PALETTE_OPENAPI names no API description")
+@pytest.mark.skipif(not is_present(), reason=NO_DESCRIPTION)
 def test_answers_are_held_to_the_published_description(api: Api) -> None:
     """Where the description is present, every answer of these tests is checked against it."""
     assert api.judge is not None

@@ -10,7 +10,7 @@ import pytest
 from lab.palette.server import routes
 from tests.lab_palette.api import eventually
 from tests.lab_palette.contract import FULL_4_9, is_present, spec
-from tests.palette.openapi import directory
+from tests.palette.openapi import NO_DESCRIPTION, directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.lab_palette.conftest import PaletteLab
     from tests.lab_palette.scripted_agent import ScriptedAgent
 
-pytestmark = pytest.mark.skipif(not is_present(), reason="PALETTE_OPENAPI names no API description")
+pytestmark = pytest.mark.skipif(not is_present(), reason=NO_DESCRIPTION)
 
 ROUTES = {f"{route.method} {route.path}": route for route in routes()}
 

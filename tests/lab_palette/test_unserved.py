@@ -11,7 +11,7 @@ import pytest
 from lab.palette.server import routes
 from lab.palette.unserved import LETTERS, TABLE, is_unserved, operations
 from tests.lab_palette.contract import FULL_4_9, is_present
-from tests.palette.openapi import SPEC_4_8, directory
+from tests.palette.openapi import NO_DESCRIPTION, SPEC_4_8, directory
 
 if TYPE_CHECKING:
     from tests.lab_palette.api import Api
@@ -56,7 +56,7 @@ def sorted_segments(node: dict[Any, Any]) -> list[tuple[str, dict[Any, Any]]]:
     return sorted((name, below) for name, below in node.items() if name is not None)
 
 
-@pytest.mark.skipif(not is_present(), reason="PALETTE_OPENAPI names no API description")
+@pytest.mark.skipif(not is_present(), reason=NO_DESCRIPTION)
 def test_every_published_operation_is_served_or_in_the_table() -> None:
     """A description or an operation that changed makes another table, which stands beside the report of this test."""
     left = published() - {(route.method, plain(route.path)) for route in routes()}

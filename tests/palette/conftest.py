@@ -10,7 +10,7 @@ import pytest
 from palette import Limits, Palette, RetryPolicy, Timeouts
 from palette.clock import Clock
 from protected import Secret
-from tests.palette.openapi import SPEC_4_8, SPEC_4_9, Spec, directory
+from tests.palette.openapi import NO_DESCRIPTION, SPEC_4_8, SPEC_4_9, Spec, directory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,7 +69,7 @@ def spec(request: pytest.FixtureRequest) -> Spec:
 
 
 def load_spec(path: Path) -> Spec:
-    """Read a description, or skip the test and say what is missing where."""
+    """Read a description, or skip the test."""
     if not path.exists():
-        pytest.skip(f"{path.name} is not at {path.parent}; set PALETTE_OPENAPI to the directory that holds it")
+        pytest.skip(NO_DESCRIPTION)
     return Spec.load(path)

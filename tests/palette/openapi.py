@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).parents[2]
 SPEC_4_9 = "palette-edge-subset-4.9.json"
 SPEC_4_8 = "palette-apis-spec-4.8.json"
+#: Why a test that needs a published description is skipped.
+NO_DESCRIPTION = "PALETTE_OPENAPI names no directory with the published description of Palette's API"
 METHODS = ("get", "put", "post", "delete", "patch")
 INT_LIMITS = {"int8": 2**7, "int32": 2**31, "int64": 2**63}
 ERROR_ENVELOPE = {

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 SIGNER = Ed25519PrivateKey.generate()
 KEY = SIGNER.public_key()
 GREEN = samples.all_green()
-DAMAGED = 10_000
+DAMAGED = 4_000
 
 
 def made(
