@@ -106,7 +106,8 @@ def checked(config: pytest.Config) -> Options:
     option = config.getoption
     faults = _faults(option("--lab-fault"))
     site = _site(option("--site"))
-    home = _home(option("--runs-in"))
+    keeps_a_run = not (option("--plan") or option("--collect-only"))
+    home = _home(option("--runs-in")) if keeps_a_run else Path(option("--runs-in")).resolve()
     resumed = _resumed(option("--resume"), home, site)
     if site is not None and (faults or option("--keep-lab")):
         raise pytest.UsageError("--lab-fault and --keep-lab are for the lab; a site given with --site has neither")

@@ -371,3 +371,4 @@ def test_a_place_where_no_run_can_be_kept_is_refused_in_one_line(tmp_path: Path,
     told = refusal("--runs-in", str(place))
     assert told.startswith(f"--runs-in {place}: no run can be kept there (")
     assert told.count("\n") == 0
+    assert check("--runs-in", str(place), "--plan").home == place
