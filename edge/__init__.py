@@ -1,14 +1,15 @@
 """An Edge host as its operator sees it: over SSH, through testinfra."""
 
-from edge.access import HostUnreachable, SshAccess
+from edge.access import CommandRefusedError, HostUnreachable, SshAccess
 from edge.boot import BootFacts, RebootProof, reboot_proof
 from edge.host import EdgeHost
-from edge.layouts import Distribution, Layout, Mode
+from edge.layouts import Distribution, Layout, Mode, UnknownLayoutError
 from edge.search import BlindSearchError
 
 __all__ = [
     "BlindSearchError",
     "BootFacts",
+    "CommandRefusedError",
     "Distribution",
     "EdgeHost",
     "HostUnreachable",
@@ -16,5 +17,6 @@ __all__ = [
     "Mode",
     "RebootProof",
     "SshAccess",
+    "UnknownLayoutError",
     "reboot_proof",
 ]

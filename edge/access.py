@@ -129,7 +129,7 @@ class SshAccess:
 
     def testinfra_host(self) -> Host:
         """Return testinfra's host for this access."""
-        return Host(_Backend(self))
+        return _Host(_Backend(self))
 
     def close(self) -> None:
         """End the shared connection, if it stands."""
@@ -155,6 +155,24 @@ def _environment() -> dict[str, str]:
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
+
+
+class _Host(Host):  # type: ignore[misc] # testinfra is published without types
+    """testinfra's host, whose commands may end as they like: a status that nobody expects is no broken promise."""
+
+    def run_expect(self, expected: list[int], command: str, *args: str, **more: Any) -> CommandResult:  # noqa: ANN401 - testinfra's signature
+        return self._expected(self.run(command, *args, **more), expected)
+
+    def check_output(self, command: str, *args: str, **more: Any) -> str:  # noqa: ANN401 - testinfra's signature
+        done = self._expected(self.run(command, *args, **more), [0])
+        return str(done.stdout).rstrip("\r\n")
+
+    @staticmethod
+    def _expected(done: CommandResult, expected: list[int]) -> CommandResult:
+        if done.rc not in expected:
+            last = one_line((str(done.stderr).strip().splitlines() or ["nothing"])[-1])
+            raise CommandRefusedError(f"a command ended with {done.rc} and said: {last}")
+        return done
 
 
 class _Backend(BaseBackend):  # type: ignore[misc] # testinfra is published without types

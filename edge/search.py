@@ -21,6 +21,7 @@ PLACES = (
 )
 #: Seconds for a search: a journal of some gigabytes takes a minute.
 WITHIN = 900.0
+_PLANTED = 3  # words of the line that names what is planted
 #: Canary and words are read from standard input and kept in the environment: no argument and no file shows them. Each
 #: place has a canary of its own, for a system log may repeat the journal. Options are POSIX', for the sake of busybox.
 SEARCH = f"""\
@@ -63,10 +64,11 @@ def search(host: EdgeHost, words: Sequence[str]) -> list[str]:
         return []
     canary = f"conformance-{secrets.token_hex(8)}"
     found = host.feed("\n".join([canary, *words, ""]), SEARCH, within=WITHIN).splitlines()
-    planted = next((line.split() for line in found if line.startswith("planted ")), ["planted", "?", "?"])
+    lines = (line.split() for line in found if line.startswith("planted "))
+    _, file, process = next((words for words in lines if len(words) == _PLANTED), ["planted", "?", "?"])
     expected = {
-        "files": f"file {planted[1]}",
-        "processes": f"process /proc/{planted[2]}/cmdline",
+        "files": f"file {file}",
+        "processes": f"process /proc/{process}/cmdline",
         "the journal": f"journal {canary}-journal",
     }
     if blind := [what for what, line in expected.items() if line not in found]:
@@ -81,4 +83,8 @@ def _told(line: str) -> str:
     kind, _, what = line.partition(" ")
     if kind == "file":
         return what
-    return f"the arguments of process {what.split('/')[2]}" if kind == "process" else "the journal"
+    return (
+        f"the arguments of process {what.removeprefix('/proc/').partition('/')[0]}"
+        if kind == "process"
+        else "the journal"
+    )

@@ -54,8 +54,12 @@ PYTEST: dict[str, Pytest] = {
         "own tests: about 15 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
     ),
     "endurance": Pytest(
-        (), ("tests/stranger/test_far_site.py", "tests/site/long_runs/test_killed_run.py"),
-        (("FAR_SITE", "whole"), ("KILLED_MOMENTS", "30")), "own tests of half an hour",
+        (),
+        (
+            "tests/stranger/test_far_site.py", "tests/site/long_runs/test_killed_run.py",
+            "tests/edge/test_hostile_host.py", "tests/registry/test_hostile_registry.py", "tests/palette/test_hostile_answers.py",
+        ),
+        (("FAR_SITE", "whole"), ("KILLED_MOMENTS", "30"), ("HOSTILE_ANSWERS", "10000")), "own tests of an hour",
     ),
     "page": Pytest((), ("tests/page",), (("PAGE_TESTS", "required"),)),
 }  # fmt: skip

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 import requests
 
-from edge import BlindSearchError, HostUnreachable
+from edge import BlindSearchError, CommandRefusedError, HostUnreachable, UnknownLayoutError
 from harness import ledger as ledgers
 from harness import requirements as catalogue
 from harness.clusters import NotCleanedUpError, VacuousPhase
@@ -65,6 +65,8 @@ class NotCovered(Exception):  # noqa: N818 - a verdict
 #: What exceptions of clients and fixtures mean for a verdict.
 CLASSES: Mapping[type[BaseException], Verdict] = {
     HostUnreachable: Verdict.DEAD,
+    CommandRefusedError: Verdict.DEAD,
+    UnknownLayoutError: Verdict.DEAD,
     HostsGoneError: Verdict.DEAD,
     NotCleanedUpError: Verdict.DEAD,
     RegistryFailed: Verdict.DEAD,

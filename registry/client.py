@@ -56,10 +56,7 @@ _SHORT_LABEL = 3  # of names such as co.uk, below which everybody may have a nam
 _NOT_ATTEMPTED = frozenset({429, 503})
 _PLAIN_FAILURE = 500
 _REFUSED_ANSWERS = (
-    requests.exceptions.InvalidURL,
-    requests.exceptions.InvalidSchema,
-    requests.exceptions.InvalidHeader,
-    requests.exceptions.ContentDecodingError,
+    requests.RequestException,
     urllib3.exceptions.HTTPError,
     ValueError,  # also of Unicode and JSON
 )
@@ -326,6 +323,8 @@ class RegistryClient:
             )
             if not (call.stream and response.ok):
                 _load(response, call.line)
+        except (requests.ConnectionError, requests.Timeout):
+            raise
         except _REFUSED_ANSWERS as error:
             raise RegistryError(call.line, 0, f"an answer that cannot be read ({type(error).__name__})") from None
         if response.ok:
@@ -503,8 +502,10 @@ def _decoded_chunks(response: requests.Response, what: str) -> Iterator[bytes]:
             if size > LARGEST_BLOB:
                 raise RegistryError(what, 0, f"a blob of more than {LARGEST_BLOB} bytes")
             yield chunk
-    except requests.exceptions.ContentDecodingError:
-        raise RegistryError(what, 0, "an encoding that cannot be read") from None
+    except (requests.ConnectionError, requests.Timeout):
+        raise
+    except requests.RequestException as error:
+        raise RegistryError(what, 0, f"a blob that cannot be read ({type(error).__name__})") from None
 
 
 def _is_reset(error: requests.ConnectionError) -> bool:

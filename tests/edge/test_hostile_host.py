@@ -1,0 +1,86 @@
+"""Whatever a host prints, it is read, or the host is lost; it never hangs, and the harness is not to blame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from edge import EdgeHost
+from harness.private_registry import addresses_of
+from tests.edge.ssh_server import SshServer, serving
+from tests.foreign.hostile import ENDINGS, HUGE, OUTPUTS, ending, judge, many
+
+READS: list[Callable[[EdgeHost, Path], object]] = [
+    lambda host, _: host.boot(),
+    lambda host, _: host.layout(),
+    lambda host, _: host.agent_unit,
+    lambda host, _: host.run("true").stdout,
+    lambda host, _: host.feed("x", "cat"),
+    lambda host, _: host.noise(),
+    lambda host, _: host.shown(["a word"]),
+    lambda host, _: host.journal(),
+    lambda host, _: host.unit("x").is_running,
+    lambda host, _: host.file("/x").exists,
+    lambda host, _: addresses_of(host),
+    lambda host, folder: host.diagnostics(folder),
+]
+_MARK = re.compile("begin-([0-9a-f]{32})")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
+    """Serve a host that says what a test wants."""
+    with serving(tmp_path_factory.mktemp("h")) as found:
+        yield found
+
+
+@many
+@given(
+    before=OUTPUTS,
+    said=OUTPUTS,
+    status=ENDINGS,
+    begun=st.sampled_from([True, True, True, True, False]),
+    errors=OUTPUTS,
+    ends=st.sampled_from(["exits", "exits", "exits", "fails", "hangs up"]),
+    read=st.sampled_from(READS),
+)
+@example(before=b"", said=b"planted x\nprocess \n", status=b"0", begun=True, errors=b"", ends="exits", read=READS[6])
+@example(before=b"", said=b"", status=b"127", begun=True, errors=b"", ends="exits", read=READS[9])
+def test_no_output_of_a_host_is_a_traceback(
+    server: SshServer,
+    tmp_path: Path,
+    before: bytes,
+    said: bytes,
+    status: bytes,
+    begun: bool,  # noqa: FBT001 - drawn
+    errors: bytes,
+    ends: str,
+    read: Callable[[EdgeHost, Path], object],
+) -> None:
+    """Noise, half an answer, a hostile one, a status that is none, a connection that ends in the middle."""
+
+    async def answer(process: asyncssh.SSHServerProcess[bytes]) -> None:
+        found = _MARK.search(process.command or "")
+        mark = (found[1] if found else "").encode()
+        opened = b"\nbegin-%b\n" % mark if begun else b""
+        whole = before + opened + said + b"\nend-%b %b\n" % (mark, status)
+        process.stdout.write(whole.replace(HUGE, b"x" * 200_000))
+        process.stderr.write(errors)
+        if ends == "hangs up":
+            process.channel.abort()
+        else:
+            process.exit(255 if ends == "fails" else 0)
+
+    server.behaviour.answer = answer
+    host = server.host()
+    try:
+        with ending():
+            read(host, tmp_path)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is judge
+        judge(error)
