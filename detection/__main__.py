@@ -9,33 +9,41 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from detection import odds
+from detection import infrastructure, odds
 from detection.collecting import NoCasesError, collect
 from detection.matrix import SEED, Detection, choose
+from detection.outages import OUTAGES
 from engine import ownership
 from engine.reach import EngineUnavailable, connect
 from engine.tempdirs import of_user
 from foreign.arguments import Parser
 from lab.control import LabFailed
 from lab.faults import UnknownFault
+from reports import infrastructure as outage_pages
 from reports import kill_matrix, runs
+from reports.infrastructure import Infrastructure
+from reports.kill_matrix import Matrix
 from reports.text import duration, visible
 
 if TYPE_CHECKING:
     import argparse
 
-    from reports.kill_matrix import Matrix, Row
+    from reports.kill_matrix import Row
 
 UNPROVEN, INTERRUPTED, BAD_SETUP = 1, 2, 4
 HOME = runs.HOME / "detection"
+_OUTAGES = ", ".join(outage.name for outage in OUTAGES)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the matrix; 0 when every fault was caught, every requirement made to fail, and nothing healthy blamed."""
     asked = _parser().parse_args(arguments)
+    if wrong := infrastructure.unknown(asked.outage):
+        sys.stderr.write(visible(f"detection: --outage {wrong[0]}: there is no such outage; there are: {_OUTAGES}\n"))
+        return BAD_SETUP
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # labs and pytests are taken along
     try:
-        matrix = _make(asked)
+        matrix = _try_outages(asked) if asked.infrastructure or asked.outage else _make(asked)
     except (UnknownFault, NoCasesError, EngineUnavailable, LabFailed) as error:
         sys.stderr.write(visible(f"detection: {error}\n"))
         return BAD_SETUP
@@ -52,6 +60,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="this fault only; repeatable")
     parser.add_argument(
         "--lab-fault", action="append", default=[], metavar="FILE.py:NAME", help="a fault of a file from outside"
+    )
+    parser.add_argument(
+        "--infrastructure", action="store_true", help="the infrastructure matrix instead: outages by kinds of case"
+    )
+    parser.add_argument(
+        "--outage", action="append", default=[], metavar="NAME", help="this outage of it only; repeatable"
     )
     parser.add_argument("--full", action="store_true", help="every case for every fault, not only those that claim it")
     parser.add_argument(
@@ -85,10 +99,25 @@ def _make(asked: argparse.Namespace) -> Matrix:
     return matrix
 
 
-def write(matrix: Matrix, home: Path) -> list[Path]:
-    """Write the matrix as JSON and as a page; return the files. Runs of the suites keep their directories."""
+def _try_outages(asked: argparse.Namespace) -> Infrastructure:
+    ownership.sweep(connect(_say, provision=True))
+    wanted = infrastructure.chosen(asked.outage)
+    area = of_user("detection") / f"outages-{os.getpid()}"
+    _say(f"{len(wanted)} cells, {asked.labs} labs; pytest's own words are in {area}")
+    trial = infrastructure.Trial(wanted, area, lambda cell: _say(outage_pages.line(cell)), labs=asked.labs)
+    matrix = trial.make()
+    if not matrix.problems and "KEEP_DETECTION_RUNS" not in os.environ:
+        shutil.rmtree(area, ignore_errors=True)
+    return matrix
+
+
+def write(matrix: Matrix | Infrastructure, home: Path) -> list[Path]:
+    """Write a matrix as JSON and as a page; return the files. Runs of the suites keep their directories."""
     home.mkdir(parents=True, exist_ok=True)
-    contents = {kill_matrix.JSON: kill_matrix.to_json(matrix), kill_matrix.PAGE: kill_matrix.render(matrix)}
+    if isinstance(matrix, Infrastructure):
+        contents = {outage_pages.JSON: outage_pages.to_json(matrix), outage_pages.PAGE: outage_pages.render(matrix)}
+    else:
+        contents = {kill_matrix.JSON: kill_matrix.to_json(matrix), kill_matrix.PAGE: kill_matrix.render(matrix)}
     for name, content in contents.items():
         runs.write(home / name, content)
     return [home / name for name in contents]
@@ -103,13 +132,14 @@ def _tell(row: Row) -> None:
     _say(kill_matrix.line(row))
 
 
-def _conclude(matrix: Matrix, written: list[Path]) -> None:
+def _conclude(matrix: Matrix | Infrastructure, written: list[Path]) -> None:
     for problem in matrix.problems:
         _say(problem)
-    for row in matrix.rows:
+    for row in matrix.rows if isinstance(matrix, Matrix) else ():
         if row.is_caught and row.missed:
             _say(f"note: {row.fault} is also claimed by {', '.join(row.missed)}, which did not notice")
-    _say(f"{matrix.sentence} · {duration(matrix.seconds)} · seed {matrix.seed}")
+    seed = f" · seed {matrix.seed}" if isinstance(matrix, Matrix) else ""
+    _say(f"{matrix.sentence} · {duration(matrix.seconds)}{seed}")
     _say(f"{written[-1]}")
 
 

@@ -57,7 +57,8 @@ PYTEST: dict[str, Pytest] = {
         (),
         (
             "tests/stranger/test_far_site.py", "tests/site/long_runs/test_killed_run.py",
-            "tests/edge/test_hostile_host.py", "tests/registry/test_hostile_registry.py", "tests/palette/test_hostile_answers.py",
+            "tests/edge/test_hostile_host.py", "tests/registry/test_hostile_registry.py",
+            "tests/palette/test_hostile_answers.py",
         ),
         (("FAR_SITE", "whole"), ("KILLED_MOMENTS", "30"), ("HOSTILE_ANSWERS", "10000")), "own tests of an hour",
     ),

@@ -34,7 +34,7 @@ WORDS = {
     "tests": Word("[--quick]", "own tests: about 15 minutes; --quick: a part of two minutes", developer=True),
     "lint": Word("", "ruff, mypy --strict, import-linter", developer=True),
     "page": Word("", "the report page in a real headless Chromium", developer=True),
-    "endurance": Word("", "own tests of an hour: a far site, killed runs, 10,000 hostile answers", engine=True, developer=True),
+    "endurance": Word("", "own tests of an hour: far site, killed runs, hostile answers", engine=True, developer=True),
     "vectors": Word("check|add|renumber", "check, add and number the vectors"),
     "update-lock": Word("", "renew the lock files to the newest versions, and run own tests with them", developer=True),
     "help": Word("", "these lines"),

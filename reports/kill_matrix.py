@@ -282,7 +282,7 @@ def render(matrix: Matrix) -> bytes:
     """Return the page."""
     stories = families(matrix)
     return (
-        _environment()
+        environment()
         .get_template("kill_matrix.html")
         .render(
             matrix=matrix,
@@ -291,20 +291,26 @@ def render(matrix: Matrix) -> bytes:
             changes=changes(matrix),
             roads=list(dict.fromkeys(row.road for row in matrix.rows if row.road)),
             enough=ENOUGH,
-            style=Markup((TEMPLATES / "kill_matrix.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
+            style=style(),
         )
         .encode()
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
+def style() -> Markup:
+    """Return the style of the matrices' pages."""
+    return Markup((TEMPLATES / "kill_matrix.css").read_text(encoding="utf-8"))  # noqa: S704  our own file
+
+
+def environment() -> Environment:
+    """Return what renders the templates of the matrices; values are shown, never obeyed."""
+    made = Environment(
         loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, finalize=_shown,
     )  # fmt: skip
-    environment.globals.update(plural=plural)
-    environment.filters.update(duration=duration, when=when, slug=lambda verdict: verdict.replace(" ", "-"))
-    return environment
+    made.globals.update(plural=plural)
+    made.filters.update(duration=duration, when=when, slug=lambda verdict: verdict.replace(" ", "-"))
+    return made
 
 
 def _shown(value: object) -> object:

@@ -1,0 +1,86 @@
+"""The infrastructure matrix: an outage is told as one, whatever kind of case it meets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+import pytest
+
+from detection.__main__ import main
+from detection.infrastructure import Trial, cell, chosen
+from detection.outages import BEGUN, KINDS, OUTAGES, cell_of
+from reports.infrastructure import Cell, Infrastructure, render, to_json
+from reports.records import CaseFinished
+from reports.verdicts import Verdict
+
+GOOD = Cell(outage="registry killed", kind="repave", verdict="dead", begun=True)
+MATRIX = Infrastructure(started="2026-11-28T18:00:00Z", cells=(GOOD,))
+#: Cells that end within seconds: a refusal that is no longer the registry's, and a Palette that resets.
+QUICK = {"registry killed/refused deployment, told", "Palette resets/Palette's refusal", "none/Palette's refusal"}
+
+
+@pytest.mark.parametrize("verdict", ["pass", "fail", "known", "fixed", "vacuous", "error", "not covered", "not run"])
+def test_only_dead_is_right_while_something_is_gone(verdict: str) -> None:
+    """Every other verdict is one about the product, or about nothing."""
+    (problem,) = replace(MATRIX, cells=(replace(GOOD, verdict=verdict),)).problems
+
+    assert problem == f"outage: repave is told as {verdict} with outage 'registry killed'"
+    assert MATRIX.problems == ()
+
+
+def test_an_outage_that_did_not_begin_proves_nothing() -> None:
+    """A case that ended before anything was gone is a problem of the matrix."""
+    (problem,) = replace(MATRIX, cells=(replace(GOOD, begun=False),)).problems
+
+    assert problem == "outage: repave ended before 'registry killed' began, so nothing was tried"
+    assert replace(MATRIX, cells=()).problems == ("no outage was tried",)
+
+
+def test_a_case_may_bear_an_outage_that_passes() -> None:
+    """A host that reboots comes back by itself; a registry that is killed does not."""
+    passed = CaseFinished(case="x", verdict=Verdict.PASS, notes=(f"{BEGUN}x",))
+
+    assert cell("host rebooting/repave", passed).is_right
+    assert not cell("registry killed/repave", passed).is_right
+    assert not cell("none/repave", replace(passed, verdict=Verdict.DEAD)).is_right
+
+
+def test_every_cell_is_found_by_the_name_of_its_case() -> None:
+    """Names of outages, kinds and cases are told apart, with and without parameters of the case's own."""
+    for kind in KINDS:
+        name, _, parameters = kind.case.removesuffix("]").partition("[")
+        for outage in OUTAGES:
+            shown = f"suites/x.py::{name}[{outage.name}{'-' if parameters else ''}{parameters}]"
+            assert cell_of(shown) == f"{outage.name}/{kind.name}"
+    assert cell_of("suites/x.py::test_other[none]") == ""
+    assert {outage.name for outage, _kind in chosen(["Palette 5xx"])} == {"none", "Palette 5xx"}
+
+
+def test_the_page_shows_what_was_said() -> None:
+    """Cells and problems stand on the page, and nothing in them is markup."""
+    wrong = replace(GOOD, verdict="fail", observed="<b>\x1b[2J")
+    shown = render(replace(MATRIX, cells=(GOOD, wrong))).decode()
+
+    assert "1 of 2 cells right" in shown
+    assert "&lt;b&gt;\\x1b[2J" in shown
+    assert b'"outage": "registry killed"' in to_json(MATRIX)
+
+
+def test_an_unknown_outage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line names those that there are."""
+    assert main(["--outage", "flood"]) == 4
+    assert "detection: --outage flood: there is no such outage; there are: none, registry" in capsys.readouterr().err
+
+
+def test_outages_of_a_real_lab_are_told_as_dead(engine: docker.DockerClient, tmp_path: Path) -> None:
+    """The registry goes once its refusal was told; Palette resets each connection; without an outage all is well."""
+    _ = engine  # without one there is no lab
+    names = sorted({cell.partition("/")[0] for cell in QUICK})
+    wanted = [each for each in chosen(names) if f"{each[0].name}/{each[1].name}" in QUICK]
+    matrix = Trial(wanted, tmp_path, lambda _cell: None, labs=1).make()
+
+    assert [f"{cell.outage}/{cell.kind}" for cell in matrix.cells if cell.is_right] == [
+        f"{outage.name}/{kind.name}" for outage, kind in wanted
+    ], matrix.problems
