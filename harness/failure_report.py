@@ -105,6 +105,7 @@ def reproduction(item: pytest.Item, options: Options) -> str:
         words += ["--level", NIGHTLY]
     if options.site is None:
         words += [] if options.lab_hosts == LabSettings.hosts else ["--lab-hosts", str(options.lab_hosts)]
+        words += [] if options.lab_kind == LabSettings.kind else ["--lab-kind", options.lab_kind]
         words += [] if options.lab_version == LabSettings.version else ["--lab-version", options.lab_version]
     if options.site is not None:
         words += ["--site", str(options.site.path)]

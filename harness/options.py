@@ -20,6 +20,8 @@ from harness.resuming import CannotResumeError, Earlier, earlier
 from harness.run import HARNESS
 from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
 from lab.faults import UnknownFault, specify
+from lab.kinds import DEFAULT as DEFAULT_KIND
+from lab.kinds import KINDS
 from lab.site import LabSettings
 from reports import keys, waivers
 from reports.runs import HOME, NoSuchRunError, RunTakenError
@@ -27,6 +29,7 @@ from reports.runs import HOME, NoSuchRunError, RunTakenError
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+    from lab.kinds import KindName
     from reports.waivers import Waiver
 
 #: What a lab may be asked for; each host takes about 100 MiB of memory.
@@ -44,6 +47,7 @@ class Options:
     lab_faults: tuple[dict[str, object], ...]
     keep_lab: bool
     lab_version: str
+    lab_kind: KindName
     provision: bool
     registry_image: str
     registry_port: int | None
@@ -75,6 +79,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--lab-version", metavar="X.Y.Z", default=LabSettings.version, help="the version the lab's Palette says it has"
     )
+    group.addoption("--lab-kind", choices=KINDS, default=DEFAULT_KIND, help="the lab's Kubernetes distribution")
     group.addoption("--keep-lab", action="store_true", help="leave the lab running; the next run picks it up")
     group.addoption("--no-provision", action="store_true", help="never install packages or start a Docker engine")
     group.addoption(
@@ -117,6 +122,7 @@ def checked(config: pytest.Config) -> Options:
         lab_hosts=_whole("--lab-hosts", option("--lab-hosts"), 1, MOST_LAB_HOSTS),
         lab_faults=faults,
         lab_version=_version(option("--lab-version")),
+        lab_kind=option("--lab-kind"),
         keep_lab=bool(option("--keep-lab")),
         provision=not option("--no-provision"),
         registry_image=option("--registry-image"),

@@ -24,6 +24,7 @@ from foreign import visible
 from foreign.arguments import Parser
 from lab import control, images
 from lab.faults import UnknownFault, specify
+from lab.kinds import DEFAULT, KINDS
 from lab.palette.settings import Masks
 from lab.serving import serve
 from lab.site import LabSettings, labs_folder
@@ -55,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--lab-fault", action="append", default=[], help="NAME or FILE.py:NAME, may be repeated")
     up.add_argument("--strict", metavar="SEED", type=int, help="Palette as on a bad day, repeatable by this number")
     up.add_argument("--masks", choices=get_args(Masks), default="refuse", help="what a mask that is sent back means")
+    up.add_argument("--kind", choices=KINDS, default=DEFAULT, help="the Kubernetes distribution (default k3s)")
     up.add_argument("--no-provision", action="store_true", help="never install or start a Docker engine")
     up.set_defaults(command=_up)
     commands.add_parser("down", help="take this checkout's labs down").set_defaults(command=_down)
@@ -70,6 +72,7 @@ def _serving_parser() -> argparse.ArgumentParser:
     hidden.add_argument("--strict", type=int)
     hidden.add_argument("--version", default="4.9.0")
     hidden.add_argument("--masks", choices=get_args(Masks), default="refuse")
+    hidden.add_argument("--kind", choices=KINDS, default=DEFAULT)
     hidden.set_defaults(command=_serve)
     return hidden
 
@@ -89,9 +92,12 @@ def _up(arguments: argparse.Namespace) -> None:
     faults = tuple(dict(specify(name)) for name in arguments.lab_fault)
     ownership.sweep(connect(_say, provision=not arguments.no_provision))
     folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
-    lab = control.start(LabSettings(folder, arguments.hosts, faults, arguments.strict, masks=arguments.masks), _say)
+    settings = LabSettings(
+        folder, arguments.hosts, faults, arguments.strict, masks=arguments.masks, kind=arguments.kind
+    )
+    lab = control.start(settings, _say)
     lab.keep()
-    ordinary = arguments.strict is None and arguments.masks == "refuse" and not faults
+    ordinary = arguments.strict is None and arguments.masks == "refuse" and not faults and arguments.kind == DEFAULT
     _say(f"the lab runs; use it with --site {lab.site_file}{', or just run: a run takes it' if ordinary else ''}")
 
 
@@ -132,7 +138,13 @@ def _labs(count: int) -> str:
 def _serve(arguments: argparse.Namespace) -> None:
     faults = tuple(json.loads(arguments.faults.read_text())) if arguments.faults else ()
     settings = LabSettings(
-        arguments.folder, arguments.hosts, faults, arguments.strict, arguments.version, arguments.masks
+        arguments.folder,
+        arguments.hosts,
+        faults,
+        arguments.strict,
+        arguments.version,
+        arguments.masks,
+        arguments.kind,
     )
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ownership.sign(settings.keeper)
@@ -140,7 +152,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     if short := shortages(settings.hosts):
         raise control.LabFailed(" | ".join(short))
     client = connect(_say, provision=False)
-    built = images.build(client, _say)
+    built = images.build(client, _say, settings.kind)
     asyncio.run(serve(settings, client, built, _say))
     if _starter_is_gone():
         shutil.rmtree(settings.folder, ignore_errors=True)

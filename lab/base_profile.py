@@ -11,10 +11,13 @@ import ssl
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
+from lab.kinds import DEFAULT, KINDS
 from lab.palette.catalogue import by_name
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lab.kinds import LabKind
 
 NAME, VERSION = "edge-base", "1.2.0"
 OS_VALUES = """\
@@ -46,29 +49,28 @@ stages:
 
               indented
 """
-LAYERS = ("edge-native-byoi", "edge-k3s", "cni-calico")
 
 
-def document() -> dict[str, Any]:
+def document(kind: LabKind) -> dict[str, Any]:
     """Return the body of the request that creates the profile (``v1ClusterProfileEntity``)."""
     packs = []
-    for name in LAYERS:
+    for name in ("edge-native-byoi", kind.pack, "cni-calico"):
         pack = by_name(name)
         assert pack is not None
+        tag = kind.tag if name == kind.pack else pack.latest
         values = OS_VALUES if pack.layer == "os" else pack.values
         packs.append(
-            {"name": name, "layer": pack.layer, "type": "spectro", "tag": pack.latest, "uid": pack.uid(pack.latest),
-             "values": values}
+            {"name": name, "layer": pack.layer, "type": "spectro", "tag": tag, "uid": pack.uid(tag), "values": values}
         )  # fmt: skip
     template = {"type": "infra", "cloudType": "edge-native", "packs": packs}
     return {"metadata": {"name": NAME}, "spec": {"version": VERSION, "template": template}}
 
 
-def create(url: str, project: str, api_key: str, authority: Path) -> None:
+def create(url: str, project: str, api_key: str, authority: Path, kind: LabKind = KINDS[DEFAULT]) -> None:
     """Create and publish the profile through the lab's own API, as any user would."""
     request = urllib.request.Request(  # noqa: S310 - the lab's own address
         f"{url}/v1/clusterprofiles?publish=true",
-        data=json.dumps(document()).encode(),
+        data=json.dumps(document(kind)).encode(),
         headers={"ApiKey": api_key, "ProjectUid": project, "Content-Type": "application/json"},
     )
     context = ssl.create_default_context(cafile=str(authority))

@@ -164,7 +164,7 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     faults = settings.folder / "faults.json"  # a fault from outside travels with its source, too long for an argument
     faults.write_text(json.dumps(list(settings.faults)))
     command += ["--faults", str(faults)]
-    command += ["--version", settings.version, "--masks", settings.masks]
+    command += ["--version", settings.version, "--masks", settings.masks, "--kind", settings.kind]
     command += ["--strict", str(settings.strict_seed)] if settings.strict_seed is not None else []
     source = Path(__file__).resolve().parent.parent
     log = (settings.folder / "log").open("w")

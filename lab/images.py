@@ -27,11 +27,14 @@ from docker.types import Mount
 
 from engine import ownership
 from engine.debian import BuildFailed, Recipe, RootFile, Say, image_from_packages, image_tag
+from lab.kinds import DEFAULT, KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import docker
+
+    from lab.kinds import KindName, LabKind
 
 NAME = "palette-edge-conformance"
 HOST_FILES = Path(__file__).parent / "host"
@@ -66,6 +69,7 @@ HOOKS = (
     'rm -f "$1"/etc/ssh/ssh_host_*',  # each host makes its own
 )  # fmt: skip
 ENTRY = ('ENTRYPOINT ["/usr/bin/python3","-m","lab.firmware"]', "ENV PYTHONPATH=/opt/lab PYTHONDONTWRITEBYTECODE=1")
+RELEASE_FILE = "etc/kairos-release"
 RELEASE = """\
 KAIROS_NAME="kairos-core-debian-12-lab"
 KAIROS_FLAVOR="debian"
@@ -116,8 +120,10 @@ def _files() -> dict[str, RootFile]:
     }
 
 
-def build(client: docker.DockerClient, say: Say) -> HostImages:
+def build(client: docker.DockerClient, say: Say, kind: KindName = DEFAULT) -> HostImages:
     """Build what is not there yet, in about a minute from nothing; otherwise take a few milliseconds.
+
+    ``kind`` is the Kubernetes distribution that the provider image holds.
 
     One build runs at a time; what a killed one left half-built is made anew.
 
@@ -129,7 +135,8 @@ def build(client: docker.DockerClient, say: Say) -> HostImages:
     layout = cache_folder() / f"provider-image-{fingerprint}"
     with _alone(say):
         image = _engine_image(client, layout, fingerprint, say)
-        return HostImages(image, _medium(client, image, layout, fingerprint, say), layout)
+        medium = _medium(client, image, layout, fingerprint, say)
+        return HostImages(image, medium, provider_image(layout, KINDS[kind]))
 
 
 def _engine_image(client: docker.DockerClient, layout: Path, fingerprint: str, say: Say) -> str:
@@ -169,22 +176,61 @@ def write_layout(root: Path, layout: Path) -> None:
     blobs = partial / "blobs" / "sha256"
     blobs.mkdir(parents=True)
     with root.open("rb") as stream:
-        layers = [_add_layer(blobs, stream), _add_layer(blobs, io.BytesIO(_release_layer()))]
-    manifest = _manifest(blobs, layers)
-    index = {"schemaVersion": 2, "manifests": [{**manifest, "platform": {"architecture": "amd64", "os": "linux"}}]}
+        layers = [
+            _add_layer(blobs, stream),
+            _add_layer(blobs, io.BytesIO(_tar({RELEASE_FILE: RELEASE.format(label="v1")}))),
+        ]
     (partial / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
-    (partial / "index.json").write_text(json.dumps(index))
+    _write_index(partial, _manifest(blobs, layers))
     shutil.rmtree(layout, ignore_errors=True)
     partial.rename(layout)
 
 
-def _release_layer() -> bytes:
-    content = RELEASE.format(label="v1").encode()
-    member = tarfile.TarInfo("etc/kairos-release")
-    member.size = len(content)
+def provider_image(base: Path, kind: LabKind) -> Path:
+    """Return the layout of an image on top of ``base`` that holds a Kubernetes distribution; the blobs are shared."""
+    tar = _tar({RELEASE_FILE: RELEASE.format(label="v1") + kind.release(), **kind.files()})
+    layout = base.with_name(f"{base.name}-{kind.name}-{hashlib.sha256(tar).hexdigest()[:8]}")
+    if (layout / "index.json").exists():
+        return layout
+    partial = layout.with_name(layout.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    shutil.copytree(base, partial, copy_function=os.link)
+    blobs = partial / "blobs" / "sha256"
+    below, config = _parts_of(partial)
+    layers = [{**layer, "diff_id": diff_id} for layer, diff_id in zip(below, config["rootfs"]["diff_ids"], strict=True)]
+    _write_index(partial, _manifest(blobs, [*layers, _add_layer(blobs, io.BytesIO(tar))]))
+    shutil.rmtree(layout, ignore_errors=True)
+    partial.rename(layout)
+    return layout
+
+
+def _parts_of(layout: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Return the layers and the configuration of the image in a layout."""
+
+    def blob(descriptor: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((layout / "blobs/sha256" / descriptor["digest"][7:]).read_text())
+        return found
+
+    manifest = blob(json.loads((layout / "index.json").read_text())["manifests"][0])
+    return manifest["layers"], blob(manifest["config"])
+
+
+def _write_index(layout: Path, manifest: dict[str, Any]) -> None:
+    index = {"schemaVersion": 2, "manifests": [{**manifest, "platform": {"architecture": "amd64", "os": "linux"}}]}
+    new = layout / "index.json.new"  # a file of its own: the old one may be another layout's as well
+    new.write_text(json.dumps(index))
+    new.rename(layout / "index.json")
+
+
+def _tar(files: Mapping[str, str]) -> bytes:
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w") as archive:
-        archive.addfile(member, io.BytesIO(content))
+        for path, text in sorted(files.items()):
+            member, content = tarfile.TarInfo(path), text.encode()
+            if text.startswith("->"):
+                member.type, member.linkname, content = tarfile.SYMTYPE, text[2:], b""
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return tar.getvalue()
 
 

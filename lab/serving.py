@@ -130,6 +130,7 @@ class _Counter:
         return {
             "hosts": len(self.lab.hosts),
             "version": settings.version,
+            "kind": settings.kind,
             "url": self.lab.url,
             "strict": settings.strict_seed is not None or settings.masks != "refuse",
             "own_faults": [fault["name"] for fault in settings.faults],

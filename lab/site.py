@@ -28,6 +28,7 @@ from engine.children import environment
 from engine.tempdirs import of_user
 from lab import base_profile, hosts, images
 from lab.faults import behaviour_of
+from lab.kinds import DEFAULT, KINDS
 from lab.palette.server import PaletteEndpoint
 from lab.palette.settings import Masks, Settings, Strictness
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
     import docker
     from docker.models.containers import Container
+
+    from lab.kinds import KindName
 
 Say = Callable[[str], None]
 Message = dict[str, Any]
@@ -48,7 +51,7 @@ USER = "kairos"
 
 @dataclass(frozen=True)
 class LabSettings:
-    """What kind of lab: how many Edge hosts, which faults, how strict a Palette."""
+    """What kind of lab: how many Edge hosts, which faults, how strict a Palette, which Kubernetes distribution."""
 
     folder: Path
     hosts: int = 2
@@ -56,6 +59,7 @@ class LabSettings:
     strict_seed: int | None = None
     version: str = "4.9.0"
     masks: Masks = "refuse"
+    kind: KindName = DEFAULT
 
     @property
     def site_file(self) -> Path:
@@ -180,7 +184,7 @@ def _create_profile(lab: Lab) -> None:
     authority = lab.settings.folder / "palette-ca.pem"
     authority.write_bytes(lab.authority.cert_pem.bytes())
     api_key = (lab.settings.folder / "api_key").read_text()
-    base_profile.create(lab.url, lab.endpoint.project_uid("Default"), api_key, authority)
+    base_profile.create(lab.url, lab.endpoint.project_uid("Default"), api_key, authority, KINDS[lab.settings.kind])
 
 
 async def _start_hosts(lab: Lab, owner: ownership.Owner) -> None:

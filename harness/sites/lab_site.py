@@ -69,7 +69,7 @@ def prepare(options: Options, client: docker.DockerClient, say: Say) -> None:
     if options.site is not None:
         return
     try:
-        build(client, say)
+        build(client, say, options.lab_kind)
     except (BuildFailed, ProgramMissing) as error:
         raise BadSetupError(str(error)) from error
 
@@ -152,12 +152,15 @@ def _unlike(status: Message, options: Options) -> str:
         return f"it has {status['hosts']} Edge hosts and this run wants {options.lab_hosts}"
     if status["version"] != options.lab_version:
         return f"its Palette is version {status['version']} and this run wants {options.lab_version}"
+    if status["kind"] != options.lab_kind:
+        return f"it is of kind {status['kind']} and this run wants {options.lab_kind}"
     return ""
 
 
 def _new(options: Options, run: str, say: Say, stack: ExitStack) -> control.RunningLab:
     """Start a lab, which goes with the run unless it is to be kept; the faults go in any case."""
-    settings = LabSettings(labs_folder() / f"lab-{run}", options.lab_hosts, version=options.lab_version)
+    folder = labs_folder() / f"lab-{run}"
+    settings = LabSettings(folder, options.lab_hosts, version=options.lab_version, kind=options.lab_kind)
     try:
         lab = control.start(settings, say)
         stack.callback(_leave if options.keep_lab else control.RunningLab.stop, lab)

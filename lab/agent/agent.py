@@ -51,6 +51,7 @@ from lab.joints import (
     WRITE_FILE,
     Behaviour,
 )
+from lab.kinds import misfit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -206,6 +207,8 @@ class Agent:
         if wanted is not None and slots.booted().digest != wanted.digest:
             problem = f"the host runs {slots.booted().image} from its passive slot: {wanted.image} did not boot"
             self._reporter.trouble(cluster, problem)
+        elif problem := misfit(cluster["kubernetes"], places.release()):
+            self._reporter.trouble(cluster, problem)
         else:
             self._reporter.state("running", cluster)
 
@@ -314,6 +317,7 @@ class Agent:
         self._state |= {"cluster": cluster["uid"]}
         self._save()
         document = {"cluster": cluster["uid"], "osValues": cluster["osValues"], "k8sValues": cluster["k8sValues"]}
+        places.mark_worker(worker=cluster["role"] == "worker")
         self._write(places.CLUSTER_CONFIG, yaml.safe_dump(document, sort_keys=False))
 
     def _store_trust(self, cluster: dict[str, Any], phase: str) -> None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from lab.kinds import WORKER_MARK
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,6 +34,23 @@ UPGRADE_LOG = Path("/var/log/stylus-upgrade.log")
 #: Room for what a step needs and nobody may read; on memory, so that it never outlives a boot.
 WORK = Path("/run/stylus")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+RELEASE = Path("/etc/kairos-release")
+
+
+def release() -> dict[str, str]:
+    """Return the facts of the running system's release file."""
+    text = RELEASE.read_text() if RELEASE.exists() else ""
+    lines = (line.partition("=") for line in text.splitlines())
+    return {name: value.strip('"') for name, _, value in lines}
+
+
+def mark_worker(*, worker: bool) -> None:
+    """Note whether the host works or leads: the next boot starts that unit of the Kubernetes distribution."""
+    if worker:
+        Path(WORKER_MARK).touch()
+    else:
+        Path(WORKER_MARK).unlink(missing_ok=True)
 
 
 @contextmanager

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 from lab.agent import places, slots
 from lab.agent.puller import PULL_TIMEOUT, PullFailed
+from lab.kinds import EMBEDDED_SOCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lab.agent.secret import Credential
 
-SOCKET = "unix:///run/containerd/containerd.sock"
+SOCKETS = (EMBEDDED_SOCKET, "/run/containerd/containerd.sock")
 CERTS = Path("/etc/containerd/certs.d")
 NAMESPACE = "k8s.io"
 _ID, _REPO_DIGESTS = 1, 3  # fields of the message Image
@@ -124,14 +125,21 @@ def forget() -> None:
 
 
 def _ctr(*arguments: str) -> str:
-    done = subprocess.run(["ctr", "-n", NAMESPACE, *arguments], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["ctr", "-a", socket(), "-n", NAMESPACE, *arguments], check=True, capture_output=True, text=True
+    )
     return done.stdout
+
+
+def socket() -> str:
+    """Return where the node's runtime listens: within K3s or RKE2, else where Debian's does."""
+    return next((path for path in SOCKETS if Path(path).exists()), SOCKETS[-1])
 
 
 def _call(method: str, request: bytes) -> bytes:
     import grpc  # noqa: PLC0415 - only hosts have it, and the module is read elsewhere too
 
-    with grpc.insecure_channel(SOCKET) as channel:
+    with grpc.insecure_channel(f"unix://{socket()}") as channel:
         call = channel.unary_unary(f"/runtime.v1.ImageService/{method}", None, None)
         try:
             answer: bytes = call(request, timeout=PULL_TIMEOUT, wait_for_ready=True)

@@ -6,10 +6,11 @@ Registration uses the published ``POST /v1/edgehosts/register``. Everything here
 ``GET /lab/agents/{uid}/orders?after=REVISION`` answers ``{"revision", "cluster", "faults", "reset"}`` as soon as the
 revision is newer than ``after``, else after :attr:`Settings.long_poll_s` with what it was. ``cluster`` is null or holds
 ``uid``, ``name``, ``role``, ``generation`` (never repeats), ``profileUid``, ``profileVersion``, ``image``,
-``credential`` (``registry``, ``user``, ``password``, ``certificates``, or null), ``osValues`` and ``k8sValues``
-(rendered, passwords in clear), ``turn`` (the host may act on this generation now), ``repave`` (this generation replaces
-nodes) and ``createdWithCertificate``. A host that waits for its turn keeps being given its previous generation with
-``turn`` false. ``reset`` counts how often the host must have become as it was registered.
+``credential`` (``registry``, ``user``, ``password``, ``certificates``, or null), ``osValues``, ``k8sValues``
+(rendered, passwords in clear), ``kubernetes`` (name and tag of that layer's pack), ``turn`` (the host may act on this
+generation now), ``repave`` (this generation replaces nodes) and ``createdWithCertificate``. A host that waits for its
+turn keeps being given its previous generation with ``turn`` false. ``reset`` counts how often the host must have become
+as it was registered.
 
 ``POST /lab/agents/{uid}/reports`` takes ``{"reports": [...]}`` of kind ``event``, ``state`` and ``heartbeat``. A
 state report should repeat the ``generation`` it is about and, when it says ``idle``, the ``reset`` it has done; a host

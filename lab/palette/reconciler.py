@@ -401,6 +401,7 @@ def _cluster_order(cluster: Cluster, node: Node, delivery: Delivery) -> dict[str
         "credential": credential.as_order() if credential else None,
         "osValues": delivery.layers.os_values,
         "k8sValues": delivery.layers.k8s_values,
+        "kubernetes": list(delivery.layers.kubernetes),
         "turn": delivery is cluster.delivery,
         "repave": node.repave,
         "createdWithCertificate": cluster.created_with_certificate,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lab.joints import READ_OS_LAYER, RENDER_VALUES, RESOLVE_MACRO
+from lab.palette.catalogue import pack_version
 from lab.palette.store import Attached, Cluster, Layers, Pack, Profile
 from lab.palette.values import RenderError, Scopes, read_os_layer, references, render_values, resolve_macro
 
@@ -25,7 +26,8 @@ def render_layers(context: Context, cluster: Cluster, attached: Sequence[Attache
     if "os" not in texts:
         raise RenderError("FailedRender", "the profiles of this cluster have no OS layer")
     layer = context.behaviour.at(READ_OS_LAYER, read_os_layer, texts["os"])
-    return Layers(os_values=texts["os"], k8s_values=texts.get("k8s", ""), os=layer)
+    kubernetes = next(((pack.name, pack_version(pack)) for _, pack in packs if pack.layer == "k8s"), ("", ""))
+    return Layers(os_values=texts["os"], k8s_values=texts.get("k8s", ""), os=layer, kubernetes=kubernetes)
 
 
 def render_pack(context: Context, scopes: Scopes, text: str) -> str:

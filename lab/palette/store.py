@@ -118,6 +118,8 @@ class Layers:
     os_values: str = field(repr=False)
     k8s_values: str = field(repr=False)
     os: OsLayer
+    kubernetes: tuple[str, str] = ("", "")
+    """Name and tag of the Kubernetes layer's pack."""
 
 
 @dataclass(frozen=True)

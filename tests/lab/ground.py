@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from edge import EdgeHost
     from harness.clusters import Cluster
+    from lab.kinds import KindName
     from palette.events import Event
 
 
@@ -44,10 +45,10 @@ def say(_message: str) -> None:
 
 
 @contextmanager
-def running_lab(hosts: int) -> Iterator[control.RunningLab]:
+def running_lab(hosts: int, kind: KindName = "k3s") -> Iterator[control.RunningLab]:
     """Run a lab with a folder and a name of its own."""
     folder = labs_folder() / f"lab-test-{secrets.token_hex(3)}"
-    lab = control.start(LabSettings(folder, hosts), say)
+    lab = control.start(LabSettings(folder, hosts, kind=kind), say)
     try:
         yield lab
     finally:

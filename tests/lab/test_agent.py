@@ -44,7 +44,7 @@ def test_a_reset_host_keeps_nothing_of_its_cluster(ground: Ground) -> None:
 
 def images_of(host: EdgeHost) -> set[str]:
     """Return the names of the images that a host's runtime holds."""
-    return set(host.run("ctr -n k8s.io images ls -q").stdout.split())
+    return set(host.run(f"ctr -a {host.layout().runtime_socket} -n k8s.io images ls -q").stdout.split())
 
 
 def medium_of(host: EdgeHost) -> set[str]:

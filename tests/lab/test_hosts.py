@@ -37,7 +37,7 @@ def test_a_host_runs_systemd_from_its_active_slot(host: EdgeHost) -> None:
 
     assert host.run("cat /proc/1/comm").stdout.strip() == "systemd"
     assert (boot.slot, boot.upgrade_failure) == ("active", False)
-    assert all(host.unit(name).is_running for name in ("stylus-agent", "containerd", "ssh"))
+    assert all(host.unit(name).is_running for name in ("stylus-agent", host.runtime_unit, "ssh"))
     assert host.run("systemctl --failed --no-legend").stdout.strip() == ""
 
 
