@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 HTTPS_PORT = 443
 _HIGHEST_PORT = 65535
+_SHORT_LABEL = 3  # of names such as co.uk, below which everybody may have a name
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,22 @@ class RegistryAddress:
             return ipaddress.ip_address(self.host).version == 6  # noqa: PLR2004 - the IP version
         except ValueError:
             return False
+
+
+def is_of_one_family(host: str, other: str) -> bool:
+    """Return whether a password for ``other`` may go to ``host``: the same, below it, or of its parent's domain.
+
+    ``auth.docker.io`` and ``gitlab.com`` belong to ``registry-1.docker.io`` and ``registry.gitlab.com``; what stands
+    directly below a public suffix such as ``co.uk`` has no family but itself, and neither has an IP address.
+    """
+    if host == other or host.endswith(f".{other}"):
+        return True
+    parent = other.partition(".")[2]
+    labels = parent.split(".")
+    is_public = len(labels) == 1 or (len(labels) == 2 and max(map(len, labels)) <= _SHORT_LABEL)  # noqa: PLR2004
+    if is_public or labels[-1].isdigit() or ":" in other:
+        return False
+    return host == parent or host.endswith(f".{parent}")
 
 
 def _port(text: str, whole: str) -> int:

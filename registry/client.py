@@ -24,7 +24,7 @@ import urllib3
 
 from bounded import BoundedAdapter
 from protected import Secret
-from registry.address import HTTPS_PORT, RegistryAddress
+from registry.address import HTTPS_PORT, RegistryAddress, is_of_one_family
 from registry.challenges import Challenge, challenges
 from waiting.retry import RetryPolicy, asked_pause
 
@@ -52,9 +52,9 @@ INDEXES = frozenset({OCI_INDEX, DOCKER_INDEX})
 _MANIFESTS = f"{OCI_INDEX}, {DOCKER_INDEX}, {OCI_MANIFEST}, {DOCKER_MANIFEST}"
 _CHUNK = 1 << 18
 _MOST_REDIRECTS = 5
-_SHORT_LABEL = 3  # of names such as co.uk, below which everybody may have a name
 _NOT_ATTEMPTED = frozenset({429, 503})
 _PLAIN_FAILURE = 500
+_NO_TOKEN = frozenset({400, 401, 403})
 _REFUSED_ANSWERS = (
     requests.RequestException,
     urllib3.exceptions.HTTPError,
@@ -82,6 +82,10 @@ class RegistryError(RuntimeError):
     def challenges(self) -> list[Challenge]:
         """The ways to log in that are offered."""
         return challenges(self.challenge)
+
+
+class LoginRefused(RegistryError):  # noqa: N818 - it says what happened
+    """The token endpoint refused user name and password: 401, at some registries 403 or 400."""
 
 
 @dataclass(frozen=True)
@@ -159,11 +163,16 @@ class RegistryClient:
             self.login()
             self._request("GET", f"/v2/{repository}/manifests/none", scope=_pull(repository))
         except RegistryError as error:
-            if error.status == HTTPStatus.UNAUTHORIZED:
+            if isinstance(error, LoginRefused) or error.status == HTTPStatus.UNAUTHORIZED:
                 return error
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
                 raise
         return None
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token was given: the password is right, whatever else is refused."""
+        return bool(self._tokens)
 
     def tags(self, repository: str) -> list[str]:
         """Return the tags of a repository; none when it does not exist."""
@@ -388,7 +397,8 @@ class RegistryClient:
         except _REFUSED_ANSWERS as error:
             raise RegistryError(what, 0, f"an answer that cannot be read ({type(error).__name__})") from None
         if not response.ok:
-            raise RegistryError(what, response.status_code, _what_it_said(response))
+            kind = LoginRefused if response.status_code in _NO_TOKEN else RegistryError
+            raise kind(what, response.status_code, _what_it_said(response))
         document = _object(response.content, what)
         token = document.get("token") or document.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():
@@ -421,22 +431,6 @@ class _Call:
     def is_safe(self) -> bool:
         """Whether doing it twice is the same as once."""
         return self.method != "POST"
-
-
-def is_of_one_family(host: str, other: str) -> bool:
-    """Return whether a password for ``other`` may go to ``host``: the same, below it, or of its parent's domain.
-
-    ``auth.docker.io`` and ``gitlab.com`` belong to ``registry-1.docker.io`` and ``registry.gitlab.com``; what stands
-    directly below a public suffix such as ``co.uk`` has no family but itself, and neither has an IP address.
-    """
-    if host == other or host.endswith(f".{other}"):
-        return True
-    parent = other.partition(".")[2]
-    labels = parent.split(".")
-    is_public = len(labels) == 1 or (len(labels) == 2 and max(map(len, labels)) <= _SHORT_LABEL)  # noqa: PLR2004
-    if is_public or labels[-1].isdigit() or ":" in other:
-        return False
-    return host == parent or host.endswith(f".{parent}")
 
 
 class _Body:

@@ -108,7 +108,7 @@ class ExistingRegistry:
         return free[0]
 
     def check(self) -> list[str]:
-        """Ask for a login with every account; gives a line for each that is refused, and for a login by tokens.
+        """Ask for a login with every account; gives a line for each that is refused.
 
         Raises what requests raises when the registry cannot be reached or its certificate is not good.
         """
@@ -117,14 +117,15 @@ class ExistingRegistry:
         if refused is None:
             return ["it lets everybody in; a private registry asks for a login"]
         offered = [challenge.scheme.capitalize() for challenge in refused.challenges]
-        if "Basic" not in offered:
-            return [f"it asks for {' or '.join(offered) or 'nothing'}; a registry with htpasswd asks for Basic"]
+        if not {"Basic", "Bearer"}.intersection(offered):
+            return [f"it asks for {' or '.join(offered) or 'nothing'}; right are Basic and Bearer (tokens)"]
         return [line for known in (self.pusher, *self.given) for line in self._refused(known)]
 
     def _refused(self, known: GivenAccount) -> Iterator[str]:
         with self.client(known.revealed()) as client:
             if refused := client.refusal():
-                yield f"user {known.username!r} cannot log in: {refused}"
+                what = "logs in, and may not pull below conformance/" if client.has_token else "cannot log in"
+                yield f"user {known.username!r} {what}: {refused}"
 
     def start(self) -> None:
         """Nothing is to be started: it runs, and ends an outage only of what stands in front of it."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from registry.classify import Presented
 
-Action = Literal["check", "manifest", "blob", "upload", "tags", "other"]
+Action = Literal["check", "manifest", "blob", "upload", "tags", "token", "other"]
 
 SESSION_GAP_SECONDS = 1.0
 """Requests of one host that are no further apart belong to one pull of an image."""
@@ -42,6 +42,8 @@ class Pull:
     """One request as it reached the registry.
 
     ``client`` is the network address and ``host`` the Edge host known to have it. ``reference`` is a tag or digest.
+    A request for a token (``action``) has the path of the token endpoint as its ``repository``; a request with a token
+    is told by what that was got with.
     ``status`` is 0 when no answer was given. ``sent`` and ``received`` count bytes of bodies, to and from the client.
     ``account`` is the user name *configured* for the account that was meant; empty when none was recognised.
     ``ended`` says why the exchange did not come to its proper end; it is empty when it did.
@@ -110,10 +112,10 @@ class FailedConnection:
 class Running:
     """A request under way: the witness writes here as it goes, so that no reader sees less than the client has seen."""
 
-    __slots__ = ("_began", "_known", "ended", "finished", "received", "sent", "status")
+    __slots__ = ("_began", "ended", "finished", "known", "received", "sent", "status")
 
     def __init__(self, known: Pull) -> None:
-        self._known, self._began = known, time.monotonic()
+        self.known, self._began = known, time.monotonic()
         self.status = self.sent = self.received = 0
         self.ended = ""
         self.finished: float | None = None
@@ -126,7 +128,7 @@ class Running:
         """Return what is known by now."""
         seconds = (self.finished or time.monotonic()) - self._began
         return replace(
-            self._known,
+            self.known,
             status=self.status,
             sent=self.sent,
             received=self.received,
@@ -144,9 +146,11 @@ class Target:
     reference: str = ""
 
     @classmethod
-    def of(cls, path: str) -> Target:
-        """Read the path of the registry API (OCI distribution specification, endpoints)."""
+    def of(cls, path: str, *, is_token: bool = False) -> Target:
+        """Read the path of the registry API (OCI distribution specification, endpoints), or of its token endpoint."""
         path = path.partition("?")[0]
+        if is_token:
+            return cls("token", _short(path))
         found = _PATH.fullmatch(path)
         if found is None:
             return cls("check" if path in {"/v2", "/v2/"} else "other")

@@ -18,6 +18,7 @@ from registry.address import HTTPS_PORT
 from registry.classify import Presented
 from registry.pulls import Journal, Pull, Running, Target, now, printable
 from registry.tls_listener import READ_AHEAD, Sockets
+from registry.token_endpoints import LARGEST_ANSWER, TokenEndpoints, login_in
 
 if TYPE_CHECKING:
     import ssl
@@ -77,6 +78,7 @@ class ReverseProxy:
         self._journal, self._judge = journal, judge
         self._session: aiohttp.ClientSession | None = None
         self._sockets = Sockets()
+        self._tokens = TokenEndpoints(upstream)
 
     async def open(self) -> None:
         """Make the session with the registry."""
@@ -108,7 +110,10 @@ class ReverseProxy:
     async def handle(self, request: web.Request, client: str) -> web.StreamResponse:
         """Record the request, pass it on, and record how it ended."""
         headers = [value for name, value in request.raw_headers if name.lower() == b"authorization"]
-        account, presented = self._judge.judge(headers)
+        origin = self._tokens.origin_at(request.raw_path)
+        form = await self._form(request, client) if origin else None
+        headers = headers or login_in(form or b"")
+        account, presented = self._tokens.presented_for(headers) or self._judge.judge(headers)
         running = self._note(
             client,
             presented,
@@ -116,9 +121,10 @@ class ReverseProxy:
             path=request.raw_path,
             agent=request.headers.get("User-Agent", ""),
             account=account,
+            is_token=bool(origin),
         )
         try:
-            return await self._pass_on(request, running)
+            return await self._pass_on(request, running, origin, form)
         except aiohttp.ClientConnectorError:
             return _refuse(running, HTTPStatus.BAD_GATEWAY, "the registry cannot be reached")
         except (aiohttp.ClientError, TimeoutError, ValueError):  # ValueError: what the client library refuses to send
@@ -134,11 +140,28 @@ class ReverseProxy:
         finally:
             running.finish()
 
+    async def _form(self, request: web.Request, client: str) -> bytes:
+        """Return the form of a request for a token, which is small."""
+        try:
+            async with asyncio.timeout(STALL_SECONDS):
+                return await request.read()
+        except TimeoutError:
+            self.refused_request(client, "a token request without an end")
+            raise ConnectionResetError from None
+
     def _note(
-        self, client: str, presented: Presented, *, method: str = "", path: str = "", agent: str = "", account: str = ""
+        self,
+        client: str,
+        presented: Presented,
+        *,
+        method: str = "",
+        path: str = "",
+        agent: str = "",
+        account: str = "",
+        is_token: bool = False,
     ) -> Running:
         host = self._journal.host_at(client)
-        target = Target.of(printable(self._judge.without_secrets(path)))
+        target = Target.of(printable(self._judge.without_secrets(path)), is_token=is_token)
         return self._journal.open(
             Pull(
                 at=now(),
@@ -155,15 +178,20 @@ class ReverseProxy:
             )
         )
 
-    async def _pass_on(self, request: web.Request, running: Running) -> web.StreamResponse:
+    async def _pass_on(
+        self, request: web.Request, running: Running, origin: str, form: bytes | None
+    ) -> web.StreamResponse:
         try:
-            url, headers = self._url(request.raw_path), _passed_on(request)
-            if self._renamed:  # several names may be served at one address, and ours is none of them
+            url, headers = self._url(request.raw_path, origin or self._upstream.url), _passed_on(request)
+            if self._renamed or origin:  # several names may be served at one address, and ours is none of them
                 headers.popall(hdrs.HOST, None)
+            if origin:  # the answer is read here
+                headers[hdrs.ACCEPT_ENCODING] = "identity"
         except ValueError:
             return _refuse(running, HTTPStatus.BAD_REQUEST, "the path or a header cannot be read")
         assert self._session is not None
-        body = _chunks(request, running) if request.body_exists else None
+        running.received = len(form or b"")
+        body = form or (_chunks(request, running) if form is None and request.body_exists else None)
         async with self._session.request(
             request.method, url, headers=headers, data=body, allow_redirects=False
         ) as answer:
@@ -175,7 +203,12 @@ class ReverseProxy:
         headers = CIMultiDict((name, value) for name, value in answer.headers.items() if _is_passed_on(name))
         if location := headers.get(hdrs.LOCATION):
             headers[hdrs.LOCATION] = self._below(location)
+        if asked := headers.popall(hdrs.WWW_AUTHENTICATE, None):
+            host = request.headers.get(hdrs.HOST, "")
+            headers.extend((hdrs.WWW_AUTHENTICATE, self._tokens.led_through(one, host)) for one in asked)
         running.status = answer.status
+        if running.known.action == "token" and answer.status == HTTPStatus.OK:
+            return await self._hand_token_back(answer, headers, running)
         begun = b""
         if answer.method != hdrs.METH_HEAD and (answer.content_length or READ_AHEAD) < SMALL:
             begun, whole = await _small_body(answer)
@@ -196,6 +229,19 @@ class ReverseProxy:
             await response.write_eof()
         return response
 
+    async def _hand_token_back(
+        self, answer: aiohttp.ClientResponse, headers: CIMultiDict[str], running: Running
+    ) -> web.StreamResponse:
+        content = bytearray()
+        async for chunk in answer.content.iter_any():
+            content += chunk
+            if len(content) > LARGEST_ANSWER:
+                raise ValueError("an answer of a token endpoint that is too long")
+        self._tokens.remember(bytes(content), running.known.account, running.known.presented)
+        running.sent = len(content)
+        headers.popall(hdrs.CONTENT_LENGTH, None)
+        return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=bytes(content))
+
     def _below(self, location: str) -> str:
         """Return a location without the registry's address: never past us to the registry."""
         for url in (self._upstream.url, self._upstream.url.removesuffix(f":{HTTPS_PORT}")):
@@ -207,13 +253,13 @@ class ReverseProxy:
         family, kind, protocol, _, _ = address
         return self._sockets.add(socket.socket(family, kind, protocol))
 
-    def _url(self, path: str) -> URL:
+    def _url(self, path: str, origin: str) -> URL:
         if "://" in path.partition("/")[0] + path[:8]:  # the absolute form of a target (RFC 9112 §3.2.2)
             whole = urlsplit(path)
             path = f"{whole.path or '/'}{f'?{whole.query}' if whole.query else ''}"
         if not path.startswith("/"):
             raise ValueError("a path begins with a slash")
-        return URL(f"{self._upstream.url}{quote(path, safe=_WRITTEN_AS_IS, errors='surrogateescape')}", encoded=True)
+        return URL(f"{origin}{quote(path, safe=_WRITTEN_AS_IS, errors='surrogateescape')}", encoded=True)
 
 
 async def _small_body(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:

@@ -11,14 +11,12 @@ from protected import Secret
 from registry.address import RegistryAddress
 from registry.client import RegistryClient, RegistryError
 from registry.existing import ExistingRegistry, GivenAccount, wipe
-from registry.token_realm import TokenRealm, TokenRegistry, serving
 from registry.witness import Witness
+from tests.registry.test_hostile_registry import AUTHORITY, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    import docker
 
     from registry.images import Image
     from registry.server import PrivateRegistry
@@ -69,12 +67,47 @@ def test_what_is_wrong_with_a_registry_is_said(
     assert "S3cret" not in found
 
 
-def test_a_registry_that_asks_for_tokens_is_not_usable(engine: docker.DockerClient) -> None:
-    """A registry whose login is a token is told apart: what a token was got with, no witness can compare."""
-    with serving(TokenRealm("127.0.0.1", None)) as realm, TokenRegistry(engine, realm) as registry:
-        theirs = ExistingRegistry(registry.address, PUSHER, (READER,), registry.authority.pem)
+def test_a_registry_with_neither_basic_nor_tokens_is_not_usable() -> None:
+    """A registry that asks for a login that no profile can have is told apart."""
+    negotiate = {"WWW-Authenticate": "Negotiate"}
+    with scripted(lambda *_: (401, negotiate, b"")) as registry:
+        address = RegistryAddress("127.0.0.1", registry.port)
+        found = trouble_with(ExistingRegistry(address, PUSHER, (READER,), AUTHORITY.pem))
 
-        assert trouble_with(theirs) == ["it asks for Bearer; a registry with htpasswd asks for Basic"]
+    assert found == ["it asks for Negotiate; right are Basic and Bearer (tokens)"]
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_token_endpoint_that_refuses_with_403_refuses_the_login(status: int) -> None:
+    """GitLab answers a wrong password with 403 at its token endpoint; that is no login without rights."""
+    challenge = {"WWW-Authenticate": 'Bearer realm="/jwt/auth",service="s"'}
+    with scripted(lambda _m, path, _l: (status, {}, b"") if "jwt" in path else (401, challenge, b"")) as registry:
+        address = RegistryAddress("127.0.0.1", registry.port)
+        found = trouble_with(ExistingRegistry(address, PUSHER, (READER,), AUTHORITY.pem))
+
+    assert [line.partition(": ")[0] for line in found] == [
+        "user 'theirs' cannot log in",
+        "user 'reader' cannot log in",
+    ]
+
+
+def test_an_account_without_rights_is_not_told_to_have_a_wrong_password() -> None:
+    """An account that gets a token and may not pull, as a robot of another project, is told as that."""
+    challenge = {"WWW-Authenticate": 'Bearer realm="/token",service="s"'}
+
+    def answer(_method: str, path: str, login: str) -> tuple[int, dict[str, str], bytes]:
+        if path.startswith("/token"):
+            return 200, {}, b'{"token": "t"}'
+        return (200, {}, b"") if path == "/v2/" and login else (401, challenge, b"")
+
+    with scripted(answer) as registry:
+        address = RegistryAddress("127.0.0.1", registry.port)
+        found = trouble_with(ExistingRegistry(address, PUSHER, (READER,), AUTHORITY.pem))
+
+    assert [line.partition(": ")[0] for line in found] == [
+        "user 'theirs' logs in, and may not pull below conformance/",
+        "user 'reader' logs in, and may not pull below conformance/",
+    ]
 
 
 def test_a_witness_in_front_of_somebodys_registry_sees_what_is_presented(

@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry import client as client_module
-from registry.address import RegistryAddress
-from registry.client import OCI_INDEX, Manifest, RegistryClient, RegistryError, digest_of, is_of_one_family
+from registry.address import RegistryAddress, is_of_one_family
+from registry.client import OCI_INDEX, Manifest, RegistryClient, RegistryError, digest_of
 from registry.contents import read_file_of
 from registry.pulls import Target
 from registry.tls import Authority
