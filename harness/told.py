@@ -8,11 +8,12 @@ import pytest
 
 from harness.environment import TOLD
 from harness.interrupts import end_as_by_ctrl_c
+from harness.worker import given
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Hear from here on what ``./run`` held back while pytest was loaded."""
-    if not hasattr(config, "workerinput"):  # workers are told by their controller
+    if given(config) is None:  # a run's workers are told by their controller, own tests' by whoever tells the group
         end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
+
+from tests.settling import settled
+
+ROOT = Path(__file__).parents[2]
 
 PREPARED = """
 import os, signal, time, weakref
@@ -103,3 +109,34 @@ def test_a_second_time_does_not_interrupt_the_clearing_up() -> None:
 
     assert code == -signal.SIGINT
     assert "cleared" in output
+
+
+WAITING = """
+import time
+import pytest
+
+@pytest.fixture
+def thing():
+    yield
+    open("cleared", "w").close()
+
+def test_it(thing):
+    open("made", "w").close()
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_a_worker_of_own_tests_clears_up_when_the_whole_group_is_told(tmp_path: Path, by: signal.Signals) -> None:
+    """Controller and workers that are told to end at once leave no container: fixtures are taken down."""
+    (tmp_path / "test_made_up.py").write_text(WAITING)
+    command = [sys.executable, "-m", "pytest", "-p", "harness.told", "-p", "no:cacheprovider", "-n", "1", "."]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, start_new_session=True
+    ) as process:
+        assert settled((tmp_path / "made").exists, 60)
+        os.killpg(process.pid, by)
+        process.wait(60)
+
+    assert (tmp_path / "cleared").exists()
