@@ -52,7 +52,7 @@ class Relay:
     def resetting(self) -> Iterator[None]:
         """Reset every connection, old and new."""
         self._resets.set()
-        self._reset(*self._open)
+        self._reset(*tuple(self._open))
         try:
             yield
         finally:
@@ -73,8 +73,8 @@ class Relay:
             each.close()
 
     def _accept(self) -> None:
-        with suppress(OSError):  # it was closed
-            while True:
+        while self._listener.fileno() >= 0:
+            with suppress(OSError):  # it was closed, or whoever connected has gone already
                 client, _address = self._listener.accept()
                 threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 

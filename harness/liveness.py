@@ -10,6 +10,7 @@ import re
 import threading
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import requests
@@ -35,14 +36,18 @@ ONCE = RetryPolicy(attempts=1)
 #: Seconds that a host has at most: it may be on its way up from a reboot.
 LONGEST_BOOT = 60.0
 SERVER_ERROR = 500
-#: Says whether the agent is active, and the words of a full disk where files are written.
+#: Says whether the agent is active, and the words of a full disk where files are written; then the
+#: last words of the boot before.
 LOOK = (
     "systemctl is-active %s; for folder in /tmp /var/lib /usr/local; do "
     'file=$(mktemp -p "$folder" 2>&1) && { head -c 65536 /dev/zero 2>&1 > "$file"; rm -f "$file"; } || echo "$file"; '
-    "done 2>&1 | grep -m 1 'No space left'; true"
+    "done 2>&1 | grep -m 1 'No space left'; "
+    "echo ---; journalctl -q --no-pager -b -1 -n 1 -o cat 2>/dev/null; true"
 )
 _NO_ANSWER = (HostUnreachable, PaletteError, RegistryError, requests.RequestException, ValueError, LookupError, OSError)
 _ALIVE = {"active", "activating", "reloading"}
+#: How the journal of a boot ends that was shut down.
+_ORDERLY = "Journal stopped"
 _OBJECT = re.compile(r"<?[\w.]+(\(|'>|\b)?object at 0x[0-9a-f]+>:? ?")
 _NO_RUNTIME = re.compile(
     r"unknown service runtime\.v\w+\.(Image|Runtime)Service|containerd\.sock: connect: "
@@ -90,16 +95,31 @@ class Liveness:
 def hosts_gone(cluster: Cluster) -> list[str]:
     """Return a line for each host of a cluster that cannot be reached or does not work."""
     ready = cluster.site.file.timeouts.edge_host_ready
-    questions = {f"Edge host {host.uid}": (lambda host=host: _host(host)) for host in cluster.hosts}
+    began = cluster.phases[0].began if cluster.phases else datetime.now(UTC)
+    questions = {f"Edge host {host.uid}": (lambda host=host: _host(host, began)) for host in cluster.hosts}
     return _asked(questions, min(ready, LONGEST_BOOT), patient=True)
 
 
-def _host(host: EdgeHost) -> str:
+def _host(host: EdgeHost, began: datetime) -> str:
     unit = host.agent_unit
-    state, _, trouble = str(host.run(LOOK, unit).stdout).strip().partition("\n")
+    now, _, before = str(host.run(LOOK, unit).stdout).partition("---\n")
+    state, _, trouble = now.strip().partition("\n")
     if trouble:
         return f"has a full disk: {trouble}"
-    return "" if state in _ALIVE else f"has no agent: {unit} is {state}"
+    if state not in _ALIVE:
+        return f"has no agent: {unit} is {state}"
+    return _lost_power(host, before.strip(), began)
+
+
+def _lost_power(host: EdgeHost, last: str, began: datetime) -> str:
+    """Return that a host lost its power since the cluster began, where its journal of the boot before just breaks off.
+
+    A reboot that somebody asked for ends the journal in an orderly way; a journal that is not kept tells nothing.
+    """
+    boot = host.boot().began if last and _ORDERLY not in last else None
+    if boot is None or boot < began:
+        return ""
+    return f"lost its power, or crashed, before {boot:%H:%M:%S} UTC: the journal of the boot before breaks off"
 
 
 def lost_requests(evidence: Evidence) -> list[str]:

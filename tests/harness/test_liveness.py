@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import pytest
 import requests
 
 from edge import HostUnreachable
+from harness.clusters import Phase
 from harness.evidence import ClusterEvidence, Evidence
 from harness.liveness import Liveness, hosts_gone
 from harness.private_registry import SiteRegistry
@@ -135,11 +137,15 @@ def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a
                 raise answer
             return SimpleNamespace(stdout=answer)
 
-        return SimpleNamespace(uid=f"edge-{number}", agent_unit="agent.service", run=run)
+        def boot() -> SimpleNamespace:
+            return SimpleNamespace(began=datetime.now(UTC))
+
+        return SimpleNamespace(uid=f"edge-{number}", agent_unit="agent.service", run=run, boot=boot)
 
     timeouts = SimpleNamespace(edge_host_ready=0.2)
     hosts = [host(number, answer) for number, answer in enumerate(answers, 1)]
-    return SimpleNamespace(hosts=hosts, site=SimpleNamespace(file=SimpleNamespace(timeouts=timeouts)))
+    phases = [Phase("deploy", datetime.now(UTC) - timedelta(minutes=1), "")]
+    return SimpleNamespace(hosts=hosts, phases=phases, site=SimpleNamespace(file=SimpleNamespace(timeouts=timeouts)))
 
 
 @pytest.mark.parametrize(
@@ -147,11 +153,23 @@ def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a
     [
         ("active\n", ""),
         ("activating\n", ""),
+        ("active\n---\nJournal stopped\n", ""),
+        ("active\n---\n", ""),
+        ("active\n---\nsession opened for user root\n", "lost its power, or crashed, before "),
         ("failed\n", "has no agent: agent.service is failed"),
         ("active\nmktemp: No space left on device\n", "has a full disk: mktemp: No space left on device"),
         (HostUnreachable("kairos@10.0.0.1:22: No route to host"), "does not answer: kairos@10.0.0.1:22: No route"),
     ],
-    ids=["active", "starting", "failed", "disk full", "unreachable"],
+    ids=[
+        "active",
+        "starting",
+        "rebooted",
+        "no journal kept",
+        "power cut",
+        "failed",
+        "disk full",
+        "unreachable",
+    ],
 )
 def test_a_host_that_does_not_work_is_named(answer: str | Exception, said: str) -> None:
     """SSH, the agent and room on the disk are what a host needs to do anything at all."""

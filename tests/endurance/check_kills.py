@@ -1,0 +1,162 @@
+"""SIGKILL of any process of a run at any moment, and signals to ``./run``: nothing is left, and every run ends.
+
+Takes minutes, so own tests do not collect it; ``./run endurance`` does. ``RANDOM_KILLS`` and ``RANDOM_SIGNALS`` say how
+many, ``RANDOM_SEED`` which.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+from engine import ownership
+from tests.lab.projects import Project, copy_project
+from tests.settling import settled
+
+KILLS = int(os.environ.get("RANDOM_KILLS", "20"))
+SIGNALS = int(os.environ.get("RANDOM_SIGNALS", "10"))
+SEED = int(os.environ.get("RANDOM_SEED", "1"))
+CASES = "new_cluster_pulls or plain_reboot or new_version_repaves"
+#: Seconds in which a run ends by itself, whatever was killed of it, on a busy machine.
+ENDS = 300
+GONE = 30
+
+
+@dataclass
+class Ground:
+    """A copy of the project with temporary files of its own, by which its processes are known."""
+
+    project: Project
+    engine: docker.DockerClient
+    seen: set[str] = field(default_factory=set)
+
+    def start(self) -> subprocess.Popen[str]:
+        """Start a run with two workers as ``./run`` does, in a process group of its own."""
+        words = ("-m", "harness", "conformance", "-n", "2", "-k", CASES, "--lab-hosts", "1", "--no-provision")
+        return self.project.start(*words, MARK=str(self.project.temporary))
+
+    def processes(self) -> dict[int, str]:
+        """Return the processes of this project's runs, on this machine and in their containers."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                if self._is_ours(entry, words):
+                    found[int(entry.name)] = words[:90]
+        for container in self.containers():
+            with suppress(Exception):
+                found[container.attrs["State"]["Pid"]] = f"container {container.name}"
+        found.pop(0, None)
+        return found
+
+    def _is_ours(self, entry: Path, words: str) -> bool:
+        mark = str(self.project.temporary)
+        return mark in words or f"TMPDIR={mark}".encode() in (entry / "environ").read_bytes()
+
+    def containers(self) -> list[Container]:
+        """Return the containers of this project's runs."""
+        self.seen |= {run.name for run in self.project.runs}
+        everything = self.engine.containers.list(all=True, ignore_removed=True)
+        return [each for each in everything if any(run in str(each.labels) for run in self.seen)]
+
+    def left(self, *but: str) -> list[str]:
+        """Return what is left of every run but these: on the engine, and as processes."""
+        self.seen |= {run.name for run in self.project.runs}
+        labels = {label for run in self.seen - set(but) for label in self._labels(run)}
+        return [name for label in sorted(labels) for name in ownership.left_of(self.engine, label)]
+
+    @staticmethod
+    def _labels(run: str) -> list[str]:
+        return [run, *(f"{prefix}{run}{worker}" for prefix in ("", "lab-") for worker in ("", "-gw0", "-gw1", "-gw2"))]
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Iterator[Ground]:
+    """Copy the project."""
+    engine = docker.from_env()
+    temporary = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))
+    ground = Ground(copy_project(tmp_path / "project", temporary), engine)
+    yield ground
+    for pid in ground.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    ownership.sweep(engine)
+    shutil.rmtree(temporary, ignore_errors=True)
+    engine.close()
+
+
+def at_a_moment(run: subprocess.Popen[str], longest: float, chance: random.Random) -> float:
+    """Let a part of a run's time go by; return how much."""
+    moment = chance.uniform(0.1, longest)
+    with suppress(subprocess.TimeoutExpired):
+        run.wait(moment)
+    return moment
+
+
+def whole(ground: Ground) -> float:
+    """Run once without any harm; return how long it took."""
+    began = time.monotonic()
+    with ground.start() as run:
+        output, _ = run.communicate(timeout=ENDS)
+    assert run.returncode == 0, output
+    return time.monotonic() - began
+
+
+def test_nothing_outlives_the_run_after_one_of_which_a_process_was_killed(ground: Ground) -> None:
+    """Controller, workers, registries, hosts, ssh: whichever is killed, the run ends and the next one clears up."""
+    longest, chance = whole(ground), random.Random(SEED)  # noqa: S311 - moments, no secrets
+    for number in range(KILLS):
+        with ground.start() as run:
+            moment = at_a_moment(run, longest, chance)
+            victims = ground.processes()
+            pid = chance.choice(sorted(victims)) if victims else run.pid
+            story = f"kill {number} after {moment:.1f} s of {pid} ({victims.get(pid)})"
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            output, _ = run.communicate(timeout=ENDS)
+        print(f"{story}: {run.returncode}", flush=True)  # noqa: T201 - progress of a long test
+        assert "Traceback" not in output, f"{story}\n{output}"
+        assert settled(lambda: not local(ground), GONE), f"{story}: {ground.processes()}"
+        if number % 5 == 4 or number == KILLS - 1:
+            whole(ground)
+            assert ground.left() == [], story
+            assert ground.processes() == {}, story
+            assert ground.project.leftovers == [], story
+
+
+def local(ground: Ground) -> list[str]:
+    """Return the processes that are left outside of containers; those the next run removes."""
+    return [words for words in ground.processes().values() if not words.startswith("container ")]
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_run_is_like_ctrl_c(ground: Ground, by: signal.Signals) -> None:
+    """Whenever ``./run`` alone is told, the run ends with 2 and leaves nothing, without another run's help."""
+    longest, chance = whole(ground), random.Random(SEED)  # noqa: S311 - moments, no secrets
+    for _ in range(-(-SIGNALS // 3)):
+        with ground.start() as run:
+            moment = at_a_moment(run, longest, chance)
+            run.send_signal(by)
+            output, _ = run.communicate(timeout=ENDS)
+        story = f"{by.name} after {moment:.1f} s: {run.returncode}\n{output}"
+        print(story.partition("\n")[0], flush=True)  # noqa: T201 - progress of a long test
+        ended_before = re.search(r"^3 pass", output, re.MULTILINE)
+        assert run.returncode == (0 if ended_before else 2), story
+        assert "Traceback" not in output, story
+        assert settled(lambda: ground.processes() == {}, GONE), f"{story}{ground.processes()}"
+        assert ground.left() == [], story
+        assert ground.project.leftovers == [], story
