@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from foreign.yaml_text import BadYamlError, read_yaml
 
@@ -20,14 +20,21 @@ if TYPE_CHECKING:
 
     from protected import Secret
 
+T = TypeVar("T")
 PLAN = "upgrade.cattle.io/plan"
 """The label of everything that an upgrade plan made."""
 
 ANSWER_SECONDS = (5.0, 20.0)
 """How long a connection and an answer may take."""
 
-PAGE = 200
-"""Objects in one answer."""
+PAGE, MOST_PAGES = 200, 500
+"""Objects in one answer, and answers that make a list, at most."""
+
+#: Keys of a kubeconfig that would run a program here, and those that would send a file of this machine somewhere.
+_PROGRAMS = frozenset({"exec", "auth-provider"})
+_FILES = frozenset({"tokenFile", "client-certificate", "client-key", "certificate-authority"})
+#: What reading objects that have not the published shape raises.
+_ODD = (AttributeError, TypeError, LookupError, ValueError, RecursionError, OverflowError)
 
 #: Reasons of kubelet's events that are about images alone, those that may be, and of containers that wait for one.
 PULLING = frozenset({"Pulling", "Pulled", "FailedToRetrieveImagePullSecret", "InspectFailed", "ErrImageNeverPull"})
@@ -115,7 +122,7 @@ class ClusterApi:
             config.load_kube_config_from_dict(  # type: ignore[no-untyped-call] # published without its types
                 loaded, client_configuration=settings, temp_file_path=str(area)
             )
-        except (config.ConfigException, ValueError, OSError) as error:
+        except (config.ConfigException, OSError, *_ODD) as error:
             raise ClusterApiError(f"the kubeconfig cannot be used: {type(error).__name__}") from None
         settings.proxy, settings.retries = None, 1  # directly, as everything else goes
         self._host = settings.host
@@ -137,27 +144,37 @@ class ClusterApi:
 
     def nodes(self) -> list[Node]:
         """Return the cluster's nodes."""
-        return [_node(found) for found in self._all(self._core.list_node)]
+        return self._read(_node, self._core.list_node)
 
     def upgrade_pods(self) -> list[UpgradePod]:
         """Return the pods of upgrade plans, of every namespace."""
-        found = self._all(self._core.list_pod_for_all_namespaces, label_selector=PLAN)
-        return sorted(map(_pod, found), key=lambda pod: pod.created)
+        found = self._read(_pod, self._core.list_pod_for_all_namespaces, label_selector=PLAN)
+        return sorted(found, key=lambda pod: pod.created)
 
     def pull_events(self) -> list[PullEvent]:
         """Return what was said of the images of pods, also of pods that are gone, in order of time."""
-        found = self._all(self._core.list_event_for_all_namespaces, field_selector="involvedObject.kind=Pod")
-        return sorted((_event(event) for event in found if _is_about_an_image(event)), key=lambda event: event.at)
+        found = self._read(_event, self._core.list_event_for_all_namespaces, field_selector="involvedObject.kind=Pod")
+        return sorted((event for event in found if event is not None), key=lambda event: event.at)
+
+    def _read(self, convert: Callable[[Any], T], ask: Callable[..., Any], **selected: str) -> list[T]:
+        """Return every object of a list; what has not the published shape is no answer of such an API."""
+        try:
+            return [convert(found) for found in self._all(ask, **selected)]
+        except _ODD as error:
+            raise ClusterApiError(
+                f"the Kubernetes API at {self._host} talks nonsense: {type(error).__name__}"
+            ) from None
 
     def _all(self, ask: Callable[..., Any], **selected: str) -> Iterator[Any]:
         """Yield every object of a list, page by page."""
         more = ""
-        while True:
+        for _ in range(MOST_PAGES):
             page = self._page(ask, {**selected, **({"_continue": more} if more else {})})
             yield from page.items
             more = getattr(page.metadata, "_continue", None) or ""
             if not more:
                 return
+        raise ClusterApiError(f"the Kubernetes API at {self._host} has lists of more than {MOST_PAGES} pages")
 
     def _page(self, ask: Callable[..., Any], options: dict[str, str]) -> Any:  # noqa: ANN401 - a list of any kind
         from kubernetes.client import ApiException  # noqa: PLC0415 - as in __init__
@@ -180,10 +197,21 @@ def _checked(text: str) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict) or "clusters" not in found:
         raise ClusterApiError("the kubeconfig cannot be used: it is no mapping with clusters, users and contexts")
-    users = [entry.get("user") or {} for entry in found.get("users") or ()]
-    if any("exec" in user or "auth-provider" in user for user in users):
+    entries = [entry for kind in ("users", "clusters") for entry in _dicts(found.get(kind))]
+    keys = {str(key) for entry in entries for kind in ("user", "cluster") for key in entry.get(kind) or ()}
+    if keys & _PROGRAMS:
         raise ClusterApiError("the kubeconfig cannot be used: it runs a program for its credential; give another kind")
+    if files := keys & _FILES:
+        named = ", ".join(sorted(files))
+        raise ClusterApiError(
+            f"the kubeconfig cannot be used: it names files of this machine ({named}); "
+            "give one that holds their content: kubectl config view --raw --flatten"
+        )
     return found
+
+
+def _dicts(given: object) -> list[dict[str, Any]]:
+    return [each for each in given if isinstance(each, dict)] if isinstance(given, list) else []
 
 
 def _is_about_an_image(event: Any) -> bool:  # noqa: ANN401 - CoreV1Event
@@ -225,7 +253,9 @@ def _waiting(status: Any) -> Iterator[str]:  # noqa: ANN401 - V1PodStatus
             yield f"{waits.reason}: {waits.message}" if waits.message else waits.reason
 
 
-def _event(found: Any) -> PullEvent:  # noqa: ANN401 - CoreV1Event
+def _event(found: Any) -> PullEvent | None:  # noqa: ANN401 - CoreV1Event
+    if not _is_about_an_image(found):
+        return None
     at = found.last_timestamp or found.event_time or found.first_timestamp or found.metadata.creation_timestamp
     node = getattr(found.source, "host", None) or found.reporting_instance or ""
     return PullEvent(

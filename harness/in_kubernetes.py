@@ -5,7 +5,10 @@ Nothing is judged by it: where the API cannot be asked a case is neither better 
 
 from __future__ import annotations
 
+import queue
+import threading
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from edge.cluster_api import ClusterApi, ClusterApiError
@@ -15,10 +18,14 @@ from protected import Secret
 from reports.records import Event, Moment, utc
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from edge.cluster_api import PullEvent
     from harness.clusters import Cluster
 
 #: The feature of a site, and where its facts come from when nothing else is known of them.
+#: Seconds for all that is asked of a cluster.
+LONGEST_LOOK = 90.0
 FEATURE, SOURCE = "kubernetes", "Kubernetes"
 
 
@@ -35,9 +42,29 @@ def seen_in_kubernetes(cluster: Cluster) -> Seen:
     if FEATURE not in cluster.site.features or not cluster.uid:
         return Seen()
     try:
-        return look(_kubeconfig(cluster))
+        return within(LONGEST_LOOK, partial(look, _kubeconfig(cluster)))
     except (ClusterApiError, PaletteError) as error:
         return Seen((Event(time=utc(), reason=SOURCE, message=f"not asked: {error}"),))
+
+
+def within(seconds: float, work: Callable[[], Seen]) -> Seen:
+    """Return what the work finds in time; its library bounds each answer, and no answer that drips. Raises as it."""
+    found: queue.SimpleQueue[Seen | Exception] = queue.SimpleQueue()
+
+    def do() -> None:
+        try:
+            found.put(work())
+        except Exception as error:  # noqa: BLE001 - raised again where it is waited for
+            found.put(error)
+
+    threading.Thread(target=do, name="Kubernetes API", daemon=True).start()
+    try:
+        seen = found.get(timeout=seconds)
+    except queue.Empty:
+        raise ClusterApiError(f"the Kubernetes API does not answer within {seconds:g} s") from None
+    if isinstance(seen, Exception):
+        raise seen
+    return seen
 
 
 def look(kubeconfig: Secret) -> Seen:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import requests
 
 from edge import HostUnreachable
+from edge.layouts import AGENT_UNITS
 from palette.errors import PaletteError
 from registry.client import RegistryClient, RegistryError
 from waiting.retry import RetryPolicy
@@ -39,7 +40,7 @@ SERVER_ERROR = 500
 #: Says whether the agent is active, and the words of a full disk where files are written; then the
 #: last words of the boot before.
 LOOK = (
-    "systemctl is-active %s; for folder in /tmp /var/lib /usr/local; do "
+    f"systemctl is-active {' '.join(AGENT_UNITS)} | tr '\\n' ' '; echo; for folder in /tmp /var/lib /usr/local; do "
     'file=$(mktemp -p "$folder" 2>&1) && { head -c 65536 /dev/zero 2>&1 > "$file"; rm -f "$file"; } || echo "$file"; '
     "done 2>&1 | grep -m 1 'No space left'; "
     "echo ---; journalctl -q --no-pager -b -1 -n 1 -o cat 2>/dev/null; true"
@@ -101,13 +102,12 @@ def hosts_gone(cluster: Cluster) -> list[str]:
 
 
 def _host(host: EdgeHost, began: datetime) -> str:
-    unit = host.agent_unit
-    now, _, before = str(host.run(LOOK, unit).stdout).partition("---\n")
-    state, _, trouble = now.strip().partition("\n")
+    now, _, before = str(host.run(LOOK).stdout).partition("---\n")
+    states, _, trouble = now.strip().partition("\n")
     if trouble:
         return f"has a full disk: {trouble}"
-    if state not in _ALIVE:
-        return f"has no agent: {unit} is {state}"
+    if not _ALIVE & set(states.split()):
+        return f"has no agent: {' and '.join(AGENT_UNITS)} are {' and '.join(states.split())}"
     return _lost_power(host, before.strip(), began)
 
 

@@ -115,6 +115,7 @@ def pytest_runtest_makereport(
     run = item.config.stash.get(RUN, None)
     if run is None or not is_case(item):
         return report
+    report.sections = [(name, visible(text)) for name, text in report.sections]
     if call.excinfo is not None:
         run.failed(call.excinfo.value, call.when)
     if call.when == "call":

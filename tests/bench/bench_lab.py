@@ -24,8 +24,10 @@ from engine import ownership
 from engine.reach import EngineUnavailable, connect
 from fixtures.layers import Layers
 from harness.clusters import Cluster
+from harness.errors import Cause
 from harness.evidence import Evidence
 from harness.ledger import Ledger
+from harness.liveness import Liveness, hosts_gone
 from harness.private_registry import SiteRegistry, open_registry
 from harness.provider_images import ProviderImages
 from harness.sites.site import Site
@@ -104,6 +106,33 @@ def rounds(site: Site, layers: Layers, registry: SiteRegistry) -> None:
     show("reset of a host for the next case", resets)
 
 
+def refusals(site: Site, layers: Layers, registry: SiteRegistry) -> None:
+    """Have a deployment refused a few times, and show what it costs to ask then whether everything is alive.
+
+    Only cases that fail or expect a refusal ask, so the share of a refused case is more than that of any run.
+    """
+    questions, cases = [], []
+    for _ in range(ROUNDS):
+        with registry.account() as account:
+            began = time.perf_counter()
+            wrong = layers.credentials(account, password="not-the-password!")
+            with site.begin_deploy(layers.fresh(None, credentials=wrong)) as cluster:
+                cluster.fails(Cause.LOGIN)
+                questions.append(timed(partial(ask, cluster, site, registry)))
+            site.free_hosts(len(site.hosts))
+            cases.append(time.perf_counter() - began - questions[-1])  # leaving the cluster has asked once more
+    show("a refused deployment", cases)
+    show("whether hosts, registry, Palette are alive", questions)
+    share = statistics.median(questions) / statistics.median(cases)
+    print(f"{'its share of a refused case; a run has less':<44} {100 * share:7.1f} %")
+
+
+def ask(cluster: Cluster, site: Site, registry: SiteRegistry) -> None:
+    """Ask what is asked before a verdict; on the healthy lab nothing is gone."""
+    gone = [*hosts_gone(cluster), *Liveness(site, registry).look(site.evidence)]
+    assert not gone, gone
+
+
 def repave(cluster: Cluster, layers: Layers) -> None:
     """Repave to an image that no host has pulled before."""
     cluster.repave(layers.with_image(cluster.layer))
@@ -142,6 +171,7 @@ def main() -> None:
             )
             show("provider image into the registry", [timed(lambda: images.base)])
             rounds(site, Layers(registry, images), registry)
+            refusals(site, Layers(registry, images), registry)
     finally:
         lab.stop()
         memory.over.set()

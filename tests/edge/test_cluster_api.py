@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from edge.cluster_api import ClusterApi, ClusterApiError
-from harness.in_kubernetes import look
+from harness.in_kubernetes import Seen, look, within
 from protected import Secret
 from registry.tls import Authority
 from tests.edge.mock_cluster_api import IMAGE, POD, TOKEN, MockClusterApi, event, mocked, node, pod
@@ -142,6 +144,46 @@ def test_a_kubeconfig_that_runs_a_program_is_refused(mock: MockClusterApi, tmp_p
         ClusterApi(mock.kubeconfig(exec=program), tmp_path)
 
     assert not ran.exists()
+
+
+@pytest.mark.parametrize("key", ["tokenFile", "client-certificate", "client-key"])
+def test_a_kubeconfig_that_names_a_file_of_this_machine_is_refused(
+    mock: MockClusterApi, tmp_path: Path, key: str
+) -> None:
+    """Palette's kubeconfig may not choose a file here whose content is sent to a server that it chose as well."""
+    mine = tmp_path / "id_ed25519"
+    mine.write_text("a key of the user's")
+    with pytest.raises(ClusterApiError, match=rf"names files of this machine \({key}\)"):
+        ClusterApi(mock.kubeconfig(**{key: str(mine)}), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["clusters: 5", "clusters: [5]\nusers: [x]\n", "clusters: [{cluster: [x]}]\nusers: {user: 5}\n",
+     "clusters: [{name: a, cluster: {server: [1]}}]\ncontexts: [{name: c, context: {cluster: a}}]\ncurrent-context: c"],
+)  # fmt: skip
+def test_a_kubeconfig_of_another_shape_is_one_line(tmp_path: Path, text: str) -> None:
+    """No type in it leads to a traceback, neither when it is read nor when it is used."""
+    with pytest.raises(ClusterApiError), ClusterApi(Secret(text), tmp_path) as api:
+        api.nodes()
+
+
+@pytest.mark.parametrize("odd", [{"metadata": 5}, {"status": {"conditions": [1]}}, {"metadata": {"name": [1]}}, {}])
+def test_objects_of_another_shape_are_one_line(mock: MockClusterApi, tmp_path: Path, odd: dict[str, object]) -> None:
+    """An API that talks nonsense is no traceback: the case is neither better nor worse."""
+    mock.nodes = mock.pods = mock.events = [odd]
+    with ClusterApi(mock.kubeconfig(), tmp_path) as api:
+        for ask in (api.nodes, api.upgrade_pods, api.pull_events):
+            with suppress(ClusterApiError):
+                str(ask())
+
+
+def test_an_api_that_never_ends_is_given_up() -> None:
+    """Pages that drip have a deadline together."""
+    over = threading.Event()
+    with pytest.raises(ClusterApiError, match=r"does not answer within 0\.05 s"):
+        within(0.05, lambda: Seen() if over.wait(60) else Seen(()))
+    over.set()
 
 
 def test_evidence_has_nodes_pods_and_pulls_and_leaves_no_file(

@@ -132,7 +132,7 @@ def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a
     """Return a cluster with one host for each answer."""
 
     def host(number: int, answer: str | Exception) -> SimpleNamespace:
-        def run(_command: str, _unit: str) -> SimpleNamespace:
+        def run(_command: str) -> SimpleNamespace:
             if isinstance(answer, Exception):
                 raise answer
             return SimpleNamespace(stdout=answer)
@@ -140,7 +140,7 @@ def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a
         def boot() -> SimpleNamespace:
             return SimpleNamespace(began=datetime.now(UTC))
 
-        return SimpleNamespace(uid=f"edge-{number}", agent_unit="agent.service", run=run, boot=boot)
+        return SimpleNamespace(uid=f"edge-{number}", run=run, boot=boot)
 
     timeouts = SimpleNamespace(edge_host_ready=0.2)
     hosts = [host(number, answer) for number, answer in enumerate(answers, 1)]
@@ -156,7 +156,7 @@ def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a
         ("active\n---\nJournal stopped\n", ""),
         ("active\n---\n", ""),
         ("active\n---\nsession opened for user root\n", "lost its power, or crashed, before "),
-        ("failed\n", "has no agent: agent.service is failed"),
+        ("failed inactive \n", "has no agent: stylus-agent and spectro-stylus-agent are failed and inactive"),
         ("active\nmktemp: No space left on device\n", "has a full disk: mktemp: No space left on device"),
         (HostUnreachable("kairos@10.0.0.1:22: No route to host"), "does not answer: kairos@10.0.0.1:22: No route"),
     ],
