@@ -37,7 +37,7 @@ class RegistryAddress:
             raise ValueError(f"registry {text!r} has a scheme; write host:port alone, it is always reached over HTTPS")
         if text.startswith("["):
             host, bracket, port = text[1:].partition("]")
-            if not bracket or (port and not port.startswith(":")):
+            if not bracket or ":" not in host or (port and not port.startswith(":")):
                 raise ValueError(f"registry {text!r} is no address; write an IPv6 address as '[2001:db8::1]:5000'")
             return cls(host, _port(port[1:], text) if port else HTTPS_PORT)
         if text.count(":") > 1:
