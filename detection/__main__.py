@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import signal
@@ -26,8 +27,6 @@ from reports.kill_matrix import Matrix
 from reports.text import duration, visible
 
 if TYPE_CHECKING:
-    import argparse
-
     from reports.kill_matrix import Row
 
 UNPROVEN, INTERRUPTED, BAD_SETUP = 1, 2, 4
@@ -59,7 +58,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="./run detection", description=__doc__)
     parser.add_argument("--fault", action="append", default=[], metavar="NAME", help="this fault only; repeatable")
     parser.add_argument(
-        "--lab-fault", action="append", default=[], metavar="FILE.py:NAME", help="a fault of a file from outside"
+        "--lab-fault", action="append", default=[], metavar="FILE.py[:NAME]", help="a fault of a file, or all it has"
+    )
+    parser.add_argument(
+        "--full",
+        action=argparse.BooleanOptionalAction,
+        help="every case for every fault, not only those that claim it; the default for faults from a file",
     )
     parser.add_argument(
         "--infrastructure", action="store_true", help="the infrastructure matrix instead: outages by kinds of case"
@@ -67,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--outage", action="append", default=[], metavar="NAME", help="this outage of it only; repeatable"
     )
-    parser.add_argument("--full", action="store_true", help="every case for every fault, not only those that claim it")
     parser.add_argument(
         "--thorough", action="store_true", help=f"{odds.SEEDS} seeds for each changed password, 20 healthy runs"
     )
@@ -75,13 +78,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--healthy-runs", type=int, help="runs of the healthy lab, each with a seed of its own")
     parser.add_argument("--labs", type=int, default=3, help="labs that run at the same time (default 3)")
     parser.add_argument("--seed", type=int, default=SEED, help=f"the seed of all cases (default {SEED})")
-    parser.add_argument("--suites", action="append", help="other suites than the project's (for tests of the matrix)")
+    parser.add_argument("--suites", action="append", metavar="PATH", help="a folder or file of cases, wherever it is")
     parser.add_argument("--to", type=Path, default=HOME, help="the directory for the matrix")
     return parser
 
 
 def _make(asked: argparse.Namespace) -> Matrix:
-    wanted = choose(asked.fault, asked.lab_fault)
+    wanted = choose(asked.fault, asked.lab_fault, full=asked.full)
     suites = tuple(asked.suites or ["suites"])
     cases = collect(suites)
     ownership.sweep(connect(_say, provision=True))
@@ -89,7 +92,7 @@ def _make(asked: argparse.Namespace) -> Matrix:
     area = of_user("detection") / f"matrix-{os.getpid()}"
     healthy_runs = (20 if asked.thorough else 1) if asked.healthy_runs is None else asked.healthy_runs
     detection = Detection(
-        wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, full=asked.full, whole=whole,
+        wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, whole=whole,
         seeds=asked.seeds if asked.thorough else 0, suites=suites, healthy_runs=healthy_runs,
     )  # fmt: skip
     _say(f"{len(wanted)} faults, {len(cases)} cases, {asked.labs} labs; pytest's own words are in {area}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
@@ -41,11 +42,18 @@ def collect(suites: Sequence[str] = (str(SUITES),)) -> list[Case]:
     with temporary_directory("detection") as folder:
         file = folder / "cases.json"
         command = [sys.executable, "-m", "pytest", "--collect-only", "-qqq", "-p", "no:cacheprovider"]
-        command += ["-p", "detection.collecting", "--cases-to", str(file), *suites]
+        command += ["-p", "detection.collecting", "--cases-to", str(file), *project_options(suites), *suites]
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment())
         if done.returncode != 0 or not file.exists():
             raise NoCasesError(f"the suites cannot be collected:\n{done.stdout}{done.stderr}")
         return [Case(**{**each, "requirements": tuple(each["requirements"])}) for each in json.loads(file.read_text())]
+
+
+def project_options(suites: Sequence[str]) -> list[str]:
+    """Return the options by which pytest runs a case file from outside the project as one of the project's."""
+    places = [(ROOT / suite.partition("::")[0]).resolve() for suite in suites]
+    above = os.path.commonpath([ROOT, *places])
+    return ["-c", str(ROOT / "pyproject.toml"), "--rootdir", above, "-p", "conftest"]
 
 
 # --- in pytest

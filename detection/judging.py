@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from detection.switching import CAUGHT, cases_file
+from detection.switching import CAUGHT, cases_file, touches_file
 from reports import journal
 from reports.kill_matrix import Cell
 from reports.records import CaseFinished
 from reports.verdicts import Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from reports.records import Pull
@@ -29,6 +30,10 @@ class Findings:
     of: dict[str, list[CaseFinished]] = field(default_factory=lambda: defaultdict(list))
     drawn: set[str] = field(default_factory=set)
     """Cases whose examples Hypothesis draws."""
+    reached: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    """By suspect and joint, the cases in which its fault was asked there."""
+    differed: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    """The same, where something else came of it than without the fault."""
     planned: dict[str, int] = field(default_factory=dict)
     """How many cases each suspect was to be run with."""
 
@@ -50,6 +55,7 @@ def read(plan: Path, runs: Path) -> Findings:
     except (OSError, ValueError):
         return findings
     findings.planned = dict(Counter(case["suspect"] for case in cases.values()))
+    _read_touches(plan, cases, findings)
     for file in sorted(runs.glob(f"runs/*/{journal.FILE_NAME}")):
         for record in journal.read(file).records:
             if isinstance(record, CaseFinished) and record.case in cases:
@@ -57,6 +63,18 @@ def read(plan: Path, runs: Path) -> Findings:
                 findings.of[ran["suspect"]].append(replace(record, case=ran["case"]))
                 findings.drawn |= {ran["case"]} if ran["drawn"] else set()
     return findings
+
+
+def _read_touches(plan: Path, cases: Mapping[str, Mapping[str, str]], findings: Findings) -> None:
+    file = touches_file(plan)
+    for line in file.read_text().splitlines() if file.exists() else ():
+        with contextlib.suppress(ValueError):  # the last line is being written
+            record = json.loads(line)
+            ran = cases[record["case"]]
+            for touch in record["touches"]:
+                findings.reached[ran["suspect"]][touch["joint"]].add(ran["case"])
+                if touch["differed"]:
+                    findings.differed[ran["suspect"]][touch["joint"]].add(ran["case"])
 
 
 def cells(cases: Sequence[CaseFinished], claims: Sequence[str], *, drawn: set[str]) -> tuple[Cell, ...]:
@@ -67,7 +85,7 @@ def cells(cases: Sequence[CaseFinished], claims: Sequence[str], *, drawn: set[st
             by_requirement[requirement].append(case)
     names = dict.fromkeys((*claims, *by_requirement))
     return tuple(
-        _cell(name, by_requirement.get(name, ()), claimed=name in claims, drawn=drawn)
+        _cell(name, by_requirement.get(name, ()), claimed=not claims or name in claims, drawn=drawn)
         for name in names
         if name in claims or _said(by_requirement[name])
     )

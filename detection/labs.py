@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from detection import judging
-from detection.collecting import ROOT
+from detection.collecting import ROOT, project_options
 from detection.switching import CAUGHT, HEALTHY, UNHEALED, Plan, Suspect
 from engine.children import environment
 from lab import control
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from detection.judging import Findings
     from lab.control import RunningLab
+    from reports.records import CaseFinished
 
 
 #: Time-outs of a lab's site while faults are in force, in seconds on a machine with nothing else to do: healthy phases
@@ -56,7 +57,6 @@ class Job:
     suspects: tuple[Suspect, ...]
     suites: tuple[str, ...]
     seed: int
-    every: bool = False
     shuffle: int | None = None
     arguments: tuple[str, ...] = ()
 
@@ -72,9 +72,14 @@ class Done:
     @property
     def is_disturbed(self) -> bool:
         """Whether the harness or the lab stood in the way of finding a fault out. A healthy lab is not excused."""
-        verdicts = {case.verdict for case in self.findings.of.get(self.suspect.name, ())}
+        verdicts = {case.verdict for case in self.cases}
         lost = bool(verdicts & {Verdict.ERROR, Verdict.DEAD}) and not verdicts & CAUGHT
         return lost and self.suspect.specification is not None
+
+    @property
+    def cases(self) -> list[CaseFinished]:
+        """Its cases, in the order they ran."""
+        return self.findings.of.get(self.suspect.name, [])
 
 
 @dataclass
@@ -131,7 +136,7 @@ class Worker:
         home = self.area / f"lab-{self.number}-batch-{next(self._batches)}"
         home.mkdir(parents=True)
         plan = home / "plan.json"
-        Plan(str(lab.settings.folder), tuple(suspects), job.every, job.shuffle).write(plan)
+        Plan(str(lab.settings.folder), tuple(suspects), job.shuffle).write(plan)
         with (home / "pytest.txt").open("w") as output:
             process = subprocess.Popen(
                 self._command(job, lab, plan, home), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
@@ -146,7 +151,8 @@ class Worker:
             self.close()
 
     def _command(self, job: Job, lab: RunningLab, plan: Path, home: Path) -> list[str]:
-        command = [sys.executable, "-m", "pytest", *job.suites, "-q", "-n", "0", "-p", "no:cacheprovider"]
+        command = [sys.executable, "-m", "pytest", *project_options(job.suites), *job.suites]
+        command += ["-q", "-n", "0", "-p", "no:cacheprovider"]
         command += ["-p", "detection.switching", "--detection-plan", str(plan), "--runs-in", str(home)]
         command += ["--site", str(lab.settings.folder / "detection.yaml"), "--no-shrink", "--no-provision"]
         return [*command, "--hypothesis-seed", str(job.seed), *job.arguments]
@@ -197,4 +203,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-HEALTHY_LAB = Suspect(HEALTHY, None, ())
+HEALTHY_LAB = Suspect(HEALTHY, None, (), every=True)

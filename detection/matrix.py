@@ -12,11 +12,12 @@ from detection import judging, odds
 from detection.labs import HEALTHY_LAB, Done, Job, Worker
 from detection.switching import Suspect
 from harness import requirements
-from lab.faults import families, load, specify
+from lab.faults import families, load, specify_all
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
 from registry.transforms import transform
 from reports.kill_matrix import Cell, Matrix, Row
 from reports.records import utc
+from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,25 +42,35 @@ EQUIVALENT = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """One fault to try: what it is, where it stands, what the lab is told of it."""
+    """One fault to try: what it is, where it stands, what the lab is told of it, on which cases (as of a suspect)."""
 
     fault: Fault
     family: str
     specification: dict[str, object]
+    every: bool = False
+    once: bool = False
 
     @property
     def suspect(self) -> Suspect:
         """What the plan says of it."""
-        return Suspect(self.fault.name, dict(self.specification), self.fault.catches)
+        return Suspect(self.fault.name, dict(self.specification), self.fault.catches, every=self.every, once=self.once)
 
 
-def choose(names: Sequence[str], outside: Sequence[str]) -> list[Wanted]:
-    """Return the faults of the catalogue (those named, or all) and those of files from outside. Raises UnknownFault."""
-    chosen = [dict(specify(name)) for name in [*names, *outside]]
+def choose(names: Sequence[str], outside: Sequence[str], *, full: bool | None = None) -> list[Wanted]:
+    """Return the faults of the catalogue (those named, or all) and those of files from outside. Raises UnknownFault.
+
+    Every case is run for a fault from outside, unless ``full`` is False; for one of the catalogue only if it is True.
+    """
+    chosen = [dict(each) for name in [*names, *outside] for each in specify_all(name)]
     if not chosen:
         chosen = [{"name": fault.name} for faults in families().values() for fault in faults]
     family_of = {fault.name: family for family, faults in families().items() for fault in faults}
-    return [Wanted(load(each), OUTSIDE if "source" in each else family_of[str(each["name"])], each) for each in chosen]
+    return [
+        Wanted(load(each), OUTSIDE, each, every=full is not False)
+        if "source" in each
+        else Wanted(load(each), family_of[str(each["name"])], each, every=bool(full))
+        for each in chosen
+    ]
 
 
 @dataclass
@@ -73,7 +84,6 @@ class Detection:
     tell: Callable[[Row], None]
     labs: int = 3
     seed: int = SEED
-    full: bool = False
     whole: bool = False
     seeds: int = 0
     suites: tuple[str, ...] = ("suites",)
@@ -110,19 +120,25 @@ class Detection:
     def _jobs(self) -> list[Job]:
         suspects = [each.suspect for each in self.wanted]
         batches = [suspects[at : at + BATCH] for at in range(0, len(suspects), BATCH)]
-        jobs = [Job(tuple(batch), self.suites, self.seed, every=self.full) for batch in batches]
+        jobs = [Job(tuple(batch), self.suites, self.seed) for batch in batches]
         if self.whole:
             jobs[:0] = [self._healthy_job(number) for number in range(self.healthy_runs)]
         elif self.healthy_runs:
-            proven = {name for case in self.cases for name in case.requirements}
-            claims = tuple(dict.fromkeys(c for each in self.wanted for c in each.fault.catches if c in proven))
-            jobs[:0] = [Job((replace(HEALTHY_LAB, claims=claims),), self.suites, self.seed)] if claims else []
+            jobs[:0] = [Job((lab,), self.suites, self.seed) for lab in self._healthy_part()]
         return jobs
+
+    def _healthy_part(self) -> list[Suspect]:
+        """Return the healthy lab with what these faults are tried on; nothing where no case is about that."""
+        if any(not each.fault.catches for each in self.wanted):
+            return [HEALTHY_LAB]
+        proven = {name for case in self.cases for name in case.requirements}
+        claims = tuple(dict.fromkeys(c for each in self.wanted for c in each.fault.catches if c in proven))
+        return [replace(HEALTHY_LAB, claims=claims, every=False)] if claims else []
 
     def _healthy_job(self, number: int) -> Job:
         """Return a healthy run: the first as users have it, each further one with its own seed in a random order."""
         seed = self.seed + number
-        return Job((HEALTHY_LAB,), self.suites, seed, every=True, shuffle=seed if number else None)
+        return Job((HEALTHY_LAB,), self.suites, seed, shuffle=seed if number else None)
 
     def _run(self, jobs: Sequence[Job]) -> None:
         todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
@@ -161,7 +177,7 @@ class Detection:
     # --- rows
 
     def _take(self, done: Done) -> None:
-        cases = done.findings.of.get(done.suspect.name, [])
+        cases = done.cases
         if done.suspect.specification is None:
             claims = done.suspect.claims or tuple(requirements.load())
             with self._lock:
@@ -171,7 +187,7 @@ class Detection:
         self._keep(self._row(wanted, done))
 
     def _row(self, wanted: Wanted, done: Done) -> Row:
-        fault, cases = wanted.fault, done.findings.of.get(done.suspect.name, [])
+        fault, cases, name = wanted.fault, done.cases, done.suspect.name
         drawn = fault.change and fault.road in odds.DRAWN
         first = self.seed
         return Row(
@@ -185,6 +201,9 @@ class Detection:
             cells=judging.cells(cases, fault.catches, drawn=done.findings.drawn),
             seconds=round(sum(case.seconds for case in cases), 1),
             trouble=done.trouble,
+            cases=sum(case.verdict is not Verdict.NOT_COVERED for case in cases),
+            reached={joint: len(found) for joint, found in done.findings.reached[name].items()},
+            differed={joint: len(found) for joint, found in done.findings.differed[name].items()},
             odds=odds.odds(fault.change, first, range(1, self.seeds + 1)) if drawn and self.seeds else None,
         )
 

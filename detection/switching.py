@@ -23,7 +23,7 @@ from lab.site import LabSettings
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Collection, Generator, Iterator
 
     from harness.run import Run
     from harness.sites.site import Site
@@ -42,18 +42,30 @@ class Suspect:
     name: str
     specification: dict[str, Any] | None
     claims: tuple[str, ...]
+    every: bool = False
+    """Whether it concerns every case, and none is left out once it is caught."""
+    once: bool = False
+    """Whether it concerns every case until it is caught, whatever by."""
+
+    def concerns(self, requirements: Collection[str]) -> bool:
+        """Return whether a case that proves ``requirements`` is run for it."""
+        return self.every or self.once or not self.claims or bool(set(self.claims) & set(requirements))
+
+    def is_settled(self, proves: Collection[str], caught: Collection[str]) -> bool:
+        """Return whether a case can add nothing, given the requirements that have caught it already."""
+        wanted = set(self.claims) & set(proves)
+        return bool(caught) if self.once else not self.every and bool(wanted) and wanted <= set(caught)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Which lab, and which suspects in which order. With ``every`` case, no case is left out that claims nothing.
+    """Which lab, and which suspects in which order.
 
     ``shuffle`` is the seed of a random order of all cases, None for the usual one.
     """
 
     lab: str
     suspects: tuple[Suspect, ...]
-    every: bool = False
     shuffle: int | None = None
 
     def write(self, file: Path) -> None:
@@ -64,12 +76,12 @@ class Plan:
     def read(cls, file: Path) -> Plan:
         """Read a plan."""
         record = json.loads(file.read_text())
-        suspects = [Suspect(s["name"], s["specification"], tuple(s["claims"])) for s in record["suspects"]]
-        return cls(record["lab"], tuple(suspects), bool(record["every"]), record["shuffle"])
+        suspects = [Suspect(**{**each, "claims": tuple(each["claims"])}) for each in record["suspects"]]
+        return cls(record["lab"], tuple(suspects), record["shuffle"])
 
     def suspects_for(self, requirements: tuple[str, ...]) -> list[Suspect]:
         """Return those who concern a case that proves ``requirements``."""
-        return [s for s in self.suspects if self.every or not s.claims or set(s.claims) & set(requirements)]
+        return [suspect for suspect in self.suspects if suspect.concerns(requirements)]
 
 
 PLAN = pytest.StashKey[Plan]()
@@ -79,6 +91,11 @@ CAUGHT_SO_FAR = pytest.StashKey[dict[str, set[str]]]()
 def cases_file(plan: Path) -> Path:
     """Where the plugin writes which case ran for which suspect."""
     return plan.with_suffix(".cases.json")
+
+
+def touches_file(plan: Path) -> Path:
+    """Where the plugin writes what each suspect did during its cases, one JSON document a line."""
+    return plan.with_suffix(".touches.jsonl")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -147,8 +164,7 @@ def suspect(request: pytest.FixtureRequest, site: Site, run: Run) -> Iterator[No
     chosen: Suspect = request.param
     caught = request.config.stash[CAUGHT_SO_FAR].setdefault(chosen.name, set())
     proves = set(request.node.get_closest_marker("requirement").args)
-    wanted = set(chosen.claims) & proves
-    if wanted and wanted <= caught and not request.config.stash[PLAN].every:
+    if chosen.is_settled(proves, caught):
         raise NotCovered("the fault has been caught already for all that this case could add")
     with _in_force(request, [chosen.specification] if chosen.specification else []):
         yield
@@ -204,7 +220,17 @@ def _in_force(request: pytest.FixtureRequest, faults: list[dict[str, Any]]) -> I
         except OSError as error:
             request.session.shouldstop = f"the lab is gone: {error}"
             raise
-        yield
+        try:
+            yield
+        finally:
+            _keep_touches(request, lab)
+
+
+def _keep_touches(request: pytest.FixtureRequest, lab: RunningLab) -> None:
+    with contextlib.suppress(OSError):
+        record = {"case": request.node.nodeid, "touches": lab.ask("touches")["touches"]}
+        with touches_file(Path(request.config.getoption("--detection-plan"))).open("a") as file:
+            file.write(json.dumps(record) + "\n")
 
 
 def _wait_until_healed(session: pytest.Session, site: Site) -> None:

@@ -1,13 +1,16 @@
 """The named places where the lab's behaviour can be replaced by a seeded fault.
 
 Healthy code asks :class:`Behaviour` at each joint and passes its own healthy function; without a fault that function
-is called and nothing else happens. A fault is a set of replacements, each called as ``replacement(healthy, *args)``.
+is called and nothing else happens. A fault is a set of replacements, each called as ``replacement(healthy, *args)``,
+and with ``where=`` (:class:`Where`) when it has a keyword-only parameter of that name.
 This module runs on the Edge hosts too, so it needs nothing beyond the standard library.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import copy
+import inspect
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -23,6 +26,31 @@ class Joint:
     name: str
     room: Room
     meaning: str
+    effect: bool = False
+    """Whether something is done here, not only found out: then it cannot be done twice to see what differs."""
+
+
+@dataclass(frozen=True)
+class Where:
+    """What a real component knows at a joint. What it cannot know there is empty, a number then 0.
+
+    ``node`` is the Edge host, ``nodes`` those of the cluster; ``repave`` counts the repaves of the cluster on this host
+    from 1, ``attempt`` the tries of this generation since the agent started; ``cluster`` is its name.
+    """
+
+    phase: str = ""
+    node: str = ""
+    role: str = ""
+    cluster: str = ""
+    profile: str = ""
+    version: str = ""
+    generation: int = 0
+    repave: int = 0
+    attempt: int = 0
+    registry: str = ""
+    nodes: tuple[str, ...] = ()
+    effect: bool = False
+    """As :attr:`Joint.effect` of the joint."""
 
 
 # The agent on the host: what it is told, what it keeps.
@@ -35,6 +63,7 @@ CARRY_CREDENTIAL = Joint("carry-credential", "agent", "(credential) -> credentia
 KEEP_AUTHORITY = Joint(
     "keep-authority", "agent", "(certificates given, phase) -> whether they become what the host trusts from now on"
 )
+FORGET_IMAGES = Joint("forget-images", "agent", "() -> None; what was pulled for the cluster is removed", effect=True)
 FORGET_CLUSTER = Joint("forget-cluster", "agent", "(files of the cluster) -> those removed when the cluster is deleted")
 
 # The agent on the host: deployment.
@@ -42,26 +71,45 @@ DEPLOY_CREDENTIAL = Joint("deploy-credential", "agent", "(credential) -> credent
 DEPLOY_AUTHORITY = Joint("deploy-authority", "agent", "(file) -> authority that the deployment pull trusts")
 VERIFY_DEPLOY_TLS = Joint("verify-deploy-tls", "agent", "() -> whether the deployment pull verifies certificates")
 HAND_OVER_LOGIN = Joint(
-    "hand-over-login", "agent", "(folder, image, credential) -> the puller's arguments for its login"
+    "hand-over-login", "agent", "(folder, image, credential) -> the puller's arguments for its login", effect=True
 )
-DEPLOY_PULL = Joint("deploy-pull", "agent", "(image, credential) -> the system pulled; PullFailed when it cannot be")
+DEPLOY_PULL = Joint(
+    "deploy-pull", "agent", "(image, credential) -> the system pulled; PullFailed when it cannot be", effect=True
+)
 CHECK_PLATFORM = Joint("check-platform", "agent", "(image configuration) -> None; PullFailed for another machine's")
 
 # Both pulls.
 SCOPE_LOGIN = Joint(
-    "scope-login", "agent", "(image, credential, authority) -> the login that may be sent for the image, None for none"
+    "scope-login",
+    "agent",
+    "(image, credential, authority) -> the login that may be sent for the image, None for none",
+    effect=True,
+)
+REQUEST_HEADERS = Joint(
+    "request-headers",
+    "agent",
+    "(url, headers, credential) -> headers of the question put to the registry before a pull",
+)
+FOLLOW_REDIRECT = Joint(
+    "follow-redirect", "agent", "(url, location) -> the URL that is asked next with the same headers, None for none"
 )
 
 # The agent on the host: from a pulled image to a running system.
 REPLACE_SYSTEM = Joint("replace-system", "agent", "(cluster order) -> whether this host pulls and boots another system")
 INSTALL_SYSTEM = Joint("install-system", "agent", "(system pulled, phase) -> the system that the next boot is to run")
-SWITCH_SLOT = Joint("switch-slot", "agent", "(system) -> None; the active slot becomes this system")
-BEFORE_PULL = Joint("before-pull", "agent", "(image, phase) -> None; what is done to the host before a pull: nothing")
-AFTER_FAILED_PULL = Joint("after-failed-pull", "agent", "(cluster order) -> None; what is done to the host: nothing")
+SWITCH_SLOT = Joint("switch-slot", "agent", "(system) -> None; the active slot becomes this system", effect=True)
+BEFORE_PULL = Joint(
+    "before-pull", "agent", "(image, phase) -> None; what is done to the host before a pull: nothing", effect=True
+)
+AFTER_FAILED_PULL = Joint(
+    "after-failed-pull", "agent", "(cluster order) -> None; what is done to the host: nothing", effect=True
+)
 BACK_OFF = Joint("back-off", "agent", "(seconds waited last) -> seconds until a failed pull is tried again")
 
 # What the agent writes and says.
-WRITE_FILE = Joint("write-file", "host", "(path, text) -> None; the file is written, readable by root alone")
+WRITE_FILE = Joint(
+    "write-file", "host", "(path, text) -> None; the file is written, readable by root alone", effect=True
+)
 LOG = Joint("log", "host", "(message, cluster order) -> the message written to the journal")
 REPORT = Joint("report", "agent", "(report, cluster order) -> the report sent to Palette, None for none")
 
@@ -71,14 +119,16 @@ UPGRADE_AUTHORITY = Joint("upgrade-authority", "upgrade", "(file, nth) -> author
 VERIFY_UPGRADE_TLS = Joint("verify-upgrade-tls", "upgrade", "() -> whether the repave pull verifies certificates")
 UPGRADE_IMAGE = Joint("upgrade-image", "upgrade", "(image of the profile) -> image pulled and installed")
 PULL_POLICY = Joint("pull-policy", "upgrade", "(image, whether the node has it) -> whether it is pulled")
-UPGRADE_PULL = Joint("upgrade-pull", "upgrade", "(image, credential) -> None; PullFailed when it cannot be pulled")
+UPGRADE_PULL = Joint(
+    "upgrade-pull", "upgrade", "(image, credential) -> None; PullFailed when it cannot be pulled", effect=True
+)
 
 # The Palette endpoint.
 CHECK_VERSION = Joint("check-version", "palette", "(version, place) -> None; ApiError for what is no version")
 EDIT_PROFILE = Joint(
-    "edit-profile", "palette", "(store, profile) -> None; what an edit does to other versions: nothing"
+    "edit-profile", "palette", "(store, profile) -> None; what an edit does to other versions: nothing", effect=True
 )
-PUBLISH = Joint("publish", "palette", "(profile) -> None; the draft becomes what clusters use")
+PUBLISH = Joint("publish", "palette", "(profile) -> None; the draft becomes what clusters use", effect=True)
 READ_OS_LAYER = Joint("read-os-layer", "palette", "(values) -> provider image and credential of the OS layer")
 RESOLVE_MACRO = Joint(
     "resolve-macro", "palette", "(name, scopes) -> the macro's value, None when there is no such macro"
@@ -90,6 +140,8 @@ REQUIRE_APPROVAL = Joint("require-approval", "palette", "(reasons) -> whether a 
 ORDER_NODES = Joint("order-nodes", "palette", "(nodes still to repave) -> the same nodes in the order of their turns")
 TAKE_TURNS = Joint("take-turns", "palette", "(ordered nodes still to repave) -> those that may repave now")
 DELIVER_ORDER = Joint("deliver-order", "palette", "(order) -> the order that the agent on the host is given")
+APPROVE = Joint("approve", "palette", "(delivery that waited) -> the delivery that the approval puts in force")
+LIVENESS = Joint("liveness", "palette", "(host) -> whether the Edge host counts as alive")
 REPORT_STATE = Joint("report-state", "palette", "(cluster) -> the cluster state told to API clients")
 REPORT_HEALTH = Joint("report-health", "palette", "(cluster) -> the cluster health told to API clients")
 EMIT_EVENT = Joint("emit-event", "palette", "(event, cluster or None) -> the event that is kept, None for none")
@@ -114,24 +166,78 @@ class Fault:
     road: str = ""
 
 
+@dataclass(frozen=True)
+class Touch:
+    """That a fault was asked at a joint, and whether something else came of it than without it."""
+
+    fault: str
+    joint: str
+    differed: bool
+
+
 @dataclass
 class Behaviour:
-    """What happens at each joint: the healthy function, unless a fault replaced it."""
+    """What happens at each joint: the healthy function, unless a fault replaced it.
+
+    ``where`` is what is known at every joint; ``note`` is told each :class:`Touch` once.
+    """
 
     faults: tuple[Fault, ...] = field(default=())
+    where: Where = Where()
+    note: Callable[[Touch], None] = lambda _touch: None
+    _noted: set[Touch] = field(default_factory=set, repr=False)
 
-    def at(self, joint: Joint, healthy: Callable[..., Any], *args: Any) -> Any:  # noqa: ANN401 - as varied as the joints
-        """Do what is to be done at ``joint``: call ``healthy(*args)``, or the fault's replacement around it."""
+    def at(self, joint: Joint, healthy: Callable[..., Any], *args: Any, **known: Any) -> Any:  # noqa: ANN401 - as varied as the joints
+        """Do what is to be done at ``joint``: call ``healthy(*args)``, or the fault's replacement around it.
+
+        ``known`` are the fields of :class:`Where` that are known here beside those known everywhere.
+        """
+        where = replace(self.where, effect=joint.effect, **known)
+        wrong = [fault for fault in self.faults if joint in fault.replacements]
+        if not wrong:
+            return healthy(*args)
+        expected = None if joint.effect else _outcome(healthy, args)
         act = healthy
-        for fault in self.faults:
-            replacement = fault.replacements.get(joint)
-            if replacement is not None:
-                act = _around(replacement, act)
-        return act(*args)
+        for fault in wrong:
+            act = _around(fault.replacements[joint], act, where)
+        outcome: Any = None
+        try:
+            given = act(*args)
+            outcome = ("gives", given)
+        except Exception as error:
+            outcome = ("raises", repr(error))
+            raise
+        finally:
+            self._keep(wrong, joint, differed=expected is None or outcome != expected)
+        return given
+
+    def _keep(self, faults: list[Fault], joint: Joint, *, differed: bool) -> None:
+        for touch in [Touch(fault.name, joint.name, differed) for fault in faults]:
+            if touch not in self._noted:
+                self._noted.add(touch)
+                self.note(touch)
 
 
-def _around(replacement: Callable[..., Any], healthy: Callable[..., Any]) -> Callable[..., Any]:
+def _outcome(act: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, Any]:
+    """Return what a function gives or raises, as a copy that stays as it is."""
+    try:
+        return "gives", copy.deepcopy(act(*args))
+    except Exception as error:  # noqa: BLE001 - it is raised again where the function is called in earnest
+        return "raises", repr(error)
+
+
+def _around(replacement: Callable[..., Any], healthy: Callable[..., Any], where: Where) -> Callable[..., Any]:
     def act(*args: Any) -> Any:  # noqa: ANN401 - as varied as the joints
-        return replacement(healthy, *args)
+        return called(replacement, healthy, *args, where=where)
 
     return act
+
+
+def called(replacement: Callable[..., Any], healthy: Callable[..., Any], *args: Any, where: Where) -> Any:  # noqa: ANN401 - as varied as the joints
+    """Call a replacement, with ``where`` if it has a keyword-only parameter of that name."""
+    try:
+        asks = inspect.signature(replacement).parameters.get("where")
+    except ValueError:  # a built-in without one
+        asks = None
+    known = {"where": where} if asks is not None and asks.kind is asks.KEYWORD_ONLY else {}
+    return replacement(healthy, *args, **known)

@@ -1,8 +1,8 @@
 """The process of a lab (``python -m lab serve``), and the words that it takes on a socket in its folder.
 
-``status`` describes the lab, ``take`` gives it to a run with seeded faults, ``keep`` makes it outlive its starter,
-``power`` cuts a host's power, ``stop`` takes the lab down. A run has the lab for as long as its connection stands:
-when the run ends, however it ends, the faults go that it brought.
+``status`` describes the lab, ``take`` gives it to a run with seeded faults, ``touches`` lists what these faults did,
+``keep`` makes it outlive its starter, ``power`` cuts a host's power, ``stop`` takes the lab down. A run has the lab for
+as long as its connection stands: when the run ends, however it ends, the faults go that it brought.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import contextlib
 import json
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     from lab.images import HostImages
     from lab.site import Lab, LabSettings, Message, Say
+
+
+#: A request may hold the sources of faults; the reader's own limit is 64 KiB.
+_LONGEST_REQUEST = 2**30
 
 
 async def serve(settings: LabSettings, client: docker.DockerClient, built: HostImages, say: Say) -> None:
@@ -49,7 +53,8 @@ async def _serve(
     settings: LabSettings, client: docker.DockerClient, built: HostImages, say: Say, stop: asyncio.Event
 ) -> None:
     async with running_lab(settings, client, built, say) as lab:
-        server = await asyncio.start_unix_server(_Counter(lab, stop).converse, settings.socket)
+        answering = _Counter(lab, stop).converse
+        server = await asyncio.start_unix_server(answering, settings.socket, limit=_LONGEST_REQUEST)
         say("ready")
         async with server:
             await stop.wait()
@@ -106,6 +111,8 @@ class _Counter:
                 return self._status()
             case "take":
                 return self._take(request["run"], request["faults"])
+            case "touches":
+                return {"touches": [asdict(touch) for touch in self.lab.endpoint.touches]}
             case "keep":
                 asyncio.get_running_loop().remove_reader(0)
                 self.lab.settings.kept.touch()

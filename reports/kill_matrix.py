@@ -78,7 +78,11 @@ class Odds:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One fault. ``change`` and ``road`` are set where it is one known change of a password on one road."""
+    """One fault. ``change`` and ``road`` are set where it is one known change of a password on one road.
+
+    ``cases`` counts the cases that were run; ``reached`` says by joint in how many of them the fault was asked, and
+    ``differed`` in how many something else came of it than without the fault.
+    """
 
     fault: str
     family: str = ""
@@ -90,6 +94,9 @@ class Row:
     cells: tuple[Cell, ...] = ()
     seconds: float = 0.0
     trouble: str = ""
+    cases: int = 0
+    reached: Mapping[str, int] = field(default_factory=dict)
+    differed: Mapping[str, int] = field(default_factory=dict)
     odds: Odds | None = None
 
     @cached_property
@@ -122,6 +129,20 @@ class Row:
         if self.odds is None or not self.odds.predicted or cell is None:
             return None
         return cell.examples == self.odds.predicted
+
+    @property
+    def survival(self) -> str:
+        """Why nothing caught it, as far as that is known: whether it was reached at all, and changed anything."""
+        if not self.cases:
+            return self.trouble or "no case was run"
+        if not self.reached:
+            return f"never reached in {plural(self.cases, 'case')}"
+        of, by_others = plural(self.cases, "case"), [cell.requirement for cell in self.cells if cell.caught]
+        if by_others:
+            return f"noticed by {some(by_others)} only, in {of}"
+        if not self.differed:
+            return f"reached in {max(self.reached.values())} of {of}, and never different"
+        return f"different in {max(self.differed.values())} of {of}, and unseen"
 
     def cell(self, requirement: str) -> Cell | None:
         """Return what was found about a requirement."""
@@ -189,8 +210,8 @@ class Matrix:
         if not self.rows:
             yield "no fault was tried"
         for row in self.survivors:
-            why = f": {row.trouble}" if row.trouble else ""
-            yield f"survivor: {row.fault} was caught by none of {some(row.claims) or 'no claim'}{why}"
+            why = row.survival + (f"; {row.trouble}" if row.trouble and row.cases else "")
+            yield f"survivor: {row.fault} was caught by none of {some(row.claims) or 'all requirements'}: {why}"
         for cell in self.false_alarms:
             yield f"false alarm: {cell.requirement} is {cell.verdict} on the healthy lab ({cell.case})"
         for name in self.untouched:
@@ -235,7 +256,8 @@ def from_json(content: bytes) -> Matrix:
 def line(row: Row) -> str:
     """Return a fault in one line for the terminal."""
     if not row.catches:
-        return f"SURVIVED  {row.fault:<42} {row.trouble or 'claimed by ' + some(row.claims)}"
+        claims = f"; claimed by {some(row.claims)}" if row.claims else ""
+        return f"SURVIVED  {row.fault:<42} {row.survival}{claims}"
     first = row.catches[0]
     by = " ".join(cell.requirement for cell in row.catches)
     examples = plural(first.examples, "example") if first.examples else ""

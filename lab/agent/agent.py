@@ -7,6 +7,7 @@ begun is found in its state file and finished.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -15,7 +16,8 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
@@ -38,6 +40,7 @@ from lab.joints import (
     DEPLOY_CREDENTIAL,
     DEPLOY_PULL,
     FORGET_CLUSTER,
+    FORGET_IMAGES,
     HEED_ORDER,
     INSTALL_SYSTEM,
     KEEP_AUTHORITY,
@@ -50,6 +53,8 @@ from lab.joints import (
     VERIFY_DEPLOY_TLS,
     WRITE_FILE,
     Behaviour,
+    Touch,
+    Where,
 )
 from lab.kinds import misfit
 
@@ -80,6 +85,7 @@ class Agent:
         self._faults: list[dict[str, Any]] = []
         self._cluster: dict[str, Any] = {}
         self._just_booted = True
+        self._tries: tuple[int, int] = (0, 0)
 
     def _connect(self) -> Channel:
         return Channel(self._site["paletteEndpoint"], self._site["edgeHostToken"], "\n".join(self._site["caCerts"]))
@@ -156,7 +162,7 @@ class Agent:
         cluster = order.get("cluster")
         try:
             self._faults = list(order.get("faults") or [])
-            self._behaviour = behaviour_of(self._faults)
+            self._behaviour = behaviour_of(self._faults, self._where(cluster or {}), self._note)
             if not self._behaviour.at(HEED_ORDER, lambda _order: True, order):
                 return True
             self._cluster = cluster or {}
@@ -175,6 +181,26 @@ class Agent:
             self._reporter.trouble(cluster or {}, f"the host cannot do what is ordered: {error}")
             return False
         return True
+
+    def _where(self, cluster: dict[str, Any]) -> Where:
+        """Return what is known here of a cluster at any time."""
+        return Where(
+            node=self.uid, role=cluster.get("role", ""), cluster=cluster.get("name", ""),
+            profile=cluster.get("profileUid", ""), version=cluster.get("profileVersion", ""),
+            generation=int(cluster.get("generation", 0)), registry=str(cluster.get("image", "")).partition("/")[0],
+        )  # fmt: skip
+
+    def _know_of_try(self, phase: str) -> None:
+        """Note what is known once a pull is prepared: the phase, and how many tries and repaves there were."""
+        where, (generation, tries) = self._behaviour.where, self._tries
+        self._tries = where.generation, tries + 1 if generation == where.generation else 1
+        repave = self._state.get("repaves", 0) + 1 if phase == REPAVE else 0
+        self._behaviour.where = replace(where, phase=phase, attempt=self._tries[1], repave=repave)
+
+    def _note(self, touch: Touch) -> None:
+        """Report what a seeded fault did; while Palette is away it is lost."""
+        with contextlib.suppress(PaletteUnreachable):
+            self._reporter.channel.post(self._reporter.path, {"reports": [{"kind": "touch", **asdict(touch)}]})
 
     def _remember(self) -> None:
         """Begin where the agent ended before it, or the host, was started anew."""
@@ -243,7 +269,9 @@ class Agent:
         authority = self._behaviour.at(DEPLOY_AUTHORITY, _unchanged, places.TRUST)
         verify = self._behaviour.at(VERIFY_DEPLOY_TLS, lambda: True)
         how = puller.Way(authority, verify, self._orders.is_overtaken, self._behaviour)
-        login = self._behaviour.at(SCOPE_LOGIN, scope.login_for, image, credential, authority)
+        login = self._behaviour.at(
+            SCOPE_LOGIN, partial(scope.login_for, behaviour=self._behaviour), image, credential, authority
+        )
         return puller.pull(image, login, how)
 
     # --- update and repave: the node's runtime pulls -----------------------------------------------------------------
@@ -266,21 +294,26 @@ class Agent:
     def _run_upgrade(self, image: str) -> dict[str, Any]:
         """Run the upgrade as the process of its own that it is on a cluster. Raises Overtaken."""
         with places.work_area() as area:
-            plan = area / "plan.json"
-            places.write_private(plan, json.dumps(self._plan(image)))
+            plan, notes = area / "plan.json", area / "notes"
+            places.write_private(plan, json.dumps(self._plan(image, notes)))
             with places.UPGRADE_LOG.open("a") as errors:
                 command = [sys.executable, "-m", "lab.agent.upgrade", str(plan)]
                 try:
                     done = run_step(command, self._orders.is_overtaken, within=puller.PULL_TIMEOUT, stderr=errors)
                 except StepTookTooLong as error:
                     return {"error": str(error)}
+                finally:
+                    for line in notes.read_text().splitlines() if notes.exists() else ():
+                        self._note(Touch(**json.loads(line)))
         if done.returncode != 0:
             return {"error": f"the upgrade job ended with {done.returncode}; see {places.UPGRADE_LOG}"}
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
-    def _plan(self, image: str) -> dict[str, Any]:
-        return {"image": image, "nth": self._state.get("repaves", 0) + 1, "faults": self._faults}
+    def _plan(self, image: str, notes: Path) -> dict[str, Any]:
+        return {
+            "image": image, "faults": self._faults, "notes": str(notes), "where": asdict(self._behaviour.where),
+        }  # fmt: skip
 
     # --- what both share ---------------------------------------------------------------------------------------------
 
@@ -290,8 +323,10 @@ class Agent:
         def healthy(cluster: dict[str, Any], _user_data: dict[str, Any], _phase: str) -> tuple[str, Credential | None]:
             return self._source(cluster)
 
+        self._know_of_try(phase)
         chosen: tuple[str, Credential | None]
         chosen = self._behaviour.at(CHOOSE_SOURCE, healthy, cluster, self._user_data, phase)
+        self._behaviour.where = replace(self._behaviour.where, registry=chosen[0].partition("/")[0])
         self._write_cluster_config(cluster)
         self._store_trust(cluster, phase)
         secret.store(self._behaviour.at(CARRY_CREDENTIAL, _unchanged, chosen[1]), self._write)
@@ -355,10 +390,7 @@ class Agent:
             path.unlink(missing_ok=True)
         if "cluster" in self._state:
             self._reporter.state("resetting", {})
-            puller.forget()
-            runtime.forget()
-            shutil.rmtree(runtime.CERTS, ignore_errors=True)
-            slots.drop_unused_layers()
+            self._behaviour.at(FORGET_IMAGES, _forget_images)
         self._state = {"reset": count}
         self._save()
         self._reporter.idle(count)
@@ -376,6 +408,13 @@ class Agent:
 
 def _unchanged(value: Any) -> Any:  # noqa: ANN401 - whatever a joint is about
     return value
+
+
+def _forget_images() -> None:
+    puller.forget()
+    runtime.forget()
+    shutil.rmtree(runtime.CERTS, ignore_errors=True)
+    slots.drop_unused_layers()
 
 
 def _doubled(pause: float) -> float:

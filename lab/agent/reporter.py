@@ -65,10 +65,11 @@ class Reporter:
 
     def heartbeat(self) -> None:
         """Report that the host is there. Raises PaletteUnreachable."""
-        self.channel.post(self._path, {"reports": [{"kind": "heartbeat"}]})
+        self.channel.post(self.path, {"reports": [{"kind": "heartbeat"}]})
 
     @property
-    def _path(self) -> str:
+    def path(self) -> str:
+        """Where reports go."""
         return f"/lab/agents/{self.uid}/reports"
 
     def _report(self, record: dict[str, Any]) -> None:
@@ -79,7 +80,7 @@ class Reporter:
         record = {**edited, "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")}
         while True:
             try:
-                self.channel.post(self._path, {"reports": [record]})
+                self.channel.post(self.path, {"reports": [record]})
             except PaletteRefused as error:
                 log.error("report dropped: %s", error)  # noqa: TRY400 - the message says it all
                 return

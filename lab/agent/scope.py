@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import re
 import ssl
-from http.client import HTTPException, HTTPSConnection
+from contextlib import closing
+from http.client import HTTP_PORT, HTTPConnection, HTTPException, HTTPSConnection
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lab.agent.puller import PullFailed
+from lab.joints import FOLLOW_REDIRECT, REQUEST_HEADERS, Behaviour
 
 if TYPE_CHECKING:
+    from http.client import HTTPResponse
     from pathlib import Path
 
     from lab.agent.secret import Credential
@@ -22,9 +25,12 @@ if TYPE_CHECKING:
 ANSWER = 5.0  # seconds; whoever is slower is the puller's to complain about
 _BEARER = re.compile(r'^\s*Bearer\b.*?\brealm="([^"]*)"', re.IGNORECASE)
 _HTTPS = 443
+_HOPS = 5  # redirects that are followed at most, where any are
 
 
-def login_for(image: str, credential: Credential | None, authority: Path | None) -> Credential | None:
+def login_for(
+    image: str, credential: Credential | None, authority: Path | None, behaviour: Behaviour | None = None
+) -> Credential | None:
     """Return the login that may be sent for ``image``: none when it was given for another registry.
 
     Raises:
@@ -34,7 +40,7 @@ def login_for(image: str, credential: Credential | None, authority: Path | None)
     registry = image.partition("/")[0]
     if credential is None or not _is_for(credential, registry):
         return None
-    realm = urlsplit(_realm(registry, authority))
+    realm = urlsplit(_realm(behaviour or Behaviour(), registry, credential, authority))
     if realm.netloc and (realm.scheme, realm.hostname) != ("https", urlsplit(f"//{registry}").hostname):
         raise PullFailed(
             f"registry {registry} asks for a token from {realm.scheme}://{realm.netloc}, which is not the registry "
@@ -53,18 +59,33 @@ def _place(registry: str) -> tuple[str | None, int]:
     return parts.hostname, parts.port or _HTTPS
 
 
-def _realm(registry: str, authority: Path | None) -> str:
+def _realm(behaviour: Behaviour, registry: str, credential: Credential, authority: Path | None) -> str:
     """Ask the registry, without a login, where it gives tokens: an empty text where it gives none or is silent."""
-    host, port = _place(registry)
+    context = ssl.create_default_context()
+    if authority is not None and authority.exists():
+        context.load_verify_locations(authority)
+    url: str | None = f"https://{registry}/v2/"
+    headers = {"User-Agent": "stylus-agent"}
+    headers = behaviour.at(REQUEST_HEADERS, lambda _url, plain, _login: plain, url, headers, credential)
+    found, hops = None, 0
     try:
-        context = ssl.create_default_context()
-        if authority is not None and authority.exists():
-            context.load_verify_locations(authority)
-        connection = HTTPSConnection(host or "", port, timeout=ANSWER, context=context)
-        connection.request("GET", "/v2/", headers={"User-Agent": "stylus-agent"})
-        challenge = connection.getresponse().getheader("WWW-Authenticate", "")
-        connection.close()
+        while url and hops < _HOPS:
+            answer, hops = _ask(url, headers, context), hops + 1
+            found = _BEARER.match(answer.getheader("WWW-Authenticate", ""))
+            location = answer.getheader("Location")
+            url = location and behaviour.at(FOLLOW_REDIRECT, lambda _url, _location: None, url, location)
     except (OSError, HTTPException):  # the puller will say it in its own words
         return ""
-    found = _BEARER.match(challenge)
     return found[1] if found else ""
+
+
+def _ask(url: str, headers: dict[str, str], context: ssl.SSLContext) -> HTTPResponse:
+    """Ask one question. Raises OSError or HTTPException."""
+    parts, connection = urlsplit(url), None
+    if parts.scheme == "http":
+        connection = HTTPConnection(parts.hostname or "", parts.port or HTTP_PORT, timeout=ANSWER)
+    else:
+        connection = HTTPSConnection(parts.hostname or "", parts.port or _HTTPS, timeout=ANSWER, context=context)
+    with closing(connection):
+        connection.request("GET", parts.path or "/", headers=headers)
+        return connection.getresponse()

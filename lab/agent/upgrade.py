@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,16 @@ from lab.joints import (
     UPGRADE_IMAGE,
     UPGRADE_PULL,
     VERIFY_UPGRADE_TLS,
+    Touch,
+    Where,
 )
 
 
 def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
     """Pull the planned image unless the node has it, and prepare its slot. Gives the record that is printed."""
-    at, nth = behaviour_of(plan["faults"]).at, int(plan["nth"])
+    where, notes = Where(**plan["where"]), Path(plan["notes"])
+    behaviour = behaviour_of(plan["faults"], where, lambda touch: _note(notes, touch))
+    at, nth = behaviour.at, where.repave
     image = at(UPGRADE_IMAGE, str, plan["image"])
     credential = at(UPGRADE_CREDENTIAL, lambda found, _nth: found, secret.load(), nth)
     authority = at(UPGRADE_AUTHORITY, lambda file, _nth: file, places.TRUST, nth)
@@ -37,12 +42,17 @@ def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
     try:
         wanted = at(PULL_POLICY, _if_not_present, image, runtime.has_image(image))
         if wanted:
-            login = at(SCOPE_LOGIN, scope.login_for, image, credential, authority)
+            login = at(SCOPE_LOGIN, partial(scope.login_for, behaviour=behaviour), image, credential, authority)
             at(UPGRADE_PULL, runtime.pull, image, login)
         slot = runtime.slot_of(image)
     except PullFailed as error:
         return {"error": str(error)}
     return {"slot": asdict(slot), "pulled": wanted}
+
+
+def _note(notes: Path, touch: Touch) -> None:
+    with notes.open("a") as file:
+        file.write(json.dumps(asdict(touch)) + "\n")
 
 
 def _if_not_present(_image: str, present: bool) -> bool:  # noqa: FBT001 - the node has the image or not

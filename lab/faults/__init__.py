@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.joints import Behaviour, Fault, Joint
+from lab.joints import Behaviour, Fault, Joint, Touch, Where
 
 Specification = Mapping[str, Any]
 
@@ -63,12 +63,31 @@ def specify(wanted: str) -> Specification:
     if wanted.endswith(".py"):
         raise UnknownFault(f"--lab-fault {wanted}: a file may have several faults; name one, as in {wanted}:NAME")
     if separator:
-        try:
-            specification = {"name": name, "source": Path(path).read_text(), "path": path}
-        except OSError as error:
-            raise UnknownFault(f"--lab-fault {wanted}: cannot read {path}: {error.strerror}") from error
+        specification = {"name": name, **_source_of(path)}
     load(specification)
     return specification
+
+
+def specify_all(wanted: str) -> list[Specification]:
+    """Return the specifications of ``NAME``, of ``FILE.py:NAME``, or of every fault of ``FILE.py``.
+
+    Raises:
+        UnknownFault: as :func:`specify`; also for a file without a fault.
+
+    """
+    if not wanted.endswith(".py"):
+        return [specify(wanted)]
+    names = dict.fromkeys(known.name for known in _from_source(_source_of(wanted)).values())
+    if not names:
+        raise UnknownFault(f"--lab-fault {wanted}: the file has no fault; write NAME = fault(...) in it")
+    return [specify(f"{wanted}:{name}") for name in names]
+
+
+def _source_of(path: str) -> Specification:
+    try:
+        return {"source": Path(path).read_text(), "path": path}
+    except OSError as error:
+        raise UnknownFault(f"--lab-fault {path}: cannot read {path}: {error.strerror}") from error
 
 
 def load(specification: Specification) -> Fault:
@@ -102,6 +121,9 @@ def _from_source(specification: Specification) -> dict[str, Fault]:
     return {**{known.name: known for known in found}, **{k: v for k, v in namespace.items() if isinstance(v, Fault)}}
 
 
-def behaviour_of(specifications: Iterable[Specification]) -> Behaviour:
+def behaviour_of(
+    specifications: Iterable[Specification], where: Where | None = None, note: Callable[[Touch], None] | None = None
+) -> Behaviour:
     """Return the behaviour of a lab with these faults; without any it is the healthy one."""
-    return Behaviour(tuple(load(specification) for specification in specifications))
+    faults = tuple(load(specification) for specification in specifications)
+    return Behaviour(faults, where or Where(), note or (lambda _touch: None))

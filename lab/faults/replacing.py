@@ -10,11 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from lab.joints import called
 from registry.transforms import SWAPPED, Context, transform
 from registry.transforms.base import bytes_of, text_of
 
 if TYPE_CHECKING:
     from lab.agent.secret import Credential
+    from lab.joints import Where
 
 Replacement = Callable[..., Any]
 
@@ -80,6 +82,21 @@ def from_the_second_on(replacement: Replacement) -> Replacement:
         return replacement(healthy, *arguments) if nth > 1 else healthy(*arguments)
 
     return later
+
+
+def when(condition: Callable[[Where, Any], bool], replacement: Replacement) -> Replacement:
+    """Be wrong where ``condition(where, value)`` is met, ``value`` being the healthy one; elsewhere be healthy.
+
+    Where something is done rather than found out, ``value`` is the first argument.
+    """
+
+    def gated(healthy: Callable[..., Any], *arguments: Any, where: Where) -> object:  # noqa: ANN401 - whatever it is about
+        value = healthy(*arguments) if not where.effect else next(iter(arguments), None)
+        if condition(where, value):
+            return called(replacement, healthy, *arguments, where=where)
+        return healthy(*arguments) if where.effect else value
+
+    return gated
 
 
 def user_name(edit: Callable[[str], str]) -> Replacement:

@@ -12,9 +12,9 @@ generation now), ``repave`` (this generation replaces nodes) and ``createdWithCe
 turn keeps being given its previous generation with ``turn`` false. ``reset`` counts how often the host must have become
 as it was registered.
 
-``POST /lab/agents/{uid}/reports`` takes ``{"reports": [...]}`` of kind ``event``, ``state`` and ``heartbeat``. A
-state report should repeat the ``generation`` it is about and, when it says ``idle``, the ``reset`` it has done; a host
-that runs Kubernetes may send its ``kubeconfig`` with it.
+``POST /lab/agents/{uid}/reports`` takes ``{"reports": [...]}`` of kind ``event``, ``state``, ``heartbeat`` and
+``touch`` (what a seeded fault did there). A state report should repeat the ``generation`` it is about and, when it says
+``idle``, the ``reset`` it has done; a host that runs Kubernetes may send its ``kubeconfig`` with it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from lab.palette.bodies import NAME, TEXT, WHOLE, check, many, one_of, read_json, record
+from lab.joints import Touch
+from lab.palette.bodies import FLAG, NAME, TEXT, WHOLE, check, many, one_of, read_json, record
 from lab.palette.errors import not_found, unauthorized
 from lab.palette.events import Source
 from lab.palette.store import EdgeHost, Token, now
@@ -53,8 +54,9 @@ _STATE = record(
     message=TEXT,
     kubeconfig=TEXT,
 )
-_KINDS = {"event": _EVENT, "state": _STATE, "heartbeat": record()}
-_REPORTS = record("reports", reports=many(record("kind", kind=one_of("event", "state", "heartbeat"))))
+_TOUCH = record("fault", "joint", "differed", fault=TEXT, joint=TEXT, differed=FLAG)
+_KINDS = {"event": _EVENT, "state": _STATE, "heartbeat": record(), "touch": _TOUCH}
+_REPORTS = record("reports", reports=many(record("kind", kind=one_of(*_KINDS))))
 
 
 def token_of(context: Context, request: web.Request) -> Token:
@@ -130,6 +132,8 @@ class AgentChannel:
             self._event(host, report)
         elif report["kind"] == "state":
             self._reconciler.state_reported(host, report)
+        elif report["kind"] == "touch":
+            self._context.note(Touch(report["fault"], report["joint"], report["differed"]))
         else:
             host.sends_heartbeats = True
 

@@ -137,7 +137,7 @@ def _unusable(context: Context, host: EdgeHost) -> list[tuple[str, str]]:
         return [("EdgeHostInUse", f"Edge host '{uid}' is in use by cluster '{name}'")]
     if host.resetting:
         return [("EdgeHostResetting", f"Edge host '{uid}' is being reset")]
-    if not shapes.host_is_alive(host, context.settings):
+    if not shapes.host_is_alive(host, context):
         return [("EdgeHostUnhealthy", f"Edge host '{uid}' is unhealthy: no heartbeat")]
     return []
 

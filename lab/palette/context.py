@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import EMIT_EVENT, Behaviour
+from lab.joints import EMIT_EVENT, Behaviour, Touch
 from lab.palette.events import Event, EventLog
 from lab.palette.sessions import Sessions
-from lab.palette.store import Cluster, Store
+from lab.palette.store import Attached, Cluster, EdgeHost, Store
 
 if TYPE_CHECKING:
     from lab.palette.settings import Settings
@@ -23,13 +23,28 @@ class Context:
     store: Store = field(default_factory=Store)
     sessions: Sessions = field(default_factory=Sessions)
     faults: list[Any] = field(default_factory=list)
+    touches: set[Touch] = field(default_factory=set)
+    """What the faults in force did so far, here and on the hosts."""
     events: EventLog = field(init=False)
 
     def __post_init__(self) -> None:
         self.events = EventLog(self._keep_event)
+        self.behave(self.behaviour)
+
+    def behave(self, behaviour: Behaviour) -> None:
+        """Take another behaviour from now on, and forget what the faults before it did."""
+        self.touches = set()
+        self.behaviour = replace(behaviour, note=self.touches.add)
+
+    def note(self, touch: Touch) -> None:
+        """Keep what a fault did on a host; a late word of one that is gone is nothing new."""
+        if any(fault.name == touch.fault for fault in self.behaviour.faults):
+            self.touches.add(touch)
 
     def _keep_event(self, event: Event, cluster: Cluster | None) -> Event | None:
-        kept: Event | None = self.behaviour.at(EMIT_EVENT, lambda event, _cluster: event, event, cluster)
+        kept: Event | None = self.behaviour.at(
+            EMIT_EVENT, lambda event, _cluster: event, event, cluster, **known_of(cluster)
+        )
         if kept is not None and self.settings.strictness.free_text_events:
             return _in_free_text(kept)
         return kept
@@ -39,3 +54,27 @@ def _in_free_text(event: Event) -> Event:
     failed = event.severity == "Error"
     message = f"{event.message}. Retrying may resolve this" if failed else f"reconcile: {event.message}"
     return replace(event, reason="ReconcileError" if failed else "Reconcile", message=message)
+
+
+def known_of(cluster: Cluster | None, profile: Attached | None = None) -> dict[str, Any]:
+    """Return what the endpoint knows at a joint about a cluster, as fields of :class:`lab.joints.Where`."""
+    if cluster is None:
+        return {}
+    profile = profile or next((a for a in cluster.attached if a.template.type != "add-on"), None)
+    return {
+        "cluster": cluster.meta.name,
+        "nodes": tuple(node.host_uid for node in cluster.nodes),
+        "phase": "deploy" if cluster.state == "Provisioning" else "repave",
+        "generation": cluster.delivery.generation if cluster.delivery else 0,
+        "profile": profile.uid if profile else "",
+        "version": profile.version if profile else "",
+    }
+
+
+def known_on(host: EdgeHost, cluster: Cluster | None) -> dict[str, Any]:
+    """Return what the endpoint knows at a joint about a host and its cluster."""
+    roles = {
+        node.host_uid: "control-plane" if node.control_plane else "worker"
+        for node in (cluster.nodes if cluster else ())
+    }
+    return {**known_of(cluster), "node": host.meta.uid, "role": roles.get(host.meta.uid, "")}

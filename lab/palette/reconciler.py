@@ -22,7 +22,8 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import APPLY_VERSION, DECIDE_REPAVE, DELIVER_ORDER, ORDER_NODES, REQUIRE_APPROVAL, TAKE_TURNS
+from lab.joints import APPLY_VERSION, APPROVE, DECIDE_REPAVE, DELIVER_ORDER, ORDER_NODES, REQUIRE_APPROVAL, TAKE_TURNS
+from lab.palette.context import known_of, known_on
 from lab.palette.errors import ApiError, conflict
 from lab.palette.events import Source
 from lab.palette.rendering import render_layers
@@ -99,7 +100,8 @@ class Reconciler:
             raise conflict("RepaveNotPending", f"no repave of cluster '{cluster.meta.name}' waits for approval")
         self._events.about_cluster(cluster, "Normal", "RepaveApproved", "The repave of the cluster is approved")
         _set_repave(cluster, "Approved")
-        self._put_in_force(cluster, cluster.pending)
+        approved = self._context.behaviour.at(APPROVE, lambda waiting: waiting, cluster.pending, **known_of(cluster))
+        self._put_in_force(cluster, approved)
         self.settle()
 
     def apply_now(self, cluster: Cluster) -> None:
@@ -209,7 +211,9 @@ class Reconciler:
             return
         cluster.blocked = ""
         current = cluster.delivery.layers if cluster.delivery else None
-        layers = self._context.behaviour.at(APPLY_VERSION, lambda _current, new: new, current, layers)
+        layers = self._context.behaviour.at(
+            APPLY_VERSION, lambda _current, new: new, current, layers, **known_of(cluster)
+        )
         self._admit(cluster, layers, self._reasons(cluster, layers), later=later)
 
     def _admit(self, cluster: Cluster, layers: Layers, reasons: list[Reason], *, later: bool) -> None:
@@ -221,7 +225,7 @@ class Reconciler:
             cluster.passwords.add(layers.os.credential.password)
         if later:
             cluster.pending, cluster.later = delivery, True
-        elif reasons and self._context.behaviour.at(REQUIRE_APPROVAL, bool, reasons):
+        elif reasons and self._context.behaviour.at(REQUIRE_APPROVAL, bool, reasons, **known_of(cluster)):
             self._await_approval(cluster, delivery)
         else:
             if cluster.repave == "Pending":
@@ -250,8 +254,8 @@ class Reconciler:
     def _reasons(self, cluster: Cluster, layers: Layers) -> list[Reason]:
         if cluster.delivery is None or cluster.state == "Provisioning":
             return []
-        current = cluster.delivery.layers.os
-        reasons: list[Reason] = self._context.behaviour.at(DECIDE_REPAVE, repave_reasons, current, layers.os)
+        current, known = cluster.delivery.layers.os, known_of(cluster)
+        reasons: list[Reason] = self._context.behaviour.at(DECIDE_REPAVE, repave_reasons, current, layers.os, **known)
         return reasons
 
     def _refresh(self, cluster: Cluster) -> None:
@@ -284,8 +288,8 @@ class Reconciler:
             return
         nodes = [node for node in cluster.nodes if node.running != delivery.generation]
         if delivery.reasons:
-            nodes = self._context.behaviour.at(ORDER_NODES, control_plane_first, nodes)
-            nodes = self._context.behaviour.at(TAKE_TURNS, one_at_a_time, nodes)
+            nodes = self._context.behaviour.at(ORDER_NODES, control_plane_first, nodes, **known_of(cluster))
+            nodes = self._context.behaviour.at(TAKE_TURNS, one_at_a_time, nodes, **known_of(cluster))
         for node in nodes:
             if node.delivery is not delivery:
                 node.repave = bool(delivery.reasons) or _runs_another_image(node, delivery)
@@ -330,7 +334,8 @@ class Reconciler:
             show()
 
     def _write_order(self, host: EdgeHost) -> None:
-        order = self._context.behaviour.at(DELIVER_ORDER, lambda order: order, self._order(host))
+        known = known_on(host, self._store.clusters.get(host.cluster_uid or ""))
+        order = self._context.behaviour.at(DELIVER_ORDER, lambda order: order, self._order(host), **known)
         if order == host.order:
             return
         host.order = order

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab.joints import READ_OS_LAYER, RENDER_VALUES, RESOLVE_MACRO
 from lab.palette.catalogue import pack_version
+from lab.palette.context import known_of
 from lab.palette.store import Attached, Cluster, Layers, Pack, Profile
 from lab.palette.values import RenderError, Scopes, read_os_layer, references, render_values, resolve_macro
 
@@ -21,18 +22,31 @@ def render_layers(context: Context, cluster: Cluster, attached: Sequence[Attache
     """Render what a cluster's hosts are sent. Raises RenderError with the reason of the event to emit."""
     packs = [(profile, pack) for profile in attached for pack in profile.template.packs]
     texts = {
-        pack.layer: _render(context, scopes_of(context, cluster, attached, p), p.values_of(pack)) for p, pack in packs
+        pack.layer: render_pack(
+            context, scopes_of(context, cluster, attached, p), p.values_of(pack), **known_of(cluster, p)
+        )
+        for p, pack in packs
     }
     if "os" not in texts:
         raise RenderError("FailedRender", "the profiles of this cluster have no OS layer")
-    layer = context.behaviour.at(READ_OS_LAYER, read_os_layer, texts["os"])
+    layer = context.behaviour.at(READ_OS_LAYER, read_os_layer, texts["os"], **known_of(cluster))
     kubernetes = next(((pack.name, pack_version(pack)) for _, pack in packs if pack.layer == "k8s"), ("", ""))
     return Layers(os_values=texts["os"], k8s_values=texts.get("k8s", ""), os=layer, kubernetes=kubernetes)
 
 
-def render_pack(context: Context, scopes: Scopes, text: str) -> str:
-    """Render one text within ``scopes``. Raises RenderError."""
-    return _render(context, scopes, text)
+def render_pack(context: Context, scopes: Scopes, text: str, **known: Any) -> str:  # noqa: ANN401 - fields of Where
+    """Render one text within ``scopes``; ``known`` is what is known of whose text it is. Raises RenderError."""
+    behaviour = context.behaviour
+
+    def macro(name: str, scopes: Scopes) -> str | None:
+        value: str | None = behaviour.at(RESOLVE_MACRO, resolve_macro, name, scopes, **known)
+        return value
+
+    def render(text: str, scopes: Scopes) -> str:
+        return render_values(text, scopes, macro)
+
+    rendered: str = behaviour.at(RENDER_VALUES, render, text, scopes, **known)
+    return rendered
 
 
 def scopes_of(context: Context, cluster: Cluster, attached: Sequence[Attached], profile: Attached) -> Scopes:
@@ -77,17 +91,3 @@ def forbidden_variable(pack: Pack) -> str:
         if "system.uri:" in line and references(line, "var"):
             return _NO_VARIABLES.format(name="options.system.uri")
     return ""
-
-
-def _render(context: Context, scopes: Scopes, text: str) -> str:
-    behaviour = context.behaviour
-
-    def macro(name: str, scopes: Scopes) -> str | None:
-        value: str | None = behaviour.at(RESOLVE_MACRO, resolve_macro, name, scopes)
-        return value
-
-    def render(text: str, scopes: Scopes) -> str:
-        return render_values(text, scopes, macro)
-
-    rendered: str = behaviour.at(RENDER_VALUES, render, text, scopes)
-    return rendered

@@ -9,11 +9,12 @@ import secrets
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from lab.joints import ANSWER, Behaviour
+from lab.joints import ANSWER, Behaviour, Touch
 from lab.palette.access import Access
 from lab.palette.agents import AgentChannel
 from lab.palette.bodies import check, read_json
@@ -90,8 +91,13 @@ class PaletteEndpoint:
 
     @behaviour.setter
     def behaviour(self, behaviour: Behaviour) -> None:
-        self._context.behaviour = behaviour
+        self._context.behave(behaviour)
         self._settle_soon()
+
+    @property
+    def touches(self) -> list[Touch]:
+        """What the faults in force did so far, on this endpoint and on the hosts."""
+        return sorted(self._context.touches, key=astuple)
 
     @property
     def faults(self) -> Sequence[Any]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from lab.joints import LIVENESS
 from lab.palette.catalogue import REGISTRY_UID, pack_version
+from lab.palette.context import known_on
 from lab.palette.store import Attached, Cluster, EdgeHost, Meta, Pack, Profile, Store, Template, Token, now
 from lab.palette.times import as_text
 from lab.palette.values import references
@@ -13,6 +15,7 @@ from lab.palette.values import references
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from lab.palette.context import Context
     from lab.palette.settings import Settings
 
 Json = dict[str, Any]
@@ -160,7 +163,14 @@ def _reference(cluster: Cluster) -> Json:
     }
 
 
-def host_is_alive(host: EdgeHost, settings: Settings) -> bool:
+def host_is_alive(host: EdgeHost, context: Context) -> bool:
+    """Return whether the host counts as alive."""
+    known = known_on(host, context.store.clusters.get(host.cluster_uid or ""))
+    alive: bool = context.behaviour.at(LIVENESS, lambda host: _was_heard_of(host, context.settings), host, **known)
+    return alive
+
+
+def _was_heard_of(host: EdgeHost, settings: Settings) -> bool:
     """Return whether the host's agent was heard of lately.
 
     An agent that sends heartbeats is held to them; of another, a waiting long poll is sign enough.
@@ -177,46 +187,46 @@ def host_state(host: EdgeHost) -> str:
     return "in-use" if host.cluster_uid else "ready"
 
 
-def host_health(host: EdgeHost, settings: Settings) -> Json:
+def host_health(host: EdgeHost, context: Context) -> Json:
     """``v1EdgeHostHealth``."""
-    alive = host_is_alive(host, settings)
-    message = "" if alive else f"no heartbeat for more than {settings.heartbeat_s:g} s"
+    alive = host_is_alive(host, context)
+    message = "" if alive else f"no heartbeat for more than {context.settings.heartbeat_s:g} s"
     state = "healthy" if alive else "unhealthy"
     return {"state": state, "message": message, "agentVersion": host.agent_version}
 
 
-def host_status(host: EdgeHost, store: Store, settings: Settings) -> Json:
+def host_status(host: EdgeHost, context: Context) -> Json:
     """``v1EdgeHostDeviceStatus``, less what only the agent is told."""
     status: Json = {"state": host_state(host), "inUseClusters": [], "inUseClustersRef": []}
     if host.paired:
-        status["health"] = host_health(host, settings)
+        status["health"] = host_health(host, context)
     if host.cluster_uid:
-        entity = {"uid": host.cluster_uid, "name": store.clusters[host.cluster_uid].meta.name}
+        entity = {"uid": host.cluster_uid, "name": context.store.clusters[host.cluster_uid].meta.name}
         status["inUseClusters"] = [entity]
         status["inUseClustersRef"] = [entity]
     return status
 
 
-def edge_host(host: EdgeHost, store: Store, settings: Settings) -> Json:
+def edge_host(host: EdgeHost, context: Context) -> Json:
     """``v1EdgeHostDevice``."""
     described = {key: value for key, value in host.host.items() if key not in {"hostAuthToken", "hostPairingKey"}}
     return {
-        "aclmeta": {"projectUid": host.meta.project, "tenantUid": store.tenant_uid},
+        "aclmeta": {"projectUid": host.meta.project, "tenantUid": context.store.tenant_uid},
         "metadata": meta(host.meta),
         "spec": {
             "type": "edge-native",
             "device": host.device,
             "host": {"hostAddress": "", **described, "hostUid": host.meta.uid},
-            "clusterProfileTemplates": [attached_template(a) for a in _attached_on(host, store)],
+            "clusterProfileTemplates": [attached_template(a) for a in _attached_on(host, context.store)],
             "tunnelConfig": host.tunnel,
         },
-        "status": host_status(host, store, settings),
+        "status": host_status(host, context),
     }
 
 
-def edge_host_metadata(host: EdgeHost, store: Store, settings: Settings) -> Json:
+def edge_host_metadata(host: EdgeHost, context: Context) -> Json:
     """``v1EdgeHostsMetadata``."""
-    project = store.projects.get(host.meta.project or "")
+    project = context.store.projects.get(host.meta.project or "")
     described = {key: host.host[key] for key in ("hostAddress", "macAddress") if key in host.host}
     return {
         "metadata": meta(host.meta),
@@ -227,14 +237,14 @@ def edge_host_metadata(host: EdgeHost, store: Store, settings: Settings) -> Json
             "projectMeta": {"uid": project.uid, "name": project.name} if project else {},
             "clusterProfileTemplates": [
                 {"uid": a.uid, "name": a.name, "version": a.version, "type": a.template.type}
-                for a in _attached_on(host, store)
+                for a in _attached_on(host, context.store)
             ],
         },
-        "status": host_status(host, store, settings),
+        "status": host_status(host, context),
     }
 
 
-def edge_host_brief(host: EdgeHost, settings: Settings) -> Json:
+def edge_host_brief(host: EdgeHost, context: Context) -> Json:
     """``v1EdgeHostMeta``."""
     return {
         "uid": host.meta.uid,
@@ -242,7 +252,7 @@ def edge_host_brief(host: EdgeHost, settings: Settings) -> Json:
         "edgeHostType": "edge-native",
         "archType": host.device.get("archType", "amd64"),
         "state": host_state(host),
-        "healthState": host_health(host, settings)["state"] if host.paired else "",
+        "healthState": host_health(host, context)["state"] if host.paired else "",
     }
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.joints import REPORT_HEALTH, REPORT_STATE
 from lab.palette import shapes
+from lab.palette.context import known_of
 from lab.palette.times import as_text
 
 if TYPE_CHECKING:
@@ -28,13 +29,14 @@ ANNOTATION = "lab.spectrocloud.com"
 
 def told_state(context: Context, cluster: Cluster) -> str:
     """Return the state that API clients are told."""
-    state: str = context.behaviour.at(REPORT_STATE, lambda cluster: cluster.shown_state, cluster)
+    state: str = context.behaviour.at(REPORT_STATE, lambda cluster: cluster.shown_state, cluster, **known_of(cluster))
     return state
 
 
 def told_health(context: Context, cluster: Cluster) -> str:
     """Return the health that API clients are told: ``Healthy`` or ``UnHealthy``."""
-    health: str = context.behaviour.at(REPORT_HEALTH, lambda cluster: _health(context, cluster), cluster)
+    known = known_of(cluster)
+    health: str = context.behaviour.at(REPORT_HEALTH, lambda cluster: _health(context, cluster), cluster, **known)
     return health
 
 
@@ -45,7 +47,7 @@ def _health(context: Context, cluster: Cluster) -> str:
 
 def _is_healthy(context: Context, cluster: Cluster, node: Node) -> bool:
     host = context.store.hosts.get(node.host_uid)
-    alive = host is not None and shapes.host_is_alive(host, context.settings)
+    alive = host is not None and shapes.host_is_alive(host, context)
     return alive and node.state == "running" and _is_current(cluster, node)
 
 

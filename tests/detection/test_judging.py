@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from detection import judging
-from detection.switching import Plan, Suspect, cases_file
+from detection.switching import Plan, Suspect, cases_file, touches_file
 from reports.journal import FILE_NAME, Journal
 from reports.records import CaseFinished, Pull
 from reports.verdicts import Verdict
@@ -84,4 +87,37 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
     assert plan.suspects == (mine, other)
     assert plan.suspects_for(("R-1", "R-3")) == [mine]
-    assert Plan("lab", (mine, other), every=True).suspects_for(("R-3",)) == [mine, other]
+    for always in (replace(other, every=True), replace(other, once=True)):
+        assert Plan("lab", (mine, always)).suspects_for(("R-1",)) == [mine, always]
+
+
+def test_what_a_fault_did_is_read_by_case(tmp_path: Path) -> None:
+    """Where a fault was asked and where it changed something is known by joint and case, torn last lines apart."""
+    plan = tmp_path / "plan.json"
+    Plan("lab", (Suspect("x", {"name": "x"}, ("R-1",)),)).write(plan)
+    names = {f"t.py::{case}[x]": {"suspect": "x", "case": f"t.py::{case}", "drawn": False} for case in "ab"}
+    cases_file(plan).write_text(json.dumps(names))
+    lines = [
+        {"case": f"t.py::{case}[x]", "touches": [{"fault": "x", "joint": "report", "differed": case == "b"}]}
+        for case in "ab"
+    ]
+    touches_file(plan).write_text("\n".join(map(json.dumps, lines)) + '\n{"case": "t')
+    findings = judging.read(plan, tmp_path)
+
+    assert findings.reached["x"]["report"] == {"t.py::a", "t.py::b"}
+    assert findings.differed["x"]["report"] == {"t.py::b"}
+
+
+@pytest.mark.parametrize(
+    ("suspect", "caught", "settled"),
+    [
+        (Suspect("x", {}, ("R-1",)), {"R-1"}, True),
+        (Suspect("x", {}, ("R-1",)), {"R-2"}, False),
+        (Suspect("x", {}, ("R-1",), every=True), {"R-1"}, False),
+        (Suspect("x", {}, ("R-1",), once=True), {"R-2"}, True),
+        (Suspect("x", {}, (), once=True), set(), False),
+    ],
+)
+def test_a_case_is_left_out_where_it_adds_nothing(suspect: Suspect, caught: set[str], settled: bool) -> None:  # noqa: FBT001 - data
+    """What has been caught is not run again, unless every case was asked for; a random fault is caught once."""
+    assert suspect.is_settled({"R-1"}, caught) is settled

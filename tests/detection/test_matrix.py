@@ -92,6 +92,25 @@ def test_the_line_of_a_fault_tells_by_whom_and_how_it_was_caught() -> None:
     assert line(replace(ROW, cells=())).split()[:2] == ["SURVIVED", "one"]
 
 
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (Row(fault="x", trouble="its cases did not come to an end"), "its cases did not come to an end"),
+        (Row(fault="x", cases=3), "never reached in 3 cases"),
+        (Row(fault="x", cases=3, reached={"report": 2}), "reached in 2 of 3 cases, and never different"),
+        (Row(fault="x", cases=3, reached={"report": 2}, differed={"report": 1}),
+         "different in 1 of 3 cases, and unseen"),
+        (replace(ROW, claims=("HOST-06",), cells=(replace(CAUGHT, claimed=False),), cases=1, reached={"report": 1}),
+         "noticed by REPAVE-03 only, in 1 case"),
+    ],
+)  # fmt: skip
+def test_a_survivor_is_told_with_what_it_did(row: Row, said: str) -> None:
+    """Never reached, never different and unseen are three things, each told of so many cases."""
+    assert row.survival == said
+    assert said in line(row)
+    assert any(said in problem for problem in replace(GOOD, rows=(row,)).problems)
+
+
 def test_the_page_stands_alone_and_believes_nobody() -> None:
     """The page needs no network and no script, and hostile text in it stays text."""
     hostile = replace(ROW, because="<script>alert(1)</script>", cells=(replace(CAUGHT, observed='"><img src=x>'),))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lab.faults import UnknownFault, behaviour_of, fault, load, specify
+from lab.faults import UnknownFault, behaviour_of, fault, load, specify, specify_all
 from lab.joints import DEPLOY_CREDENTIAL, JOINTS, UPGRADE_CREDENTIAL, Behaviour, Joint
 
 if TYPE_CHECKING:
@@ -109,6 +109,17 @@ def test_a_file_that_gives_no_fault_is_refused(tmp_path: Path, source: str | Non
 
     with pytest.raises(UnknownFault, match=said):
         specify(f"{file}:{name}")
+
+
+def test_a_file_may_be_taken_whole(tmp_path: Path) -> None:
+    """The name of a file stands for every fault in it, once each; a file without one is refused."""
+    file, empty = tmp_path / "outside.py", tmp_path / "empty.py"
+    file.write_text(OUTSIDE + OUTSIDE.replace("louder", "again").replace("LOUDER", "AGAIN"))
+    empty.write_text("")
+
+    assert [each["name"] for each in specify_all(str(file))] == ["louder", "again"]
+    with pytest.raises(UnknownFault, match=r"empty\.py: the file has no fault"):
+        specify_all(str(empty))
 
 
 def test_a_name_like_no_other_is_refused_in_a_line() -> None:

@@ -132,9 +132,8 @@ def update_metadata(call: Call) -> None:
 def edge_hosts(call: Call) -> Json:
     """List a cluster's Edge hosts."""
     uids = {node.host_uid for node in find(call).nodes}
-    store, settings = call.context.store, call.context.settings
-    hosts = [host for uid, host in store.hosts.items() if uid in uids]
-    return listing(hosts, call.page(), lambda host: shapes.edge_host(host, store, settings))
+    hosts = [host for uid, host in call.context.store.hosts.items() if uid in uids]
+    return listing(hosts, call.page(), lambda host: shapes.edge_host(host, call.context))
 
 
 @TABLE.serves(

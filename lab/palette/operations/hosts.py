@@ -71,7 +71,7 @@ def _of_project(call: Call) -> list[EdgeHost]:
 
 
 def _shape(call: Call, host: EdgeHost) -> Json:
-    return shapes.edge_host(host, call.context.store, call.context.settings)
+    return shapes.edge_host(host, call.context)
 
 
 @TABLE.serves("POST", "/v1/edgehosts/register", body=_REGISTER, public=True)
@@ -146,14 +146,13 @@ def listed(call: Call) -> Json:
 @TABLE.serves("POST", "/v1/dashboard/edgehosts/search", body=SEARCH)
 def search(call: Call) -> Json:
     """Find hosts by state, health, name, tags and architecture."""
-    settings = call.context.settings
     known: dict[str, Any] = {host.meta.uid: _searchable(call, host) for host in _of_project(call)}
     found = [h for h in _of_project(call) if matches(known[h.meta.uid], call.body.get("filter", {}))]
     _check_sort(call.body.get("sort", []))
     for order in reversed(call.body.get("sort", [])):
         field = order.get("field", "creationTimestamp")
         found.sort(key=lambda h, f=field: str(known[h.meta.uid].get(f, "")), reverse=order.get("order") == "desc")  # type: ignore[misc]
-    return listing(found, call.page(), lambda host: shapes.edge_host_metadata(host, call.context.store, settings))
+    return listing(found, call.page(), lambda host: shapes.edge_host_metadata(host, call.context))
 
 
 def _check_sort(sort: list[Json]) -> None:
@@ -167,7 +166,7 @@ def _check_sort(sort: list[Json]) -> None:
 
 
 def _searchable(call: Call, host: EdgeHost) -> dict[str, Any]:
-    brief = shapes.edge_host_brief(host, call.context.settings)
+    brief = shapes.edge_host_brief(host, call.context)
     meta = shapes.meta(host.meta)
     times = {key: meta[key] for key in ("creationTimestamp", "lastModifiedTimestamp")}
     cluster = call.context.store.clusters.get(host.cluster_uid or "")
@@ -187,7 +186,7 @@ def metadata(call: Call) -> Json:
     hosts = [host for host in _of_project(call) if not unused or shapes.host_state(host) == "ready"]
     if call.choice("type", ("edge-native", "vsphere", ""), default="") == "vsphere":
         hosts = []
-    return {"edgeHosts": [shapes.edge_host_brief(host, call.context.settings) for host in hosts]}
+    return {"edgeHosts": [shapes.edge_host_brief(host, call.context) for host in hosts]}
 
 
 @TABLE.serves("GET", "/v1/edgehosts/tags")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lab.palette import cluster_rules, profile_rules, shapes, shapes_clusters
 from lab.palette.bodies import CLUSTER_PACKS, CLUSTER_PROFILES, NAME, TEXT, many, record
+from lab.palette.context import known_of
 from lab.palette.errors import ApiError, invalid, not_found
 from lab.palette.operations.clusters import find
 from lab.palette.rendering import render_pack, scopes_of
@@ -135,7 +136,10 @@ def _resolved(call: Call, cluster: Cluster, attached: Attached) -> Json:
     wanted = {r: r if "{{" in r else f"{{{{{r}}}}}" for r in call.body.get("references", [])}
     wanted = wanted or {pack.name: attached.values_of(pack) for pack in attached.template.packs}
     try:
-        texts = {name: render_pack(call.context, scopes, text) for name, text in wanted.items()}
+        texts = {
+            name: render_pack(call.context, scopes, text, **known_of(cluster, attached))
+            for name, text in wanted.items()
+        }
     except RenderError as error:
         raise ApiError(400, error.reason, str(error)) from error
     return {"uid": attached.uid, "resolved": texts}

@@ -1,0 +1,83 @@
+"""What a fault is told at a joint, and what is kept of what it did there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lab.faults import fault
+from lab.faults.replacing import when
+from lab.joints import DEPLOY_CREDENTIAL, UPGRADE_PULL, Behaviour, Joint, Touch, Where
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def touches(replacement: Callable[..., Any], healthy: Callable[..., Any], joint: Joint, *args: object) -> list[bool]:
+    """Return for each thing that was noted whether it was something else than the healthy thing."""
+    noted: list[Touch] = []
+    wrong = fault("wrong", at=joint, replace=replacement, catches=[], because="a test")
+    behaviour = Behaviour((wrong,), note=noted.append)
+    for _twice in range(2):
+        try:
+            behaviour.at(joint, healthy, *args)
+        except ValueError:
+            continue
+    assert {(touch.fault, touch.joint) for touch in noted} == {("wrong", joint.name)}
+    return [touch.differed for touch in noted]
+
+
+def test_a_fault_that_asks_is_told_where_it_is() -> None:
+    """A keyword-only ``where`` has what is known everywhere and what is known at this joint; without it, nothing."""
+    told: list[Where] = []
+
+    def asks(healthy: Callable[..., str], found: str, *, where: Where) -> str:
+        told.append(where)
+        return healthy(found)
+
+    wrong = fault("asks", at=DEPLOY_CREDENTIAL, replace=asks, catches=[], because="a test")
+    behaviour = Behaviour((wrong,), Where(node="edge-2", attempt=1))
+
+    assert behaviour.at(DEPLOY_CREDENTIAL, str.upper, "x", phase="deploy", attempt=2) == "X"
+    assert told == [Where(node="edge-2", attempt=2, phase="deploy")]
+
+
+def test_a_fault_of_some_places_is_healthy_elsewhere() -> None:
+    """``when`` makes a replacement act where its condition is met, on a place or on the healthy value."""
+    wrong = fault(
+        "gated", at=DEPLOY_CREDENTIAL, replace=when(lambda at, value: at.node == "edge-2" and len(value) > 1,
+        lambda _healthy, found: found + "!"), catches=[], because="a test",
+    )  # fmt: skip
+    behaviour = Behaviour((wrong,))
+    given = [behaviour.at(DEPLOY_CREDENTIAL, str, text, node=n) for text in ("a", "ab") for n in ("edge-1", "edge-2")]
+
+    assert given == ["a", "a", "ab", "ab!"]
+
+
+@pytest.mark.parametrize(
+    ("replacement", "healthy", "differed"),
+    [
+        (lambda healthy, found: healthy(found), list, [False]),
+        (lambda healthy, found: [*healthy(found), 1], list, [True]),
+        (lambda _healthy, found: found.append(1) or found, lambda found: found, [True]),
+        (lambda healthy, found: healthy(found), int, [False]),
+        (lambda _healthy, _found: None, int, [True]),
+    ],
+    ids=["the same", "another", "changed in place", "the same error", "no error"],
+)
+def test_what_differs_from_the_healthy_value_is_noted_once(
+    replacement: Callable[..., Any], healthy: Callable[..., Any], differed: list[bool]
+) -> None:
+    """Each fault is noted once for every joint it was asked at, and once more when something else came of it."""
+    argument: list[int] | str = "x" if healthy is int else []
+
+    assert touches(replacement, healthy, DEPLOY_CREDENTIAL, argument) == differed
+
+
+def test_what_has_effects_is_not_done_twice() -> None:
+    """A pull is not repeated to see what a fault changes: a fault there counts as different once it is asked."""
+    done: list[str] = []
+
+    assert touches(lambda healthy, image: healthy(image), done.append, UPGRADE_PULL, "image") == [True]
+    assert done == ["image"] * 2  # once for each time that it was asked
