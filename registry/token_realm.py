@@ -126,16 +126,24 @@ class TokenRegistry(PrivateRegistry):
 def serving(realm: TokenRealm) -> Iterator[TokenRealm]:
     """Run a token service on a free port while the context lasts. Raises what binding raises."""
     realm.port = realm.port or usable_port(realm.bind, 0)
-    handler = type("Bound", (_Handler,), {"realm": realm})
-    server = _Server((realm.bind, realm.port), handler)
-    if realm.certificate is not None:
-        server.socket = _context(realm.certificate).wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="token realm", daemon=True)
+    with listening(type("Bound", (_Handler,), {"realm": realm}), realm.bind, realm.port, realm.certificate):
+        yield realm
+
+
+@contextlib.contextmanager
+def listening(
+    handler: type[BaseHTTPRequestHandler], bind: str, port: int, certificate: ServerCertificate | None
+) -> Iterator[None]:
+    """Answer with ``handler`` on a port while the context lasts, over TLS with a certificate. Raises OSError."""
+    server = _Server((bind, port), handler)
+    if certificate is not None:
+        context = _context(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    name = handler.__name__
+    thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name=name, daemon=True)
     thread.start()
     try:
-        yield realm
+        yield
     finally:
         server.shutdown()
         thread.join()
