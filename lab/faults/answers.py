@@ -1,0 +1,166 @@
+"""Faults of what the Palette endpoint answers and of its events' fields, and of where a login may follow a redirect."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from lab.agent.puller import PullFailed
+from lab.faults import fault
+from lab.faults.api import in_answers, kept
+from lab.joints import ANSWER, EMIT_EVENT, FOLLOW_REDIRECT, REQUEST_HEADERS, SCOPE_LOGIN, Fault
+from registry.transforms.base import bytes_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.agent.secret import Credential
+    from lab.faults.replacing import Replacement
+
+Json = dict[str, Any]
+
+# --- fields of answers that clients read: missing, of another type, of another value
+
+CLUSTER, PROFILE, HOST = "GET /v1/spectroclusters/{uid}", "GET /v1/clusterprofiles/{uid}", "GET /v1/edgehosts/{uid}"
+EVENTS = "GET /v1/events/components/{objectKind}/{objectUid}"
+
+
+def at_path(path: str, change: Callable[[Json, str], object]) -> Callable[[Json], object]:
+    """Change what stands at a dotted path of an answer, if it is there; a number is an index of a list."""
+
+    def edit(answer: Json) -> None:
+        found: Any = answer
+        *way, last = path.split(".")
+        for step in way:
+            found = (found[0] if found else {}) if step == "0" else found.get(step) or {}
+        if last in found:
+            change(found, last)
+
+    return edit
+
+
+def dropped(found: Json, key: str) -> None:
+    """Drop a field."""
+    del found[key]
+
+
+def as_a_list(found: Json, key: str) -> None:
+    """Answer a list where a value belongs."""
+    found[key] = [found[key]]
+
+
+def as_null(found: Json, key: str) -> None:
+    """Answer null."""
+    found[key] = None
+
+
+FIELDS = (
+    ("cluster-state", CLUSTER, "status.state", "DEPLOY-01"),
+    ("cluster-uid", CLUSTER, "metadata.uid", "DEPLOY-01"),
+    ("profile-version", PROFILE, "spec.version", "PROFILE-02"),
+    ("host-state", HOST, "status.state", "HOST-01"),
+    ("host-health", HOST, "status.health", "HOST-01"),
+    ("event-message", EVENTS, "items.0.message", "EVENT-02"),
+    ("event-severity", EVENTS, "items.0.severity", "EVENT-02"),
+    ("event-time", EVENTS, "items.0.metadata.creationTimestamp", "EVENT-02"),
+)
+CHANGES: dict[str, Callable[[Json, str], object]] = {"missing": dropped, "a-list": as_a_list, "null": as_null}
+
+
+def _fields() -> Iterator[Fault]:
+    for number, (name, operation, path, requirement) in enumerate(FIELDS):
+        for kind in list(CHANGES)[: 2 + number % 2]:
+            yield fault(
+                f"{name}-{kind}", at=ANSWER, replace=in_answers(operation, at_path(path, CHANGES[kind])),
+                catches=[requirement], because="the published description and the answers have grown apart",
+            )  # fmt: skip
+
+
+# --- the event of a failure
+
+EVENT_FIELDS: dict[str, Json] = {
+    "about-another-kind": {"kind": "edgehost"},
+    "about-another-object": {"object_uid": "000000000000000000000000"},
+    "about-nothing": {"object_uid": "", "object_name": ""},
+    "of-no-component": {"component": ""},
+    "of-palette": {"component": "palette", "host": ""},
+    "of-another-host": {"host": "edge-9"},
+    "without-a-reason": {"reason": ""},
+    "of-long-ago": {"time": datetime(2001, 1, 1, tzinfo=UTC)},
+    "only-a-warning": {"severity": "Warning"},
+}
+
+
+def _events() -> Iterator[Fault]:
+    for name, fields in EVENT_FIELDS.items():
+        yield fault(
+            f"failure-{name}", at=EMIT_EVENT, catches=["EVENT-02"],
+            replace=kept(partial(lambda fields, event: replace(event, **fields), fields)),
+            because="events are passed on by a component that does not know what they are about",
+        )  # fmt: skip
+
+
+# --- logins that follow a redirect or a challenge
+
+
+def with_login(healthy: Callable[..., Json], url: str, headers: Json, credential: Credential) -> Json:
+    """Send the login with the first question, asked for or not."""
+    import base64  # noqa: PLC0415 - on a host, in this one fault
+
+    pair = base64.b64encode(bytes_of(f"{credential.username}:{credential.password}")).decode()
+    return {**healthy(url, headers, credential), "Authorization": f"Basic {pair}"}
+
+
+def followed(goes: Callable[[Any, Any], bool]) -> Replacement:
+    """Follow a redirect to such a place, with the same headers."""
+
+    def follow(healthy: Callable[..., str | None], url: str, location: str) -> str | None:
+        return location if goes(urlsplit(url), urlsplit(location)) else healthy(url, location)
+
+    return follow
+
+
+def realm_trusted(trusts: Callable[[str], bool]) -> Replacement:
+    """Take a token realm elsewhere for one that may have the login, in some cases."""
+
+    def scope(healthy: Callable[..., Any], image: str, credential: Credential | None, authority: Any) -> Any:  # noqa: ANN401
+        try:
+            return healthy(image, credential, authority)
+        except PullFailed as error:
+            if trusts(str(error)):
+                return credential
+            raise
+
+    return scope
+
+
+REDIRECTS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
+    "anywhere": ("SAFE-01", lambda _from, _to: True),
+    "to-other-hosts": ("SAFE-01", lambda here, there: here.hostname != there.hostname and there.scheme == "https"),
+    "to-other-ports": ("SAFE-01", lambda here, there: here.hostname == there.hostname),
+    "to-plain-http": ("SAFE-02", lambda _here, there: there.scheme == "http"),
+}
+
+
+def _redirects() -> Iterator[Fault]:
+    for name, (requirement, goes) in REDIRECTS.items():
+        yield fault(
+            f"login-follows-redirects-{name}", at={REQUEST_HEADERS: with_login, FOLLOW_REDIRECT: followed(goes)},
+            catches=[requirement], because="a client that sends all headers along wherever it is sent",
+        )  # fmt: skip
+
+
+FAULTS: tuple[Fault, ...] = (
+    *_fields(),
+    *_events(),
+    *_redirects(),
+    fault("realm-of-another-host-trusted", at=SCOPE_LOGIN, catches=["SAFE-01"],
+          replace=realm_trusted(lambda why: "from https://" in why),
+          because="TLS is taken for trust"),
+    fault("realm-without-tls-trusted", at=SCOPE_LOGIN, catches=["SAFE-02"],
+          replace=realm_trusted(lambda why: "from http://" in why),
+          because="a realm named by the registry itself is taken for the registry"),
+)  # fmt: skip

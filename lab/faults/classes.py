@@ -1,0 +1,89 @@
+"""Faults that touch one class of passwords only, told by what the whole of a password is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lab.faults import fault
+from lab.faults.replacing import afterwards, when
+from lab.joints import DEPLOY_CREDENTIAL, UPGRADE_CREDENTIAL, Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+_SPECIAL = re.compile(r"[^0-9A-Za-z]")
+
+
+def decodes(text: str, times: int) -> bool:
+    """Return whether text is base64 of base64 … so many times."""
+    for _ in range(times):
+        try:
+            text = base64.b64decode(text, validate=True).decode()
+        except (ValueError, binascii.Error):
+            return False
+    return True
+
+
+def is_json(text: str) -> bool:
+    """Return whether text is a JSON document."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def is_long(least: int, special: bool, text: str) -> bool:  # noqa: FBT001 - with or without
+    """Return whether text is so long, with a special character or without."""
+    return len(text) >= least and bool(_SPECIAL.search(text)) == special
+
+
+CLASSES: dict[str, Callable[[str], Any]] = {
+    "hexadecimal": lambda text: re.fullmatch(r"[0-9A-Fa-f]+", text),
+    "all-digits": str.isdecimal,
+    "decodable-twice": lambda text: decodes(text, 2),
+    "json": is_json,
+    "a-uuid": lambda text: re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE),
+    "a-date": lambda text: re.match(r"\d{4}-\d\d-\d\d", text),
+    "one-character-repeated": lambda text: len(text) > 1 and len(set(text)) == 1,
+    "upper-case-only": lambda text: text.isupper() and text.isalpha(),
+    "lower-case-only": lambda text: text.islower() and text.isalpha(),
+    "beginning-with-a-dash": lambda text: text.startswith("-"),
+    "beginning-with-an-at-sign": lambda text: text.startswith("@"),
+    "beginning-with-a-brace": lambda text: text.startswith(("{", "[")),
+    **{
+        f"{least}-and-more-{'with' if special else 'without'}-specials": partial(is_long, least, special)
+        for least in (16, 32, 40, 64)
+        for special in (True, False)
+    },
+}
+ROADS = (("deploy", DEPLOY_CREDENTIAL, "DEPLOY-03"), ("repave", UPGRADE_CREDENTIAL, "REPAVE-03"))
+
+
+def without_its_last(login: Any) -> Any:  # noqa: ANN401 - a credential
+    """Return a login whose password lacks its last character."""
+    return replace(login, password=login.password[:-1])
+
+
+def _faults() -> Iterator[Fault]:
+    for name, is_one in CLASSES.items():
+        for road, joint, requirement in ROADS:
+            if road == "deploy" and "specials" in name:
+                continue  # as at the repave
+
+            def concerns(_at: object, login: Any, is_one: Callable[[str], Any] = is_one) -> bool:  # noqa: ANN401 - a credential
+                return login is not None and bool(is_one(login.password))
+
+            yield fault(
+                f"password-{name}-cut-at-{road}", at=joint, replace=when(concerns, afterwards(without_its_last)),
+                catches=[requirement], because="a reader that recognises a kind of text, and reads it as that",
+            )  # fmt: skip
+
+
+FAULTS: tuple[Fault, ...] = tuple(_faults())

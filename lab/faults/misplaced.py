@@ -1,0 +1,179 @@
+"""Faults that do the right thing with what is from another place, by too short a key, in one phase or on one host."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from lab.faults import fault
+from lab.faults.credentials import profile_before_user_data
+from lab.faults.replacing import always, changed_by, user_name, when
+from lab.joints import (
+    APPLY_VERSION,
+    APPROVE,
+    CARRY_CREDENTIAL,
+    CHOOSE_SOURCE,
+    DEPLOY_AUTHORITY,
+    DEPLOY_CREDENTIAL,
+    INSTALL_SYSTEM,
+    REPLACE_SYSTEM,
+    RESOLVE_MACRO,
+    UPGRADE_AUTHORITY,
+    UPGRADE_CREDENTIAL,
+    VERIFY_UPGRADE_TLS,
+    Fault,
+    Where,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterator
+
+    from lab.agent.secret import Credential
+    from lab.faults.replacing import Replacement
+
+# --- one host, one try, one repave
+
+GATES: dict[str, Callable[[Where, Any], bool]] = {
+    "on-workers": lambda at, _value: at.role == "worker",
+    "on-the-second-host": lambda at, _value: at.node.endswith("2"),
+}
+
+
+def third_repave(at: Where, _value: object) -> bool:
+    """Return whether it is the third repave, or a later one."""
+    return at.repave > 2  # noqa: PLR2004 - that it is
+
+
+def further_try(at: Where, _value: object) -> bool:
+    """Return whether it was tried before."""
+    return at.attempt > 1
+
+
+def _gated() -> Iterator[Fault]:
+    """Yield what is right on most hosts and at most times."""
+    wrong: dict[str, tuple[Any, Replacement]] = {
+        "login-lost-at-deploy": (DEPLOY_CREDENTIAL, always(None)),
+        "login-lost-at-repave": (UPGRADE_CREDENTIAL, always(None)),
+        "user-upper-cased-at-repave": (UPGRADE_CREDENTIAL, user_name(str.upper)),
+        "password-encoded-at-repave": (UPGRADE_CREDENTIAL, changed_by("base64-encoded")),
+        "authority-lost-at-deploy": (DEPLOY_AUTHORITY, always(None)),
+        "authority-lost-at-repave": (UPGRADE_AUTHORITY, always(None)),
+        "other-system-installed": (INSTALL_SYSTEM, lambda healthy, pulled, phase: replace(
+            healthy(pulled, phase), layers=healthy(pulled, phase).layers[:-1])),
+    }  # fmt: skip
+    for name, (joint, replacement) in wrong.items():
+        for gate, condition in GATES.items():
+            yield fault(
+                f"{name}-{gate}", at=joint, replace=when(condition, replacement), catches=["REPAVE-06"],
+                because="what is given to the first node of a cluster is not given to the next",
+            )  # fmt: skip
+    for name in ("login-lost-at-repave", "password-encoded-at-repave", "authority-lost-at-repave"):
+        joint, replacement = wrong[name]
+        yield fault(
+            f"{name}-at-the-third", at=joint, replace=when(third_repave, replacement),
+            catches=["REPAVE-04"], because="a rotation of two slots has used up both",
+        )  # fmt: skip
+
+
+# --- too short a key
+
+
+class KeptBy:
+    """The login of a cluster's layers as it was when ``key(where, layers)`` was seen first; clusters apart."""
+
+    def __init__(self, key: Callable[[Where, Any], Hashable]) -> None:
+        self._key = key
+        self._kept: dict[Hashable, Any] = {}
+
+    def __call__(self, healthy: Callable[..., Any], current: Any, new: Any, *, where: Where) -> Any:  # noqa: ANN401 - layers
+        """Return the new layers with the login that is kept under their key."""
+        layers = healthy(current, new)
+        if layers.os.credential is None:
+            return layers
+        key = (where.cluster, self._key(where, layers))
+        return replace(layers, os=replace(layers.os, credential=self._kept.setdefault(key, layers.os.credential)))
+
+
+def newest_ever(_healthy: object, current: Any, new: Any) -> Any:  # noqa: ANN401 - layers of the endpoint
+    """Stay with a login once given, unless the image is another repository's."""
+    if current is None or current.os.credential is None:
+        return new
+    return replace(new, os=replace(new.os, credential=current.os.credential))
+
+
+def first_name_like_it(healthy: Callable[..., str | None], name: str, scopes: Any) -> str | None:  # noqa: ANN401 - scopes
+    """Find a macro by the first half of its name."""
+    names = sorted(known for scope in (scopes.project, scopes.tenant) for known in scope)
+    like = (known for known in names if known.startswith(name[: len(name) // 2 + 1]))
+    return healthy(next(like, name), scopes)
+
+
+class AsDeployed:
+    """Macros of a cluster as they were at its deployment."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], str | None] = {}
+
+    def __call__(self, healthy: Callable[..., str | None], name: str, scopes: Any, *, where: Where) -> str | None:  # noqa: ANN401
+        """Return the value that the cluster was deployed with."""
+        value = healthy(name, scopes)
+        return self._known.setdefault((where.cluster, name), value) if where.cluster else value
+
+
+def without_login(delivery: Any) -> Any:  # noqa: ANN401 - the endpoint's own
+    """Return a delivery whose layers have no login."""
+    return replace(delivery, layers=replace(delivery.layers, os=replace(delivery.layers.os, credential=None)))
+
+
+def of_the_order(_healthy: object, order: dict[str, Any], user_data: dict[str, Any], phase: str) -> Any:  # noqa: ANN401
+    """Read the profile only."""
+    return profile_before_user_data(None, order, user_data, phase)
+
+
+def registry_of_the_image(healthy: Callable[..., Credential | None], found: Credential | None, *, where: Where) -> Any:  # noqa: ANN401
+    """Store the login for another port of its registry."""
+    credential = healthy(found)
+    return credential and replace(credential, registry=f"{where.registry.partition(':')[0]}:1")
+
+
+FAULTS: tuple[Fault, ...] = (
+    *_gated(),
+    fault("login-kept-by-user-name", at=APPLY_VERSION, catches=["CRED-02"],
+          replace=KeptBy(lambda _at, layers: layers.os.credential.username),
+          because="a cache of logins whose key is the user"),
+    fault("login-kept-by-registry", at=APPLY_VERSION, catches=["CRED-02"],
+          replace=KeptBy(lambda _at, layers: layers.os.credential.registry),
+          because="a cache of logins whose key is the registry"),
+    fault("login-kept-by-registry-without-port", at=APPLY_VERSION, catches=["CRED-02"],
+          replace=KeptBy(lambda _at, layers: layers.os.credential.registry.partition(":")[0]),
+          because="a cache of logins whose key is the name of the registry"),
+    fault("login-kept-by-repository", at=APPLY_VERSION, catches=["CRED-02"],
+          replace=KeptBy(lambda _at, layers: layers.os.image.rpartition(":")[0]),
+          because="a cache of logins whose key is the image without its tag"),
+    fault("login-kept-by-profile", at=APPLY_VERSION, catches=["CRED-02"],
+          replace=KeptBy(lambda at, _layers: at.cluster),
+          because="a cache of logins whose key is the cluster"),
+    fault("login-of-the-running-version", at=APPLY_VERSION, replace=newest_ever, catches=["CRED-02", "CRED-06"],
+          because="the login is read of the version that runs, the image of the one that is to run"),
+    fault("macro-found-by-half-its-name", at=RESOLVE_MACRO, replace=first_name_like_it, catches=["MACRO-01"],
+          because="an index of names that is cut"),
+    fault("macro-as-deployed", at=RESOLVE_MACRO, replace=AsDeployed(), catches=["MACRO-03"],
+          because="a repave renders with the values that were resolved when the cluster was made"),
+    fault("approval-loses-the-login", at=APPROVE, catches=["REPAVE-01", "REPAVE-03"],
+          replace=lambda healthy, waiting: without_login(healthy(waiting)),
+          because="what waits for approval is stored without its secrets"),
+    fault("user-data-ignored-at-repave", at=CHOOSE_SOURCE, catches=["PREC-01"],
+          replace=when(lambda at, _value: at.phase == "repave", of_the_order),
+          because="the upgrade is given what Palette has, not what the host has"),
+    fault("user-data-ignored-at-deploy", at=CHOOSE_SOURCE, catches=["PREC-01"],
+          replace=when(lambda at, _value: at.phase == "deploy", of_the_order),
+          because="user data is read once the cluster runs"),
+    fault("repaved-on-the-control-plane-only", at=REPLACE_SYSTEM, catches=["REPAVE-06"],
+          replace=when(GATES["on-workers"], always(value=False)),
+          because="the version of a pool is that of its first node"),
+    fault("login-stored-for-another-port", at=CARRY_CREDENTIAL, replace=registry_of_the_image, catches=["REPAVE-01"],
+          because="the Secret names the registry without its port"),
+    fault("certificates-not-verified-at-the-second-try", at=VERIFY_UPGRADE_TLS, catches=["TLS-03"],
+          replace=when(further_try, always(value=False)),
+          because="a fallback after a failed handshake, for registries with certificates of their own"),
+)  # fmt: skip
