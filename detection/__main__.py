@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from detection import infrastructure, odds
 from detection.collecting import NoCasesError, collect
-from detection.matrix import SEED, Detection, choose
+from detection.matrix import SEED, Detection, choose, random_ones
 from detection.outages import OUTAGES
+from detection.random_faults import FAMILY
 from engine import ownership
 from engine.reach import EngineUnavailable, connect
 from engine.tempdirs import of_user
@@ -27,6 +28,9 @@ from reports.kill_matrix import Matrix
 from reports.text import duration, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from detection.matrix import Wanted
     from reports.kill_matrix import Row
 
 UNPROVEN, INTERRUPTED, BAD_SETUP = 1, 2, 4
@@ -60,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lab-fault", action="append", default=[], metavar="FILE.py[:NAME]", help="a fault of a file, or all it has"
     )
+    parser.add_argument("--random", type=int, metavar="N", help="N faults made at random with --seed")
+    parser.add_argument("--level", help="the level of the cases (default: default)")
     parser.add_argument(
         "--full",
         action=argparse.BooleanOptionalAction,
@@ -84,22 +90,36 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(asked: argparse.Namespace) -> Matrix:
-    wanted = choose(asked.fault, asked.lab_fault, full=asked.full)
+    wanted = random_ones(asked.random, asked.seed) if asked.random else []
+    if asked.fault or asked.lab_fault or not wanted:
+        wanted += choose(asked.fault, asked.lab_fault, full=asked.full)
     suites = tuple(asked.suites or ["suites"])
     cases = collect(suites)
     ownership.sweep(connect(_say, provision=True))
-    whole = not (asked.fault or asked.lab_fault or asked.suites)
+    whole = not (asked.fault or asked.lab_fault or asked.suites or asked.random)
     area = of_user("detection") / f"matrix-{os.getpid()}"
     healthy_runs = (20 if asked.thorough else 1) if asked.healthy_runs is None else asked.healthy_runs
     detection = Detection(
         wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, whole=whole,
         seeds=asked.seeds if asked.thorough else 0, suites=suites, healthy_runs=healthy_runs,
+        arguments=("--level", asked.level) if asked.level else (),
     )  # fmt: skip
     _say(f"{len(wanted)} faults, {len(cases)} cases, {asked.labs} labs; pytest's own words are in {area}")
     matrix = detection.make()
+    _keep_survivors(matrix, wanted, asked.to / "survivors")
     if not matrix.problems and "KEEP_DETECTION_RUNS" not in os.environ:
         shutil.rmtree(area, ignore_errors=True)
     return matrix
+
+
+def _keep_survivors(matrix: Matrix, wanted: Sequence[Wanted], folder: Path) -> None:
+    """Write each random fault that survived as a fault file, and say how to try it again."""
+    sources = {each.fault.name: str(each.specification.get("source")) for each in wanted}
+    for row in matrix.survivors:
+        if row.family == FAMILY:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / f"{row.fault}.py").write_text(sources[row.fault])
+            _say(f"try it again: ./run detection --seed {matrix.seed} --lab-fault {folder / row.fault}.py")
 
 
 def _try_outages(asked: argparse.Namespace) -> Infrastructure:

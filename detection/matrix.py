@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from detection import judging, odds
+from detection import judging, odds, random_faults
 from detection.labs import HEALTHY_LAB, Done, Job, Worker
 from detection.switching import Suspect
 from harness import requirements
@@ -73,6 +73,11 @@ def choose(names: Sequence[str], outside: Sequence[str], *, full: bool | None = 
     ]
 
 
+def random_ones(count: int, seed: int) -> list[Wanted]:
+    """Return so many random faults, each to be tried on every case until one catches it."""
+    return [Wanted(load(each), random_faults.FAMILY, each, once=True) for each in random_faults.made(count, seed)]
+
+
 @dataclass
 class Detection:
     """One making of a matrix. ``say`` is told each row as soon as it is known."""
@@ -88,6 +93,8 @@ class Detection:
     seeds: int = 0
     suites: tuple[str, ...] = ("suites",)
     healthy_runs: int = 1
+    arguments: tuple[str, ...] = ()
+    """More of pytest's arguments, such as a level."""
     _rows: dict[str, Row] = field(default_factory=dict)
     _healthy: list[Cell] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -120,11 +127,11 @@ class Detection:
     def _jobs(self) -> list[Job]:
         suspects = [each.suspect for each in self.wanted]
         batches = [suspects[at : at + BATCH] for at in range(0, len(suspects), BATCH)]
-        jobs = [Job(tuple(batch), self.suites, self.seed) for batch in batches]
+        jobs = [Job(tuple(batch), self.suites, self.seed, arguments=self.arguments) for batch in batches]
         if self.whole:
             jobs[:0] = [self._healthy_job(number) for number in range(self.healthy_runs)]
         elif self.healthy_runs:
-            jobs[:0] = [Job((lab,), self.suites, self.seed) for lab in self._healthy_part()]
+            jobs[:0] = [Job((lab,), self.suites, self.seed, arguments=self.arguments) for lab in self._healthy_part()]
         return jobs
 
     def _healthy_part(self) -> list[Suspect]:

@@ -131,6 +131,11 @@ class Row:
         return cell.examples == self.odds.predicted
 
     @property
+    def is_idle(self) -> bool:
+        """Whether a random fault changed nothing in any case: there was nothing to be seen."""
+        return self.family == "random" and not self.is_caught and not self.differed
+
+    @property
     def survival(self) -> str:
         """Why nothing caught it, as far as that is known: whether it was reached at all, and changed anything."""
         if not self.cases:
@@ -170,8 +175,8 @@ class Matrix:
 
     @cached_property
     def survivors(self) -> tuple[Row, ...]:
-        """Faults that nothing caught which claims to."""
-        return tuple(row for row in self.rows if not row.is_caught)
+        """Faults that nothing caught which claims to; of random ones those that changed something."""
+        return tuple(row for row in self.rows if not row.is_caught and not row.is_idle)
 
     @cached_property
     def false_alarms(self) -> tuple[Cell, ...]:
@@ -225,8 +230,12 @@ class Matrix:
     @property
     def sentence(self) -> str:
         """The whole result in one sentence."""
-        caught = len(self.rows) - len(self.survivors)
+        caught = sum(row.is_caught for row in self.rows)
         said = f"{caught} of {plural(len(self.rows), 'fault')} caught"
+        if idle := sum(row.is_idle for row in self.rows):
+            active = len(self.rows) - idle
+            said += f", {caught / active:.1%} of the {active}" if active else ", of none"
+            said += " that changed anything"
         said += f", {plural(len(self.false_alarms), 'false alarm')} on the healthy lab" if self.healthy else ""
         if self.whole:
             touched = len(self.requirements) - len(self.untouched)
@@ -257,7 +266,7 @@ def line(row: Row) -> str:
     """Return a fault in one line for the terminal."""
     if not row.catches:
         claims = f"; claimed by {some(row.claims)}" if row.claims else ""
-        return f"SURVIVED  {row.fault:<42} {row.survival}{claims}"
+        return f"{'idle    ' if row.is_idle else 'SURVIVED'}  {row.fault:<42} {row.survival}{claims}"
     first = row.catches[0]
     by = " ".join(cell.requirement for cell in row.catches)
     examples = plural(first.examples, "example") if first.examples else ""

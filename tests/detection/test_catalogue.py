@@ -20,25 +20,16 @@ from registry.transforms import TRANSFORMS, Context, transform
 from tests.packages import PACKAGES
 
 ROOT = Path(__file__).parents[2]
-FEWEST = 70
+FEWEST = 180
+FAMILIES = 9
 MANUAL = ROOT / "docs" / "faults.md"
 
 
 def test_there_are_enough_faults_and_each_has_a_name_of_its_own() -> None:
-    """The catalogue has at least 70 faults, in five families, and no two of one name."""
+    """The catalogue has 180 faults beside known changes of a password, and more, and no two of one name."""
     every = [fault.name for faults in families().values() for fault in faults]
 
-    assert set(families()) == {
-        "answers",
-        "api",
-        "classes",
-        "credentials",
-        "host",
-        "leftovers",
-        "lifecycle",
-        "misplaced",
-        "transport",
-    }
+    assert len(families()) == FAMILIES
     assert len(every) == len(set(every)) >= FEWEST
     assert sum(not fault.change for fault in catalogue().values()) >= FEWEST
 

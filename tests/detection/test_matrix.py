@@ -92,6 +92,19 @@ def test_the_line_of_a_fault_tells_by_whom_and_how_it_was_caught() -> None:
     assert line(replace(ROW, cells=())).split()[:2] == ["SURVIVED", "one"]
 
 
+def test_a_random_fault_that_changed_nothing_is_no_survivor() -> None:
+    """Of random faults those count that changed something: the others could not be seen."""
+    idle = Row(fault="x", family="random", cases=3, reached={"report": 3})
+    unseen = replace(idle, fault="y", differed={"report": 1})
+
+    assert replace(GOOD, rows=(ROW, idle)).survivors == ()
+    assert (
+        "1 of 3 faults caught, 50.0% of the 2 that changed anything" in replace(GOOD, rows=(ROW, idle, unseen)).sentence
+    )
+    assert [row.fault for row in replace(GOOD, rows=(ROW, idle, unseen)).survivors] == ["y"]
+    assert line(idle).split()[0] == "idle"
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [

@@ -1,0 +1,127 @@
+"""Faults made at random: a joint, a wrong value that it could give, and sometimes where or for what it is given.
+
+Each is the text of a fault file, so that one that survives can be kept, read and run again.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+from lab import joints
+from lab.faults.credentials import ELSEWHERE, INVISIBLE
+from registry.transforms import TRANSFORMS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lab.joints import Joint
+
+FAMILY = "random"
+_FILE = '''\
+"""{name}: made at random."""
+
+from dataclasses import replace
+
+from lab.faults import fault
+from lab.faults.replacing import afterwards, always, beforehand, changed_by, nothing, the_first, user_name, when
+from lab.joints import {joint}
+
+FAULT = fault(
+    "{name}", at={joint}, catches=[], because={because!r},
+    replace=when(lambda at, value: {condition}, {wrong}),
+)
+'''
+_CHANGES = tuple(
+    f'changed_by("{rule.id}")' for rule in TRANSFORMS if rule.id not in INVISIBLE | ELSEWHERE
+)  # fmt: skip
+_LOGIN = (
+    "always(None)", "user_name(str.upper)", "user_name(lambda name: name[:-1])",
+    "afterwards(lambda it: it and replace(it, password=it.password[:-1]))",
+    "afterwards(lambda it: it and replace(it, password=it.password + it.password[-1:]))",
+    'afterwards(lambda it: it and replace(it, registry="registry.example"))',
+)  # fmt: skip
+_EITHER = ("always(value=True)", "always(value=False)")
+
+
+def _without(key: str) -> str:
+    return f"afterwards(lambda it: {{k: v for k, v in it.items() if k != {key!r}}} if isinstance(it, dict) else it)"
+
+
+def _in_order(change: str) -> str:
+    return f'afterwards(lambda it: it and {{**it, "cluster": (c := it.get("cluster")) and {{**c, {change}}}}})'
+
+
+#: What each joint could give wrongly, as source.
+WRONG: dict[str, tuple[str, ...]] = {
+    "DEPLOY_CREDENTIAL": (*_LOGIN, *_CHANGES), "UPGRADE_CREDENTIAL": (*_LOGIN, *_CHANGES),
+    "CARRY_CREDENTIAL": (*_LOGIN, *_CHANGES),
+    "HEED_ORDER": ("always(value=False)",), "REMEMBER": ("always({})",),
+    "CHOOSE_SOURCE": ("afterwards(lambda it: (it[0], None))", 'afterwards(lambda it: (it[0] + "0", it[1]))'),
+    "KEEP_AUTHORITY": _EITHER, "VERIFY_DEPLOY_TLS": _EITHER, "VERIFY_UPGRADE_TLS": _EITHER,
+    "DEPLOY_AUTHORITY": ("always(None)",), "UPGRADE_AUTHORITY": ("always(None)",),
+    "FORGET_CLUSTER": tuple(f"afterwards(lambda it: it[:{n}] + it[{n + 1}:])" for n in range(4)),
+    "FORGET_IMAGES": ("nothing",), "REPLACE_SYSTEM": _EITHER, "PULL_POLICY": _EITHER,
+    "INSTALL_SYSTEM": ("afterwards(lambda it: replace(it, layers=it.layers[:-1]))",
+                       'afterwards(lambda it: replace(it, digest="sha256:" + 64 * "0"))'),
+    "BACK_OFF": ("always(0.05)", "always(60.0)"),
+    "LOG": ("lambda healthy, message, order: str(order)",),
+    "REPORT": ("always(None)", _without("generation"), 'afterwards(lambda it: {**it, "message": ""})'),
+    "UPGRADE_IMAGE": ('afterwards(lambda it: it.rpartition(":")[0] + ":latest")', 'afterwards(lambda it: it + "0")'),
+    "SCOPE_LOGIN": ("always(None)", "lambda _healthy, _image, credential, _authority: credential"),
+    "CHECK_VERSION": ("nothing",), "PUBLISH": ("nothing",),
+    "READ_OS_LAYER": ("afterwards(lambda it: replace(it, credential=None))",
+                      'afterwards(lambda it: replace(it, image=it.image + "0"))'),
+    "RESOLVE_MACRO": ("always(None)", "afterwards(lambda it: it and it.upper())",
+                      "afterwards(lambda it: it and it[:-1])", 'afterwards(lambda it: it and it + " ")'),
+    "RENDER_VALUES": ('afterwards(lambda it: it.replace("password", "passwd"))', "afterwards(str.lower)"),
+    "APPLY_VERSION": ("lambda _healthy, current, new: current or new",),
+    "DECIDE_REPAVE": ("always([])", "afterwards(lambda it: it[:-1])"), "REQUIRE_APPROVAL": _EITHER,
+    "APPROVE": ("afterwards(lambda it: replace(it, reasons=()))",),
+    "ORDER_NODES": ("afterwards(lambda it: it[::-1])",),
+    "TAKE_TURNS": ("lambda _healthy, nodes: list(nodes)", "always([])"),
+    "DELIVER_ORDER": (_in_order('"credential": None'), _in_order('"repave": not c["repave"]'),
+                      _in_order('"turn": True'), _in_order('"image": c["image"] + "0"')),
+    "LIVENESS": _EITHER, "REPORT_HEALTH": ('always("Healthy")', 'always("UnHealthy")'),
+    "REPORT_STATE": ('always("Running")', 'always("Provisioning")', 'always("Deleted")'),
+    "EMIT_EVENT": ("always(None)", *(f'afterwards(lambda it: it and replace(it, {field}=""))' for field in
+                   ("severity", "reason", "message", "kind", "object_uid", "component"))),
+    "MASK_ANSWER": ("the_first",),
+    "ANSWER": tuple(map(_without, ("metadata", "spec", "status", "items", "uid"))),
+}  # fmt: skip
+_ON_HOSTS = (
+    'at.phase == "deploy"', 'at.phase == "repave"', 'at.node.endswith("1")', 'at.node.endswith("2")',
+    'at.role == "worker"', "at.repave > 1", "at.repave > 2", "at.attempt > 1", "at.attempt == 1",
+)  # fmt: skip
+_IN_PALETTE = ('at.phase == "deploy"', 'at.phase == "repave"', "len(at.nodes) > 1", "at.generation > 1")
+_OF_LOGINS = (
+    "value and value.password.isalnum()", "value and not value.password.isalnum()",
+    "value and len(value.password) > 16",
+    "value and len(value.password) <= 16", 'value and "$" in value.password', "value and value.password.isascii()",
+)  # fmt: skip
+
+
+def _conditions(joint: Joint) -> tuple[str, ...]:
+    """Return what may be known there; where something is done, it is done wrongly always."""
+    if joint.effect:
+        return ()
+    where = _IN_PALETTE if joint.room == "palette" else _ON_HOSTS
+    return (*where, *_OF_LOGINS) if joint.name.endswith("-credential") else where
+
+
+def made(count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield the specifications of so many faults, no two alike, the same ones for the same seed."""
+    chance, known = random.Random(seed), set[tuple[str, str, str]]()  # noqa: S311 - faults, no secrets
+    while len(known) < count:
+        name = chance.choice(list(WRONG))
+        joint: Joint = getattr(joints, name)
+        conditions = _conditions(joint)
+        condition = chance.choice(conditions) if conditions and chance.random() < 1 / 2 else "True"
+        wrong = chance.choice(WRONG[name])
+        if (name, condition, wrong) in known:
+            continue
+        known.add((name, condition, wrong))
+        called = f"random-{seed}-{len(known)}"
+        because = f"{joint.name}: {wrong} where {condition}"
+        source = _FILE.format(name=called, joint=name, because=because, condition=condition, wrong=wrong)
+        yield {"name": called, "source": source, "path": f"{called}.py"}

@@ -1,0 +1,31 @@
+"""Faults made at random: reproducible, and each a fault file of its own."""
+
+from __future__ import annotations
+
+import inspect
+
+from detection.random_faults import WRONG, made
+from lab import joints
+from lab.faults import load
+from lab.joints import Joint
+
+
+def test_a_seed_makes_the_same_faults_every_time() -> None:
+    """The same seed gives the same sources, another one others, and no two faults of a seed are alike."""
+    first, again, other = ([each["source"] for each in made(50, seed)] for seed in (7, 7, 8))
+
+    assert first == again
+    assert len({source.partition("at=")[2] for source in first}) == 50
+    assert first != other
+
+
+def test_every_random_fault_can_be_loaded_and_called() -> None:
+    """Whatever is made is a fault of a joint that exists, with a replacement that takes what the joint gives."""
+    assert [name for name in WRONG if not isinstance(getattr(joints, name, None), Joint)] == []
+    for each in made(1000, 1):
+        fault = load(each)
+        ((joint, replacement),) = fault.replacements.items()
+        arguments = joint.meaning[1 : joint.meaning.index(")")].split(", ")
+
+        inspect.signature(replacement).bind(None, *filter(None, arguments), where=joints.Where())
+        assert fault.catches == ()
