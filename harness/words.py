@@ -22,7 +22,7 @@ WORDS = {
     "doctor": Word("--site FILE", "look at a real site, change nothing, and say what stands in a run's way"),
     "site-init": Word("[FILE]", "write a commented site file to fill in"),
     "clean": Word("--site FILE --run RUN", "remove what a dead run left in Palette, and nothing else"),
-    "lab": Word("up|status|down", "the lab by hand", engine=True),
+    "lab": Word("up|status|down|kubernetes", "the lab by hand", engine=True),
     "report": Word("RUN|latest", "render the reports of an earlier run again"),
     "trend": Word("", "compare the latest runs"),
     "keygen": Word("FILE", "make the keys for certificates"),

@@ -25,6 +25,7 @@ from foreign.arguments import Parser
 from lab import control, images
 from lab.faults import UnknownFault, specify
 from lab.kinds import DEFAULT, KINDS
+from lab.kubernetes import programs
 from lab.palette.settings import Masks
 from lab.serving import serve
 from lab.site import LabSettings, labs_folder
@@ -50,7 +51,7 @@ def main(given: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="./run lab", description="The miniature site on this machine.")
-    commands = parser.add_subparsers(required=True, metavar="up|down|status")
+    commands = parser.add_subparsers(required=True, metavar="up|down|status|kubernetes")
     up = commands.add_parser("up", help="start a lab and leave it running")
     up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
     up.add_argument("--lab-fault", action="append", default=[], help="NAME or FILE.py:NAME, may be repeated")
@@ -60,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--no-provision", action="store_true", help="never install or start a Docker engine")
     up.set_defaults(command=_up)
     commands.add_parser("down", help="take this checkout's labs down").set_defaults(command=_down)
+    kubernetes = commands.add_parser("kubernetes", help="find the programs of a Kubernetes, or build them once")
+    kubernetes.set_defaults(command=_kubernetes)
     commands.add_parser("status", help="list this checkout's labs that were left running").set_defaults(command=_status)
     return parser
 
@@ -99,6 +102,12 @@ def _up(arguments: argparse.Namespace) -> None:
     lab.keep()
     ordinary = arguments.strict is None and arguments.masks == "refuse" and not faults and arguments.kind == DEFAULT
     _say(f"the lab runs; use it with --site {lab.site_file}{', or just run: a run takes it' if ordinary else ''}")
+
+
+def _kubernetes(_arguments: argparse.Namespace) -> None:
+    folder = programs.provide(_say)
+    for name, version in programs.versions(folder).items():
+        _say(f"{folder / name}: {version or 'does not say its version'}")
 
 
 def _down(_arguments: argparse.Namespace) -> None:

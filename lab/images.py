@@ -133,7 +133,7 @@ def build(client: docker.DockerClient, say: Say, kind: KindName = DEFAULT) -> Ho
     """
     fingerprint = recipe().fingerprint
     layout = cache_folder() / f"provider-image-{fingerprint}"
-    with _alone(say):
+    with alone(say, "lock", "builds the lab's images"):
         image = _engine_image(client, layout, fingerprint, say)
         medium = _medium(client, image, layout, fingerprint, say)
         return HostImages(image, medium, provider_image(layout, KINDS[kind]))
@@ -154,14 +154,14 @@ def _engine_image(client: docker.DockerClient, layout: Path, fingerprint: str, s
 
 
 @contextlib.contextmanager
-def _alone(say: Say) -> Iterator[None]:
-    """Lock the cache, so that one process at a time builds into it."""
+def alone(say: Say, name: str, doing: str) -> Iterator[None]:
+    """Lock the cache by a file of this name, so that one process at a time builds into it."""
     cache_folder().mkdir(parents=True, exist_ok=True)
-    with (cache_folder() / "lock").open("w") as lock:
+    with (cache_folder() / name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another process that builds the lab's images")
+            say(f"waiting for another process that {doing}")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 

@@ -1,0 +1,1 @@
+"""A real Kubernetes for the lab: where its programs come from."""
