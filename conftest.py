@@ -8,4 +8,5 @@ pytest_plugins = [
     "harness.long_runs",
     "harness.workers",
     "fixtures.session",
+    "fixtures.shared_clusters",
 ]

@@ -168,6 +168,7 @@ def suspect(request: pytest.FixtureRequest, site: Site, run: Run) -> Iterator[No
         raise NotCovered("the fault has been caught already for all that this case could add")
     with _in_force(request, [chosen.specification] if chosen.specification else []):
         yield
+        request.getfixturevalue("shared_clusters").close_all()  # no other fault may find them
     if chosen.specification and run.verdict in CAUGHT:
         caught |= proves
     _wait_until_healed(request.session, site)

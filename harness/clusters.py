@@ -64,6 +64,7 @@ class Cluster:
 
     ``hosts`` come control plane first. ``boots`` holds each host's boot as it was before the last change, ``sightings``
     the states that Palette told and the boots that were seen. ``refused`` says that a failure was waited for, and seen.
+    Pulls before ``since`` are another case's.
     """
 
     site: Site
@@ -78,6 +79,7 @@ class Cluster:
     sightings: list[Sighting] = field(default_factory=list)
     deleted: bool = False
     refused: bool = False
+    since: datetime | None = None
     _earlier: list[tuple[str, OsLayer]] = field(default_factory=list)
     _phase_began: datetime | None = None
 
@@ -118,14 +120,14 @@ class Cluster:
         self.versions.append(new)
         self._take(new, layer)
 
-    def roll_back(self) -> None:
+    def roll_back(self, *, phase: str = REPAVE) -> None:
         """Move to the profile version before the present one, repave, and wait until it is done; raises as repave."""
         version, layer = self._earlier[-1]
-        self.site.enter_phase(self, REPAVE, layer.image)
+        self.site.enter_phase(self, phase, layer.image)
         self._look_at_boots()
         self._take(version, layer)
         self.approve()
-        self._finish_repave()
+        self.confirm_repave()
 
     def _take(self, version: str, layer: OsLayer) -> None:
         self.site.project.clusters.replace_profile(self.uid, old=self.profile, new=version)
@@ -156,9 +158,10 @@ class Cluster:
 
         """
         self.begin_repave(layer, phase=phase)
-        self._finish_repave()
+        self.confirm_repave()
 
-    def _finish_repave(self) -> None:
+    def confirm_repave(self) -> None:
+        """Wait until a repave that has begun is done on every host; raises as :meth:`repave`."""
         self.wait_until_repaved()
         for host in self.hosts:
             if self.boot_of(host).boot_id == self.boots[host.uid].boot_id:
@@ -274,6 +277,20 @@ class Cluster:
         self.refused = True
         self.site.evidence.refusals += 1
         return self._because(causes, found)
+
+    def errors_after(self, act: Callable[[], object]) -> list[Event]:
+        """Do something and wait for a pull that fails after it; return the errors. None when the cluster runs."""
+        act()
+        before, clusters = len(self.errors()), self.site.project.clusters
+        clusters.wait.until(
+            f"cluster {self.name} to try its pull again",
+            lambda: len(self.errors()) > before or clusters.overview(self.uid).is_ready,
+            bool,
+            within=clusters.wait.timeouts.cluster_running,
+        )
+        self.refused = True
+        self.site.evidence.refusals += 1
+        return self.errors()[before:]
 
     def fails(self, *causes: Cause, about: str = "") -> Event:
         """Wait for the cluster, or its repave, to fail for one of these causes and to stay so; return the event.

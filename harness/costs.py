@@ -1,8 +1,9 @@
 """What a case costs: how many clusters it deploys, how often it repaves them, how long that takes.
 
 Counts are those of earlier runs, of whatever site, for a case does the same everywhere. A case that never ran is taken
-to do what its phase says. Time is what the case took on the same site before; else the counts times what a deployment
-and a repave take on real hosts, or on the lab.
+to do what its marker or its phase says; so is one that shares a cluster, for whoever comes first makes it. Time is what
+the case took on the same site before; else the counts times what a deployment and a repave take on real hosts, or on
+the lab.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
+from harness.shared_clusters import KINDS, group_of, in_groups
 from reports import results, runs
 
 if TYPE_CHECKING:
@@ -27,9 +29,11 @@ REAL, LAB = (600.0, 720.0), (1.5, 2.0)
 #: Seconds of a case that deploys nothing, and of everything before the first case.
 LEAST, SETTING_UP = 2.0, 30.0
 _RUNS_LOOKED_AT = 40
+#: Looks at a shared cluster that take as long as a deployment: each waits for an event, or for an agent's next pull.
+_LOOKS = 20
 _LONGEST = 10**7  # seconds, and clusters, that no case takes
 #: Clusters and repaves of a case that never ran, by the phase of its requirement.
-_BY_PHASE = {"": (0, 0), "deploy": (1, 0)}
+_BY_PHASE = {"": (0, 0), "profile": (0, 0), "deploy": (1, 0), "limits": (1, 0)}
 
 
 @dataclass(frozen=True)
@@ -61,21 +65,41 @@ class Costs:
                 if run.started.site == self.site and case.verdict.value in {"pass", "known"}:
                     self._times.setdefault(case.case, []).append(case)
 
-    def of(self, item: pytest.Item) -> Cost:
-        """Return the cost of a case."""
+    def of(self, item: pytest.Item, made: tuple[int, int] = (0, 0)) -> Cost:
+        """Return the cost of a case, with the clusters and repaves that are ``made`` for its shared cluster."""
         clusters, repaves = self._counts(item)
-        if seen := self._times.get(item.nodeid):
-            seconds = median(case.seconds * self._times_more(item, case) for case in seen)
-            return Cost(clusters, repaves, seconds, measured=True)
+        own = [case for case in self._times.get(item.nodeid, ()) if not group_of(item) or case.clusters <= clusters]
         deploy, repave = self.each
-        return Cost(clusters, repaves, max(LEAST, clusters * deploy + repaves * repave))
+        if own:
+            seconds = median(case.seconds * self._times_more(item, case) for case in own)
+        else:
+            seconds = clusters * deploy + repaves * repave
+        least = max(LEAST, deploy / _LOOKS) if group_of(item) else LEAST
+        seconds = max(seconds + made[0] * deploy + made[1] * repave, 0 if own else least)
+        return Cost(clusters + made[0], repaves + made[1], seconds, measured=bool(own) and not any(made))
+
+    def alone(self, item: pytest.Item) -> Cost:
+        """Return the cost of a case that makes its shared cluster itself."""
+        return self.of(item, KINDS.get(group_of(item), (0, 0)))
+
+    def together(self, items: Iterable[pytest.Item]) -> dict[str, Cost]:
+        """Return the cost of each case, where the first one of a shared cluster makes it."""
+        found: dict[str, Cost] = {}
+        for group in in_groups(items):
+            found[group[0].nodeid] = self.alone(group[0])
+            found.update({item.nodeid: self.of(item) for item in group[1:]})
+        return found
 
     def _counts(self, item: pytest.Item) -> tuple[int, int]:
-        if case := self._last.get(item.nodeid):
+        group = group_of(item)
+        if not group and (case := self._last.get(item.nodeid)):
             more = self._times_more(item, case)
             return round(case.clusters * more), round(case.repaves * more)
         marker = item.get_closest_marker("requirement")
-        clusters, repaves = _BY_PHASE.get(str(marker.kwargs.get("phase", "")) if marker else "", (1, 1))
+        said = marker.kwargs if marker else {}
+        phase = (0, 0) if group else _BY_PHASE.get(str(said.get("phase", "")), (1, 1))
+        given = (said.get("clusters"), said.get("repaves"))
+        clusters, repaves = (usual if count is None else count for count, usual in zip(given, phase, strict=True))
         times = self.examples if _is_property(item) else 1
         return clusters * times, repaves * times
 

@@ -123,6 +123,7 @@ class Evidence(Brief):
         inside = seen_in_kubernetes(cluster)
         told = (Event(time=_utc(e.at), severity=e.severity, reason=e.reason, message=e.message) for e in events)
         errors = (_moment(e.at, e.message, e.host) for e in events if e.severity == "Error")
+        self.clusters = [known for known in self.clusters if known.name != cluster.name]
         self.clusters.append(
             ClusterEvidence(
                 cluster.name,

@@ -77,7 +77,7 @@ class SiteWitness:
         requests = self._requests(cluster, phase)
         if not requests:
             raise VacuousPhase(f"no pull of {cluster.name} reached the registry in phase {phase or 'any'}")
-        found = self.seen.changes(cluster.name, **_narrowed(phase))
+        found = self.seen.changes(cluster.name, **_narrowed(cluster, phase))
         told = (presented_sentence(pull.place, pull.presented.name, pull.phase) for pull in found)
         return list(dict.fromkeys(told))
 
@@ -111,7 +111,7 @@ class SiteWitness:
         return [diagnosis for diagnosis in found if diagnosis.transforms]
 
     def _requests(self, cluster: Cluster, phase: str | None) -> list[Request]:
-        return self.seen.pulls(cluster.name, **_narrowed(phase))
+        return self.seen.pulls(cluster.name, **_narrowed(cluster, phase))
 
     def _record(self, pull: Request) -> Pull:
         return Pull(
@@ -136,8 +136,9 @@ def _diagnosis(puller: str, pulls: list[Request]) -> Diagnosis:
     return Diagnosis(puller, tuple(changed), transforms)
 
 
-def _narrowed(phase: str | None) -> Which:
-    return {"phase": phase} if phase else {}
+def _narrowed(cluster: Cluster, phase: str | None) -> Which:
+    which: Which = {"phase": phase} if phase else {}
+    return which if cluster.since is None else {**which, "since": cluster.since}
 
 
 @dataclass(repr=False)

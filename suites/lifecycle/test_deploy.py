@@ -2,48 +2,40 @@
 
 from __future__ import annotations
 
-import pytest
-
 from fixtures.layers import Layers
+from fixtures.shared_clusters import PASSWORD, Use
+from harness.clusters import Cluster
 from harness.errors import Cause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
-from registry.tls import Authority
 
 
 @requirement("DEPLOY-01", "DEPLOY-02", "PROFILE-01", "LIMIT-02", "LIMIT-04", phase="deploy", witness=True)
-def test_a_new_cluster_pulls_from_the_private_registry(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
+def test_a_new_cluster_pulls_from_the_private_registry(private_registry: SiteRegistry, deployed: Use) -> None:
     """With address, user, password and authority in its profile, a new cluster becomes Running."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        pulls = private_registry.witness.pulls(cluster, phase="deploy")
+    with deployed() as shared:
+        pulls = private_registry.witness.pulls(shared.cluster, phase="deploy")
 
-        assert cluster.state() == "Running"
+        assert shared.cluster.state() == "Running"
         assert any(pull.presented == "intact" for pull in pulls), "no pull presented the profile's credentials"
 
 
 @requirement("HOST-01", phase="deploy")
-def test_the_host_of_a_cluster_is_registered_and_in_use(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
+def test_the_host_of_a_cluster_is_registered_and_in_use(site: Site, deployed: Use) -> None:
     """A host is ready and healthy before it is taken, and in use while it belongs to a cluster."""
-    free = {host.uid: site.project.edge_hosts.get(host.uid) for host in site.free_hosts(1)}
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        used = site.project.edge_hosts.get(cluster.host.uid)
+    with deployed() as shared:
+        used = site.project.edge_hosts.get(shared.cluster.host.uid)
 
-        assert all(host.is_free for host in free.values())
+        assert all(host.is_free for host in shared.known["hosts"].values())
         assert not used.is_free, f"Edge host {used.uid} belongs to a cluster and says it is free"
 
 
 @requirement("PROFILE-05", "HOST-02", "VALID-01", phase="deploy")
-def test_a_deployed_host_runs_the_image_of_the_profile(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
+def test_a_deployed_host_runs_the_image_of_the_profile(deployed: Use) -> None:
     """After a deployment the host has booted the image that system.uri names, from its active slot."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        boot = cluster.host.boot()
+    with deployed() as shared:
+        cluster, boot = shared.cluster, shared.cluster.host.boot()
 
         assert boot.image.endswith(cluster.layer.image.rpartition(":")[2]), f"the host booted {boot.image}"
         assert (boot.slot, boot.upgrade_failure) == ("active", False), f"the host booted slot {boot.slot}"
@@ -52,56 +44,50 @@ def test_a_deployed_host_runs_the_image_of_the_profile(
 
 
 @requirement("EVENT-01", phase="validation")
-def test_events_name_the_private_registry(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+def test_events_name_the_private_registry(private_registry: SiteRegistry, deployed: Use) -> None:
     """The cluster's events tell that it pulls, and from which registry."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        events = cluster.events()
+    with deployed() as shared:
+        events = shared.cluster.events()
         named = [event for event in events if str(private_registry.address) in event.message]
 
         assert named, f"none of {len(events)} events names the private registry {private_registry.address}"
 
 
-@requirement("HOST-04", phase="deploy")
-def test_a_plain_reboot_changes_nothing(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """A reboot brings back the same image from the same slot, in the same cluster, which stays Running."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        before = cluster.host.boot()
-        after = cluster.host.reboot()
-        overview = cluster.wait_until_running()
-
-        assert after.boot_id != before.boot_id, "the host has not rebooted"
-        assert (after.image, after.slot) == (before.image, before.slot), f"the host booted {after.image} ({after.slot})"
-        assert overview.state == "Running"
+@requirement("EVENT-02", "HOST-05", phase="deploy")
+def test_a_wrong_password_is_reported_and_changes_nothing(refused: Use) -> None:
+    """With a wrong password the cluster does not run, events say why, and the host is as it was."""
+    with refused() as shared:
+        assert_refused(shared.cluster)
 
 
 @requirement("EVENT-02", "HOST-05", phase="deploy")
-@pytest.mark.parametrize("wrong", ["password", "user"])
-def test_a_wrong_login_is_reported_and_changes_nothing(
-    site: Site, layers: Layers, private_registry: SiteRegistry, wrong: str
+def test_an_unknown_user_is_reported_and_changes_nothing(
+    site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:
-    """With a wrong password or an unknown user the cluster does not run, events say why, and the host is as it was."""
-    different = {"password": "not-the-password!"} if wrong == "password" else {"username": "nobody-of-that-name"}
+    """With an unknown user the cluster does not run, events say why, and the host is as it was."""
     with private_registry.account() as account:
-        layer = layers.with_image(layers.fresh(None))
-        layer = type(layer)(layer.image, layers.credentials(account, **different))
-        with site.begin_deploy(layer) as cluster:
-            event = cluster.fails(Cause.LOGIN)
+        unknown = layers.credentials(account, username="nobody-of-that-name")
+        with site.begin_deploy(layers.fresh(None, credentials=unknown)) as cluster:
+            assert_refused(cluster)
 
-            assert layer.image in event.message, f"the event names no image: {event.message}"
-            assert Cause.LOGIN.is_told_by(event.message), f"no reason is given: {event.message}"
-            assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
+
+def assert_refused(cluster: Cluster) -> None:
+    """Wait until a cluster has failed for its login, and see that the event says so and the host is as before."""
+    event = cluster.fails(Cause.LOGIN)
+
+    assert cluster.layer.image in event.message, f"the event names no image: {event.message}"
+    assert Cause.LOGIN.is_told_by(event.message), f"no reason is given: {event.message}"
+    assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
 
 
 @requirement("EVENT-02", "REG-02", phase="deploy")
-def test_a_missing_image_is_reported(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+def test_a_missing_image_is_reported(pending: Use) -> None:
     """An image that is not in the registry keeps the cluster out of Running, and the reason is not the login."""
-    with private_registry.account() as account:
-        missing = private_registry.address.reference("conformance/provider", "never-pushed")
-        with site.begin_deploy(layers.fresh(account, image=missing)) as cluster:
-            event = cluster.fails(Cause.MISSING)
+    with pending() as shared:
+        event = shared.cluster.fails(Cause.MISSING)
 
-            assert not Cause.LOGIN.is_told_by(event.message), f"a missing image is reported as: {event.message}"
-            assert Cause.MISSING.is_told_by(event.message), f"no reason is given: {event.message}"
+        assert not Cause.LOGIN.is_told_by(event.message), f"a missing image is reported as: {event.message}"
+        assert Cause.MISSING.is_told_by(event.message), f"no reason is given: {event.message}"
 
 
 @requirement("REG-01", phase="deploy")
@@ -125,33 +111,16 @@ def test_a_registry_that_does_not_answer_is_reported(
             assert nowhere in event.message, f"the event does not name {nowhere}: {event.message}"
 
 
-@requirement("TLS-01", phase="deploy", witness=True)
-def test_a_certificate_of_another_authority_is_refused(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
-    """When the profile's authority did not issue the registry's certificate, nothing is sent and nothing pulled."""
-    with private_registry.account() as account:
-        stranger = layers.credentials(account, certificates=Authority().pem)
-        with site.begin_deploy(layers.fresh(None, credentials=stranger)) as cluster:
-            event = cluster.fails(Cause.TLS)
-
-            assert Cause.TLS.is_told_by(event.message), f"no reason is given: {event.message}"
-            assert private_registry.witness.pulls(cluster) == [], "something was sent to a registry nobody vouches for"
-
-
-@requirement("EVENT-02", "VALID-01", phase="deploy")
-def test_a_corrected_profile_recovers_without_registering_again(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
+@requirement("EVENT-02", "VALID-01", phase="deploy", ends=True)
+def test_a_corrected_login_recovers_without_registering_again(private_registry: SiteRegistry, refused: Use) -> None:
     """A cluster whose pull failed becomes Running once the registry accepts its login; the host stays registered."""
-    with private_registry.account() as account:
-        layer = layers.fresh(None, credentials=layers.credentials(account, password="later-right!"))
-        with site.begin_deploy(layer) as cluster:
-            cluster.wait_for_error(Cause.LOGIN)
-            with private_registry.account(account.username, "later-right!"):
-                cluster.wait_until_running()
+    with refused() as shared:
+        shared.spent, cluster = True, shared.cluster
+        cluster.wait_for_error(Cause.LOGIN)
+        with private_registry.account(shared.account.username, PASSWORD):
+            cluster.wait_until_running()
 
-                assert cluster.host.boot().image.endswith(layer.image.rpartition(":")[2])
+            assert cluster.host.boot().image.endswith(cluster.layer.image.rpartition(":")[2])
 
 
 @requirement("EVENT-02", phase="deploy")

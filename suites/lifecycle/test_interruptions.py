@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.layers import Layers
+from fixtures.shared_clusters import Use
 from fixtures.user_data import restart_agent
 from harness.clusters import Cluster
 from harness.errors import Cause
@@ -23,7 +24,20 @@ INTERRUPTIONS: dict[str, Interruption] = {
 }
 
 
-@requirement("REPAVE-10", phase="repave", witness=True)
+@requirement("HOST-04", phase="deploy")
+def test_a_plain_reboot_changes_nothing(walked: Use) -> None:
+    """A reboot brings back the same image from the same slot, in the same cluster, which stays Running."""
+    with walked() as shared:
+        before = shared.cluster.host.boot()
+        after = shared.cluster.host.reboot()
+        overview = shared.cluster.wait_until_running()
+
+        assert after.boot_id != before.boot_id, "the host has not rebooted"
+        assert (after.image, after.slot) == (before.image, before.slot), f"the host booted {after.image} ({after.slot})"
+        assert overview.state == "Running"
+
+
+@requirement("REPAVE-10", phase="repave", witness=True, repaves=1)
 @pytest.mark.parametrize(
     "interruption",
     [
@@ -33,10 +47,11 @@ INTERRUPTIONS: dict[str, Interruption] = {
     ],
 )
 def test_a_repave_after_an_interruption_is_like_any_other(
-    site: Site, layers: Layers, private_registry: SiteRegistry, interruption: str
+    layers: Layers, private_registry: SiteRegistry, walked: Use, interruption: str
 ) -> None:
     """After a reboot of the host, or a restart of its agent or of the registry, a repave presents the same login."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+    with walked() as shared:
+        cluster = shared.cluster
         INTERRUPTIONS[interruption](cluster, private_registry)
         cluster.wait_until_running()
         cluster.try_repave(layers.with_image(cluster.layer))
@@ -46,13 +61,13 @@ def test_a_repave_after_an_interruption_is_like_any_other(
         assert not (wrong := cluster.wrong_boot()), wrong
 
 
-@requirement("REPAVE-10", "HOST-05", phase="repave", witness=True)
+@requirement("REPAVE-10", "HOST-05", phase="repave", witness=True, repaves=1)
 def test_a_repave_waits_out_an_outage_of_the_registry(
-    site: Site, layers: Layers, private_registry: SiteRegistry
+    layers: Layers, private_registry: SiteRegistry, walked: Use
 ) -> None:
     """While the registry is away a repave fails and the old system runs on; when it is back the repave is completed."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        new = layers.with_image(cluster.layer)
+    with walked() as shared:
+        cluster, new = shared.cluster, layers.with_image(shared.cluster.layer)
         with private_registry.outage():
             cluster.begin_repave(new)
             cluster.wait_for_error(Cause.UNREACHABLE)
@@ -62,18 +77,19 @@ def test_a_repave_waits_out_an_outage_of_the_registry(
         assert not (wrong := cluster.wrong_boot()), wrong
 
 
-@requirement("DEPLOY-04", phase="deploy", witness=True)
+@requirement("DEPLOY-04", phase="deploy", witness=True, clusters=1, ends=True)
 def test_a_host_is_deployed_again_with_other_credentials(
-    site: Site, layers: Layers, private_registry: SiteRegistry
+    site: Site, layers: Layers, private_registry: SiteRegistry, deployed: Use
 ) -> None:
     """A host whose cluster was deleted joins another one with that one's login alone; nothing of the first is left."""
-    with private_registry.account() as first, site.deploy(layers.fresh(first)) as gone:
-        host = gone.host
-    site.project.edge_hosts.wait_until_free(host.uid)
-    with private_registry.account() as second, site.begin_deploy(layers.fresh(second), on=(host,)) as cluster:
-        runs = cluster.runs_or_fails()
-        users = private_registry.witness.users(cluster)
+    with deployed() as shared:
+        shared.spent, host = True, shared.cluster.host
+        shared.cluster.delete()
+        site.project.edge_hosts.wait_until_free(host.uid)
+        with private_registry.account() as second, site.begin_deploy(layers.fresh(second), on=(host,)) as cluster:
+            runs = cluster.runs_or_fails()
+            users = private_registry.witness.users(cluster)
 
-        assert users == {second.username}, f"{host.uid} pulled as {', '.join(sorted(users)) or 'nobody'}"
-        assert runs, "the host does not deploy a second time"
-        assert not (wrong := cluster.wrong_boot()), wrong
+            assert users == {second.username}, f"{host.uid} pulled as {', '.join(sorted(users)) or 'nobody'}"
+            assert runs, "the host does not deploy a second time"
+            assert not (wrong := cluster.wrong_boot()), wrong

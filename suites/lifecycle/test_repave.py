@@ -6,43 +6,48 @@ import pytest
 
 from edge import reboot_proof
 from fixtures.layers import AnotherRegistry, Layers
-from harness.clusters import Cluster
+from fixtures.shared_clusters import Use
+from harness.clusters import Cluster, VacuousPhase
 from harness.errors import Cause
+from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
+from registry.tls import Authority
 
 
 @requirement("REPAVE-01", "REPAVE-05", "REPAVE-02", "HOST-03", phase="repave", witness=True)
-def test_a_new_version_repaves_the_cluster(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+def test_a_new_version_repaves_the_cluster(private_registry: SiteRegistry, repaved: Use) -> None:
     """Moved to a version with another image, the cluster pulls it from the private registry and boots it."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        before = cluster.host.boot()
-        cluster.repave(layers.with_image(cluster.layer))
-        after = cluster.host.boot()
+    with repaved() as shared:
+        cluster = shared.cluster
+        cluster.confirm_repave()
+        proof, after = reboot_proof(shared.known["boot"], cluster.host.boot()), cluster.host.boot()
 
-        assert reboot_proof(before, after).holds, f"after the repave the host has {reboot_proof(before, after)}"
+        assert proof.holds, f"after the repave the host has {proof}"
         assert after.image.endswith(cluster.layer.image.rpartition(":")[2]), f"the host booted {after.image}"
         assert (after.slot, after.upgrade_failure) == ("active", False), f"the host booted slot {after.slot}"
         assert private_registry.witness.pulls(cluster, phase="repave"), "nothing was pulled at the repave"
 
 
-@requirement("REPAVE-04", phase="repave", witness=True)
-def test_the_third_repave_is_like_the_first(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+@requirement("REPAVE-04", phase="repave", witness=True, repaves=2, ends=True)
+def test_the_third_repave_is_like_the_first(layers: Layers, private_registry: SiteRegistry, repaved: Use) -> None:
     """Repave after repave presents the same credentials and boots the image asked for."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        for _ in range(3):
+    with repaved() as shared:
+        shared.spent, cluster = True, shared.cluster
+        cluster.confirm_repave()
+        for _ in range(2):
             cluster.repave(layers.with_image(cluster.layer))
 
             assert cluster.host.boot().image.endswith(cluster.layer.image.rpartition(":")[2])
         assert private_registry.witness.changes(cluster) == []
 
 
-@requirement("REPAVE-07", phase="repave", witness=True)
-def test_a_repave_waits_for_approval(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+@requirement("REPAVE-07", phase="repave", witness=True, repaves=1)
+def test_a_repave_waits_for_approval(site: Site, layers: Layers, private_registry: SiteRegistry, walked: Use) -> None:
     """Before it is approved a planned repave pulls nothing and reboots nobody; afterwards it is done."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        before = cluster.host.boot()
+    with walked() as shared:
+        cluster, before = shared.cluster, shared.cluster.host.boot()
         new = layers.with_image(cluster.layer)
         cluster.move_to(new)
         planned = site.project.clusters.wait_for_repave(cluster.uid)
@@ -56,11 +61,10 @@ def test_a_repave_waits_for_approval(site: Site, layers: Layers, private_registr
 
 
 @requirement("REPAVE-02", phase="repave")
-def test_palette_foretells_the_repave(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+def test_palette_foretells_the_repave(layers: Layers, deployed: Use) -> None:
     """Asked beforehand, Palette says that another image repaves the cluster, and names system.uri as the reason."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        changed = layers.with_image(cluster.layer)
-        forecast = cluster.forecast(changed)
+    with deployed() as shared:
+        forecast = shared.cluster.forecast(layers.with_image(shared.cluster.layer))
 
         assert forecast.is_required, "Palette foretells no repave for another system.uri"
         assert any("system.uri" in key for reason in forecast.reasons for key in reason.keys), forecast.reasons
@@ -91,11 +95,11 @@ def assert_one_after_the_other(cluster: Cluster, layers: Layers, registry: SiteR
     assert registry.witness.overlapping(cluster, phase="repave") == []
 
 
-@requirement("HOST-05", "EVENT-02", phase="repave")
-def test_a_failed_pull_keeps_the_old_system(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+@requirement("HOST-05", "EVENT-02", phase="repave", repaves=2)
+def test_a_failed_pull_keeps_the_old_system(layers: Layers, private_registry: SiteRegistry, walked: Use) -> None:
     """After a failed pull the old system runs on untouched, an event says why, and a right image completes it."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        before = cluster.host.boot()
+    with walked() as shared:
+        cluster, before = shared.cluster, shared.cluster.host.boot()
         good = layers.with_image(cluster.layer)
         missing = private_registry.address.reference("conformance/provider", "missing")
         cluster.begin_repave(layers.with_image(cluster.layer, missing))
@@ -109,22 +113,30 @@ def test_a_failed_pull_keeps_the_old_system(site: Site, layers: Layers, private_
         assert cluster.host.boot().image.endswith(good.image.rpartition(":")[2])
 
 
-@requirement("REPAVE-05", phase="repave")
-def test_a_cluster_rolls_back_to_the_version_before(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """Moved back to the profile version before, the cluster boots the image of that version again."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        first = cluster.layer
+@requirement("REPAVE-05", "REPAVE-09", phase="repave", witness=True, repaves=2)
+def test_a_cluster_rolls_back_to_the_version_before(
+    layers: Layers, private_registry: SiteRegistry, evidence: Evidence, walked: Use
+) -> None:
+    """Moved back to the version before, a cluster boots its image; a repave without a pull proves nothing of pulls."""
+    with walked() as shared:
+        cluster, first = shared.cluster, shared.cluster.layer
         cluster.repave(layers.with_image(first))
-        cluster.roll_back()
+        cluster.roll_back(phase="again")
+        pulls = private_registry.witness.pulls(cluster, phase="again")
+        evidence.note(f"a repave to an image that the node held made {len(pulls)} requests to the registry")
 
         assert cluster.host.boot().image.endswith(first.image.rpartition(":")[2])
+        if not pulls:
+            with pytest.raises(VacuousPhase, match="no pull"):
+                private_registry.witness.changes(cluster, phase="again")
 
 
-@requirement("LIMIT-03", phase="repave")
+@requirement("LIMIT-03", phase="repave", witness=True, clusters=1, repaves=2)
 def test_an_existing_cluster_is_given_no_certificate(
     site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
 ) -> None:
-    """An update that brings a new certificate, for a registry of another authority, fails on TLS at the repave."""
+    """An update that brings a new authority, for another registry or for the same, fails on TLS at the repave."""
+    authority = Authority("the next authority")
     with (
         private_registry.account() as account,
         site.deploy(layers.fresh(account)) as cluster,
@@ -136,3 +148,8 @@ def test_an_existing_cluster_is_given_no_certificate(
 
         assert Cause.TLS.is_told_by(event.message), f"the event gives no reason: {event.message}"
         assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
+        changed = layers.fresh(None, credentials=layers.credentials(account, certificates=authority.pem))
+        with private_registry.presenting(authority.issue(private_registry.address.host)):
+            cluster.begin_repave(changed, phase="next authority")
+            cluster.fails(Cause.TLS, about=changed.image)
+            assert private_registry.witness.users(cluster, phase="next authority") == set(), "credentials were sent"

@@ -248,7 +248,7 @@ class Life(RuleBasedStateMachine):
 _LIVES, _PASSWORDS = itertools.count(1), itertools.count(1)
 
 
-@requirement("LIFE-01", phase="repave", witness=True)
+@requirement("LIFE-01", phase="repave", witness=True, clusters=2, repaves=5)
 def test_a_cluster_keeps_its_promises_all_its_life(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:

@@ -39,15 +39,15 @@ def test_a_second_registry_gets_no_credentials_at_deployment(
             )
 
 
-@requirement("LIMIT-01", phase="repave", witness=True)
-def test_a_second_registry_gets_no_credentials_at_a_repave(
+@requirement("LIMIT-01", phase="repave", witness=True, clusters=1, repaves=2)
+def test_a_repave_keeps_two_registries_apart(
     site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
 ) -> None:
-    """An update to an image in another registry than the credentials' fails, and the repave sends no login there."""
+    """A repave sends no other registry the first one's login, and takes nothing from the first that the other lacks."""
     with private_registry.account() as account, another_registry() as others:
         second = elsewhere(layers, others, account)
         first = layers.fresh(None, credentials=second.credentials)
-        with others.registry.account(account.username, account.password), site.deploy(first) as cluster:
+        with others.registry.account(account.username, account.password) as there, site.deploy(first) as cluster:
             cluster.begin_repave(second)
             cluster.fails(Cause.LOGIN, about=second.image)
             sent = others.registry.witness.users(cluster)
@@ -55,26 +55,11 @@ def test_a_second_registry_gets_no_credentials_at_a_repave(
             assert sent == set(), (
                 f"registry {others.registry.address} was sent the credentials of {private_registry.address}"
             )
-            assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
-
-
-@requirement("LIMIT-01", phase="repave", witness=True)
-def test_a_failed_repave_takes_nothing_from_the_registry_before(
-    site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
-) -> None:
-    """Moved to a registry that lacks the tag, a cluster does not fall back to the one that it came from."""
-    with (
-        private_registry.account() as account,
-        another_registry() as others,
-        others.registry.account(account.username, account.password) as there,
-    ):
-        trusted = layers.registry.authority.pem + others.registry.authority.pem
-        first = layers.fresh(None, credentials=layers.credentials(account, certificates=trusted))
-        with site.deploy(first) as cluster:
             trap = layers.images.fresh()  # all that is missing there would be had here, with the same login
             missing = trap.at(others.registry.address).reference
-            second = layers.fresh(None, image=missing, credentials=others.credentials(there, certificates=trusted))
-            cluster.begin_repave(second)
+            trusted = second.credentials.certificates if second.credentials else None
+            moved = layers.fresh(None, image=missing, credentials=others.credentials(there, certificates=trusted))
+            cluster.begin_repave(moved)
             cluster.repaves_or_fails(about=missing)
             repave = private_registry.witness.pulls(cluster, phase="repave")
             taken = [pull for pull in repave if pull.reference in (trap.tag, trap.digest)]

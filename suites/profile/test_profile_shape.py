@@ -89,13 +89,14 @@ def test_the_password_is_masked_in_every_answer(site: Site) -> None:
 
 
 @requirement("PROFILE-07", phase="deploy")
-@pytest.mark.parametrize("place", ["pack", "options"])
 def test_credentials_below_the_root_are_not_honoured(
-    site: Site, layers: Layers, private_registry: SiteRegistry, place: str
+    site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:
-    """Provider credentials nested under another key are not used: the pull is anonymous and refused."""
+    """Provider credentials nested under other keys are not used: the pull is anonymous and refused."""
     with private_registry.account() as account:
         given = yaml.safe_load(layers.fresh(account).values())
-        given.setdefault(place, {})["providerCredentials"] = given.pop("providerCredentials")
+        credentials = given.pop("providerCredentials")
+        for place in ("pack", "options"):
+            given.setdefault(place, {})["providerCredentials"] = credentials
         with site.begin_deploy(layers.verbatim(given["options"]["system.uri"], yaml.safe_dump(given))) as cluster:
             cluster.fails(Cause.LOGIN, Cause.TLS)  # the registry's authority stands among the credentials

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from fixtures.layers import Layers
+from fixtures.shared_clusters import Use
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -12,49 +11,37 @@ from harness.sites.site import Site
 
 
 @requirement("PROFILE-15", phase="deploy", witness=True)
-def test_a_registry_is_named_by_address_or_domain(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """Every address under which the site's hosts reach the registry, a domain or a number, can stand in the profile."""
-    with private_registry.account() as account:
-        for address in private_registry.addresses:
-            fresh = layers.images.fresh()
-            image = fresh.at(address).reference
-            credentials = layers.credentials(account, registry=str(address))
-            with site.deploy(layers.fresh(None, image=image, credentials=credentials)) as cluster:
-                assert private_registry.witness.changes(cluster, phase="deploy") == [], f"registry {address}"
+def test_a_registry_is_named_by_number(private_registry: SiteRegistry, deployed: Use) -> None:
+    """The number under which the site's hosts reach the registry can stand in the profile."""
+    with deployed() as shared:
+        assert private_registry.witness.changes(shared.cluster, phase="deploy") == []
 
 
 @requirement("PROFILE-15", phase="deploy", witness=True)
-def test_a_registry_is_named_with_a_path(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """An address with a project behind it, as Harbor has it, is used for images of that project."""
-    with private_registry.account() as account:
-        credentials = layers.credentials(account, registry=f"{private_registry.address}/conformance")
-        with site.deploy(layers.fresh(None, credentials=credentials)) as cluster:
-            assert private_registry.witness.changes(cluster, phase="deploy") == []
-
-
-@requirement("PROFILE-05", phase="deploy", witness=True)
-@pytest.mark.parametrize("tag", ["1.10", "0474915", "72044e0", "v1.4.5"])
-def test_a_tag_that_looks_like_a_number_is_a_tag(
-    site: Site, layers: Layers, private_registry: SiteRegistry, tag: str
+def test_a_registry_is_named_by_domain_or_with_a_path(
+    site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:
-    """A tag that YAML could read as a number is pulled exactly as it stands in system.uri."""
+    """Each domain of the registry, and its address with a project behind it as in Harbor, can stand in the profile."""
+    _number, *names = private_registry.addresses
+    written = [(str(name), name) for name in names]
+    written.append((f"{private_registry.address}/conformance", private_registry.address))
     with private_registry.account() as account:
-        image = layers.images.named(tag).reference
-        with site.deploy(layers.fresh(account, image=image)) as cluster:
-            asked = {pull.reference for pull in private_registry.witness.pulls(cluster)}
+        for registry, address in written:
+            image = layers.images.fresh().at(address).reference
+            credentials = layers.credentials(account, registry=registry)
+            with site.deploy(layers.fresh(None, image=image, credentials=credentials)) as cluster:
+                assert private_registry.witness.changes(cluster, phase="deploy") == [], f"registry {registry}"
 
-            assert tag in asked, f"the registry was asked for {sorted(asked)}"
 
-
-@requirement("PROFILE-05", phase="repave", records=True)
-def test_an_image_that_is_named_by_its_digest_is_no_other(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
-) -> None:
+@requirement("PROFILE-05", phase="repave", records=True, repaves=1)
+def test_an_image_that_is_named_by_its_digest_is_no_other(layers: Layers, evidence: Evidence, walked: Use) -> None:
     """An image that system.uri names by its digest is booted, or refused; no tag of its repository stands in for it."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+    with walked() as shared:
+        cluster = shared.cluster
         layers.images.named("latest")  # a trap: what a reader gets that overlooks the digest
         image, before = layers.images.fresh(), cluster.host.boot().image
         done = cluster.try_repave(layers.with_image(cluster.layer, image.pinned), about=image.digest)
+        shared.spent = not done
         booted = cluster.host.boot().image
         evidence.note(f"an image that system.uri names by its digest is {'booted' if done else 'refused'} at a repave")
 

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from fixtures.layers import Layers
+from fixtures.shared_clusters import Use
 from harness.evidence import Evidence
 from harness.guide import snippets
 from harness.private_registry import SiteRegistry
@@ -14,43 +15,58 @@ from harness.sites.site import Site
 from palette.os_layer import Form, KeySpelling
 
 PASSWORD = "Pa:ss w0rd'#1"
-FORMS = (Form.DOUBLE, Form.DOUBLE_AS_TYPED, Form.SINGLE, Form.LITERAL_STRIP, Form.FOLDED_STRIP)
+#: Forms of YAML, each with a tag to pull: one that YAML could read as a number, or a fresh one.
+FORMS = {
+    Form.DOUBLE: "1.10",
+    Form.DOUBLE_AS_TYPED: "0474915",
+    Form.SINGLE: "72044e0",
+    Form.LITERAL_STRIP: "v1.4.5",
+    Form.FOLDED_STRIP: "",
+    Form.PLAIN: "",
+}
 
 
-@requirement("PROFILE-11", phase="deploy", witness=True)
+@requirement("PROFILE-11", "PROFILE-05", phase="deploy", witness=True)
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name)
 def test_every_form_of_yaml_means_the_same_password(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, form: Form
 ) -> None:
-    """Double quoted, single quoted, as a literal or a folded block: the same password is presented."""
-    evidence.example(repr(PASSWORD), expected=f"every pull presents {PASSWORD!r}", password=PASSWORD)
-    with private_registry.account(password=PASSWORD) as account:
-        with site.deploy(layers.fresh(account, password_form=form)) as cluster:
-            assert private_registry.witness.changes(cluster, phase="deploy") == []
+    """Quoted, as a block, or bare where it may be, the same password is presented, and the tag is pulled as written."""
+    password = "Passw0rd-bare" if form is Form.PLAIN else PASSWORD
+    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
+    image = layers.images.named(FORMS[form]) if FORMS[form] else layers.images.fresh()
+    with private_registry.account(password=password) as account:
+        with site.begin_deploy(layers.fresh(account, image=image.reference, password_form=form)) as cluster:
+            runs = cluster.runs_or_fails()
+            asked = {pull.reference for pull in private_registry.witness.pulls(cluster)}
 
-
-@requirement("PROFILE-11", phase="deploy", witness=True)
-def test_a_bare_password_without_special_characters_is_text(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
-    """A password that is written without quotes and looks like nothing else is presented as it is written."""
-    with private_registry.account(password="Passw0rd-bare") as account:
-        with site.deploy(layers.fresh(account, password_form=Form.PLAIN)) as cluster:
+            assert image.tag in asked, f"the registry was asked for {sorted(asked)}"
             assert private_registry.witness.changes(cluster, phase="deploy") == []
+            assert runs, f"the cluster does not run: {cluster.errors()[0].message}"
 
 
 @requirement("PROFILE-12", phase="deploy", records=True)
-@pytest.mark.parametrize("spelling", list(KeySpelling), ids=lambda spelling: spelling.name)
-def test_the_spelling_of_the_keys_is_recorded(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, spelling: KeySpelling
+def test_the_guides_spelling_of_the_keys_is_honoured(evidence: Evidence, deployed: Use) -> None:
+    """The guide's keys ``user`` and ``certificates`` work."""
+    with deployed() as shared:
+        evidence.note(f"X2: keys {' and '.join(shared.cluster.layer.spelling.value)}: honoured")
+
+        assert shared.cluster.layer.spelling is KeySpelling.GUIDE
+        assert shared.cluster.state() == "Running", "the guide's own spelling of the keys is not honoured"
+
+
+@requirement("PROFILE-12", phase="deploy", records=True)
+def test_the_packs_spelling_of_the_keys_is_recorded(
+    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
 ) -> None:
-    """The guide's keys ``user`` and ``certificates`` work; whether the pack page's do as well is recorded."""
+    """Whether the keys of the pack's page work as the guide's do is recorded."""
+    spelling = KeySpelling.PACK_PAGE
     with private_registry.account() as account:
         with site.begin_deploy(layers.fresh(account, spelling=spelling)) as cluster:
             runs = cluster.runs_or_fails()
             evidence.note(f"X2: keys {' and '.join(spelling.value)}: {'honoured' if runs else 'not honoured'}")
 
-            assert runs or spelling is not KeySpelling.GUIDE, "the guide's own spelling of the keys is not honoured"
+            assert runs == (cluster.state() == "Running"), "the state and the events of the cluster disagree"
 
 
 @requirement("PROFILE-13", phase="profile", records=True)
@@ -97,15 +113,13 @@ def what_is_read(text: str) -> str:
 
 
 @requirement("PROFILE-13", "PROFILE-07", phase="deploy")
-def test_the_guides_shape_deploys(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+def test_the_guides_shape_deploys(deployed: Use) -> None:
     """In its true shape, indented as meant, the guide's OS layer deploys."""
-    with private_registry.account() as account:
-        layer = layers.fresh(account)
-        read = yaml.safe_load(layer.values())
+    with deployed() as shared:
+        read = yaml.safe_load(shared.cluster.layer.values())
 
         assert list(read) == ["pack", "providerCredentials", "options"], f"the layer's root has {list(read)}"
-        with site.deploy(layer) as cluster:
-            assert cluster.state() == "Running"
+        assert shared.cluster.state() == "Running"
 
 
 @requirement("PROFILE-14", phase="deploy")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.layers import Layers
+from fixtures.shared_clusters import Use
 from fixtures.user_data import user_data
 from harness.errors import Cause
 from harness.evidence import Evidence
@@ -24,20 +25,19 @@ UNPUBLISHED = ("/v1/spectroclusters/{uid}/events", "/v1/spectroclusters/{uid}/fe
 
 @requirement("PROFILE-16", "REPAVE-11", phase="repave", records=True, witness=True)
 def test_credentials_authenticate_and_redirect_nothing(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+    layers: Layers, private_registry: SiteRegistry, evidence: Evidence, repaved: Use
 ) -> None:
     """Both pulls ask for the very repository of system.uri (X5), and the repave's presents the stored login (X6)."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        cluster.try_repave(layers.with_image(cluster.layer))
-        pulls = private_registry.witness.pulls(cluster)
+    with repaved() as shared:
+        pulls = private_registry.witness.pulls(shared.cluster)
         asked = {pull.repository for pull in pulls} - {"/v2/"}
-        users = private_registry.witness.users(cluster, phase="repave")
+        users = private_registry.witness.users(shared.cluster, phase="repave")
         named = layers.images.repository
         evidence.note(f"X5: hosts asked for {', '.join(sorted(asked))}; system.uri has {named}")
         evidence.note(f"X6: the repave's pull presents {'the stored login' if users else 'no login'}")
 
         assert asked == {named}, f"image references were rewritten: hosts asked for {sorted(asked)}"
-        assert users == {account.username}, "the stored credentials did not reach the pull of the repave"
+        assert users == {shared.account.username}, "the stored credentials did not reach the pull of the repave"
 
 
 @requirement("PREC-02", phase="deploy", records=True)
@@ -66,20 +66,16 @@ def test_the_form_of_an_external_registrys_certificates_is_recorded(
 
 
 @requirement("EVENT-03", phase="validation", records=True)
-def test_events_are_at_their_published_path(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
-) -> None:
+def test_events_are_at_their_published_path(site: Site, evidence: Evidence, refused: Use) -> None:
     """Events of a cluster are given at the published path; paths that one page has instead are recorded (X8)."""
-    with private_registry.account() as account:
-        missing = private_registry.address.reference(layers.images.repository, "never-pushed")
-        with site.begin_deploy(layers.fresh(account, image=missing)) as cluster:
-            cluster.wait_for_error(Cause.MISSING)
-            for path in UNPUBLISHED:
-                try:
-                    site.project.scope.send(Call("GET", at(path, uid=cluster.uid)))
-                except NotFoundError:
-                    evidence.note(f"X8: GET {path} does not exist")
-                else:
-                    evidence.note(f"X8: GET {path} exists")
+    with refused() as shared:
+        shared.cluster.wait_for_error(Cause.LOGIN)
+        for path in UNPUBLISHED:
+            try:
+                site.project.scope.send(Call("GET", at(path, uid=shared.cluster.uid)))
+            except NotFoundError:
+                evidence.note(f"X8: GET {path} does not exist")
+            else:
+                evidence.note(f"X8: GET {path} exists")
 
-            assert cluster.events(), "the published path gives no events of a cluster that has some"
+        assert shared.cluster.events(), "the published path gives no events of a cluster that has some"
