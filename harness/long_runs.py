@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.costs import Cost, known_costs
+from harness.costs import Cost, Costs, known_costs
 from harness.drawing import examples_of
 from harness.interrupts import CtrlC
 from harness.levels import CERTIFICATION, SMOKE, depth_of, smoke
@@ -15,6 +16,8 @@ from harness.planning import plan, seconds_of, told_left_out, within
 from harness.plugin import OPTIONS, RUN
 from harness.progress import VIEW, Progress, open_view, speaker
 from harness.run import cases_of, is_case, is_for_cases
+from harness.scheduler import most_workers
+from harness.shared_clusters import in_groups
 from harness.worker import Wire, given
 
 if TYPE_CHECKING:
@@ -52,15 +55,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     options, resumed = config.stash[OPTIONS], config.stash[OPTIONS].resume
     wanted = [item for item in cases if resumed is None or item.nodeid not in resumed.done]
     items[:] = [item for item in items if not is_case(item) or item in wanted]
+    items[:] = [*(item for item in items if not is_case(item)), *chain(*in_groups(cases_of(items)))]
     if not _needs_costs(config):
         return
-    costs = config.stash[COSTS] = _costs(options, cases)
+    costs = _costs(options)
     if options.level == SMOKE:
-        _keep(config, items, smoke(wanted, lambda item: costs[item.nodeid].seconds))
+        _keep(config, items, smoke(wanted, lambda item: costs.alone(item).seconds))
     if config.option.budget is not None:
-        chosen = within(seconds_of(config.option.budget), cases_of(items), lambda item: costs[item.nodeid].seconds)
+        chosen = within(seconds_of(config.option.budget), cases_of(items), lambda item: costs.alone(item).seconds)
         config.stash[_LEFT_OUT] = told_left_out(chosen)
-        _keep(config, items, chosen.chosen)
+        _keep(config, items, [*chain(*in_groups(chosen.chosen))])
+    config.stash[COSTS] = costs.together(cases_of(items))
 
 
 def _needs_costs(config: pytest.Config) -> bool:
@@ -74,11 +79,10 @@ def _keep(config: pytest.Config, items: list[pytest.Item], chosen: list[pytest.I
     config.hook.pytest_deselected(items=left_out)
 
 
-def _costs(options: Options, cases: list[pytest.Item]) -> dict[str, Cost]:
+def _costs(options: Options) -> Costs:
     real = options.site is not None
     name = options.site.name if options.site else "lab"
-    costs = known_costs(name, examples_of(options.site, depth_of(options.level)), options.home, real=real)
-    return {item.nodeid: costs.of(item) for item in cases}
+    return known_costs(name, examples_of(options.site, depth_of(options.level)), options.home, real=real)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -91,7 +95,8 @@ def pytest_runtestloop(session: pytest.Session) -> object:
             tell(told)
         return None
     cases, costs = list(cases_of(session.items)), config.stash[COSTS]
-    for line in plan(cases, costs, _hosts(options), level=options.level, left_out=told):
+    workers = most_workers(options.site) if options.site else 1
+    for line in plan(cases, costs, _hosts(options), level=options.level, left_out=told, workers=workers):
         tell(line)
     return True
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 from harness.costs import SETTING_UP, Cost, total
 from harness.levels import requirements_of
 from harness.progress import columns, cut, rough, short
+from harness.shared_clusters import group_of, in_groups
 from reports.text import plural, some
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pytest
 
@@ -64,6 +65,80 @@ def _new(item: pytest.Item, settled: set[str]) -> int:
     return len(set(requirements_of(item)) - settled)
 
 
+@dataclass(frozen=True)
+class Unit:
+    """Cases that one worker runs in a row: those of one shared cluster, or one by itself."""
+
+    cases: tuple[pytest.Item, ...]
+    seconds: float
+    hosts: int
+
+    @property
+    def name(self) -> str:
+        """The shared cluster, or the case."""
+        return group_of(self.cases[0]) or short(self.cases[0].nodeid)
+
+
+def units(items: Iterable[pytest.Item], costs: Mapping[str, Cost]) -> list[Unit]:
+    """Return what is handed out to workers, the longest first."""
+    found = [
+        Unit(tuple(group), sum(costs[item.nodeid].seconds for item in group), max(map(_hosts_of, group)))
+        for group in in_groups(items)
+    ]
+    return sorted(found, key=lambda unit: -unit.seconds)
+
+
+def _hosts_of(item: pytest.Item) -> int:
+    marker = item.get_closest_marker("requirement")
+    return int(marker.kwargs["hosts"]) if marker else 1
+
+
+@dataclass
+class Schedule:
+    """Which worker begins what when; ``end`` is when the last of them is done."""
+
+    begins: list[list[tuple[float, Unit]]]
+    end: float
+
+    @classmethod
+    def of(cls, listed: Sequence[Unit], workers: int, hosts: int) -> Schedule:
+        """Hand units out as a run does: each to the first free worker, which waits for all its hosts at once."""
+        begins: list[list[tuple[float, Unit]]] = [[] for _ in range(workers)]
+        idle, free = [SETTING_UP] * workers, [SETTING_UP] * hosts
+        for unit in listed:
+            worker = idle.index(min(idle))
+            free.sort()
+            taken = min(unit.hosts, hosts)
+            began = max(idle[worker], free[taken - 1])
+            idle[worker] = began + unit.seconds
+            free[:taken] = [idle[worker]] * taken
+            begins[worker].append((began, unit))
+        return cls(begins, max(idle))
+
+    def picture(self, width: int) -> Iterator[str]:
+        """Yield a line for each worker: its units, as long as they take, under a scale of hours."""
+        room = width - len("worker 1 |")
+        for number, row in enumerate(self.begins, start=1):
+            line = "".join(self._block(began, unit, room) for began, unit in row)
+            yield f"worker {number} |{line}"[:width]
+        yield f"{'0':>10}{rough(self.end):>{room}}"
+
+    def _block(self, began: float, unit: Unit, room: int) -> str:
+        columns = round((began + unit.seconds) / self.end * room) - round(began / self.end * room)
+        return f"{unit.name[: columns - 1]:-<{columns - 1}}|" if columns > 1 else "|" * columns
+
+    def bound(self, listed: Sequence[Unit], workers: int, hosts: int) -> str:
+        """Return what keeps the run from being shorter, and what one more host would save."""
+        if not listed:
+            return ""
+        more = Schedule.of(listed, workers + 1, hosts + 1).end
+        longest = listed[0]
+        chain = f"the longest chain is {longest.name}, {rough(longest.seconds)}"
+        saved = self.end - more
+        saves = f"one more host would save {rough(saved)}" if saved >= 1 else "one more host would save nothing"
+        return f"{chain}; {saves}"
+
+
 def plan(
     items: Iterable[pytest.Item],
     costs: Mapping[str, Cost],
@@ -73,8 +148,27 @@ def plan(
     left_out: str = "",
     workers: int = 1,
 ) -> Iterator[str]:
-    """Yield what a run would do, line by line: folder by folder, the costliest first."""
+    """Yield what a run would do, line by line: folder by folder, the costliest first; then which worker does what."""
     available, listed = list(hosts), list(items)
+    yield from _table(listed, costs, len(available))
+    yield ""
+    whole = total([costs[item.nodeid] for item in listed])
+    yield from wrap(f"{plural(len(listed), 'case')} at level {level}, on {', '.join(available)}", columns())
+    kind = "as measured on this site" if whole.measured else "a guess: not every case was measured on this site"
+    handed_out = units(listed, costs)
+    one, schedule = (Schedule.of(handed_out, count, max(count, len(available))) for count in (1, workers))
+    counts = f"{plural(whole.clusters, 'cluster')}, {plural(whole.repaves, 'repave')}"
+    yield from wrap(f"{counts}, about {rough(one.end)} one after the other ({kind})", columns())
+    if left_out:
+        yield from wrap(left_out, columns())
+    if workers > 1:
+        yield f"with -n auto {plural(workers, 'worker')}, about {rough(schedule.end)}:"
+        yield from schedule.picture(columns())
+    yield from wrap(schedule.bound(handed_out, workers, max(workers, len(available))), columns())
+    yield "nothing was done"
+
+
+def _table(listed: list[pytest.Item], costs: Mapping[str, Cost], hosts: int) -> Iterator[str]:
     folders: dict[str, list[pytest.Item]] = {}
     for item in sorted(listed, key=lambda item: -costs[item.nodeid].seconds):
         folders.setdefault(item.path.parent.name, []).append(item)
@@ -82,22 +176,10 @@ def plan(
     for name, cases in sorted(folders.items(), key=lambda entry: -_sum(entry[1], costs).seconds):
         yield cut(_priced(_sum(cases, costs), "", f"{name}: {plural(len(cases), 'case')}"), columns())
         for item in cases:
-            marker = item.get_closest_marker("requirement")
-            wanted = marker.kwargs["hosts"] if marker else 1
+            marker, wanted = item.get_closest_marker("requirement"), _hosts_of(item)
             needs = f" (needs {', '.join(marker.kwargs['needs'])})" if marker and marker.kwargs["needs"] else ""
-            needs = f" (needs {plural(wanted, 'host')})" if wanted > len(available) else needs
+            needs = f" (needs {plural(wanted, 'host')})" if wanted > hosts else needs
             yield cut(_priced(costs[item.nodeid], wanted, f"  {short(item.nodeid)}{needs}"), columns())
-    yield ""
-    whole = total([costs[item.nodeid] for item in listed])
-    yield from wrap(f"{plural(len(listed), 'case')} at level {level}, on {', '.join(available)}", columns())
-    kind = "as measured on this site" if whole.measured else "a guess: not every case was measured on this site"
-    side = f" with {workers} workers" if workers > 1 else ""
-    takes = rough(SETTING_UP + (whole.seconds - SETTING_UP) / workers)
-    counts = f"{plural(whole.clusters, 'cluster')}, {plural(whole.repaves, 'repave')}"
-    yield from wrap(f"{counts}, about {takes}{side} ({kind})", columns())
-    if left_out:
-        yield from wrap(left_out, columns())
-    yield "nothing was done"
 
 
 def _sum(items: Iterable[pytest.Item], costs: Mapping[str, Cost]) -> Cost:

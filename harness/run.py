@@ -160,6 +160,11 @@ class Run:
         return runs.short(self.id)
 
     @property
+    def site_id(self) -> str:
+        """The same, and which worker it is where several share a site."""
+        return f"{self.short_id}-{self.worker}" if self.worker and self.options.site is not None else self.short_id
+
+    @property
     def waivers_in_force(self) -> list[Waiver]:
         """The known issues that affect the version of Palette under test, and have not expired."""
         return [waiver for waiver in self._affecting if not waiver.is_expired(self._today)]

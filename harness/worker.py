@@ -38,6 +38,7 @@ class Wire:
 
     channel: Any
     run: Run | None = None
+    hosts: list[str] = field(default_factory=list)
     _facts: dict[str, str] = field(default_factory=dict)
     _secrets: int = 0
 
@@ -47,8 +48,13 @@ class Wire:
         if (words := given(config)) is None:
             return None
         if _WIRE not in config.stash:
-            config.stash[_WIRE] = cls(words["wire"])
+            wire = config.stash[_WIRE] = cls(words["wire"])
+            wire.channel.setcallback(wire.lend)
         return config.stash[_WIRE]
+
+    def lend(self, message: str) -> None:
+        """Take the Edge hosts that the next cases may use; the controller sends them before the cases."""
+        self.hosts = json.loads(message)
 
     def say(self, message: str) -> None:
         """Have the controller say something on the terminal."""

@@ -1,4 +1,7 @@
-"""Workers: cases go on side by side, each worker of pytest-xdist's with a lab of its own; this session controls them.
+"""Workers: cases go on side by side, each worker of pytest-xdist's in a process of its own; this session controls them.
+
+Without a site file each worker has a lab. A site is shared: this session leases its Edge hosts for the run and lends
+them to workers, case by case; each worker has a registry, a witness and a ledger of its own.
 
 A case waits half of its time, for boots and for answers, so a machine does more cases at once than it has cores. How
 many workers are worth it is known only when the cases are. So the controller collects first, and then starts
@@ -13,7 +16,6 @@ import signal
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from queue import Empty
 from typing import TYPE_CHECKING, Any
 
@@ -23,21 +25,24 @@ from xdist.dsession import Interrupted as StoppedByXdist
 
 from harness import worker
 from harness.interrupts import end_session
+from harness.lifetimes import SharedHosts, hosts_of_a_site
 from harness.long_runs import COSTS, PROGRESS
+from harness.planning import units
 from harness.plugin import ENGINE, OPTIONS, RUN
 from harness.progress import VIEW, speaker
 from harness.run import Run, cases_of, is_for_cases
+from harness.scheduler import Queue, most_workers
 from harness.sites.lab_site import BadSetupError, prepare
 from protected import Secret
 from reports.leak_forms import Protected
 from reports.records import CaseFinished, from_json
-from reports.text import visible
+from reports.text import plural, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from xdist.workermanage import WorkerController
+
+    from harness.planning import Unit
 
 #: Workers of a run that is not told how many; more gained nothing on two cores.
 WORKERS = 3
@@ -45,6 +50,10 @@ WORKERS = 3
 WORTH = 60.0
 #: Workers that a run may be asked for: each has a lab.
 MOST_WORKERS = 8
+#: What a site file needs for another worker.
+_MORE = "each needs an Edge host, a port (registry.ports, or none for free ones) and a VIP (cluster.vips) of its own"
+#: Cases in a row that found a host gone before it is lent no more.
+MOST_LOSSES = 2
 #: Seconds that a worker that is told to end has for clearing up.
 CLEARING = 120.0
 #: Cases in a row that may tell a worker nothing of the product before it leaves the rest to the others.
@@ -77,10 +86,13 @@ def pytest_configure(config: pytest.Config) -> None:
     asked = config.stash.get(_ASKED, None)
     if not isinstance(asked, int) or asked <= 1:
         return
-    single = next((name for name in ("--site", "--keep-lab", "--registry-port") if config.getoption(name)), "")
+    single = next((name for name in ("--keep-lab", "--registry-port") if config.getoption(name)), "")
     if single:
-        raise pytest.UsageError(f"-n {asked}: each worker has a lab of its own; leave out {single}, or give -n 1")
-    if asked > MOST_WORKERS:
+        raise pytest.UsageError(f"-n {asked}: each worker has a registry of its own; leave out {single}, or give -n 1")
+    if (site := config.stash[OPTIONS].site) is not None:
+        if asked > (most := most_workers(site)):
+            raise pytest.UsageError(f"-n {asked}: {site.path.name} has enough for {plural(most, 'worker')}; {_MORE}")
+    elif asked > MOST_WORKERS:
         raise pytest.UsageError(f"-n {asked}: each worker has a lab of its own; give at most {MOST_WORKERS}")
 
 
@@ -93,7 +105,9 @@ def workers_of(session: pytest.Session) -> int:
         return 1
     if isinstance(asked, int):
         return max(1, min(asked, len(items)))
-    if options.site is not None or options.keep_lab or options.registry_port is not None:
+    if options.site is not None:
+        return min(most_workers(options.site), len(items)) if asked is not None else 1
+    if options.keep_lab or options.registry_port is not None:
         return 1
     expected = sum(config.stash[COSTS][item.nodeid].seconds for item in items)
     most = min(WORKERS, len(os.sched_getaffinity(0)) + 1, len(items))
@@ -110,83 +124,23 @@ def pytest_runtestloop(session: pytest.Session) -> object:
     except BadSetupError as error:
         end_session(f"bad set-up: {error}")
     costs = config.stash[COSTS]
-    cases = sorted(session.items, key=lambda item: -costs[item.nodeid].seconds)
-    config.stash[PROGRESS].workers = count
-    speaker(config)(f"starting {count} workers, each with a lab of its own")
-    workers = Workers(session, config.stash[RUN], {item.nodeid: item for item in cases}, count)
-    config.pluginmanager.register(workers)
-    workers.go()
+    handed_out = units(session.items, costs)
+    if config.stash[OPTIONS].site is None:
+        _go(session, handed_out, count, None)
+        return True
+    with hosts_of_a_site(config.stash[RUN], speaker(config)) as shared:
+        _go(session, handed_out, min(count, len(shared.hosts)), shared)
     return True
 
 
-@dataclass
-class Queue:
-    """Hands the cases out one at a time, in their order; a worker for which none is left ends at once.
-
-    The schedulers of pytest-xdist were tried: each gives a worker two cases in advance.
-    """
-
-    cases: list[str]
-    nodes: list[WorkerController] = field(default_factory=list)
-    running: dict[WorkerController, int] = field(default_factory=dict)
-    given: int = 0
-    collection_is_completed: bool = True
-    leaving: set[str] = field(default_factory=set)
-    _ready: set[WorkerController] = field(default_factory=set)
-    _over: set[WorkerController] = field(default_factory=set)
-    _replacements: int = 0  # that pytest-xdist has begun for lost workers
-
-    @property
-    def has_pending(self) -> bool:
-        """Whether there are cases that no worker has been given."""
-        return self.given < len(self.cases)
-
-    @property
-    def tests_finished(self) -> bool:
-        """Whether nothing runs, and nothing will."""
-        able = self._replacements or any(node.gateway.id not in self.leaving for node in self.nodes)
-        return bool(self.given) and not self.running and not (self.has_pending and able)
-
-    def add_node(self, node: WorkerController) -> None:
-        """Take a worker that begins."""
-        self.nodes.append(node)
-        self._replacements = max(0, self._replacements - 1)
-
-    def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        """Take a worker that has collected its cases."""
-        if list(collection) != self.cases:
-            raise RuntimeError(f"worker {node.gateway.id} collected other cases than the run has")
-        self._ready.add(node)
-
-    def schedule(self) -> None:
-        """Send each idle worker its next case."""
-        for node in [each for each in self.nodes if each in self._ready and each not in self.running]:
-            if not self.has_pending or node.gateway.id in self.leaving or node.shutting_down:
-                node.shutdown()
-                self._ready.remove(node)
-                self._over.add(node)
-                continue
-            self.running[node] = self.given
-            node.send_runtest_some([self.given])
-            self.given += 1
-
-    def mark_test_complete(self, node: WorkerController, item_index: int, duration: float = 0) -> None:
-        """Take back a worker whose case is over."""
-        _ = item_index, duration
-        self.running.pop(node, None)
-        self.schedule()
-
-    def remove_node(self, node: WorkerController) -> str | None:
-        """Forget a worker that has ended; return the case that it ran, unless it ended as it was told to."""
-        if node not in self.nodes:
-            raise KeyError(node)
-        self.nodes.remove(node)
-        self._ready.discard(node)
-        number = self.running.pop(node, None)
-        if node in self._over or node.gateway.id in self.leaving:
-            return None
-        self._replacements += 1
-        return None if number is None else self.cases[number]
+def _go(session: pytest.Session, handed_out: list[Unit], count: int, shared: SharedHosts | None) -> None:
+    config = session.config
+    config.stash[PROGRESS].workers = count
+    has = "with a lab of its own" if shared is None else f"on {plural(len(shared.hosts), 'Edge host')} of the site"
+    speaker(config)(f"starting {plural(count, 'worker')}, {'each ' if shared is None else ''}{has}")
+    workers = Workers(session, config.stash[RUN], handed_out, count, shared)
+    config.pluginmanager.register(workers)
+    workers.go()
 
 
 class WorkerLostError(Exception):
@@ -196,9 +150,19 @@ class WorkerLostError(Exception):
 class Workers:
     """The workers of a run, and what they say."""
 
-    def __init__(self, session: pytest.Session, run: Run, cases: dict[str, pytest.Item], count: int) -> None:
-        self.session, self.config, self.run, self.cases = session, session.config, run, cases
-        self.queue = Queue(list(cases))
+    def __init__(
+        self, session: pytest.Session, run: Run, given: list[Unit], count: int, shared: SharedHosts | None = None
+    ) -> None:
+        self.session, self.config, self.run, self.shared = session, session.config, run, shared
+        self.cases = {item.nodeid: item for unit in given for item in unit.cases}
+        self.queue = Queue(list(self.cases), [len(unit.cases) for unit in given], [unit.hosts for unit in given])
+        self.wires: dict[str, Any] = {}
+        self._slots = list(range(count))
+        self._slot_of: dict[str, int] = {}
+        self._losses: dict[str, int] = {}
+        if shared is not None:
+            self.queue.hosts, self.queue.clear = list(shared.hosts), shared.clear
+            self.queue.tell = lambda name, hosts: self.wires[name].send(json.dumps(hosts))
         self.pids: dict[str, int] = {}
         self._lock = threading.Lock()
         self._troubles: dict[str, int] = {}
@@ -267,9 +231,18 @@ class Workers:
             return
         self.run.take(record)
         self.config.stash[VIEW].ended(record, name)
+        self._look_at_hosts(name, record)
         self._troubles[name] = self._troubles.get(name, 0) + 1 if record.verdict in _TROUBLES else 0
         if self._troubles[name] > MOST_TROUBLES and len(self.queue.nodes) > 1:
             self.queue.leaving.add(name)
+
+    def _look_at_hosts(self, name: str, record: CaseFinished) -> None:
+        """Set aside the hosts that were gone in several cases in a row."""
+        for host in list(self.queue.lent.get(name, ())):
+            gone = record.verdict is Verdict.DEAD and host in " ".join((record.reason, record.observed, *record.story))
+            self._losses[host] = self._losses.get(host, 0) + 1 if gone else 0
+            if self._losses[host] >= MOST_LOSSES and self.queue.set_aside(host):
+                speaker(self.config)(f"Edge host {host} was gone {MOST_LOSSES} times; the others go on without it")
 
     def _leave(self, name: str, why: str, code: int) -> None:
         self.queue.leaving.add(name)
@@ -291,6 +264,12 @@ class Workers:
         wire = node.gateway.newchannel()
         wire.setcallback(lambda message: self.hear(name, message))
         chosen = {"cases": self.queue.cases, "level": options.level, "seed": options.seed}
+        if self.shared is not None:
+            self.wires[name] = wire
+            self._slots += [slot for known, slot in self._slot_of.items() if known not in self._alive()]
+            self._slot_of = {known: slot for known, slot in self._slot_of.items() if known in self._alive()}
+            slot = self._slot_of[name] = self._slots.pop(0)
+            chosen.update(self.shared.given(slot))
         node.workerinput[worker.KEY] = {"wire": wire, "folder": str(self.run.folder), **chosen}
 
     @pytest.hookimpl(optionalhook=True)
@@ -318,6 +297,9 @@ class Workers:
                     self.config.hook.pytest_runtest_logreport(report=about["rep"])
         for node in self._live():
             self._signal(node, signal.SIGKILL)  # the next run clears what it leaves
+
+    def _alive(self) -> set[str]:
+        return {node.gateway.id for node in self.queue.nodes} | {node.gateway.id for node in self._live()}
 
     def _live(self) -> list[WorkerController]:
         """Return the workers that have not ended; pytest-xdist itself would kill them after 10 seconds."""

@@ -45,8 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         site = read_site_file(options.site)
-        ledger = _ledger(options, site)
-        left = [*clean(site, ledger), *_clean_registry(site, ledger)]
+        left = [line for made in _ledgers(options, site) for line in (*clean(site, made), *_clean_registry(site, made))]
     except (CannotCleanError, BadSiteFileError, runs.NoSuchRunError, LookupError, OSError, PaletteError) as error:
         sys.stderr.write(visible(f"clean: {error}\n"))
         return ExitCode.SETUP
@@ -70,10 +69,16 @@ def _say(text: str) -> None:
     sys.stdout.write(visible(f"{text}\n"))
 
 
-def _ledger(options: argparse.Namespace, site: SiteFile) -> Ledger:
-    path = runs.find(options.run, options.runs_in) / ledgers.FILE_NAME
-    if not path.exists():
-        raise CannotCleanError(f"{path.parent.name}: the run never reached its site, so it made nothing there")
+def _ledgers(options: argparse.Namespace, site: SiteFile) -> list[Ledger]:
+    """Return the ledgers of a run, those of its workers first: its leases go last."""
+    folder = runs.find(options.run, options.runs_in)
+    paths = [*sorted(folder.glob(f"*-{ledgers.FILE_NAME}")), *folder.glob(ledgers.FILE_NAME)]
+    if not paths:
+        raise CannotCleanError(f"{folder.name}: the run never reached its site, so it made nothing there")
+    return [_ledger(path, site) for path in paths]
+
+
+def _ledger(path: Path, site: SiteFile) -> Ledger:
     ledger = ledgers.read(path)
     about = ledger.about
     if (about.get("palette"), about.get("project")) != (site.palette_url, site.project):

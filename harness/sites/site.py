@@ -54,7 +54,8 @@ class Site(Brief):
 
     ``evidence`` takes what is known of every cluster before it goes, without the cases' doing. ``watchers`` hear of
     every phase of a cluster before it begins, and of its end as the phase "". ``base`` is the user's profile that
-    the run's profiles are cloned from; without one they are made of packs.
+    the run's profiles are cloned from; without one they are made of packs. ``lent`` returns the hosts that the running
+    case may use, where workers share the site; None: all.
     """
 
     file: SiteFile
@@ -67,6 +68,7 @@ class Site(Brief):
     watchers: list[Callable[[Cluster, str], None]] = field(default_factory=list)
     left_behind: list[str] = field(default_factory=list)
     base: BaseProfile | None = None
+    lent: Callable[[], Sequence[str]] | None = None
     _cleared: bool = False
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
     _area: Path | None = None
@@ -123,6 +125,12 @@ class Site(Brief):
                 what = (f"agent {host.agent_version}" if host.agent_version else "", host.architecture, host.host_type)
                 found[f"host.{host.uid}"] = ", ".join(filter(None, (str(host), *what, host.os)))
         return found
+
+    def lend(self, uids: Sequence[str], lent: Callable[[], Sequence[str]]) -> None:
+        """Leave the site the hosts that its run has leased, of which ``lent`` are for the running case."""
+        for uid in set(self.hosts) - set(uids):
+            self.hosts.pop(uid).close()
+        self.lent = lent
 
     # --- deploying ---------------------------------------------------------------------------------------------------
 
@@ -242,12 +250,11 @@ class Site(Brief):
         if count > len(self.hosts):
             raise NoFreeHostError(f"this case needs {count} Edge hosts and the site lists {len(self.hosts)}")
         edge_hosts = self.project.edge_hosts
+        usable = set(self.hosts if self.lent is None else self.lent())
         try:
             chosen = edge_hosts.wait.until(
                 plural(count, "free Edge host"),
-                lambda: [
-                    self.hosts[each.uid] for each in edge_hosts.search() if each.uid in self.hosts and each.is_free
-                ],
+                lambda: [self.hosts[each.uid] for each in edge_hosts.search() if each.uid in usable and each.is_free],
                 lambda free: len(free) >= count,
                 within=edge_hosts.wait.timeouts.edge_host_ready,
                 state=lambda free: f"{len(free)} free",
@@ -264,13 +271,18 @@ class Site(Brief):
         Raises NotCleanedUpError: it is still there.
         """
         try:
+            self.look_back(cluster, failed=failed)
+        finally:  # whatever could not be had of it: the next case needs its hosts
+            self._delete(cluster)
+
+    def look_back(self, cluster: Cluster, *, failed: bool = False) -> None:
+        """Take the evidence of a cluster for the case that used it."""
+        try:
             if failed or cluster.refused:
                 self.evidence.gone += hosts_gone(cluster)
             self.evidence.keep(cluster, failed=failed)
         except (PaletteError, HostUnreachable) as error:
             self.evidence.note(f"not all is known of cluster {cluster.name}: {error}")
-        finally:  # whatever could not be had of it: the next case needs its hosts
-            self._delete(cluster)
 
     def _delete(self, cluster: Cluster) -> None:
         self.enter_phase(cluster, "")

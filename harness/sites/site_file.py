@@ -130,6 +130,7 @@ class SiteFile:
     sought: tuple[SoughtHosts, ...] = ()
     never_touch: NeverTouch = NeverTouch()
     existing_registry: ExistingRegistry | None = None
+    registry_ports: tuple[int, ...] = ()
     kubeconfig: Secret | None = field(default=None, repr=False)
     profile: WantedProfile | None = None
     packs: WantedPacks = field(default_factory=WantedPacks)
@@ -203,6 +204,7 @@ def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
         own_address=attempt("registry.bind", _own_address, site, registry),
         existing_registry=attempt("registry.existing", _existing_registry, site, registry.get("existing")),
         registry_port=registry.get("port", 0),
+        registry_ports=attempt("registry.ports", _ports, site, registry),
         registry_names=attempt("registry.names", tuple, registry.get("names", ())),
         provider_image=attempt("provider_image", _provider_image, site, document.get("provider_image", "")),
         features=_features(document),
@@ -335,6 +337,18 @@ def _own_address(site: SiteText, registry: Mapping[str, Any]) -> str | None:
         right = SCHEMA["properties"]["registry"]["properties"]["bind"]["right"]
         raise site.wrong("registry.bind", f"it is missing; write bind: {right}")
     return registry.get("bind")
+
+
+def _ports(site: SiteText, registry: Mapping[str, Any]) -> tuple[int, ...]:
+    """Return the ports of workers' registries: those of the range, else the one port, else none for free ones."""
+    if "ports" not in registry:
+        return (registry["port"],) if registry.get("port") else ()
+    if "port" in registry:
+        raise site.wrong("registry.ports", "registry.port is given as well; leave one of them out")
+    first, last = map(int, registry["ports"].split("-"))
+    if not 0 < first <= last <= _LAST_PORT:
+        raise site.wrong("registry.ports", f"{registry['ports']!r} is no range of ports; write it as 5443-5450")
+    return tuple(range(first, last + 1))
 
 
 def _existing_registry(site: SiteText, given: Mapping[str, Any] | None) -> ExistingRegistry | None:

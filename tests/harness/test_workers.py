@@ -9,8 +9,8 @@ from typing import Any
 import execnet
 import pytest
 
+from harness.scheduler import Queue
 from harness.worker import Wire
-from harness.workers import Queue
 from protected import Secret
 from reports.leak_forms import Protected
 from reports.records import CaseFinished
@@ -153,3 +153,77 @@ def test_a_secret_is_sent_once_and_before_the_record_that_needs_it() -> None:
 
     assert [kind for kind, _ in sent] == ["secret", "facts", "record", "record"]
     assert sent[0][1] == ["key", "very-secret"]
+
+
+def test_cases_of_one_shared_cluster_are_handed_out_together() -> None:
+    """What a lost worker had not begun of them is given to the next one."""
+    queue: Any = Queue(list("abcd"), [3, 1])
+    one, other = Node("gw0"), Node("gw1")
+    for node in (one, other):
+        queue.add_node(node)
+        queue.add_node_collection(node, list("abcd"))
+    queue.schedule()
+    assert (one.sent, other.sent) == ([0, 1, 2], [3])
+
+    queue.mark_test_complete(one, 0)
+    assert queue.remove_node(one) == "b"
+    queue.mark_test_complete(other, 3)
+    assert other.sent == [3, 2]
+
+
+def lending(hosts: str, needs: list[int], workers: int) -> tuple[Any, list[Any], list[tuple[str, list[str]]]]:
+    """Return a queue that lends hosts, its workers, and what it told them."""
+    told: list[tuple[str, list[str]]] = []
+    cases = [str(number) for number in range(len(needs))]
+    queue: Any = Queue(
+        cases, needs=needs, hosts=list(hosts), tell=lambda name, lent: told.append((name, list(lent))),
+        clear=lambda _name, lent: lent[1:],
+    )  # fmt: skip
+    nodes = [Node(f"gw{number}") for number in range(workers)]
+    for node in nodes:
+        queue.add_node(node)
+        queue.add_node_collection(node, cases)
+    queue.schedule()
+    return queue, nodes, told
+
+
+def test_no_two_workers_hold_one_host_and_a_case_for_several_is_not_overtaken() -> None:
+    """A case has all of its hosts at once or none; while it waits, hosts that become free are kept for it."""
+    queue, (one, other), told = lending("xyz", [1, 3, 1], 2)
+    assert told == [("gw0", ["x"])]
+    assert (one.sent, other.sent) == ([0], []), "a case for three hosts was given two, or was overtaken"
+
+    queue.mark_test_complete(one, 0)
+    assert told[1:] == [("gw0", ["y", "z", "x"])]
+    queue.mark_test_complete(one, 1)
+    assert (one.sent, other.sent) == ([0, 1, 2], [])
+    assert other.over
+
+
+def test_a_case_for_more_hosts_than_there_are_is_given_all() -> None:
+    """The case itself says that it is not covered."""
+    _queue, _nodes, told = lending("x", [3], 1)
+
+    assert told == [("gw0", ["x"])]
+
+
+def test_hosts_of_a_lost_worker_are_lent_again_when_they_are_cleared() -> None:
+    """A host that does not become free is lent no more; the others go on."""
+    queue, (one, other), told = lending("xyz", [2, 1, 1, 2], 2)
+    assert told == [("gw0", ["x", "y"]), ("gw1", ["z"])]
+    assert queue.remove_node(one) == "0"
+    queue.mark_test_complete(other, 1)
+    queue.mark_test_complete(other, 2)
+
+    assert told[2:] == [("gw1", ["y"]), ("gw1", ["z", "y"])]
+
+
+def test_a_host_that_was_gone_is_set_aside_unless_it_is_the_last() -> None:
+    """A worker that holds it does not give it back."""
+    queue, (one, *_), told = lending("xy", [1, 1, 1], 1)
+    assert queue.set_aside("x")
+    assert not queue.set_aside("y")
+    queue.mark_test_complete(one, 0)
+    queue.mark_test_complete(one, 1)
+
+    assert told == [("gw0", ["x"]), ("gw0", ["y"]), ("gw0", ["y"])]

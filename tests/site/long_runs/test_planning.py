@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import yaml
 
 from harness.levels import seed_of
 from harness.planning import seconds_of
@@ -57,13 +58,49 @@ def test_a_plan_fits_80_columns_and_has_the_costliest_first(tmp_path: Path) -> N
     begin = next(number for number, line in enumerate(lines) if line.split()[:1] == ["clusters"])
     rows = lines[begin + 1 : lines.index("", begin)]
     repaves = [
-        [int(row.split()[2]) * 1.5 + int(row.split()[3]) * 2 for row in rows[start + 1 : end]]
+        [max(2.0, int(row.split()[2]) * 1.5 + int(row.split()[3]) * 2) for row in rows[start + 1 : end]]
         for start, end in pairwise([*(n for n, row in enumerate(rows) if " case" in row and ":" in row), len(rows)])
     ]
 
     assert [line for line in lines if len(line) > 80] == []
     assert len(repaves) == 6, rows
     assert all(folder == sorted(folder, reverse=True) for folder in repaves)
+
+
+def site_of(folder: Path, hosts: int) -> Path:
+    """Describe a site with so many Edge hosts; a plan asks it nothing."""
+    (folder / "image").mkdir()
+    (folder / "image" / "index.json").write_text("{}")
+    (folder / "key").write_text("a-key-that-nobody-has")
+    document = {
+        "palette": {"url": "https://palette.example", "project": "Default", "api_key": {"file": "key"}},
+        "edge_hosts": [{"uid": f"e{number}", "ssh": "kairos@192.0.2.1"} for number in range(hosts)],
+        "registry": {"bind": "127.0.0.1"},
+        "provider_image": "oci:image",
+    }
+    (folder / "site.yaml").write_text(yaml.safe_dump(document))
+    return folder / "site.yaml"
+
+
+def hours(text: str) -> float:
+    """Read a duration as a plan writes it."""
+    found = re.search(r"about (?:(\d+) h ?)?(?:(\d+) min)?", text)
+    assert found, text
+    return int(found[1] or 0) + int(found[2] or 0) / 60
+
+
+@pytest.mark.parametrize(("hosts", "most"), [(1, 26.0), (4, 6.5), (8, 4.0)])
+def test_a_night_is_long_enough_for_the_default_level(tmp_path: Path, hosts: int, most: float) -> None:
+    """With 10 minutes for a deployment and 12 for a repave, all cases fit into the night, on one host and on many."""
+    _, lines = plan("--plan", "--runs-in", str(tmp_path / "runs"), "--site", str(site_of(tmp_path, hosts)))
+    sums = next(line for line in lines if re.match(r"\d+ clusters, \d+ repaves", line))
+    clusters, repaves = map(int, re.findall(r"(\d+) (?:clusters|repaves)", sums))
+    with_workers = next((line for line in lines if line.startswith("with -n auto")), sums)
+
+    assert clusters <= 80, sums
+    assert repaves <= 62, sums
+    assert hours(with_workers) <= most, lines[-20:]
+    assert sum(line.startswith("worker ") for line in lines) == (hosts if hosts > 1 else 0)
 
 
 def test_a_budget_chooses_and_says_what_it_leaves_out(tmp_path: Path) -> None:
