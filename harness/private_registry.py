@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-from collections import Counter
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from edge import HostUnreachable
 from harness.brief import Brief
 from harness.clusters import VacuousPhase
+from harness.pull_addresses import PullAddresses, told_apart
 from registry.address import RegistryAddress
 from registry.classify import narrow
 from registry.engine_image import DEFAULT_IMAGE
@@ -20,12 +18,11 @@ from registry.witness import Witness
 from reports.records import Pull, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     import docker
 
-    from edge import EdgeHost
     from engine.debian import Say
     from engine.ownership import Owner
     from harness.clusters import Cluster
@@ -38,8 +35,6 @@ if TYPE_CHECKING:
     from registry.tls import Authority, ServerCertificate
     from registry.witness import Fronted
 
-#: Prints the addresses of a host, without those that it shares with every other.
-OWN_ADDRESSES = 'ip -o addr show scope global 2>/dev/null | awk \'{sub("/.*", "", $4); print $4}\''
 #: Names by which node runtimes introduce themselves; everything else that pulls on a host is its agent.
 NODE_RUNTIMES = ("containerd", "k3s", "rke2", "cri-o")
 
@@ -91,8 +86,13 @@ class SiteWitness:
 
     def overlapping(self, cluster: Cluster, phase: str) -> list[str]:
         """Return a sentence for each pair of hosts that pulled at the same time."""
+        told_apart(pull.place for pull in self._requests(cluster, phase))
         pairs = self.seen.overlapping(cluster.name, phase=phase)
         return [f"hosts {one.place} and {other.place} pulled at the same time" for one, other in pairs]
+
+    def hosts(self, pulls: Sequence[Pull]) -> list[str]:
+        """Return which hosts pulled, in their order. Raises SharedAddressError where that cannot be told."""
+        return told_apart(pull.host for pull in pulls)
 
     def pulls_of_image(self, reference: str) -> list[Pull]:
         """Return every request for an image, of whatever cluster."""
@@ -148,7 +148,7 @@ class SiteRegistry(Brief):
     private: Fronted
     seen: Witness
     names: tuple[str, ...]
-    addresses_of: dict[str, set[str]] = field(default_factory=dict)
+    pulling: PullAddresses = field(default_factory=PullAddresses)
 
     @property
     def has_witness(self) -> bool:
@@ -203,28 +203,13 @@ class SiteRegistry(Brief):
 
     def watch(self, cluster: Cluster, phase: str, evidence: Evidence) -> None:
         """Assign requests of a cluster's hosts to a phase from now on; the phase "" is no cluster's."""
+        described = cluster.site.file.edge_hosts
         for host in cluster.hosts:
-            if host.uid not in self.addresses_of:
-                self.addresses_of[host.uid] = addresses_of(host)
-        self.seen.know_hosts(known_addresses(self.addresses_of))
+            self.pulling.learn(host, described[host.uid].pull_addresses if host.uid in described else ())
+        self.seen.know_hosts(self.pulling.names())
         owner = cluster.name if phase else ""
-        self.seen.begin(phase, cluster=owner, case=evidence.case, hosts=[host.uid for host in cluster.hosts])
-
-
-def addresses_of(host: EdgeHost) -> set[str]:
-    """Return the addresses from which a host may pull: where SSH reaches it, as numbers, and those that it has."""
-    found = {host.access.address}
-    with suppress(OSError):
-        found |= {str(info[4][0]) for info in socket.getaddrinfo(host.access.address, None)}
-    with suppress(HostUnreachable):
-        found |= set(str(host.run(OWN_ADDRESSES).stdout).split())
-    return found
-
-
-def known_addresses(addresses: Mapping[str, set[str]]) -> dict[str, str]:
-    """Return which host has an address; one that several have, such as a bridge's, tells nothing."""
-    often = Counter(address for each in addresses.values() for address in each)
-    return {address: uid for uid, each in addresses.items() for address in each if often[address] == 1}
+        names = self.pulling.begin(cluster.name, cluster.hosts, over=not phase)
+        self.seen.begin(phase, cluster=owner, case=evidence.case, hosts=names)
 
 
 def presented_sentence(host: str, presented: str, phase: str) -> str:

@@ -24,6 +24,7 @@ from harness.clusters import NotCleanedUpError, VacuousPhase
 from harness.evidence import Evidence
 from harness.failure_report import Ending, FailureReport, failure_report, words_of
 from harness.masking import masked
+from harness.pull_addresses import SharedAddressError
 from harness.sites.site import HostsGoneError, NoFreeHostError
 from harness.sites.site_file import NoOwnAddressError
 from harness.tracebacks import first_of
@@ -76,6 +77,7 @@ CLASSES: Mapping[type[BaseException], Verdict] = {
     NotCovered: Verdict.NOT_COVERED,
     NoFreeHostError: Verdict.NOT_COVERED,
     NoOwnAddressError: Verdict.NOT_COVERED,
+    SharedAddressError: Verdict.NOT_COVERED,
     pytest.skip.Exception: Verdict.NOT_COVERED,
     AccountNotGivenError: Verdict.NOT_COVERED,
     requests.ConnectionError: Verdict.DEAD,  # of the registry's client; those of Palette's are PaletteErrors

@@ -11,18 +11,25 @@ if TYPE_CHECKING:
 
 CONTROL_PLANE = "control-plane"
 WORKER = "worker"
+EndpointType = Literal["VIP", "External", "DDNS"]
 
 
 @dataclass(frozen=True)
 class PoolHost:
-    """An Edge host in a machine pool. ``role`` is its part in a two-node cluster."""
+    """An Edge host in a machine pool (``v1EdgeNativeMachinePoolHostEntity``).
+
+    ``role`` is its part in a two-node cluster, ``nic`` what it is to make of a network interface (``v1Nic``).
+    """
 
     uid: str
     role: Literal["", "primary", "secondary"] = ""
+    name: str = ""
+    nic: Mapping[str, object] = field(default_factory=dict)
 
     def body(self) -> dict[str, object]:
         """Return the host in Palette's spelling."""
-        return {"hostUid": self.uid, **({"twoNodeCandidatePriority": self.role} if self.role else {})}
+        more = {"hostName": self.name, "nic": dict(self.nic), "twoNodeCandidatePriority": self.role}
+        return {"hostUid": self.uid, **{key: value for key, value in more.items() if value}}
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,8 @@ class AttachedProfile:
 class ClusterRequest:
     """An Edge cluster to be made (``v1SpectroEdgeNativeClusterEntity``), as the vendor's Terraform provider sends it.
 
-    ``vip`` is its virtual IP, none of its hosts' addresses; with an ``overlay`` (a range) the first address of it.
+    ``vip`` is its virtual IP, none of its hosts' addresses; with an ``overlay`` (a range) the first address of it. It
+    is a name where the ``endpoint`` is of another type; a ``search_domain`` completes a name that is given by DDNS.
     Without either Palette is asked to assign one. ``ssh_keys`` give access to the hosts as the user ``spectro``.
     """
 
@@ -74,6 +82,8 @@ class ClusterRequest:
     pools: tuple[MachinePool, ...]
     vip: str = ""
     overlay: str = ""
+    endpoint: EndpointType = "VIP"
+    search_domain: str = ""
     ssh_keys: tuple[str, ...] = ()
     ntp_servers: tuple[str, ...] = ()
     two_node: bool = False
@@ -82,8 +92,9 @@ class ClusterRequest:
     def body(self) -> dict[str, object]:
         """Return the request in Palette's spelling; ``machinepoolconfig`` is lower case in the published API."""
         overlay = {"cidr": self.overlay, "enable": True} if self.overlay else {"enable": False}
+        domain = {"ddnsSearchDomain": self.search_domain} if self.search_domain else {}
         cloud: dict[str, object] = {
-            "controlPlaneEndpoint": {"host": self.vip, "type": "VIP"} if self.vip else {},
+            "controlPlaneEndpoint": {"host": self.vip, "type": self.endpoint, **domain} if self.vip else {},
             "overlayNetworkConfiguration": overlay,
             "sshKeys": list(self.ssh_keys),
             "ntpServers": list(self.ntp_servers),

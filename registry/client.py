@@ -130,11 +130,13 @@ class RegistryClient:
         password: str | Secret = "",
         *,
         authorities: str | None = None,
+        proxy: str | None = None,
         retry: RetryPolicy | None = None,
     ) -> None:
         self.address = address
         self._username, self._password = username, Secret(password) if isinstance(password, str) else password
         self._session = _session(authorities)
+        self._session.proxies = {} if proxy is None else {"https": proxy}
         self._place = (urlsplit(address.url).hostname, address.port)
         self._retry = retry or RetryPolicy()
         self._basic = False
@@ -455,6 +457,10 @@ class _Trusting(BoundedAdapter):
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - requests' own
         super().init_poolmanager(*args, **options, ssl_context=self._context)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - requests' own
+        """Trust the same certificates behind a proxy."""
+        return super().proxy_manager_for(proxy, **options, ssl_context=self._context)
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:  # noqa: ANN401 - requests' own
         """Leave the connection to the context."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from palette.cluster_request import MachinePool, PoolHost
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from harness.sites.site_references import SiteText
+    from palette.cluster_request import EndpointType
 
 #: Hosts of a two-node cluster.
 TWO = 2
@@ -31,6 +32,8 @@ class ClusterNetwork:
     ssh_keys: tuple[str, ...] = ()
     control_plane_as_worker: bool = True
     two_node: bool = False
+    endpoint: EndpointType = "VIP"
+    search_domain: str = ""
 
     @property
     def overlay_endpoint(self) -> str:
@@ -52,7 +55,62 @@ def read_cluster_network(site: SiteText, given: Mapping[str, Any]) -> ClusterNet
         tuple(given.get("ssh_keys", ())),
         given.get("control_plane_as_worker", True),
         given.get("two_node", False),
+        *_endpoint(site, given),
     )
+
+
+def _endpoint(site: SiteText, given: Mapping[str, Any]) -> tuple[EndpointType, str]:
+    kind, domain = given.get("endpoint_type", "VIP"), given.get("ddns_search_domain", "")
+    if kind != "VIP" and not given.get("vip"):
+        raise site.wrong("cluster.endpoint_type", f"{kind} needs names or addresses; write them as cluster.vip")
+    if domain and kind != "DDNS":
+        raise site.wrong("cluster.ddns_search_domain", f"the endpoint is of type {kind}; write endpoint_type: DDNS")
+    return kind, domain
+
+
+@dataclass(frozen=True)
+class HostNetwork:
+    """What an Edge host is to be called and to make of a network interface, in the words of the vendor's provider."""
+
+    host_name: str = ""
+    nic_name: str = ""
+    static_ip: str = ""
+    subnet_mask: str = ""
+    default_gateway: str = ""
+    dns_servers: tuple[str, ...] = ()
+
+    def nic(self) -> dict[str, object]:
+        """Return the interface in Palette's spelling (``v1Nic``), without what is not said."""
+        fields = {
+            "nicName": self.nic_name, "ip": self.static_ip, "subnet": self.subnet_mask,
+            "gateway": self.default_gateway, "dns": list(self.dns_servers),
+        }  # fmt: skip
+        return {key: value for key, value in fields.items() if value}
+
+
+def read_host_network(site: SiteText, place: str, given: Mapping[str, Any]) -> HostNetwork:
+    """Read the network of one of ``edge_hosts``. Raises BadSiteFileError."""
+    words = {key: given[key] for key in HostNetwork.__dataclass_fields__ if key in given}
+    if "tag" in given and words:
+        said = f"many hosts may have a tag; write {next(iter(words))} at hosts named by uid or name"
+        raise site.wrong(f"{place}.{next(iter(words))}", said)
+    if words.get("static_ip"):
+        _static(site, place, words)
+    return HostNetwork(**{**words, "dns_servers": tuple(words.get("dns_servers", ()))})
+
+
+def _static(site: SiteText, place: str, words: Mapping[str, Any]) -> None:
+    """Refuse a static address that is none, or has no mask, or a gateway that it cannot reach."""
+    if missing := [key for key in ("nic_name", "subnet_mask") if key not in words]:
+        raise site.wrong(f"{place}.static_ip", f"a static address needs {' and '.join(missing)} as well")
+    try:
+        network = ipaddress.ip_interface(f"{words['static_ip']}/{words['subnet_mask']}").network
+        gateway = ipaddress.ip_address(words.get("default_gateway", words["static_ip"]))
+    except ValueError as error:
+        raise site.wrong(f"{place}.static_ip", f"{error}; write an address, and a mask as in 255.255.255.0") from error
+    if gateway not in network:
+        said = f"{gateway} is not in {network}, the network of {words['static_ip']}"
+        raise site.wrong(f"{place}.default_gateway", f"{said}; write an address of it")
 
 
 def _addresses(site: SiteText, text: str) -> Sequence[str]:
@@ -82,7 +140,10 @@ def _overlay(site: SiteText, cidr: str) -> str:
 
 
 def pools_of(
-    uids: Sequence[str], wish: ClusterNetwork, architectures: Mapping[str, str] | None = None
+    uids: Sequence[str],
+    wish: ClusterNetwork,
+    architectures: Mapping[str, str] | None = None,
+    networks: Mapping[str, HostNetwork] | None = None,
 ) -> tuple[MachinePool, ...]:
     """Return the machine pools of a cluster: one host leads and the others work, unless it is a two-node cluster.
 
@@ -93,7 +154,11 @@ def pools_of(
         architecture = (architectures or {}).get(hosts[0].uid) or "amd64"
         return MachinePool(name, hosts, control_plane, wish.control_plane_as_worker, architecture)
 
+    def host(uid: str, role: Literal["", "primary", "secondary"] = "") -> PoolHost:
+        network = (networks or {}).get(uid, HostNetwork())
+        return PoolHost(uid, role, network.host_name, network.nic())
+
     if wish.two_node and len(uids) == TWO:
-        return (pool("control-plane-pool", (PoolHost(uids[0], "primary"), PoolHost(uids[1], "secondary"))),)
-    control, workers = pool("control-plane-pool", (PoolHost(uids[0]),)), tuple(PoolHost(uid) for uid in uids[1:])
+        return (pool("control-plane-pool", (host(uids[0], "primary"), host(uids[1], "secondary"))),)
+    control, workers = pool("control-plane-pool", (host(uids[0]),)), tuple(host(uid) for uid in uids[1:])
     return (control, pool("worker-pool", workers, control_plane=False)) if workers else (control,)

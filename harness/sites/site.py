@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from harness.evidence import Evidence
     from harness.ledger import Ledger
+    from harness.sites.cluster_network import HostNetwork
     from harness.sites.site_file import SiteFile
     from palette.client import ProjectView
     from palette.profiles import Pack
@@ -207,6 +208,10 @@ class Site(Brief):
         """The packs of a profile, the OS layer first, where the site has no profile of its own."""
         return find_packs(self.project, self.file.packs, held_kubernetes(self.file.provider_image))
 
+    @property
+    def _networks(self) -> dict[str, HostNetwork]:
+        return {uid: target.network for uid, target in self.file.edge_hosts.items()}
+
     @cached_property
     def _architectures(self) -> dict[str, str]:
         return {host.uid: host.architecture for host in self.project.edge_hosts.search()}
@@ -217,9 +222,11 @@ class Site(Brief):
         return ClusterRequest(
             name,
             (AttachedProfile(profile),),
-            pools_of([host.uid for host in hosts], wish, self._architectures),
+            pools_of([host.uid for host in hosts], wish, self._architectures, self._networks),
             vip=vip,
             overlay=wish.overlay,
+            endpoint=wish.endpoint,
+            search_domain=wish.search_domain,
             ssh_keys=wish.ssh_keys,
             ntp_servers=wish.ntp_servers,
             two_node=wish.two_node and len(hosts) == TWO,
@@ -307,6 +314,7 @@ def connect(file: SiteFile, retry: RetryPolicy) -> Palette:
         file.palette_url,
         api_key=file.api_key,
         authority=file.palette_authority,
+        proxy=file.palette_proxy,
         timeouts=file.timeouts,
         retry=retry,
         limits=Limits(_rates_of(file.palette_url)) if file.rate_limits else Limits.none(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +12,7 @@ from edge.access import taken_apart
 from foreign import UnsafeTextError, host_address, uid, user_name
 from foreign.yaml_text import BadYamlError, read_yaml
 from harness.sites.base_profile import WantedProfile
-from harness.sites.cluster_network import ClusterNetwork, read_cluster_network
+from harness.sites.cluster_network import ClusterNetwork, HostNetwork, read_cluster_network, read_host_network
 from harness.sites.packs import WantedPacks, read_packs
 from harness.sites.site_references import BadSiteFileError, SiteText, authority_at, file_at, secret_at
 from harness.sites.site_schema import SCHEMA, mistakes_of, nearest
@@ -23,7 +24,7 @@ from registry.existing import ExistingRegistry, GivenAccount
 from registry.probes import probes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["BadSiteFileError", "SiteFile", "read_site_file"]
 
@@ -41,6 +42,7 @@ class NoOwnAddressError(Exception):
 class SshTarget:
     """``user@host[:port]``, taken apart; what is None is as the site file has it for all hosts.
 
+    ``pull_addresses`` are those from which it reaches this machine, where they are not its own (NAT).
     For hosts that are sought by name or tag, ``{address}`` and ``{name}`` stand for what Palette says of each.
     """
 
@@ -50,6 +52,8 @@ class SshTarget:
     key: Path | None = None
     jump: str | None = None
     sudo: bool | None = None
+    network: HostNetwork = field(default_factory=HostNetwork)
+    pull_addresses: tuple[str, ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> SshTarget:
@@ -82,13 +86,14 @@ class RemoteImage:
     username: str | None = None
     password: Secret = field(default=Secret(""), repr=False)
     authority: str | None = None
+    proxy: str | None = None
 
     def __str__(self) -> str:
         return self.registry.reference(self.repository, self.reference)
 
     def client(self) -> RegistryClient:
         """Return a client of that registry, which the caller closes."""
-        return RegistryClient(self.registry, self.username, self.password, authorities=self.authority)
+        return RegistryClient(self.registry, self.username, self.password, authorities=self.authority, proxy=self.proxy)
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,7 @@ class SiteFile:
     registry_ports: tuple[int, ...] = ()
     kubeconfig: Secret | None = field(default=None, repr=False)
     profile: WantedProfile | None = None
+    palette_proxy: str | None = None
     packs: WantedPacks = field(default_factory=WantedPacks)
 
     @property
@@ -193,6 +199,7 @@ def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
         palette_authority=attempt(
             "palette.authority", authority_at, site, "palette.authority", palette.get("authority")
         ),
+        palette_proxy=palette.get("proxy"),
         rate_limits=palette.get("rate_limits", True),
         edge_hosts=_hosts(site, hosts),
         sought=_sought(site, hosts),
@@ -288,7 +295,23 @@ def _target(site: SiteText, place: str, host: Mapping[str, Any]) -> SshTarget:
     except UnsafeTextError as error:
         raise site.wrong(f"{place}.uid", f"{error}; write the Edge host's uid in Palette") from None
     key = file_at(site, f"{place}.key", host.get("key"))
-    return replace(target, key=key, jump=_jump(site, f"{place}.jump", host.get("jump")), sudo=host.get("sudo"))
+    return replace(
+        target,
+        key=key,
+        jump=_jump(site, f"{place}.jump", host.get("jump")),
+        sudo=host.get("sudo"),
+        network=read_host_network(site, place, host),
+        pull_addresses=_numbers(site, f"{place}.pull_addresses", host.get("pull_addresses", ())),
+    )
+
+
+def _numbers(site: SiteText, place: str, addresses: Iterable[str]) -> tuple[str, ...]:
+    for address in addresses:
+        try:
+            ip_address(address)
+        except ValueError as error:
+            raise site.wrong(place, f"{error}; write addresses as numbers, as this machine sees them") from error
+    return tuple(addresses)
 
 
 def _reachable(site: SiteText, place: str, target: SshTarget, *, sought: bool) -> None:
@@ -414,6 +437,7 @@ def _remote_image(site: SiteText, given: Mapping[str, Any]) -> RemoteImage:
         given.get("username"),
         password,
         authority.read_text("utf-8") if authority else None,
+        given.get("proxy"),
     )
 
 

@@ -25,6 +25,7 @@ palette:
   project: PROJECT                        # by its name
   api_key: {env: PALETTE_API_KEY}         # or {file: /run/secrets/palette}
   # authority: palette-ca.pem             # on premises: the authority of Palette's certificate
+  # proxy: http://proxy.example:3128      # on the way from this machine to Palette; the environment's is not used
   # rate_limits: false                    # only for an endpoint of your own: do not keep the published limits
 
 # Only these hosts are ever used. Their clusters are deployed, repaved and deleted: list hosts that nobody needs.
@@ -36,6 +37,13 @@ edge_hosts:
   #   key: keys/edge-7                    # where this host differs from ssh below
   #   jump: qa@bastion-2.example
   #   sudo: false
+  #   pull_addresses: [192.0.2.10]        # as this machine sees the host, where it is behind NAT
+  #   host_name: edge-7                   # the host's name and network in a cluster, where Palette is to set them
+  #   nic_name: eth0
+  #   static_ip: 10.20.0.17
+  #   subnet_mask: 255.255.255.0
+  #   default_gateway: 10.20.0.1
+  #   dns_servers: [10.20.0.2]
   # - tag: rack:qa-2                      # or every host with a tag; {address} and {name} are as Palette has them
   #   ssh: kairos@{address}
 
@@ -62,6 +70,8 @@ edge_hosts:
 # The clusters' network, in the words of the vendor's Terraform provider; without it Palette assigns a virtual IP.
 # cluster:
 #   vip: 10.20.0.50-10.20.0.59            # free addresses of the hosts' network, one for each cluster at a time
+#   endpoint_type: VIP                    # or External or DDNS, with names in vip
+#   ddns_search_domain: qa.example        # with DDNS
 #   overlay_cidr_range: 100.64.192.0/23   # or an overlay network
 #   ntp_servers: [ntp.example]
 #   ssh_keys: [ssh-ed25519 AAAA...]       # for the user spectro
@@ -102,6 +112,7 @@ provider_image: oci:images/provider
 #   username: robot
 #   password: {env: PALETTE_IMAGE_PASSWORD}
 #   authority: registry-ca.pem            # the authority of that registry's certificate, if it is not well-known
+#   proxy: http://proxy.example:3128      # on the way from this machine to that registry
 
 # What the site can do beyond the core; a case that needs more is reported as not covered. With kubernetes, what a
 # cluster's own API says of nodes, upgrade pods and pulls is kept beside every case, through the kubeconfig that Palette

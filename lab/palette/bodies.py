@@ -108,10 +108,20 @@ CLUSTER_PROFILES = record(
     spcApplySettings=record(actionType=one_of("DownloadAndInstall", "DownloadAndInstallLater")),
 )
 CLUSTER_PACKS = record(profiles=many(CLUSTER_PROFILE))
+_NIC = record(nicName=TEXT, ip=TEXT, subnet=TEXT, gateway=TEXT, dns=many(TEXT), macAddr=TEXT, isDefault=FLAG)
+POOL_HOST = record(
+    "hostUid",
+    hostUid=NAME,
+    hostName=TEXT,
+    nic=_NIC,
+    nicName=TEXT,
+    staticIP=TEXT,
+    twoNodeCandidatePriority=one_of("primary", "secondary"),
+)
 POOL = record(
     "cloudConfig",
     "poolConfig",
-    cloudConfig=record("edgeHosts", edgeHosts=many(record("hostUid", hostUid=NAME, hostName=TEXT))),
+    cloudConfig=record("edgeHosts", edgeHosts=many(POOL_HOST)),
     poolConfig=record(
         "name",
         "size",

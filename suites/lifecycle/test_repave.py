@@ -88,7 +88,7 @@ def test_workers_are_replaced_one_after_the_other(site: Site, layers: Layers, pr
 def assert_one_after_the_other(cluster: Cluster, layers: Layers, registry: SiteRegistry) -> None:
     """Repave a cluster and see who pulled when: first the control plane, then the workers in any order."""
     cluster.repave(layers.with_image(cluster.layer))
-    order = list(dict.fromkeys(pull.host for pull in registry.witness.pulls(cluster, phase="repave")))
+    order = registry.witness.hosts(registry.witness.pulls(cluster, phase="repave"))
 
     assert sorted(order) == sorted(host.uid for host in cluster.hosts), f"only {order} pulled"
     assert order[0] == cluster.host.uid, f"hosts were repaved in the order {order}"

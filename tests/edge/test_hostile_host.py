@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from edge import EdgeHost
-from harness.private_registry import addresses_of
+from harness.pull_addresses import own_addresses
 from tests.edge.ssh_server import SshServer, serving
 from tests.foreign.hostile import ENDINGS, HUGE, OUTPUTS, ending, judge, many
 
@@ -27,7 +27,7 @@ READS: list[Callable[[EdgeHost, Path], object]] = [
     lambda host, _: host.journal(),
     lambda host, _: host.unit("x").is_running,
     lambda host, _: host.file("/x").exists,
-    lambda host, _: addresses_of(host),
+    lambda host, _: own_addresses(host),
     lambda host, folder: host.diagnostics(folder),
 ]
 _MARK = re.compile("begin-([0-9a-f]{32})")

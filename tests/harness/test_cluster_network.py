@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.sites.cluster_network import ClusterNetwork, pools_of, read_cluster_network
+from harness.sites.cluster_network import ClusterNetwork, pools_of, read_cluster_network, read_host_network
 from harness.sites.site_references import BadSiteFileError, SiteText
 from palette.cluster_request import AttachedProfile, ClusterRequest
 
@@ -40,6 +40,8 @@ def test_virtual_ips_are_an_address_a_name_a_range_or_a_list(vip: object, addres
         ({"vip": ["10.0.0.1-10.0.0.3", "10.0.0.2"]}, "10.0.0.2 is there twice"),
         ({"overlay_cidr_range": "100.64.0.0/33"}, "site.yaml: cluster.overlay_cidr_range"),
         ({"overlay_cidr_range": "100.64.0.1"}, "holds one address only"),
+        ({"endpoint_type": "DDNS"}, "cluster.endpoint_type: DDNS needs names or addresses"),
+        ({"vip": "a.example", "ddns_search_domain": "example"}, "cluster.ddns_search_domain: the endpoint is of type"),
     ],
 )
 def test_a_wrong_network_is_one_line(section: dict[str, Any], words: str) -> None:
@@ -50,6 +52,61 @@ def test_a_wrong_network_is_one_line(section: dict[str, Any], words: str) -> Non
     assert words in str(refused.value)
 
 
+STATIC = {"static_ip": "10.0.0.5", "nic_name": "eth0", "subnet_mask": "255.255.255.0"}
+
+
+@pytest.mark.parametrize(
+    ("host", "words"),
+    [
+        ({"static_ip": "10.0.0.5"}, "edge_hosts[0].static_ip: a static address needs nic_name and subnet_mask as well"),
+        ({**STATIC, "static_ip": "10.0.0.500"}, "edge_hosts[0].static_ip: '10"),
+        ({**STATIC, "subnet_mask": "255.0.1.0"}, "a mask as in 255.255.255.0"),
+        ({**STATIC, "default_gateway": "10.0.1.1"}, "edge_hosts[0].default_gateway: 10.0.1.1 is not in 10.0.0.0/24"),
+        ({"tag": "rack:2", "host_name": "edge"}, "edge_hosts[0].host_name: many hosts may have a tag"),
+    ],
+)
+def test_a_wrong_network_of_a_host_is_one_line(host: dict[str, Any], words: str) -> None:
+    """The host, the key and what would be right are named."""
+    with pytest.raises(BadSiteFileError) as refused:
+        read_host_network(PATH, "edge_hosts[0]", host)
+
+    assert words in str(refused.value)
+
+
+def test_a_hosts_network_is_sent_as_the_vendors_terraform_provider_sends_it() -> None:
+    """Name and interface go with the host; a host of which nothing is said is sent by its uid alone."""
+    more = {"default_gateway": "10.0.0.1", "dns_servers": ["10.0.0.2"]}
+    host = {"uid": "a", "host_name": "edge-a", **STATIC, **more}
+    control, workers = pools_of(("a", "b"), ClusterNetwork(), {}, {"a": read_host_network(PATH, "edge_hosts[0]", host)})
+
+    assert [each.body() for each in (*control.hosts, *workers.hosts)] == [
+        {
+            "hostUid": "a",
+            "hostName": "edge-a",
+            "nic": {
+                "nicName": "eth0", "ip": "10.0.0.5", "subnet": "255.255.255.0", "gateway": "10.0.0.1",
+                "dns": ["10.0.0.2"],
+            },
+        },
+        {"hostUid": "b"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "endpoint"),
+    [
+        ({"vip": "api.example", "endpoint_type": "External"}, {"host": "api.example", "type": "External"}),
+        (
+            {"vip": "edge", "endpoint_type": "DDNS", "ddns_search_domain": "qa.example"},
+            {"host": "edge", "type": "DDNS", "ddnsSearchDomain": "qa.example"},
+        ),
+    ],
+)
+def test_an_endpoint_can_be_of_another_type(section: dict[str, Any], endpoint: dict[str, str]) -> None:
+    """DDNS and an endpoint that somebody else provides have their own types."""
+    assert wished(section, "h1")["cloudConfig"]["controlPlaneEndpoint"] == endpoint
+
+
 def wished(section: dict[str, Any], *hosts: str) -> Any:  # noqa: ANN401 - JSON
     """Return the specification that is sent for a cluster of these hosts."""
     wish = read_cluster_network(PATH, section)
@@ -58,7 +115,7 @@ def wished(section: dict[str, Any], *hosts: str) -> Any:  # noqa: ANN401 - JSON
     two_node = wish.two_node
     return ClusterRequest(
         "c", (AttachedProfile("p"),), pools, vip=vip, overlay=wish.overlay, ssh_keys=wish.ssh_keys,
-        ntp_servers=wish.ntp_servers, two_node=two_node,
+        ntp_servers=wish.ntp_servers, two_node=two_node, endpoint=wish.endpoint, search_domain=wish.search_domain,
     ).body()["spec"]  # fmt: skip
 
 

@@ -99,6 +99,7 @@ def test_what_is_commented_out_is_right_too(tmp_path: Path, monkeypatch: pytest.
         (tmp_path / name).write_text(Authority().pem)
     document = yaml.safe_load(everything())
     packs = document.pop("packs")  # a profile and packs do not go together
+    assert document["cluster"].pop("ddns_search_domain")  # nor a virtual IP and a name given by DDNS
     (tmp_path / "site.yaml").write_text(yaml.safe_dump(document))
     site = read_site_file(tmp_path / "site.yaml")
     del document["profile"]

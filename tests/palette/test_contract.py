@@ -43,6 +43,15 @@ CLUSTER = ClusterRequest(
 )
 OVERLAY = ClusterRequest("c2", (ATTACHED,), (POOL,), vip="100.64.192.1", overlay="100.64.192.0/23")
 ASSIGNED = ClusterRequest("c3", (ATTACHED,), (POOL,))
+NIC = {"nicName": "eth0", "ip": "10.0.0.5", "subnet": "255.255.255.0", "gateway": "10.0.0.1", "dns": ["10.0.0.2"]}
+NAMED = ClusterRequest(
+    "c4",
+    (ATTACHED,),
+    (MachinePool("pool", (PoolHost("h1", name="edge-a", nic=NIC),)),),
+    vip="edge",
+    endpoint="DDNS",
+    search_domain="qa.example",
+)
 
 CALLS: dict[str, Callable[[ProjectView], Any]] = {
     "profiles.create": lambda p: p.profiles.create("n", [PACK], labels={"run": "1"}),
@@ -59,7 +68,7 @@ CALLS: dict[str, Callable[[ProjectView], Any]] = {
     "profiles.export": lambda p: p.profiles.export("u", form="json"),
     "profiles.delete": lambda p: p.profiles.delete("u"),
     "profiles.variables": lambda p: p.profiles.variables("u"),
-    "clusters.create": lambda p: [p.clusters.create(wish) for wish in (CLUSTER, OVERLAY, ASSIGNED)],
+    "clusters.create": lambda p: [p.clusters.create(wish) for wish in (CLUSTER, OVERLAY, ASSIGNED, NAMED)],
     "clusters.endpoints": lambda p: p.clusters.endpoints(),
     "clusters.get": lambda p: p.clusters.get("u"),
     "clusters.state": lambda p: p.clusters.state("u"),
