@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,14 +9,14 @@ import requests
 
 from doctor.findings import Finding, Kind
 from harness.sites.site_file import RemoteImage
-from registry.client import RegistryError
+from registry.client import RegistryError, document_of
 from registry.contents import platform_of
 from registry.images import blobs_of
 from registry.layout import Layout, NotALayout
 from reports.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from registry.client import Manifest
@@ -61,7 +60,7 @@ def _short(error: Exception) -> str:
 
 def _layout(directory: Path) -> ImageFacts:
     layout = Layout(directory)
-    facts = _facts(layout.manifest(), layout.by_descriptor, lambda digest: layout.path(digest).read_bytes())
+    facts = _facts(layout.manifest(), layout.by_descriptor, layout.pieces)
 
     def lacking(manifest: Manifest) -> list[str]:
         children = [
@@ -80,20 +79,21 @@ def _remote(image: RemoteImage) -> ImageFacts:
         return _facts(
             client.manifest(image.repository, image.reference),
             lambda descriptor: client.manifest(image.repository, descriptor["digest"]),
-            lambda digest: b"".join(client.blob(image.repository, digest)),
+            lambda digest: client.blob(image.repository, digest),
         )
 
 
 def _facts(
-    manifest: Manifest, child: Callable[[Mapping[str, Any]], Manifest], blob: Callable[[str], bytes]
+    manifest: Manifest, child: Callable[[Mapping[str, Any]], Manifest], blob: Callable[[str], Iterator[bytes]]
 ) -> ImageFacts:
     if manifest.is_index:
         real = [entry for entry in manifest.content["manifests"] if platform_of(entry)[0] == "linux"]
         sizes = [_size(child(entry)) for entry in real]
         return ImageFacts(max(sizes, default=0), frozenset(platform_of(entry)[1] for entry in real))
-    configuration = json.loads(blob(manifest.content["config"]["digest"]))
+    configuration = document_of(blob(manifest.content["config"]["digest"]), "the image's configuration")
     return ImageFacts(_size(manifest), frozenset({str(configuration.get("architecture", "unknown"))}))
 
 
 def _size(manifest: Manifest) -> int:
-    return sum(int(part["size"]) for part in blobs_of(manifest.content))
+    sizes = (part.get("size") for part in blobs_of(manifest.content))
+    return sum(size for size in sizes if isinstance(size, int) and size > 0)

@@ -90,10 +90,9 @@ def read(path: Path) -> Ledger:
     ledger = Ledger()
     for line in path.read_bytes().splitlines():
         try:
-            step: dict[str, Any] = json.loads(line)
-        except ValueError:
+            _replay(ledger, json.loads(line))
+        except (ValueError, RecursionError, LookupError, AttributeError, TypeError):
             continue  # the run was killed while it wrote; what the line was about had not begun
-        _replay(ledger, step)
     ledger.path = path
     return ledger
 

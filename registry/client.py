@@ -523,6 +523,16 @@ def _joined(base: str, reference: str, what: str) -> str:
     return url
 
 
+def document_of(pieces: Iterable[bytes], what: str) -> dict[str, Any]:
+    """Return a blob that has to be a JSON object, such as an image's configuration. Raises :exc:`RegistryError`."""
+    raw = b""
+    for piece in pieces:
+        raw += piece
+        if len(raw) > LARGEST_DOCUMENT:
+            raise RegistryError(what, 0, f"is larger than {LARGEST_DOCUMENT} bytes")
+    return _object(raw, what)
+
+
 def _object(raw: bytes, what: str) -> dict[str, Any]:
     try:
         document = json.loads(raw)

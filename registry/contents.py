@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import posixpath
 import tarfile
 import zlib
@@ -13,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import zstandard
 
 from engine.pieces import Pieces
-from registry.client import Manifest, RegistryClient, RegistryError
+from registry.client import Manifest, RegistryClient, RegistryError, document_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -22,6 +21,11 @@ if TYPE_CHECKING:
 
 PLATFORM: Final = ("linux", "amd64")
 
+#: Bytes that are read of one file of an image.
+LARGEST_FILE = 16 << 20
+LARGEST_MEMBER = 16 << 30
+#: What a header that no archiver wrote makes tarfile raise.
+_ODD = (ValueError, OverflowError, RecursionError, LookupError)
 _MOST_LINKS = 8  # as many hops as anybody sane uses; a circle ends here
 _ZSTD = (
     b"\x28\xb5\x2f\xfd",
@@ -50,20 +54,15 @@ def single_image(client: RegistryClient, image: Image, platform: tuple[str, str]
 
 def platform_of(descriptor: Mapping[str, Any]) -> tuple[str, str]:
     """Return operating system and architecture that an index says of an image."""
-    platform = descriptor.get("platform", {})
-    return platform.get("os", "unknown"), platform.get("architecture", "unknown")
+    said = descriptor.get("platform")
+    platform = said if isinstance(said, dict) else {}
+    return str(platform.get("os", "unknown")), str(platform.get("architecture", "unknown"))
 
 
 def configuration(client: RegistryClient, repository: str, manifest: Manifest) -> dict[str, Any]:
     """Return an image's configuration document."""
-    raw = b"".join(client.blob(repository, manifest.content["config"]["digest"]))
-    try:
-        document = json.loads(raw)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise RegistryError(f"configuration of image {manifest.digest}", 0, "is no JSON object")
-    return document
+    pieces = client.blob(repository, manifest.content["config"]["digest"])
+    return document_of(pieces, f"configuration of image {manifest.digest}")
 
 
 def read_file(client: RegistryClient, image: Image, path: str, platform: tuple[str, str] = PLATFORM) -> bytes:
@@ -104,7 +103,7 @@ def _from_layers(blob: Callable[[str], Iterator[bytes]], place: str, manifest: M
     for layer in reversed(manifest.content["layers"]):
         try:
             found, hidden = _look(blob(layer["digest"]), name)
-        except (tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError) as error:
+        except (tarfile.TarError, zlib.error, zstandard.ZstdError, EOFError, *_ODD) as error:
             what = f"layer {layer['digest']} of {place}"
             raise RegistryError(
                 what, 0, f"cannot be unpacked ({type(error).__name__}); tar, gzip or zstd is right"
@@ -134,12 +133,14 @@ def _look(layer: Iterator[bytes], name: str) -> tuple[bytes | None, bool]:
     stream, tarred = _unpacked(next(layer, b""), layer)
     with tarfile.open(fileobj=tarred, mode="r|*") as tar:
         for member in tar:  # to the end: a later entry of the same name replaces an earlier one
+            if member.size > LARGEST_MEMBER:  # tarfile would look for its end in small steps, also past the layer's
+                raise tarfile.ReadError("a file larger than any in a layer")
             entry = posixpath.normpath(member.name).lstrip("/")
             hidden = hidden or entry in hiding
             if entry == name:
                 target = member.linkname if member.issym() else f"/{member.linkname}" if member.islnk() else ""
                 content = tar.extractfile(member) if member.isreg() else None
-                found = content.read() if content else None
+                found = content.read(LARGEST_FILE) if content else None
     stream.drain()
     if target:
         raise _Elsewhere(target)

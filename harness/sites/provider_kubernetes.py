@@ -12,7 +12,7 @@ from requests import RequestException
 
 from foreign import one_line
 from palette.versions import release_of, revision_of
-from registry.client import Manifest, RegistryError
+from registry.client import Manifest, RegistryError, document_of
 from registry.contents import find_file, platform_of
 from registry.layout import Layout
 
@@ -33,6 +33,7 @@ _LABELS = (
 _RELEASE_FILES = ("/etc/kairos-release", "/etc/os-release")
 #: How the vendor's recipes name the images they build: distribution, Kubernetes version, and more.
 _TAG = re.compile(r"(?P<distribution>k3s|rke2|kubeadm|canonical)(?:-fips)?-v?(?P<version>\d+\.\d+\.\d+)(?:-.*)?")
+_DEEPEST_INDEX = 4
 _TAG_ANNOTATION = "org.opencontainers.image.ref.name"
 
 
@@ -83,7 +84,9 @@ def held_kubernetes(image: Path | RemoteImage) -> Kubernetes | None:
 
 
 def _single(manifest: Manifest, child: Callable[[str], Manifest]) -> Manifest:
-    while manifest.is_index:
+    for _ in range(_DEEPEST_INDEX):
+        if not manifest.is_index:
+            break
         real = [entry for entry in manifest.content["manifests"] if platform_of(entry)[0] == "linux"]
         manifest = child(real[0]["digest"])
     return manifest
@@ -95,8 +98,10 @@ def _tag(layout: Layout) -> str:
 
 
 def _found(manifest: Manifest, blob: Callable[[str], Iterator[bytes]], tag: str) -> Kubernetes | None:
-    configuration = json.loads(b"".join(blob(manifest.content["config"]["digest"])))
-    labels = (configuration.get("config") or {}).get("Labels") or {}
+    configuration = document_of(blob(manifest.content["config"]["digest"]), "the provider image's configuration")
+    said = configuration.get("config")
+    labels = said.get("Labels") if isinstance(said, dict) else {}
+    labels = labels if isinstance(labels, dict) else {}
     for names in _LABELS:
         if found := _of_facts(labels, names):
             return found

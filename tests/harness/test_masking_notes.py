@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 
 import pytest
 
@@ -43,3 +45,37 @@ def test_equal_findings_are_one_short_note() -> None:
 
     assert note.startswith('"******" in the password\'s place: 12 requests, GET /v1/spectroclusters/')
     assert len(note) <= LONGEST_NOTE
+
+
+def zipped(content: bytes, name: str = "a") -> bytes:
+    """Return a zip archive."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def nested(times: int) -> bytes:
+    """Return an archive in an archive, so many times."""
+    content = b"the end"
+    for _ in range(times):
+        content = zipped(content)
+    return content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        zipped(bytes(200 << 20)),
+        nested(60),
+        zipped(b"x")[:-30] + b"x" * 30,
+        b"[" * 100_000,
+        b'"{\\"a\\": \\"\\ud800\\"}"',
+    ],
+    ids=["bomb", "nested archives", "damaged", "nested JSON", "surrogate"],
+)
+def test_a_hostile_archive_of_palette_is_read_as_far_as_it_goes(content: bytes) -> None:
+    """Neither its size nor its depth nor a damage of it ends a case."""
+    found = Heard("GET /v1/bundle", content).texts
+
+    assert sum(map(len, found)) < 100 << 20

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 
 from harness.ledger import FILE_NAME, Ledger
+from harness.ledger import read as read_ledger
 from harness.resuming import CannotResumeError, earlier
 from harness.run import Run
 from reports.journal import Journal
@@ -123,3 +124,14 @@ def test_a_run_that_never_reached_its_site_is_told_by_its_name(tmp_path: Path) -
 
     with pytest.raises(CannotResumeError, match="ran on site production; give that"):
         earlier(RUN, tmp_path, site())
+
+
+@pytest.mark.parametrize(
+    "line", [b"[1]", b"5", b"[" * 5000, b'{"step": "made"}', b'{"step": ["made"]}', b"\xff", b'{"step": "gone"}']
+)
+def test_a_damaged_line_of_a_ledger_costs_that_line(tmp_path: Path, line: bytes) -> None:
+    """What else the run made is known all the same, so cleaning and resuming go on."""
+    path = tmp_path / FILE_NAME
+    path.write_bytes(b'{"step": "made", "kind": "lease", "uid": "edge-1"}\n' + line + b"\n")
+
+    assert read_ledger(path).entries == [("lease", "edge-1")]

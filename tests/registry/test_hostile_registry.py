@@ -21,13 +21,16 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doctor.image import look_at_image
+from harness.sites.provider_kubernetes import held_kubernetes
+from harness.sites.site_file import RemoteImage
 from registry import client as client_module
 from registry.address import RegistryAddress, is_of_one_family
 from registry.client import OCI_INDEX, Manifest, RegistryClient, RegistryError, digest_of
 from registry.contents import read_file_of
 from registry.pulls import Target
 from registry.tls import Authority
-from tests.foreign.hostile import answers, ending, judge, many
+from tests.foreign.hostile import NESTED, answers, ending, judge, many
 from tests.palette.servers import Request, serving
 from waiting.retry import RetryPolicy
 
@@ -281,3 +284,39 @@ def test_a_repository_with_an_endpoints_name_in_it_is_read_whole() -> None:
     """The last endpoint of a path counts: a part of a repository may be called blobs or tags."""
     assert Target.of("/v2/team/blobs/provider/manifests/v1") == Target("manifest", "team/blobs/provider", "v1")
     assert Target.of("/v2/a/tags/b/blobs/uploads/1") == Target("upload", "a/tags/b")
+
+
+def packed(content: bytes, size: int) -> bytes:
+    """Return a layer with a file that says it has ``size`` bytes."""
+    member = tarfile.TarInfo("etc/os-release")
+    member.size = size
+    return member.tobuf() + content + bytes(-len(content) % 512) + bytes(1024)
+
+
+@pytest.mark.parametrize(
+    ("configuration", "layer"),
+    [
+        (NESTED, b""), (b"5", b""), (b"x" * (5 << 20), b""), (b'{"config": 5}', b"\x1f\x8b broken"),
+        (b'{"config": {"Labels": [1]}}', packed(b"x", 1)), (b"{}", packed(b"x", 1 << 40)), (b"{}", b"\xff" * 600),
+    ],
+    ids=["nested", "number", "large", "broken gzip", "labels", "endless file", "no tar"],
+)  # fmt: skip
+def test_an_image_that_is_none_is_told_and_no_traceback(configuration: bytes, layer: bytes) -> None:
+    """Whoever looks into an image, the doctor, a run or the choice of packs, ends with an error that is expected."""
+    digests = {digest_of(content): content for content in (configuration, layer)}
+    parts: dict[str, Any] = {
+        "config": {"digest": digest_of(configuration), "size": "many"},
+        "layers": [{"digest": digest_of(layer), "size": None, "platform": 5}],
+    }
+
+    def answer(_method: str, path: str, _login: str) -> Answer:
+        content = digests.get(path.rpartition("/")[2], json.dumps(parts).encode())
+        return 200, {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}, content
+
+    with scripted(answer) as registry:
+        address = RegistryAddress("127.0.0.1", registry.port)
+        image = RemoteImage(address, "a/b", "v1", authority=AUTHORITY.pem)
+        look_at_image(image)
+        held_kubernetes(image)
+        with contextlib.suppress(RegistryError, FileNotFoundError), registry.client() as client:
+            read_file_of(client, "a/b", client.manifest("a/b", "v1"), "/etc/os-release")
