@@ -6,12 +6,16 @@ import errno
 import fcntl
 import os
 import secrets
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reports import journal
 from reports.records import RunFinished
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HOME = Path(__file__).parent
 JUNIT, PAGE, SUMMARY, CERTIFICATE = "junit.xml", "report.html", "summary.md", "certificate.tar"
@@ -39,6 +43,16 @@ def take(run: Path) -> int:
         os.close(owner)
         raise RunTakenError(f"{run.name}: the run is still going on, in another process") from error
     return owner
+
+
+@contextmanager
+def taken(run: Path) -> Iterator[None]:
+    """Own a run's directory while the context lasts. Raises RunTakenError."""
+    owner = take(run)
+    try:
+        yield
+    finally:
+        os.close(owner)
 
 
 #: What file systems say, such as some over a network, that lock no directories.

@@ -24,6 +24,7 @@ from harness.sites.site import connect
 from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
 from palette import RetryPolicy
 from palette.errors import PaletteError
+from registry.client import RegistryError
 from reports import runs
 from reports.text import plural
 from reports.verdicts import ExitCode
@@ -40,13 +41,22 @@ class CannotCleanError(Exception):
     """This run cannot be cleaned up here; nothing was touched."""
 
 
+_REFUSED = (
+    CannotCleanError, BadSiteFileError, runs.NoSuchRunError, runs.RunTakenError, LookupError, OSError, ValueError,
+    PaletteError, RegistryError,
+)  # fmt: skip
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Clean up; gives 0 when nothing is left, 11 when something could not be removed, 4 when nothing was tried."""
     options = _parser().parse_args(arguments)
     try:
         site = read_site_file(options.site)
-        left = [line for made in _ledgers(options, site) for line in (*clean(site, made), *_clean_registry(site, made))]
-    except (CannotCleanError, BadSiteFileError, runs.NoSuchRunError, LookupError, OSError, PaletteError) as error:
+        folder = runs.find(options.run, options.runs_in)
+        with runs.taken(folder):
+            ledgers_of = _ledgers(folder, site)
+            left = [line for made in ledgers_of for line in (*clean(site, made), *_clean_registry(site, made))]
+    except _REFUSED as error:
         sys.stderr.write(visible(f"clean: {error}\n"))
         return ExitCode.SETUP
     for line in left:
@@ -69,9 +79,8 @@ def _say(text: str) -> None:
     sys.stdout.write(visible(f"{text}\n"))
 
 
-def _ledgers(options: argparse.Namespace, site: SiteFile) -> list[Ledger]:
+def _ledgers(folder: Path, site: SiteFile) -> list[Ledger]:
     """Return the ledgers of a run, those of its workers first: its leases go last."""
-    folder = runs.find(options.run, options.runs_in)
     paths = [*sorted(folder.glob(f"*-{ledgers.FILE_NAME}")), *folder.glob(ledgers.FILE_NAME)]
     if not paths:
         raise CannotCleanError(f"{folder.name}: the run never reached its site, so it made nothing there")

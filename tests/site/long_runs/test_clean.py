@@ -15,6 +15,7 @@ from harness.sites import clean
 from harness.sites.leases import RUN, Leases
 from palette.client import ProjectView
 from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
+from reports import runs
 from tests.site.long_runs.stage import Stage
 
 ID = "20261122-031500-beef"
@@ -130,6 +131,18 @@ def test_a_run_that_lives_is_not_cleaned(
     assert cleaned(stage, tmp_path) == 4
     assert "still running" in capsys.readouterr().err
     assert standing(project) == {"conf_beef_m"}
+
+
+def test_a_run_that_is_resumed_at_this_moment_is_not_cleaned(
+    stage: Stage, run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever has the run's directory has it alone, though its ledger still names a dead process."""
+    begun(stage, run_folder)
+    with runs.taken(run_folder):
+        assert cleaned(stage, tmp_path) == 4
+    assert "the run is still going on, in another process" in capsys.readouterr().err
+
+    assert cleaned(stage, tmp_path) == 0
 
 
 def test_another_site_is_refused(
