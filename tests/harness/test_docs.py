@@ -40,6 +40,19 @@ def _place(label: str) -> str:
     return rf"^## {section}\..*^{number}\. " if section == "8" else rf"^##+ {re.escape(label[1:])}[. ]"
 
 
+def test_every_file_that_documents_name_is_there() -> None:
+    """A path in the documents of this project is a path of this project."""
+    packages = {path.relative_to(ROOT).parts[0] for path in tracked("*.py")}
+    lost = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in tracked("*.md")
+        for name in re.findall(r"`([\w.]+(?:/[\w.-]+)+\.(?:py|yaml|json))`", path.read_text("utf-8"))
+        if name.split("/")[0] in packages and not (ROOT / name).exists() and not name.startswith("reports/")
+    ]
+
+    assert lost == []
+
+
 @pytest.mark.parametrize("word", ["Give", "Tell", "Say", "Let"])
 def test_docstrings_speak_as_python_libraries_do(word: str) -> None:
     """No docstring begins with a word that libraries do not begin with: "Return …", not "Give …"."""
