@@ -50,7 +50,7 @@ PYTEST: dict[str, Pytest] = {
     "nightly": Pytest(("-q", "--level", "nightly", "--lab-hosts", "3"), ("suites",)),
     "requirements": Pytest(("--collect-only", "-qqq", "--requirements"), ("suites",)),
     "tests": Pytest(
-        ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile"), SLOWEST_FIRST, (("PY_COLORS", "0"),),
+        ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile", "--durations", "20", "--durations-min", "10"), SLOWEST_FIRST, (("PY_COLORS", "0"),),
         "own tests: about 15 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
     ),
     "endurance": Pytest(
