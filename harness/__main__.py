@@ -50,7 +50,8 @@ PYTEST: dict[str, Pytest] = {
     "nightly": Pytest(("-q", "--level", "nightly", "--lab-hosts", "3"), ("suites",)),
     "requirements": Pytest(("--collect-only", "-qqq", "--requirements"), ("suites",)),
     "tests": Pytest(
-        ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile", "--durations", "20", "--durations-min", "10"), SLOWEST_FIRST, (("PY_COLORS", "0"),),
+        ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile", "--durations", "20", "--durations-min", "10"),
+        SLOWEST_FIRST, (("PY_COLORS", "0"),),
         "own tests: about 15 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
     ),
     "endurance": Pytest(
@@ -122,7 +123,7 @@ def run_pytest(name: str, given: list[str]) -> int:
     named = any(_is_a_path(argument) for argument in given)
     collect = () if named else tuple(str(ROOT / name) for name in word.collect)
     before = [str(ROOT / each) if each.startswith("tests/") else each for each in word.before]
-    own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.told"]
+    own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.worker", "-p", "harness.told"]
     os.environ.update({**dict(word.environment), COMMAND: shlex.join(typed)})
     sys.argv = ["pytest", *own, *before, *given, *collect]
     return int(import_module("pytest").main(sys.argv[1:]))

@@ -64,6 +64,14 @@ def test_every_word_is_done_by_something() -> None:
     assert {*command.PYTEST, *command.PARTS, *command.SCRIPTS, "update-lock", "help"} == {*WORDS}
 
 
+def test_a_user_sees_no_warning_of_python_or_pytest(tmp_path: Path) -> None:
+    """What a run of the suites prints is about the site, not about how pytest was loaded."""
+    done = called("conformance", "--plan", "--runs-in", str(tmp_path), cwd=tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning" not in (done.stdout + done.stderr).lower()
+
+
 @pytest.mark.parametrize("word", sorted({*WORDS} - {*command.PYTEST, "help"}))
 def test_wrong_arguments_exit_4_with_one_line(word: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever the word, an argument that is none ends with 4, says so in one line and does nothing."""
