@@ -227,7 +227,7 @@ class Kind:
         return not outage.takes or bool(outage.takes & self.needs)
 
 
-_LOGIN = "test_a_wrong_login_is_reported_and_changes_nothing[password]"
+_LOGIN = "test_an_unknown_user_is_reported_and_changes_nothing"
 KINDS = (
     Kind("deployment", "test_a_new_cluster_pulls_from_the_private_registry"),
     Kind("refused deployment", _LOGIN, refused=True),
@@ -321,6 +321,7 @@ def outage(
         yield
         monkeypatch.undo()
         site.watchers[:] = [each for each in site.watchers if each != moment.phase]
+    request.getfixturevalue("shared_clusters").close_all()  # no other outage may find them
     _heal(request.session, site)
     engine.close()
 

@@ -55,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start a lab and leave it running")
     up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
     up.add_argument("--lab-fault", action="append", default=[], help="NAME or FILE.py:NAME, may be repeated")
+    up.add_argument("--takes", metavar="DEPLOY,REPAVE", type=_takes, default=(0.0, 0.0), help="seconds that each waits")
     up.add_argument("--strict", metavar="SEED", type=int, help="Palette as on a bad day, repeatable by this number")
     up.add_argument("--masks", choices=get_args(Masks), default="refuse", help="what a mask that is sent back means")
     up.add_argument("--kind", choices=KINDS, default=DEFAULT, help="the Kubernetes distribution (default k3s)")
@@ -73,6 +74,7 @@ def _serving_parser() -> argparse.ArgumentParser:
     hidden.add_argument("--hosts", type=_positive, default=2)
     hidden.add_argument("--faults", type=Path, help="a file with the faults' records")
     hidden.add_argument("--strict", type=int)
+    hidden.add_argument("--takes", type=_takes, default=(0.0, 0.0))
     hidden.add_argument("--version", default="4.9.0")
     hidden.add_argument("--masks", choices=get_args(Masks), default="refuse")
     hidden.add_argument("--kind", choices=KINDS, default=DEFAULT)
@@ -86,6 +88,14 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def _takes(text: str) -> tuple[float, float]:
+    try:
+        deploy, repave = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no pair of seconds; write it as 10,12") from None
+    return deploy, repave
+
+
 def _say(message: str) -> None:
     sys.stdout.write(visible(f"{message}\n"))
     sys.stdout.flush()
@@ -96,11 +106,12 @@ def _up(arguments: argparse.Namespace) -> None:
     ownership.sweep(connect(_say, provision=not arguments.no_provision))
     folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
     settings = LabSettings(
-        folder, arguments.hosts, faults, arguments.strict, masks=arguments.masks, kind=arguments.kind
-    )
+        folder, arguments.hosts, faults, arguments.strict, masks=arguments.masks, kind=arguments.kind,
+        takes=arguments.takes,
+    )  # fmt: skip
     lab = control.start(settings, _say)
     lab.keep()
-    ordinary = arguments.strict is None and arguments.masks == "refuse" and not faults and arguments.kind == DEFAULT
+    ordinary = settings == LabSettings(folder, arguments.hosts)
     _say(f"the lab runs; use it with --site {lab.site_file}{', or just run: a run takes it' if ordinary else ''}")
 
 
@@ -154,6 +165,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         arguments.version,
         arguments.masks,
         arguments.kind,
+        arguments.takes,
     )
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ownership.sign(settings.keeper)

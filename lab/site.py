@@ -60,6 +60,7 @@ class LabSettings:
     version: str = "4.9.0"
     masks: Masks = "refuse"
     kind: KindName = DEFAULT
+    takes: tuple[float, float] = (0.0, 0.0)
 
     @property
     def site_file(self) -> Path:
@@ -165,7 +166,7 @@ async def _start_palette(
     for name in ("api_key", "token"):
         _write_secret(settings.folder / name, secrets.token_urlsafe(24))
     strict = Strictness() if settings.strict_seed is None else Strictness.strict(settings.strict_seed)
-    strict = replace(strict, masks=settings.masks)
+    strict = replace(strict, masks=settings.masks, deploy_s=settings.takes[0], repave_s=settings.takes[1])
     endpoint = PaletteEndpoint(
         Settings(
             api_keys=((settings.folder / "api_key").read_text(),),

@@ -44,7 +44,7 @@ from lab.palette.store import (
 from lab.palette.values import RenderError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from lab.palette.context import Context
 
@@ -66,6 +66,7 @@ class Reconciler:
         self._context = context
         self._store = context.store
         self._events = context.events
+        self._held: set[str] = set()  # hosts that wait for their order
 
     # -- requests ------------------------------------------------------------------------------------------------
 
@@ -336,8 +337,29 @@ class Reconciler:
     def _write_order(self, host: EdgeHost) -> None:
         known = known_on(host, self._store.clusters.get(host.cluster_uid or ""))
         order = self._context.behaviour.at(DELIVER_ORDER, lambda order: order, self._order(host), **known)
-        if order == host.order:
+        if order == host.order or host.meta.uid in self._held:
             return
+        if seconds := self._seconds_before(host.order, order):
+            self._held.add(host.meta.uid)
+            asyncio.get_running_loop().call_later(seconds, self._release, host)
+            return
+        self._deliver(host, order)
+
+    def _seconds_before(self, before: Mapping[str, Any] | None, order: Mapping[str, Any]) -> float:
+        """Return how long a host is made to wait for this order."""
+        old, new, strict = (before or {}).get("cluster"), order["cluster"], self._context.settings.strictness
+        if new is None:
+            return 0.0
+        if old is None or old["uid"] != new["uid"]:
+            return strict.deploy_s
+        return strict.repave_s if old["image"] != new["image"] or old["credential"] != new["credential"] else 0.0
+
+    def _release(self, host: EdgeHost) -> None:
+        self._held.discard(host.meta.uid)
+        known = known_on(host, self._store.clusters.get(host.cluster_uid or ""))
+        self._deliver(host, self._context.behaviour.at(DELIVER_ORDER, lambda order: order, self._order(host), **known))
+
+    def _deliver(self, host: EdgeHost, order: dict[str, Any]) -> None:
         host.order = order
         host.revision += 1
         for waiter in host.waiters:

@@ -23,7 +23,8 @@ class Strictness:
     ``seed``. ``state_delay_s`` is how many seconds a cluster's new state takes to show. ``mask_more`` also masks
     certificates and macro values; ``masks`` is what becomes of a mask that comes back in values: it is refused or taken
     for "unchanged" (the vendor's own client sends back what it read); with ``clear`` nothing is masked at all;
-    ``free_text_events`` words events so that nobody can rely on fixed texts.
+    ``free_text_events`` words events so that nobody can rely on fixed texts. ``deploy_s`` and ``repave_s`` are seconds
+    that a host waits before it is told to deploy or to repave, as real hosts take minutes, and no processor works.
     """
 
     rate_limits: bool = False
@@ -35,14 +36,17 @@ class Strictness:
     mask_more: bool = False
     masks: Masks = "refuse"
     free_text_events: bool = False
+    deploy_s: float = 0.0
+    repave_s: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("share_429", "share_5xx", "share_resets"):
             share = getattr(self, name)
             if not 0 <= share <= 1:
                 raise ValueError(f"Strictness.{name}: {share} is no share; give a number from 0 to 1")
-        if self.state_delay_s < 0:
-            raise ValueError(f"Strictness.state_delay_s: {self.state_delay_s} is negative; give seconds, 0 for at once")
+        for name in ("state_delay_s", "deploy_s", "repave_s"):
+            if (seconds := getattr(self, name)) < 0:
+                raise ValueError(f"Strictness.{name}: {seconds} is negative; give seconds, 0 for at once")
 
     @classmethod
     def strict(cls, seed: int) -> Strictness:
