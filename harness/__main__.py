@@ -76,7 +76,7 @@ SCRIPTS = {
         ("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."), ("-m", "mypy", "."),
         ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
     ),
-    "bench": tuple((f"tests/bench/{name}.py",) for name in ("bench_lab", "bench_witness", "bench_reports")),
+    "bench": tuple((f"tests/bench/bench_{name}.py",) for name in ("lab", "witness", "reports", "workers")),
 }  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Callable
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,9 @@ from harness.costs import Cost, Costs, known_costs
 from harness.drawing import examples_of
 from harness.interrupts import CtrlC
 from harness.levels import CERTIFICATION, SMOKE, depth_of, smoke
-from harness.planning import plan, seconds_of, told_left_out, within
+from harness.planning import Schedule, plan, seconds_of, told_left_out, units, within
 from harness.plugin import OPTIONS, RUN
-from harness.progress import VIEW, Progress, open_view, speaker
+from harness.progress import VIEW, Progress, open_view, rough, speaker
 from harness.run import cases_of, is_case, is_for_cases
 from harness.scheduler import most_workers
 from harness.shared_clusters import in_groups
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 COSTS = pytest.StashKey[dict[str, Cost]]()
 PROGRESS = pytest.StashKey[Progress]()
+_FORESEEN = pytest.StashKey[Callable[[int], float]]()
 _LEFT_OUT = pytest.StashKey[str]()
 
 
@@ -123,6 +125,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     signal.signal(signal.SIGINT, CtrlC(speaker(config), lambda: _how_to_clean(config)))
     progress = config.stash[PROGRESS] = Progress({item.nodeid: config.stash[COSTS][item.nodeid] for item in cases})
+    costs, items = config.stash[COSTS], list(cases)
+    config.stash[_FORESEEN] = lambda workers: Schedule.of(units(items, costs), workers, workers).end
     if len(cases) == len(session.items) and VIEW in config.stash:
         _leave_the_terminal_to_the_view(config)
         config.stash[VIEW].follow(progress)
@@ -158,10 +162,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_terminal_summary(config: pytest.Config) -> None:
-    """Leave the terminal to what pytest and the run have to say at the end."""
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Leave the terminal to what pytest and the run have to say at the end; compare a long run with its plan."""
     if (view := config.stash.get(VIEW, None)) is not None:
         view.stop()
+    if (progress := config.stash.get(PROGRESS, None)) is not None and len(progress.done) >= len(progress.expected):
+        foreseen = config.stash[_FORESEEN](progress.workers)
+        terminalreporter.write_line(f"foreseen: {rough(foreseen)}; it took {rough(progress.now() - progress.began)}")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

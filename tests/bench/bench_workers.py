@@ -1,0 +1,60 @@
+"""Measure what more Edge hosts save: the same cases on 1, 2 and 4 hosts of a lab whose deployments and repaves wait.
+
+A deployment waits 10 seconds and a repave 12, in which no processor works, as real hosts take 10 and 12 minutes.
+``BENCH_CASES`` is a pytest expression that chooses among the cases of the default level; all of them take an hour.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+import yaml
+
+from engine.tempdirs import temporary_directory
+from lab import control
+from lab.site import LabSettings, labs_folder
+
+TAKES = (10.0, 12.0)
+HOSTS = (1, 2, 4)
+
+
+def seconds_on(site: Path, hosts: int, folder: Path) -> float:
+    """Run the cases on so many hosts of the lab's site; the run must be green."""
+    document = yaml.safe_load(site.read_text())
+    document["edge_hosts"], document["examples"] = document["edge_hosts"][:hosts], 1
+    part = site.with_name(f"site-{hosts}.yaml")
+    part.write_text(yaml.safe_dump(document, sort_keys=False))
+    command = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", "-n", "auto"]
+    command += ["--site", str(part), "--runs-in", str(folder), "-k", os.environ.get("BENCH_CASES", "")]
+    began = time.perf_counter()
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"the run on {hosts} hosts ended with {done.returncode}:\n{done.stdout[-3000:]}")
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    """Print how long the cases take, and how many times as fast as on one host that is."""
+    settings = LabSettings(labs_folder() / f"lab-{secrets.token_hex(3)}", max(HOSTS), takes=TAKES)
+    lab = control.start(settings, lambda _message: None)
+    try:
+        with temporary_directory("bench") as folder:
+            one = 0.0
+            for hosts in HOSTS:
+                seconds = seconds_on(lab.site_file, hosts, folder)
+                one = one or seconds
+                print(f"{hosts} hosts: {seconds:7.1f} s, {one / seconds:4.2f} times as fast as one")
+    finally:
+        lab.stop()
+
+
+if __name__ == "__main__":
+    main()
