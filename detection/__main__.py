@@ -137,13 +137,26 @@ def _try_outages(asked: argparse.Namespace) -> Infrastructure:
 def write(matrix: Matrix | Infrastructure, home: Path) -> list[Path]:
     """Write a matrix as JSON and as a page; return the files. Runs of the suites keep their directories."""
     home.mkdir(parents=True, exist_ok=True)
+    links = _links(home)
     if isinstance(matrix, Infrastructure):
-        contents = {outage_pages.JSON: outage_pages.to_json(matrix), outage_pages.PAGE: outage_pages.render(matrix)}
+        page = outage_pages.render(matrix, links)
+        contents = {outage_pages.JSON: outage_pages.to_json(matrix), outage_pages.PAGE: page}
     else:
-        contents = {kill_matrix.JSON: kill_matrix.to_json(matrix), kill_matrix.PAGE: kill_matrix.render(matrix)}
+        contents = {kill_matrix.JSON: kill_matrix.to_json(matrix), kill_matrix.PAGE: kill_matrix.render(matrix, links)}
     for name, content in contents.items():
         runs.write(home / name, content)
     return [home / name for name in contents]
+
+
+def _links(home: Path) -> list[tuple[str, str]]:
+    """Return the pages that are there beside the matrices, by name."""
+    pages = {
+        "Latest report": f"../latest/{runs.PAGE}",
+        "Night by night": f"../{runs.TREND}",
+        "Kill matrix": kill_matrix.PAGE,
+        "Infrastructure matrix": outage_pages.PAGE,
+    }
+    return [(name, page) for name, page in pages.items() if (home / page).exists()]
 
 
 def _say(message: str) -> None:

@@ -35,14 +35,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _report(options: argparse.Namespace) -> int:
     run = runs.find(options.name, options.home)
+    other = results.load(runs.find(options.compare, options.home)) if options.compare else None
     if options.release:
         sys.stdout.writelines(f"released: {visible(str(path))}\n" for path in finish.release(run))
     if not options.read_only:
-        finish.render(run)
+        finish.render(run, compare=other)
     width = shutil.get_terminal_size((100, 24)).columns
     outcome = results.load(run)
     text = summary.render(outcome, width=width, colour=summary.wants_colour(sys.stdout), where=run)
     sys.stdout.write(text)
+    if other:
+        sys.stdout.write(summary.compared(other, outcome))
     return 0
 
 
@@ -81,9 +84,19 @@ def _trend(options: argparse.Namespace) -> int:
     history = trend.load(options.home, last=options.last, like=like, history=options.history)
     sys.stdout.write(trend.render(history))
     if history.runs:
-        runs.write(options.home / trend.PAGE, trend_page.render(history))
-        sys.stdout.write(f"page: {options.home / trend.PAGE}\n")
+        written = options.home / runs.TREND
+        runs.write(written, trend_page.render(history, _there(options.home), base="runs/", links=_links(options.home)))
+        sys.stdout.write(f"page: {written}\n")
     return 0
+
+
+def _there(home: Path) -> set[str]:
+    return {run.name for run in runs.every(home)}
+
+
+def _links(home: Path) -> list[tuple[str, str]]:
+    pages = {"Latest report": Path("latest") / runs.PAGE, "Kill matrix": Path(runs.DETECTION) / runs.KILL_MATRIX}
+    return [(name, str(page)) for name, page in pages.items() if (home / page).exists()]
 
 
 def _certify(options: argparse.Namespace) -> int:
@@ -100,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="render the reports of a run again, and print its summary")
     report.add_argument("name", metavar="RUN", help="a run's id, the beginning of it, its directory, or 'latest'")
+    report.add_argument("--compare", metavar="OTHER", help="compare with this run, not with the last of the same kind")
     report.add_argument("--read-only", action="store_true", help="print the summary, write nothing")
     report.add_argument(
         "--release", action="store_true", help="put back what the leak gate withheld; you have seen that it is harmless"

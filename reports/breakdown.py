@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
+from statistics import median
 from typing import TYPE_CHECKING
 
 from reports import junit
@@ -11,8 +13,13 @@ from reports.records import moment
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from datetime import datetime
+
     from reports.records import CaseFinished, WaiverInForce
     from reports.results import Results
+
+PHASES = ("deploy", "repave")
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,86 @@ def waivers(results: Results) -> list[WaiverUse]:
     return sorted(uses, key=lambda use: use.waiver.expires)
 
 
-def notes(results: Results) -> list[tuple[CaseFinished, list[str]]]:
-    """Return what each recording case recorded: where the vendor's pages contradict each other, what really happens."""
-    return [(case, junit.folded(case.notes)) for case in results.cases if case.notes]
+_LIKE = re.compile(r"(?:(?P<where>[^:]{1,40}): )?(?P<which>\S+) (?P<what>is \S+)")
+_ALIKE = 3  # lines of one kind that are worth one row
+
+
+def notes(results: Results) -> list[tuple[tuple[str, ...], list[tuple[str, str]]]]:
+    """Return what was recorded, by requirements: lines of one kind are one row, with what differs beside it."""
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for case in results.cases:
+        groups[case.requirements or (case.case,)].extend(junit.folded(case.notes))
+    return [(names, _rows(dict.fromkeys(told))) for names, told in sorted(groups.items()) if told]
+
+
+def _rows(told: Iterable[str]) -> list[tuple[str, str]]:
+    kinds: dict[str, list[str]] = defaultdict(list)
+    for note in told:
+        found = _LIKE.fullmatch(note)
+        kinds[f"{found['where'] or ''} {found['what']}".strip() if found else note].append(note)
+    rows: list[tuple[str, str]] = []
+    for kind, lines in kinds.items():
+        alike = [found["which"] for line in lines if (found := _LIKE.fullmatch(line))]
+        rows += [(kind, ", ".join(alike))] if len(alike) >= _ALIKE else [(line, "") for line in lines]
+    return rows
+
+
+@dataclass(frozen=True)
+class HostDurations:
+    """How long the deployments or repaves of one host took; ``most`` is the longest of all hosts."""
+
+    host: str
+    phase: str
+    seconds: tuple[float, ...]
+    most: float
+
+    @property
+    def median(self) -> float:
+        """The one in the middle."""
+        return median(self.seconds)
+
+    @property
+    def longest(self) -> float:
+        """The longest."""
+        return max(self.seconds)
+
+    @property
+    def places(self) -> list[str]:
+        """Where each stands on the axis, in per cent."""
+        return [self._place(second) for second in self.seconds]
+
+    @property
+    def middle(self) -> str:
+        """Where the median stands on the axis, in per cent."""
+        return self._place(self.median)
+
+    def _place(self, seconds: float) -> str:
+        return f"{1 + 97 * seconds / self.most:.1f}" if self.most else "1"
+
+
+_WORTH_A_CHART = 10
+
+
+def by_host(results: Results) -> list[HostDurations]:
+    """Return the durations of deployments and repaves by host, if there are more than ten."""
+    found: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for case in results.cases:
+        for host, phase, seconds in _boots(case):
+            found[host, phase].append(seconds)
+    every = [second for seconds in found.values() for second in seconds]
+    if len(every) <= _WORTH_A_CHART:
+        return []
+    return [HostDurations(host, phase, tuple(each), max(every)) for (host, phase), each in sorted(found.items())]
+
+
+def _boots(case: CaseFinished) -> Iterator[tuple[str, str, float]]:
+    """Yield host, phase and seconds of each first boot that followed a call to Palette."""
+    begun: tuple[str, datetime] | None = None
+    waiting: set[str] = set()
+    for entry in sorted(case.timeline, key=lambda entry: entry.time):
+        phase, when = entry.label.partition(":")[0], moment(entry.time)
+        if when and entry.lane == "api" and phase in PHASES:
+            begun, waiting = (phase, when), set(case.hosts)
+        elif when and begun and entry.host in waiting and entry.label.startswith("boots "):
+            waiting.discard(entry.host)
+            yield entry.host, begun[0], (when - begun[1]).total_seconds()

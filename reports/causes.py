@@ -66,6 +66,11 @@ def of(results: Results) -> list[Cause]:
     return sorted(found, key=lambda cause: (order.index(cause.whose), -len(cause.requirements), -len(cause.cases)))
 
 
+def summed(whose: str, found: Sequence[Cause]) -> str:
+    """Return how much is whose: ``product: 2 causes, 3 cases``."""
+    return f"{whose}: {plural(len(found), 'cause')}, {plural(sum(len(cause.cases) for cause in found), 'case')}"
+
+
 def words(case: CaseFinished) -> str:
     """Return what went wrong so that cases of one cause have the same words."""
     if case.verdict is Verdict.FAIL and (place := pulls.decisive(case.pulls)) is not None:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from reports.records import CaseFinished
     from reports.results import Results
     from reports.verdicts import Verdict
@@ -21,13 +23,18 @@ class Change:
 
 @dataclass(frozen=True)
 class Changes:
-    """Red cases by what became of them since the run before; ``gone`` ran then and was red, and did not run now."""
+    """Red cases by what became of them since the run before; ``gone`` ran then and was red, and did not run now.
+
+    ``seconds`` is how long each case took then; ``other_kind`` names the kind of the run before, if it is another.
+    """
 
     since: str
     new: tuple[Change, ...]
     still: tuple[Change, ...]
     mended: tuple[Change, ...]
     gone: tuple[Change, ...]
+    seconds: Mapping[str, float]
+    other_kind: str
 
     @property
     def nothing(self) -> bool:
@@ -48,7 +55,20 @@ def between(earlier: Results, later: Results) -> Changes:
         gone=tuple(
             Change(case, case.verdict) for name, case in before.items() if case.verdict.is_red and name not in now
         ),
+        seconds={case.case: case.seconds for case in earlier.cases if case.seconds},
+        other_kind="" if earlier.kind == later.kind else earlier.kind_in_words,
     )
+
+
+def told(difference: Changes) -> list[tuple[str, tuple[Change, ...]]]:
+    """Return what changed under its headings; those with nothing below them are left out."""
+    every = [
+        ("New", difference.new),
+        ("Still", difference.still),
+        ("Mended", difference.mended),
+        ("Not run any more", difference.gone),
+    ]
+    return [(title, some) for title, some in every if some]
 
 
 def _was_red(pair: Change) -> bool:

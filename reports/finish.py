@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from reports import bundle, github, junit, leaks, page, results, runs, trend
+from reports import bundle, github, junit, leaks, page, results, runs, trend, trend_page
 from reports import history as past
 from reports.journal import FILE_NAME, Journal
 
@@ -61,9 +61,12 @@ def finish(
     return Finished(run, results.load(run), certificate)
 
 
-def render(run: Path, history: Path | None = None) -> list[Path]:
-    """Write all reports of a run from its journal, also of an old one; return the files."""
-    return _write(run, results.load(run), history)
+def render(run: Path, history: Path | None = None, compare: Results | None = None) -> list[Path]:
+    """Write all reports of a run from its journal, also of an old one; return the files.
+
+    With ``compare`` the page compares with that run in place of the last one of the same kind.
+    """
+    return _write(run, results.load(run), history, compare)
 
 
 def release(run: Path) -> list[Path]:
@@ -87,13 +90,17 @@ def _record(run: Path, ended: RunFinished) -> None:
         journal.write(ended)
 
 
-def _write(run: Path, outcome: Results, history: Path | None = None) -> list[Path]:
+def _write(run: Path, outcome: Results, history: Path | None = None, compare: Results | None = None) -> list[Path]:
     earlier = trend.before(run, outcome, history=history)
     contents = {
         runs.JUNIT: junit.render(outcome),
-        runs.PAGE: page.render(outcome, earlier, attachments=run),
+        runs.PAGE: page.render(outcome, earlier, attachments=run, compare=compare),
         runs.SUMMARY: github.render(outcome, earlier[-1] if earlier else None),
     }
+    if earlier:
+        there = {other.name for other in runs.every(run.parent.parent)}
+        links = [("Report", runs.PAGE)]
+        contents[runs.TREND] = trend_page.render(trend.Trend((*earlier, outcome)), there, base="../", links=links)
     for name, content in contents.items():
         runs.write(run / name, content)
     return [run / name for name in contents]

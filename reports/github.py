@@ -66,13 +66,7 @@ def _lines(results: Results, earlier: Results | None) -> Iterator[str]:
 
 
 def _changed(difference: changes.Changes) -> Iterator[str]:
-    parts = [
-        ("new", difference.new),
-        ("still", difference.still),
-        ("mended", difference.mended),
-        ("not run any more", difference.gone),
-    ]
-    told = [f"{len(some)} {name}" for name, some in parts if some]
+    told = [f"{len(some)} {title.lower()}" for title, some in changes.told(difference)]
     yield ""
     yield f"Since `{_code(difference.since)}`: {', '.join(told) or 'nothing red came, went or stayed'}."
 

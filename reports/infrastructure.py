@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from reports.kill_matrix import environment, style
+from reports import markup
 from reports.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 JSON, PAGE = "infrastructure-matrix.json", "infrastructure-matrix.html"
 SCHEMA = 1
@@ -91,9 +91,10 @@ def to_json(matrix: Infrastructure) -> bytes:
     return json.dumps({**body, **asdict(matrix)}, indent=1).encode() + b"\n"
 
 
-def render(matrix: Infrastructure) -> bytes:
-    """Return the page."""
-    return environment().get_template("infrastructure.html").render(matrix=matrix, style=style()).encode()
+def render(matrix: Infrastructure, links: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Return the page; ``links`` lead to other pages by their names."""
+    tone = "bad" if matrix.problems else "good"
+    return markup.page("infrastructure.html", matrix=matrix, sentence=matrix.sentence, tone=tone, links=links)
 
 
 def line(cell: Cell) -> str:

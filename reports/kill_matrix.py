@@ -9,20 +9,17 @@ import json
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
-from reports.text import duration, plural, some, visible, when
+from reports import markup, runs
+from reports.text import plural, some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-TEMPLATES = Path(__file__).parent / "templates"
-JSON, PAGE = "kill-matrix.json", "kill-matrix.html"
+JSON, PAGE = "kill-matrix.json", runs.KILL_MATRIX
 SCHEMA = 1
 #: The share of runs that must find a changed password with the default number of examples.
 ENOUGH = 0.95
@@ -309,40 +306,18 @@ def columns(matrix: Matrix, rows: Iterable[Row]) -> list[str]:
     return [name for name in matrix.requirements if name in concerned]
 
 
-def render(matrix: Matrix) -> bytes:
-    """Return the page."""
+def render(matrix: Matrix, links: Sequence[tuple[str, str]] = ()) -> bytes:
+    """Return the page; ``links`` lead to other pages by their names."""
     stories = families(matrix)
-    return (
-        environment()
-        .get_template("kill_matrix.html")
-        .render(
-            matrix=matrix,
-            stories=stories,
-            columns=columns(matrix, [row for rows in stories.values() for row in rows]),
-            changes=changes(matrix),
-            roads=list(dict.fromkeys(row.road for row in matrix.rows if row.road)),
-            enough=ENOUGH,
-            style=style(),
-        )
-        .encode()
+    return markup.page(
+        "kill_matrix.html",
+        matrix=matrix,
+        sentence=matrix.sentence,
+        tone="bad" if matrix.problems else "good",
+        links=links,
+        stories=stories,
+        columns=columns(matrix, [row for rows in stories.values() for row in rows]),
+        changes=changes(matrix),
+        roads=list(dict.fromkeys(row.road for row in matrix.rows if row.road)),
+        enough=ENOUGH,
     )
-
-
-def style() -> Markup:
-    """Return the style of the matrices' pages."""
-    return Markup((TEMPLATES / "kill_matrix.css").read_text(encoding="utf-8"))  # noqa: S704  our own file
-
-
-def environment() -> Environment:
-    """Return what renders the templates of the matrices; values are shown, never obeyed."""
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True, finalize=_shown,
-    )  # fmt: skip
-    made.globals.update(plural=plural)
-    made.filters.update(duration=duration, when=when, slug=lambda verdict: verdict.replace(" ", "-"))
-    return made
-
-
-def _shown(value: object) -> object:
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

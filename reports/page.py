@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
-
-from reports import breakdown, causes, changes, junit, pulls, timeline, trend, wording
-from reports.kill_matrix import PAGE as KILL_MATRIX
-from reports.text import duration, plural, some, visible, when
+from reports import breakdown, causes, changes, markup, runs, trend, wording
+from reports.text import plural, some
 from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
-    from reports.records import CaseFinished, Pull
+    from reports.records import CaseFinished
     from reports.results import Results
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 # Bytes of the page that may go into the details of single cases; after that a case is told by its story alone. With
 # it a run of 500 failing cases stays under 2 MB.
@@ -33,107 +25,53 @@ _ROOM_FOR_DIAGNOSTICS = 300_000
 _TAIL = 6_000
 
 
-def render(results: Results, earlier: Sequence[Results] = (), *, attachments: Path | None = None) -> bytes:
+def render(
+    results: Results,
+    earlier: Sequence[Results] = (),
+    *,
+    attachments: Path | None = None,
+    compare: Results | None = None,
+) -> bytes:
     """Return the page.
 
-    ``earlier`` are the runs before, oldest first: the last is compared with, all are the history of a requirement.
-    ``attachments`` is the directory that attachments are relative to.
+    ``earlier`` are the runs before, oldest first: the last is compared with, or ``compare`` in its place, and all are
+    the history of a requirement. ``attachments`` is the directory that attachments are relative to.
     """
-    script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    html = (
-        environment()
-        .get_template("report.html")
-        .render(
-            results=results,
-            sentence=wording.sentence(results),
-            tone=tone(results),
-            about=_about(results),
-            causes=[(cause, causes.since(cause, earlier)) for cause in causes.of(results)],
-            stories={story.case.case: story for story in _stories(results, attachments)},
-            accepted=[_bare(case) for case in results.cases if case.verdict is Verdict.KNOWN],
-            changes=changes.between(earlier[-1], results) if earlier else None,
-            history=trend.Trend((*earlier, results)) if earlier else None,
-            classes=breakdown.by_vector_class(results),
-            slowest=breakdown.slowest(results),
-            phases=breakdown.by_phase(results),
-            waivers=breakdown.waivers(results),
-            notes=breakdown.notes(results),
-            nights=bool(attachments and (attachments.parent.parent / trend.PAGE).exists()),
-            matrix=bool(attachments and (attachments.parent.parent / "detection" / KILL_MATRIX).exists()),
-            anchors={case.case: f"case-{number}" for number, case in enumerate(results.red, start=1)},
-            style=Markup((TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
-            script=Markup(script),  # noqa: S704  our own file
-            script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    script = markup.own_file("report.js")
+    found = [(cause, causes.since(cause, earlier)) for cause in causes.of(results)]
+    other = compare or (earlier[-1] if earlier else None)
+    return markup.page(
+        "report.html",
+        results=results,
+        sentence=wording.sentence(results),
+        tone=tone(results),
+        about=_about(results),
+        answers=_answers(results, found, compared=bool(earlier)),
+        causes=found,
+        stories={story.case.case: story for story in _stories(results, attachments)},
+        accepted=[_bare(case) for case in results.cases if case.verdict is Verdict.KNOWN],
+        changes=changes.between(other, results) if other else None,
+        compared_title="Compared with another run" if compare else "Since the last run",
+        history=trend.Trend((*earlier, results)) if earlier else None,
+        classes=breakdown.by_vector_class(results),
+        slowest=breakdown.slowest(results),
+        phases=breakdown.by_phase(results),
+        by_host=breakdown.by_host(results),
+        waivers=breakdown.waivers(results),
+        notes=breakdown.notes(results),
+        links=_links(attachments, trend=bool(earlier)),
+        anchors={case.case: f"case-{number}" for number, case in enumerate(results.red, start=1)},
+        script=script,
+        script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-    return html.encode()
 
 
-@cache
-def environment() -> Environment:
-    """Return the templates' environment: hostile text is made visible, and escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    environment.globals.update(
-        verdicts=list(reversed(Verdict)),
-        wording=wording,
-        plural=plural,
-        pass_=Verdict.PASS,
-        draw=timeline.draw,
-        answer=pulls.answer,
-    )
-    environment.filters.update(
-        duration=duration,
-        slug=_slug,
-        when=when,
-        share=_share,
-        headline=_headline,
-        tail=_tail,
-        folded=junit.folded,
-        short=pulls.shortened,
-        with_tones=_with_tones,
-    )
-    return environment
-
-
-def _shown(value: object) -> object:
-    """Make hostile text visible; markup is the template's own and stays."""
-    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _headline(sentence: str) -> Markup:
-    """Keep requirement ids in one piece, and set what comes besides apart from what counts."""
-    first, _, rest = str(escape(visible(sentence))).partition("; also ")
-    text = first + (f'<span class="also">; also {rest}</span>' if rest else "")
-    return Markup(_REQUIREMENT.sub(r'<span class="whole">\g<0></span>', text))  # noqa: S704  escaped above
-
-
-_REQUIREMENT = re.compile(r"\b[A-Z]+(?:-[A-Z]+)*-\d+")
-
-
-def _tail(path: str) -> str:
-    """Return host and file of a path to diagnostics."""
-    return "/".join(path.split("/")[-2:])
-
-
-def _with_tones(seen: Sequence[Pull]) -> list[tuple[Pull, str]]:
-    """Return the pulls that a table shows, each with its tone: the decisive one among them however many there were."""
-    pairs = list(zip(seen, pulls.tones(seen), strict=True))
-    return [pairs[place] for place in pulls.around(len(pairs), pulls.decisive(seen), 80)]
-
-
-def _slug(verdict: Verdict | None) -> str:
-    return verdict.value.replace(" ", "-") if verdict else "not-run"
-
-
-def _share(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.2f}" if whole else "0"
+def _links(run: Path | None, *, trend: bool) -> list[tuple[str, str]]:
+    """Return the pages beside this one: the nights before, which are written with it, and the kill matrix."""
+    pages = [("Night by night", runs.TREND)] if trend else []
+    if run and (run.parent.parent / runs.DETECTION / runs.KILL_MATRIX).exists():
+        pages.append(("Kill matrix", f"../../{runs.DETECTION}/{runs.KILL_MATRIX}"))
+    return pages
 
 
 @dataclass
@@ -157,6 +95,26 @@ def tone(results: Results) -> str:
     if results.exit_code is ExitCode.OK:
         return "partial" if results.gaps else "good"
     return "bad" if results.exit_code in {ExitCode.FAIL, ExitCode.LEAK} else "gone"
+
+
+def _answers(
+    results: Results, found: Sequence[tuple[causes.Cause, str]], *, compared: bool
+) -> Iterator[tuple[str, str]]:
+    """Yield what a release manager asks first: can it ship, whose is it, since when, and where."""
+    yield "Can it ship?", wording.shipping(results)
+    if not found:
+        return
+    by = {cause.whose: [each for each, _ in found if each.whose == cause.whose] for cause, _ in found}
+    yield "Whose is it?", "; ".join(causes.summed(whose, them) for whose, them in by.items())
+    first = min((since for _, since in found if since), default="")
+    new = sum(not since for _, since in found)
+    said = [f"since run {first}"] if first else []
+    said += [f"{new} of {plural(len(found), 'cause')} new in this run" if first else "new in this run"] if new else []
+    yield "Since when?", ", ".join(said) if compared else "unknown: no earlier run of this kind to compare with"
+    yield (
+        "On which hosts?",
+        some(sorted({host for cause, _ in found for host in cause.hosts}), 8) or "none in particular",
+    )
 
 
 def _about(results: Results) -> list[tuple[str, str]]:

@@ -106,6 +106,12 @@ class Results:
         return self.started.site, self.started.level, tuple(sorted(self.options.items()))
 
     @property
+    def kind_in_words(self) -> str:
+        """The kind as a reader sees it: ``lab, level nightly, -k repave``."""
+        chosen = "".join(f", {name} {value}" for name, value in sorted(self.options.items()))
+        return f"{self.started.site}, level {self.started.level}{chosen}"
+
+    @property
     def missing(self) -> int:
         """The number of cases that did not run: left out, or never reached."""
         if self.finished is None:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 HOME = Path(__file__).parent
 JUNIT, PAGE, SUMMARY, CERTIFICATE = "junit.xml", "report.html", "summary.md", "certificate.tar"
+TREND = "trend.html"
+DETECTION, KILL_MATRIX = "detection", "kill-matrix.html"
 
 
 class NoSuchRunError(Exception):

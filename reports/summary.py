@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, TextIO
 
-from reports import causes, wording
+from reports import causes, changes, wording
 from reports.text import duration, one_line, plural, some, visible
 from reports.verdicts import Verdict
 
@@ -119,6 +119,19 @@ def _story(case: CaseFinished, paint: _Paint) -> Iterator[str]:
     first, *rest = wording.story(case)
     yield f"{paint.verdict(case.verdict, case.verdict.value.upper())}  {paint.code('1', first)}"
     yield from rest
+
+
+def compared(earlier: Results, later: Results) -> str:
+    """Return what is different from another run, a line for each case."""
+    difference = changes.between(earlier, later)
+    kind = f", of another kind ({difference.other_kind})" if difference.other_kind else ""
+    told = changes.told(difference)
+    lines = [f"compared with {difference.since}{kind}{'' if told else ': nothing red came, went or stayed'}"]
+    for title, some_cases in told:
+        lines += [
+            f"  {title.lower()}: {' '.join(change.case.requirements)} {change.case.case}" for change in some_cases
+        ]
+    return "".join(f"{one_line(line)}\n" for line in lines)
 
 
 def _asides(results: Results) -> Iterator[str]:

@@ -1,33 +1,36 @@
 """The course of a case as a picture: lanes for Palette, each host and the registry, phases as bands, moments on them.
 
-The numbers repeat in a list beside the picture, which says the same to who cannot see it. Positions are percentages,
-so that the picture fits a phone without shrinking its digits.
+Equal pulls in a row are one mark. Of a long case the phases around the decisive pull are shown, whole. The numbers
+repeat in a list beside the picture, which says the same to who cannot see it. Positions are percentages, so that the
+picture fits a phone without shrinking its digits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reports import pulls
 from reports.records import moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from reports.records import CaseFinished, Moment, Pull
 
 _FIRST, _LAST = 3.2, 96.8  # per cent: a dot at either end is not cut, on a phone either
 _CLOSEST = 3.4  # per cent between two dots of a lane, where there is room for that
-_MOST = 60  # moments shown: of a longer case the beginning and what stands around the decisive pull
+_MOST = 40  # marks shown
+_NAMED = 6.0  # per cent: a narrower band has no room for its name
 
 
 @dataclass(frozen=True)
 class Dot:
     """A moment on its lane: where (per cent), its number, how long after the first, and what it was.
 
-    ``here`` marks the decisive one; ``skipped`` is the number of moments before it that are not shown.
+    ``times`` counts equal moments in a row; ``here`` marks the decisive one.
     """
 
     number: int
@@ -36,7 +39,7 @@ class Dot:
     label: str
     tone: str
     here: bool
-    skipped: int
+    times: int
 
 
 @dataclass(frozen=True)
@@ -55,15 +58,21 @@ class Band:
     place: float
     width: float
 
+    @property
+    def name(self) -> str:
+        """The phase, where there is room for it."""
+        return self.phase if self.width >= _NAMED else ""
+
 
 @dataclass(frozen=True)
 class Timeline:
-    """The picture; ``seconds`` from its left end to its right."""
+    """The picture; ``seconds`` from its left end to its right; ``before`` and ``behind`` count moments left out."""
 
     lanes: tuple[Lane, ...]
     bands: tuple[Band, ...]
     seconds: float
-    left_out: int
+    before: int
+    behind: int
 
     @property
     def dots(self) -> list[tuple[str, Dot]]:
@@ -79,31 +88,75 @@ class _Placed:
     tone: str
     phase: str = ""
     here: bool = False
-    skipped: int = 0
+    kind: tuple[str, ...] = ()
+    band: int = 0
+    times: int = 1
 
 
 def draw(case: CaseFinished) -> Timeline | None:
     """Return the timeline of a case, ``None`` if it has fewer than two moments."""
-    every = sorted(_moments(case), key=lambda placed: placed.when)
-    here = next((number for number, placed in enumerate(every) if placed.here), None)
-    places = pulls.around(len(every), here, _MOST)
-    if len(places) < 2:  # noqa: PLR2004  a line needs two ends
+    every = _folded(_in_bands(sorted(_moments(case), key=lambda placed: placed.when)))
+    first, end = _window(every)
+    shown = every[first:end]
+    if len(shown) < 2:  # noqa: PLR2004  a line needs two ends
         return None
-    shown = [
-        replace(every[place], skipped=place - before - 1) for before, place in zip([-1, *places], places, strict=False)
-    ]
     begin, seconds = shown[0].when, (shown[-1].when - shown[0].when).total_seconds()
     names = dict.fromkeys(sorted((placed.lane for placed in shown), key=_lane_order))
     numbered = list(enumerate(shown, start=1))
     lanes = tuple(Lane(name, _dots(name, numbered, begin, seconds)) for name in names)
-    return Timeline(lanes, tuple(_bands(lanes, shown)), seconds, len(every) - 1 - places[-1])
+    before, behind = (sum(placed.times for placed in part) for part in (every[:first], every[end:]))
+    return Timeline(lanes, tuple(_bands(lanes, shown)), seconds, before, behind)
+
+
+def _in_bands(every: Sequence[_Placed]) -> list[_Placed]:
+    """Return the moments with their phases numbered: a call to Palette begins one, or a pull of another phase."""
+    numbered: list[_Placed] = []
+    band, phase = 0, ""
+    for placed in every:
+        if placed.phase and (placed.phase != phase or placed.lane == "Palette"):
+            band, phase = band + 1, placed.phase
+        numbered.append(replace(placed, band=band, phase=placed.phase and phase))
+    return numbered
+
+
+def _folded(every: Sequence[_Placed]) -> list[_Placed]:
+    """Make one of moments of a kind that follow one another on their lane, but for the decisive one."""
+    folded: list[_Placed] = []
+    last: dict[str, int] = {}
+    for placed in every:
+        place = last.get(placed.lane)
+        before = None if place is None else folded[place]
+        if before and (before.band, before.kind) == (placed.band, placed.kind) and not (before.here or placed.here):
+            folded[last[placed.lane]] = replace(before, times=before.times + 1)
+        else:
+            last[placed.lane] = len(folded)
+            folded.append(placed)
+    return folded
+
+
+def _window(every: Sequence[_Placed]) -> tuple[int, int]:
+    """Return which marks are shown: the phase of the decisive one, and whole phases around it while there is room."""
+    if len(every) <= _MOST:
+        return 0, len(every)
+    here = next((place for place, placed in enumerate(every) if placed.here), len(every) - 1)
+    edges = [0, *(place for place, (one, other) in enumerate(pairwise(every), 1) if one.band != other.band), len(every)]
+    first, end = max(edge for edge in edges if edge <= here), min(edge for edge in edges if edge > here)
+    if end - first > _MOST:
+        first = min(max(first, here - _MOST * 3 // 4), end - _MOST)
+        return first, first + _MOST
+    for edge in [*reversed([edge for edge in edges if edge < first]), *(edge for edge in edges if edge > end)]:
+        if max(end, edge) - min(first, edge) <= _MOST:
+            first, end = min(first, edge), max(end, edge)
+    return first, end
 
 
 def _moments(case: CaseFinished) -> list[_Placed]:
     phases = {pull.phase for pull in case.pulls}
     told = [entry for entry in case.timeline if not (entry.lane == "pull" and case.pulls)]
     placed = [
-        _Placed(when, _lane(entry), pulls.shortened(entry.label), entry.lane, _phase(entry, phases))
+        _Placed(
+            when, _lane(entry), pulls.shortened(entry.label), entry.lane, _phase(entry, phases), kind=(entry.label,)
+        )
         for entry in told
         if (when := moment(entry.time))
     ]
@@ -130,7 +183,10 @@ def _pull(pull: Pull, tone: str, when: datetime, *, here: bool) -> _Placed:
     what = f"{pull.phase}: {pull.puller} pulled {pulls.shortened(pull.reference)}".strip()
     whence = f" from {pull.elsewhere}" if pull.elsewhere else ""
     parts = [what + whence, pull.presented, pulls.answer(pull.status)]
-    return _Placed(when, "registry", ", ".join(part for part in parts if part), tone, pull.phase, here)
+    label = ", ".join(part for part in parts if part)
+    return _Placed(
+        when, "registry", label, tone, pull.phase, here, (pull.host, pull.puller, pull.user_agent, *parts[1:])
+    )
 
 
 def _lane_order(name: str) -> tuple[int, str]:
@@ -142,7 +198,7 @@ def _dots(lane: str, numbered: list[tuple[int, _Placed]], begin: datetime, secon
     after = [(placed.when - begin).total_seconds() for _, placed in mine]
     places = _spread([_FIRST + (_LAST - _FIRST) * (second / seconds if seconds else 0.5) for second in after])
     return tuple(
-        Dot(number, round(place, 2), second, placed.label, placed.tone, placed.here, placed.skipped)
+        Dot(number, round(place, 2), second, placed.label, placed.tone, placed.here, placed.times)
         for (number, placed), place, second in zip(mine, places, after, strict=True)
     )
 
@@ -150,12 +206,12 @@ def _dots(lane: str, numbered: list[tuple[int, _Placed]], begin: datetime, secon
 def _bands(lanes: tuple[Lane, ...], shown: list[_Placed]) -> Iterator[Band]:
     """Yield the phases one after another: each from its first moment to the next one's."""
     place = {dot.number: dot.place for lane in lanes for dot in lane.dots}
-    starts: list[tuple[str, float]] = []
+    starts: dict[int, tuple[str, float]] = {}
     for number, placed in enumerate(shown, start=1):
-        if placed.phase and (not starts or starts[-1][0] != placed.phase):
-            starts.append((placed.phase, max(0.0, place[number] - _FIRST) if starts else 0.0))
-    ends = [*(begin for _, begin in starts), 100.0][1:]
-    for (phase, begin), end in zip(starts, ends, strict=True):
+        if placed.phase and placed.band not in starts:
+            starts[placed.band] = placed.phase, max(0.0, place[number] - _FIRST) if starts else 0.0
+    ends = [*(begin for _, begin in starts.values()), 100.0][1:]
+    for (phase, begin), end in zip(starts.values(), ends, strict=True):
         yield Band(phase, round(begin, 2), round(max(0.0, end - begin), 2))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +31,6 @@ LETTERS = {
     Verdict.FAIL: "F",
 }
 NOT_RUN = " "
-PAGE = "trend.html"
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,26 @@ class Trend:
 
     def is_flapping(self, requirement: str) -> bool:
         """Whether a requirement went from red to not red, or back, three times or more."""
-        colours = [verdict.is_red for verdict in self.history(requirement) if verdict is not None]
-        return sum(one != other for one, other in pairwise(colours)) >= 3  # noqa: PLR2004  once is a repair, twice a relapse
+        return _flaps(self.history(requirement))
+
+    @cached_property
+    def cases(self) -> dict[str, list[Verdict]]:
+        """The verdicts of every case, oldest first, in the runs in which it ran."""
+        found: dict[str, list[Verdict]] = defaultdict(list)
+        for run in self.runs:
+            for case in run.cases:
+                found[case.case].append(case.verdict)
+        return dict(found)
+
+    @property
+    def flapping_cases(self) -> list[str]:
+        """The cases that went from red to not red, or back, three times or more."""
+        return [name for name, verdicts in self.cases.items() if _flaps(verdicts)]
+
+
+def _flaps(verdicts: Iterable[Verdict | None]) -> bool:
+    colours = [verdict.is_red for verdict in verdicts if verdict is not None]
+    return sum(one != other for one, other in pairwise(colours)) >= 3  # noqa: PLR2004  once is a repair, twice a relapse
 
 
 def load(home: Path = runs.HOME, *, last: int = 60, like: Results | None = None, history: Path | None = None) -> Trend:
@@ -116,7 +134,7 @@ def render(trend: Trend) -> str:
         return "no run has finished yet\n"
     width = max((len(one_line(name)) for name in trend.requirements), default=0)
     lines = [
-        f"{plural(len(trend.runs), 'run')} {one_line(kind_of(trend.latest))}",
+        f"{plural(len(trend.runs), 'run')} of {one_line(trend.latest.kind_in_words)}",
         *(f"{number:>4}  {one_line(_about(run))}" for number, run in enumerate(trend.runs, start=1)),
         "",
         *(" " * width + "  " + "".join(digits).rstrip() for digits in _numbers(len(trend.runs))),
@@ -125,12 +143,6 @@ def render(trend: Trend) -> str:
         ", ".join([*(f"{letter} {verdict.value}" for verdict, letter in LETTERS.items()), "blank: not run"]),
     ]
     return "\n".join(lines) + "\n"
-
-
-def kind_of(run: Results) -> str:
-    """Return in words what the runs of a trend have in common: site, level, what was chosen or broken on purpose."""
-    chosen = "".join(f", {name} {value}" for name, value in run.options.items())
-    return f"of {run.started.site}, level {run.started.level}{chosen}"
 
 
 def _about(run: Results) -> str:

@@ -6,19 +6,16 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from reports import page, trend, wording
+from reports import markup, page, wording
+from reports.breakdown import PHASES
 from reports.text import duration
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container, Sequence
 
     from reports.results import Results
     from reports.trend import Trend
-
-PHASES = ("deploy", "repave")
 
 
 @dataclass(frozen=True)
@@ -40,26 +37,26 @@ class Plot:
     most: str
 
 
-def render(history: Trend) -> bytes:
-    """Return the page. Raises ValueError if there is no run."""
+def render(
+    history: Trend, there: Container[str] = (), *, base: str = "", links: Sequence[tuple[str, str]] = ()
+) -> bytes:
+    """Return the page. ``there`` are the runs whose reports stand at ``base``. Raises ValueError if there is no run."""
     if not history.runs:
         raise ValueError("no run has finished yet; start one with './run conformance'")
-    names = sorted(history.requirements, key=lambda name: not history.red_since(name))
-    html = (
-        page.environment()
-        .get_template("trend.html")
-        .render(
-            history=history,
-            names=names,
-            claims={row.requirement.id: row.requirement.claim for run in history.runs for row in run.requirements},
-            plots=plots(history),
-            kind=trend.kind_of(history.latest),
-            sentence=wording.sentence(history.latest),
-            tone=page.tone,
-            style=Markup((page.TEMPLATES / "report.css").read_text(encoding="utf-8")),  # noqa: S704  our own file
-        )
+    return markup.page(
+        "trend.html",
+        history=history,
+        names=sorted(history.requirements, key=lambda name: not history.red_since(name)),
+        claims={row.requirement.id: row.requirement.claim for run in history.runs for row in run.requirements},
+        flapping=history.flapping_cases,
+        plots=plots(history),
+        kind=f"of {history.latest.kind_in_words}",
+        sentence=wording.sentence(history.latest),
+        tone=page.tone(history.latest),
+        there=there,
+        base=base,
+        links=links,
     )
-    return html.encode()
 
 
 def plots(history: Trend) -> list[Plot]:
@@ -70,7 +67,8 @@ def plots(history: Trend) -> list[Plot]:
     ]
     for phase in PHASES:
         title = f"Median case of phase {phase}"
-        found.append(_plot(title, history, lambda run, phase=phase: _median(run, phase), duration))  # type: ignore[misc]  # a default binds the loop's value
+        plot = _plot(title, history, lambda run, phase=phase: _median(run, phase), duration)  # type: ignore[misc]  # a default binds the loop's value
+        found += [plot] if any(bar.height for bar in plot.bars) else []
     return found
 
 

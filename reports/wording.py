@@ -28,6 +28,16 @@ def sentence(results: Results) -> str:
     return f"{_BAD_NEWS[code](results)}{'; also ' if rest else ''}{', '.join(rest)}."
 
 
+def shipping(results: Results) -> str:
+    """Return what the run says about releasing what it tested."""
+    partial = bool(results.gaps)
+    if results.exit_code is ExitCode.OK:
+        return "Undecided: only a part was tested" if partial else "Nothing in this run speaks against it"
+    if results.exit_code is ExitCode.FAIL:
+        return f"No: the product does not do what its guide says{', and only a part was tested' if partial else ''}"
+    return _SHIPPING.get(results.exit_code, "Undecided: this run gives no verdict on the product")
+
+
 def _good_news(results: Results) -> str:
     if not (results.counts[Verdict.PASS] or results.counts[Verdict.KNOWN]):
         return f"Nothing was proven: {plural(len(results.cases), 'case')} not covered by this site."
@@ -88,6 +98,11 @@ _BAD_NEWS: dict[ExitCode, Callable[[Results], str]] = {
     ExitCode.LEAK: _leaked,
     ExitCode.UNCOVERED: _uncovered,
     ExitCode.INTERRUPTED: _stopped,
+}
+_SHIPPING = {
+    ExitCode.FIXED: "Nothing in the product speaks against it; remove the waiver and run again",
+    ExitCode.LEAK: "Undecided: look at the leak first",
+    ExitCode.UNCOVERED: "Undecided: nothing failed, but requirements are open",
 }
 _QUIET = (Verdict.KNOWN, Verdict.NOT_COVERED)
 _LOUD = (Verdict.FAIL, Verdict.ERROR, Verdict.VACUOUS, Verdict.DEAD, Verdict.FIXED)

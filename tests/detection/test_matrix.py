@@ -129,7 +129,7 @@ def test_the_page_stands_alone_and_believes_nobody() -> None:
     hostile = replace(ROW, because="<script>alert(1)</script>", cells=(replace(CAUGHT, observed='"><img src=x>'),))
     change = replace(ROW, fault="two", change="base64-standard", road="on-repave", odds=ODDS)
     later = replace(change, fault="three", change="trimmed", road="on-second-repave", odds=None)
-    page = render(replace(GOOD, rows=(hostile, change, later))).decode()
+    page = render(replace(GOOD, rows=(hostile, change, later)), [("Latest report", "../latest/report.html")]).decode()
 
     assert "<script" not in page
     assert "<img" not in page
@@ -137,3 +137,4 @@ def test_the_page_stands_alone_and_believes_nobody() -> None:
     assert "https://" not in page
     assert page.count("REPAVE-03") >= 2
     assert "95.0 %" in page
+    assert '<a href="../latest/report.html">Latest report</a>' in page

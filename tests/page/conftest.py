@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import sync_playwright
 
-from reports import page, results, trend, trend_page
+from reports import kill_matrix, page, results, trend, trend_page
 from reports.records import Event
 from reports.verdicts import Verdict
 from tests.reports import samples
@@ -57,7 +57,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Render one page of each kind: everything red, all green, some red, a big run, partial, dead, hostile, a trend."""
+    """Render one page of each kind: all red, all green, some red, big, partial, dead, hostile; a trend, a matrix."""
     home = tmp_path_factory.mktemp("pages")
     (home / "journal.txt").write_text("edge-1 agent[412]: pulling provider/ubuntu-k3s:v1\n" * 60, encoding="utf-8")
     hostile = '"><b>x</b>' + "W" * 300 + "\u202e\0"
@@ -90,6 +90,13 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (home / f"{name}.html").write_bytes(page.render(results.of(records), earlier, attachments=home))
     nights = [results.of(samples.one_of_each()), *[results.of(samples.all_green())] * 58, results.of(runs["some"])]
     (home / "trend.html").write_bytes(trend_page.render(trend.Trend(tuple(nights))))
+    cells = (kill_matrix.Cell(requirement="DEPLOY-01", verdict="fail", observed=hostile),)
+    row = kill_matrix.Row(fault="x", family="api", because=hostile, claims=("DEPLOY-01", "TLS-02"), cells=cells)
+    known = kill_matrix.Row(fault="y", change="decoded", road="by-node", because=hostile, claims=("TLS-02",))
+    matrix = kill_matrix.Matrix(
+        started=samples.at(0), requirements={entry.id: entry.claim for entry in samples.REQUIREMENTS}, rows=(row, known)
+    )
+    (home / "matrix.html").write_bytes(kill_matrix.render(matrix, [("Latest report", "x")]))
     return home
 
 

@@ -81,8 +81,9 @@ def test_the_decisive_moment_is_never_cut_off(before: int) -> None:
     assert [dot.label for _, dot in drawn.dots if dot.here] == [
         "repave: node pulled v2, base64-decoded, 401 Unauthorized"
     ]
-    assert len(drawn.dots) <= 60
-    assert sum(dot.skipped for _, dot in drawn.dots) + drawn.left_out + len(drawn.dots) >= len(case.pulls)
+    assert len(drawn.dots) <= 40
+    shown = sum(dot.times for _, dot in drawn.dots if dot.label.startswith(("deploy:", "repave:")))
+    assert drawn.before + shown + drawn.behind >= len(case.pulls)
     assert [line for line in wording.story(case) if line.endswith("<- here") and "base64-decoded" in line]
     assert len(wording.story(case)) < 20
 

@@ -37,6 +37,15 @@ def test_an_old_run_is_rendered_again_from_its_journal(make_run: MakeRun, capsys
     assert "partial: the run did not end" in capsys.readouterr().out
 
 
+def test_a_run_is_compared_with_another_by_name(make_run: MakeRun, capsys: pytest.CaptureFixture[str]) -> None:
+    """The terminal and the page say what is different from the run that was named."""
+    one, other = make_run(samples.one_of_each()), make_run((samples.started(run_id="old"), samples.failing()))
+
+    assert main(["report", str(one), "--compare", str(other)]) == 0
+    assert "compared with old\n  new: REPAVE-07 suites/" in capsys.readouterr().out
+    assert "Compared with another run" in (one / "report.html").read_text()
+
+
 def test_reading_a_run_can_leave_it_untouched(make_run: MakeRun) -> None:
     """With --read-only the summary is printed and nothing is written."""
     run = make_run(samples.all_green())

@@ -78,7 +78,7 @@ def test_the_timeline_says_in_words_what_it_draws() -> None:
 @given(st.lists(st.floats(0, 100), min_size=2, max_size=30))
 def test_dots_of_the_timeline_stay_in_the_picture_and_in_order(seconds: list[float]) -> None:
     """However close moments are, their dots keep their order, do not cover one another, and are not cut."""
-    moments = tuple(Moment(time=samples.at(second), lane="api", label="x") for second in seconds)
+    moments = tuple(Moment(time=samples.at(second), lane="api", label=f"x{n}") for n, second in enumerate(seconds))
     drawn = timeline.draw(samples.failing(timeline=moments, pulls=()))
 
     assert drawn
@@ -86,6 +86,65 @@ def test_dots_of_the_timeline_stay_in_the_picture_and_in_order(seconds: list[flo
     assert len(places) == len(seconds)
     assert all(3.1 <= place <= 96.9 for place in places)
     assert all(right - left >= 3.2 for left, right in pairwise(places))
+
+
+@pytest.mark.parametrize("examples", [1, 12, 60])
+def test_a_long_case_is_drawn_around_its_failure_in_whole_phases(examples: int) -> None:
+    """However many deployments and repaves came before, the phase of the failure is there, with pulls folded."""
+    seen = [pull for n in range(examples) for pull in (*samples.pulls(begin=n * 4), *samples.pulls(begin=n * 4))]
+    case = samples.failing(pulls=(*seen, *samples.pulls("base64-decoded", 401, examples * 4)), timeline=())
+    drawn = timeline.draw(case)
+
+    assert drawn
+    assert [dot.tone for _, dot in drawn.dots if dot.here] == ["bad"]
+    assert drawn.before + drawn.behind + sum(dot.times for _, dot in drawn.dots) == len(case.pulls)
+    assert max(dot.times for _, dot in drawn.dots[:1]) == 2
+    assert [band.phase for band in drawn.bands][-2:] == ["deploy", "repave"]
+
+
+@pytest.mark.parametrize(
+    ("records", "answer"),
+    [
+        (samples.all_green(), "Nothing in this run speaks against it"),
+        ((*samples.all_green()[:-1], samples.finished(collected=8, deselected=9)), "Undecided: only a part was tested"),
+        (samples.one_of_each(), "No: the product does not do what its guide says"),
+        (samples.all_green()[:-1], "Undecided: this run gives no verdict on the product"),
+        ((*samples.all_green(), samples.case(Verdict.DEAD)), "Undecided: this run gives no verdict on the product"),
+    ],
+    ids=["green", "partial", "red", "interrupted", "dead"],
+)
+def test_whether_it_can_ship_is_answered_first(records: tuple[object, ...], answer: str) -> None:
+    """A release manager reads the answer in the header, before any case."""
+    assert text_of(read(*records), "//dl[@class='answers']/div[1]/dd") == answer
+
+
+@pytest.mark.parametrize(
+    ("earlier", "since"),
+    [
+        ((), "unknown: no earlier run of this kind to compare with"),
+        ((samples.started(run_id="before"), samples.failing()), "since run before"),
+        ((samples.started(run_id="before"), samples.case(Verdict.PASS)), "new in this run"),
+    ],
+)
+def test_the_header_says_whose_since_when_and_where(earlier: tuple[object, ...], since: str) -> None:
+    """Whose fault it is, since which run, and on which hosts stand beside the answer."""
+    answers = [samples.started(), samples.failing(), samples.finished(collected=1)]
+
+    assert text_of(read(*answers, earlier=earlier), "//dl[@class='answers']").partition("Whose")[2] == (
+        f" is it? product: 1 cause, 1 case Since when? {since} On which hosts? edge-1"
+    )
+
+
+def test_a_run_can_be_compared_with_any_other() -> None:
+    """With --compare the page says what is different from that run, how long its cases took, and of which kind."""
+    other = results.of((samples.started(run_id="other", level="default"), samples.failing(seconds=9.0)))
+    content = page.render(results.of(samples.one_of_each()), [results.of(samples.all_green())], compare=other)
+    document = html.document_fromstring(content.decode())
+
+    told = text_of(document, "//section[@id='changes']")
+    assert told.startswith("Compared with another run Compared with other , a run of another kind")
+    assert "(lab (2 Edge hosts), level default). New 4" in told
+    assert text_of(document, "//section[@id='durations']//td[@class='num muted'][text()]") == "9.0 s"
 
 
 def test_waivers_name_owner_and_end() -> None:

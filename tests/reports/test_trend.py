@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from lxml import html
 
-from reports import results, trend, trend_page
+from reports import finish, results, trend, trend_page
 from reports.verdicts import Verdict
 from tests.reports import samples
 
@@ -64,15 +64,41 @@ def test_a_run_that_cannot_be_read_is_left_out(make_run: MakeRun) -> None:
 def test_sixty_nights_fit_on_one_page() -> None:
     """Plots, requirements and runs stand on a page of moderate size, the red requirement on top, without a script."""
     nights = colours("." * 50 + "F" * 10)
-    page = trend_page.render(nights)
+    page = trend_page.render(nights, ["night-50"], base="x/")
     document = html.document_fromstring(page.decode())
     first = next(row for table in document.iter("table") for row in table.iter("th") if row.get("class") == "id")
 
     assert len(page) < 300_000
     assert not list(document.iter("script"))
-    assert [len(list(plot.iter("rect"))) for plot in document.iter("svg")] == [60] * 4
+    assert [len(list(plot.iter("rect"))) for plot in document.iter("svg")] == [60] * 3
     assert first.text == "DEPLOY-01"
-    assert "runs/night-50/report.html" in {link.get("href") for link in document.iter("a")}
+    assert "x/night-50/report.html" in {link.get("href") for link in document.iter("a")}
+
+
+def test_flapping_cases_are_listed() -> None:
+    """A case that comes and goes is named, with its nights beside it; one that broke once is not."""
+    name = "suites/lifecycle/test_repave.py::test_x"
+    flapping = trend.Trend(
+        tuple(replace(each, cases=(replace(each.cases[0], case=name),)) for each in colours("F.F.").runs)
+    )
+
+    assert flapping.flapping_cases == [name]
+    assert f'<span class="node">{name}</span>' in trend_page.render(flapping).decode()
+    assert colours("..FF").flapping_cases == []
+
+
+def test_only_runs_that_are_there_are_links(make_run: MakeRun) -> None:
+    """Every report after the first has its nights beside it; a night that only the history file has is no dead link."""
+    runs = [make_run((samples.started(run_id=name), *samples.all_green()[1:])) for name in ("a", "b", "c")]
+    for run, name in zip(runs, "abc", strict=True):
+        run.rename(run.with_name(name))
+    last = runs[0].with_name("c")
+    (last.with_name("a") / "journal.ndjson").unlink()
+    finish.render(last)
+
+    assert 'href="trend.html">Night by night' in (last / "report.html").read_text()
+    links = [link.get("href") for link in html.document_fromstring((last / "trend.html").read_text()).iter("a")]
+    assert [link for link in links if link and "/" in link] == ["../c/report.html", "../c/report.html", "../b/report.html"]
 
 
 def test_a_plot_says_in_words_what_it_shows() -> None:
