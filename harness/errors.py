@@ -6,6 +6,7 @@ text may be cut to its first line. So the state that remains decides, and the wi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -62,6 +63,19 @@ _STATUSES: dict[Cause, frozenset[int]] = {
 }
 
 
+#: What an event says where the node had nothing to pull with, or its machine no room.
+_NO_RUNTIME = re.compile(
+    r"unknown service runtime\.v\w+\.(Image|Runtime)Service|containerd\.sock: connect: "
+    r"|failed to create inotify|too many open files|no space left on device",
+    re.IGNORECASE,
+)
+
+
+def is_of_the_machine(message: str) -> bool:
+    """Return whether an event tells of a node that cannot pull yet, or any more: that is no answer to any pull."""
+    return bool(_NO_RUNTIME.search(message))
+
+
 def told_causes(message: str) -> list[Cause]:
     """Return every cause that an event's text gives; none when it was cut before it came to that."""
     return [cause for cause in Cause if cause.is_told_by(message)]
@@ -87,7 +101,8 @@ class ErrorWatch:
     """Looks at a cluster until it has come right, or an error has stayed.
 
     It stays when it is told again and ``Timeouts.stale_state`` have passed since the first time. One that is not told
-    again has three times as long: something else may have been tried instead.
+    again has three times as long: something else may have been tried instead. A node that cannot pull yet, such as one
+    whose container runtime comes up late on a busy machine, has all the time that there is.
     """
 
     def __init__(self, cluster: Cluster, is_done: Callable[[], bool], about: str = "") -> None:
@@ -98,7 +113,8 @@ class ErrorWatch:
     def look(self) -> Outcome:
         """Look once. Raises PaletteError."""
         is_done = self._is_done()
-        errors = self._cluster.errors_about(self._about) if self._about else self._cluster.errors()
+        told = self._cluster.errors_about(self._about) if self._about else self._cluster.errors()
+        errors = [event for event in told if not is_of_the_machine(event.message)]
         now = self._wait.clock.now()
         if errors and self._first is None:
             self._first = now

@@ -17,6 +17,7 @@ import requests
 
 from edge import HostUnreachable
 from edge.layouts import AGENT_UNITS
+from harness.errors import is_of_the_machine
 from palette.errors import PaletteError
 from registry.client import RegistryClient, RegistryError
 from waiting.retry import RetryPolicy
@@ -50,11 +51,6 @@ _ALIVE = {"active", "activating", "reloading"}
 #: How the journal of a boot ends that was shut down.
 _ORDERLY = "Journal stopped"
 _OBJECT = re.compile(r"<?[\w.]+(\(|'>|\b)?object at 0x[0-9a-f]+>:? ?")
-_NO_RUNTIME = re.compile(
-    r"unknown service runtime\.v\w+\.(Image|Runtime)Service|containerd\.sock: connect: "
-    r"|failed to create inotify|too many open files|no space left on device",
-    re.IGNORECASE,
-)
 
 
 @dataclass
@@ -64,12 +60,16 @@ class Liveness:
     site: Site
     registry: SiteRegistry | None = None
 
-    def look(self, evidence: Evidence) -> list[str]:
-        """Return a line for each thing that does not answer, or did not during the case."""
+    def look(self, evidence: Evidence, *, passed: bool = False) -> list[str]:
+        """Return a line for each thing that does not answer, or did not during the case.
+
+        A case that ``passed`` has seen the very failure that it expects, so a runtime that came up late does not count.
+        """
         questions = {"Palette": self._palette}
         if self.registry is not None:
             questions[f"the registry at {self.registry.address}"] = self._registry
-        return [*_asked(questions, ANSWER), *lost_requests(evidence), *lost_runtimes(evidence)]
+        runtimes = [] if passed else lost_runtimes(evidence)
+        return [*_asked(questions, ANSWER), *lost_requests(evidence), *runtimes]
 
     def _palette(self) -> str:
         self.site.palette.tenant.service_version("palette")
@@ -142,7 +142,7 @@ def _lost(witness: SiteWitness, case: str) -> list[str]:
 def lost_runtimes(evidence: Evidence) -> list[str]:
     """Return a line where a node had no container runtime to pull with, as its events say."""
     messages = (event.message for cluster in evidence.clusters for event in cluster.events)
-    found = next((message for message in messages if _NO_RUNTIME.search(message)), "")
+    found = next((message for message in messages if is_of_the_machine(message)), "")
     return [f"a node's container runtime does not serve images: {found}"] if found else []
 
 

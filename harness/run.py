@@ -251,8 +251,9 @@ class Run:
     def look_around(self) -> None:
         """Ask whether everything that the verdict rests on is alive, before one is drawn about the product."""
         about_the_product = {Verdict.FAIL, Verdict.VACUOUS, *([Verdict.PASS] if self.evidence.refusals else [])}
-        if self.liveness is not None and verdict_of(self._error) in about_the_product:
-            self.evidence.gone += self.liveness.look(self.evidence)
+        verdict = verdict_of(self._error)
+        if self.liveness is not None and verdict in about_the_product:
+            self.evidence.gone += self.liveness.look(self.evidence, passed=verdict is Verdict.PASS)
 
     def end_case(self, item: pytest.Item) -> Verdict:
         """Judge the case and write its record."""

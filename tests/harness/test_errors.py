@@ -113,6 +113,16 @@ def test_a_fallback_after_the_first_error_is_seen(stage: Callable[..., Stage]) -
         staged.cluster.fails(Cause.LOGIN)
 
 
+@pytest.mark.parametrize("looks", [5, 200])
+def test_a_runtime_that_comes_up_late_is_waited_for(stage: Callable[..., Stage], looks: int) -> None:
+    """On a busy machine a node may have nothing to pull with for a while; that is no error that stays."""
+    late = [event("rpc error: unknown service runtime.v1.ImageService"), event("containerd.sock: connect: refused")]
+    staged = stage(*[(False, late)] * looks, (True, late))
+
+    assert staged.cluster.runs_or_fails()
+    assert staged.evidence.refusals == 0
+
+
 def test_an_image_that_is_given_after_the_first_error_is_seen(stage: Callable[..., Stage]) -> None:
     """An image that was pulled all the same is no refusal, though the cluster is not Running yet."""
     staged = stage((False, [event(REFUSED)]))

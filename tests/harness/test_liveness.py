@@ -126,6 +126,7 @@ def test_a_node_without_a_container_runtime_is_named(evidence: Evidence) -> None
     (line,) = Liveness(palette()).look(evidence)
 
     assert line == f"a node's container runtime does not serve images: {told}"
+    assert Liveness(palette()).look(evidence, passed=True) == []
 
 
 def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a cluster as is asked

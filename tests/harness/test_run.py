@@ -48,7 +48,7 @@ class Asked:
     def __init__(self, *gone: str) -> None:
         self.gone, self.times = list(gone), 0
 
-    def look(self, _evidence: Evidence) -> list[str]:
+    def look(self, _evidence: Evidence, *, passed: bool) -> list[str]:  # noqa: ARG002 - as what it stands for
         """Return what is gone."""
         self.times += 1
         return self.gone
