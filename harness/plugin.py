@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import worker
-from harness.interrupts import end_as_by_ctrl_c
+from harness.interrupts import end_as_by_ctrl_c, end_session
 from harness.levels import depth_of
 from harness.options import Options, add_options, checked
 from harness.progress import speaker
@@ -102,8 +102,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     run.begin_case(item.nodeid)
     result = yield
-    run.end_case(item)
+    try:
+        run.end_case(item)
+    except OSError as error:
+        end_session(f"the run ends here, for nothing more can be recorded: {_unwritten(run, error)}", ExitCode.ERROR)
     return result
+
+
+def _unwritten(run: Run, error: OSError) -> str:
+    return f"{run.folder}: {error.strerror or error}; make room, then --resume {run.id}"
 
 
 @pytest.hookimpl(wrapper=True)
@@ -156,7 +163,12 @@ def _finish(session: pytest.Session, run: Run, exitstatus: int) -> None:
     interrupted = refused or exitstatus in (pytest.ExitCode.INTERRUPTED, pytest.ExitCode.INTERNAL_ERROR)
     try:
         code, _text = session.config.stash[SUMMARY] = run.finish(interrupted=interrupted)
-    except Exception:  # noqa: BLE001 - whatever it is (a full disk), it is not the product
+    except OSError as error:  # a full disk
+        said = f"the reports could not be written: {_unwritten(run, error)}"
+        session.config.stash[SUMMARY] = (ExitCode.ERROR, visible(said))
+        session.exitstatus = int(ExitCode.ERROR)
+        return
+    except Exception:  # noqa: BLE001 - whatever it is, it is not the product
         session.config.stash[SUMMARY] = (ExitCode.ERROR, f"the reports could not be written\n{traceback.format_exc()}")
         session.exitstatus = int(ExitCode.ERROR)
         return

@@ -6,8 +6,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from _pytest.outcomes import Exit
 
 from harness import plugin
+from harness.run import SUITES
 from reports.verdicts import ExitCode
 
 if TYPE_CHECKING:
@@ -21,9 +23,29 @@ def test_reports_that_cannot_be_written_are_the_harness_own_failure() -> None:
         raise OSError(28, "No space left on device")
 
     session: Any = SimpleNamespace(config=SimpleNamespace(stash=pytest.Stash()), exitstatus=0)
-    run = SimpleNamespace(cases=["a"], finish=finish)
+    run = SimpleNamespace(cases=["a"], finish=finish, folder="reports/runs/1", id="1")
     plugin._finish(session, cast("Run", run), 0)
     code, text = session.config.stash[plugin.SUMMARY]
 
     assert (session.exitstatus, code) == (3, ExitCode.ERROR)
-    assert "No space left on device" in text
+    assert text == (
+        "the reports could not be written: reports/runs/1: No space left on device; make room, then --resume 1"
+    )
+
+
+def test_a_case_that_cannot_be_recorded_ends_the_run_in_one_line() -> None:
+    """A full disk in the middle of a run is no traceback, and what was recorded can be resumed."""
+
+    def end_case(_item: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = SimpleNamespace(begin_case=lambda _case: None, end_case=end_case, folder="reports/runs/1", id="1")
+    stash = pytest.Stash()
+    stash[plugin.RUN] = cast("Run", run)
+    item: Any = SimpleNamespace(config=SimpleNamespace(stash=stash), nodeid="x", path=SUITES / "x.py")
+    going = plugin.pytest_runtest_protocol(item)
+    next(going)
+    with pytest.raises(Exit, match="nothing more can be recorded: reports/runs/1: No space left on device") as ended:
+        going.send(None)
+
+    assert ended.value.returncode == 3
