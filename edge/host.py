@@ -151,10 +151,17 @@ class EdgeHost:
 
     def reboot(self) -> BootFacts:
         """Reboot, wait for the host to be gone and back, and give the new boot. Raises HostUnreachable."""
+        return self._boot_anew("systemctl reboot")
+
+    def cut_power(self) -> BootFacts:
+        """Start the host anew as a power cut does: nothing is stopped or written before. Raises as :meth:`reboot`."""
+        return self._boot_anew("(sleep 1; systemctl reboot --force --force) > /dev/null 2>&1 &")
+
+    def _boot_anew(self, command: str) -> BootFacts:
         before = self.boot()
         # the connection may be cut before or after the command returns, both are right
         with suppress(HostUnreachable):
-            self.run("systemctl reboot")
+            self.run(command)
         return self.wait_for_boot_after(before)
 
     def wait_for_boot_after(self, before: BootFacts) -> BootFacts:

@@ -122,12 +122,17 @@ class Cluster:
 
     def roll_back(self, *, phase: str = REPAVE) -> None:
         """Move to the profile version before the present one, repave, and wait until it is done; raises as repave."""
+        self.begin_roll_back(phase=phase)
+        self.confirm_repave()
+
+    def begin_roll_back(self, *, phase: str = REPAVE) -> None:
+        """Move to the profile version before the present one and let the repave begin, without waiting for its end."""
         version, layer = self._earlier[-1]
         self.site.enter_phase(self, phase, layer.image)
+        self._phase_began = self.site.project.time()
         self._look_at_boots()
         self._take(version, layer)
         self.approve()
-        self.confirm_repave()
 
     def _take(self, version: str, layer: OsLayer) -> None:
         self.site.project.clusters.replace_profile(self.uid, old=self.profile, new=version)
@@ -139,14 +144,17 @@ class Cluster:
         self.site.project.clusters.wait_for_repave(self.uid)
         self.site.project.clusters.approve_repave(self.uid)
 
-    def begin_repave(self, layer: OsLayer, *, phase: str = REPAVE) -> None:
+    def begin_repave(
+        self, layer: OsLayer, *, phase: str = REPAVE, planned: Callable[[], object] = lambda: None
+    ) -> None:
         """Move to ``layer`` and let the repave begin, without waiting for its end.
 
-        ``phase`` is for cases that tell one repave of a cluster from another.
+        ``phase`` is for cases that tell one repave of a cluster from another; ``planned`` is called before approval.
         """
         self.site.enter_phase(self, phase, layer.image)
         self._phase_began = self.site.project.time()
         self.move_to(layer)
+        planned()
         self.approve()
 
     def repave(self, layer: OsLayer, *, phase: str = REPAVE) -> None:

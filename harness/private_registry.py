@@ -14,7 +14,7 @@ from registry.classify import narrow
 from registry.engine_image import DEFAULT_IMAGE
 from registry.pulls import changes
 from registry.server import Account, PrivateRegistry
-from registry.witness import Witness
+from registry.witness import LOGIN_OF, Witness
 from reports.records import Pull, utc
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def presented_words(name: str) -> str:
         return "no credential"
     if name.startswith("base64-decoded"):
         return name.replace("base64-decoded", "base64-decode(password)", 1)
-    if "user name" in name or name.startswith(("malformed", "other scheme", "unknown")):
+    if "user name" in name or name.startswith((LOGIN_OF, "malformed", "other scheme", "unknown")):
         return name
     return f"the password {name}"
 

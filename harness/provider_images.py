@@ -109,6 +109,11 @@ class ProviderImages(Brief):
         """Return an image that no host has pulled before."""
         return self.named(f"fresh-{next(self._numbers)}{self.mark}")
 
+    def moved(self, image: Image) -> Image:
+        """Put another image under the tag of one of ours, and return it."""
+        difference = Difference(label=f"{image.label}-moved")
+        return mint(self.client, self.base, image.tag, difference=difference).at(self.address)
+
     def for_architecture(self, architecture: str) -> Image:
         """Return an image that says it is for another machine than the hosts are."""
         name = f"for-{architecture}"

@@ -54,8 +54,8 @@ _WRITTEN_AS_IS = "!$%&'()*+,/:;=?@[]~\"<>\\^`{|}-._"  # all of printable ASCII b
 class Judge(Protocol):
     """Knows the accounts in force."""
 
-    def judge(self, headers: Sequence[bytes]) -> tuple[str, Presented]:
-        """Return which account the ``Authorization`` headers of a request mean, and what they present."""
+    def judge(self, headers: Sequence[bytes], host: str = "") -> tuple[str, Presented]:
+        """Return which account the ``Authorization`` headers of a host's request mean, and what they present."""
 
     def without_secrets(self, text: str) -> str:
         """Return text in which no secret of an account in force stands any more."""
@@ -113,7 +113,8 @@ class ReverseProxy:
         origin = self._tokens.origin_at(request.raw_path)
         form = await self._form(request, client) if origin else None
         headers = headers or login_in(form or b"")
-        account, presented = self._tokens.presented_for(headers) or self._judge.judge(headers)
+        known = self._tokens.presented_for(headers)
+        account, presented = known or self._judge.judge(headers, self._journal.host_at(client))
         running = self._note(
             client,
             presented,

@@ -7,6 +7,7 @@ compared in memory; what comes out are names.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import functools
 import threading
@@ -33,7 +34,14 @@ if TYPE_CHECKING:
     from registry.server import Account
     from registry.tls import Authority, ServerCertificate
 
+#: What a presentation is called that is right elsewhere: the login of another version, registry, host …
+LOGIN_OF = "the login of "
 _WORTH_HIDING = 4  # characters; a shorter password would blot out ordinary text
+
+
+def basic(username: str, password: str) -> bytes:
+    """Return the ``Authorization`` header of a login."""
+    return b"Basic " + base64.b64encode(f"{username}:{password}".encode())
 
 
 @dataclass(frozen=True, repr=False)
@@ -54,6 +62,23 @@ class AccountsInForce:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._all: list[_InForce] = []
+        self._logins: dict[bytes, tuple[str, str]] = {}
+        self._right: dict[str, bytes] = {}
+
+    def tell_apart(self, name: str, username: str, password: str) -> None:
+        """From now on call this very login by a name wherever a host is to present another one."""
+        with self._lock:
+            self._logins[basic(username, password)] = username, name
+
+    def expect_of(self, host: str, username: str, password: str) -> None:
+        """From now on a host is to present this login, and no other one that has a name."""
+        with self._lock:
+            self._right[host] = basic(username, password)
+
+    def forget_logins(self) -> None:
+        """Compare with whatever account is in force again."""
+        with self._lock:
+            self._logins, self._right = {}, {}
 
     @contextlib.contextmanager
     def expecting(self, username: str, password: str, other: str | None = None) -> Iterator[None]:
@@ -70,11 +95,14 @@ class AccountsInForce:
             with self._lock:
                 self._all = [known for known in self._all if known is not account]
 
-    def judge(self, headers: Sequence[bytes]) -> tuple[str, Presented]:
-        """Return which account the ``Authorization`` headers of a request mean, and what they present."""
+    def judge(self, headers: Sequence[bytes], host: str = "") -> tuple[str, Presented]:
+        """Return which account the ``Authorization`` headers of a host's request mean, and what they present."""
         if len(headers) > 1:
             return "", Presented("malformed", f"malformed: {len(headers)} Authorization headers")
         with self._lock:
+            if headers and host in self._right and headers[0] != self._right[host] and headers[0] in self._logins:
+                username, name = self._logins[headers[0]]
+                return username, Presented("changed", f"{LOGIN_OF}{name}")
             newest = {known.username: known for known in self._all}
         accounts = (known.prepared for known in newest.values())
         meant, presented = closest(accounts, headers[0] if headers else None)
@@ -149,9 +177,9 @@ class Witness:
         self.registry = registry
         self.address = RegistryAddress(bind, usable_port(bind, port))
         self.journal = Journal()
-        self._accounts = AccountsInForce()
+        self.accounts = AccountsInForce()
         self._certificate = certificate or registry.authority.issue(bind, *names)
-        proxy = ReverseProxy(registry.address, registry.client_context(), self.journal, self._accounts, renamed=renamed)
+        proxy = ReverseProxy(registry.address, registry.client_context(), self.journal, self.accounts, renamed=renamed)
         self._listener = TlsListener(self.address, self._certificate, proxy)
 
     def __enter__(self) -> Self:
@@ -190,8 +218,16 @@ class Witness:
     @contextlib.contextmanager
     def expecting(self, account: Account, *, other: str | None = None) -> Iterator[None]:
         """Compare pulls with a credential that a profile has, whether or not the registry accepts it."""
-        with self._accounts.expecting(account.username, account.password, other):
+        with self.accounts.expecting(account.username, account.password, other):
             yield
+
+    @contextlib.contextmanager
+    def telling_logins_apart(self) -> Iterator[None]:
+        """Forget at the end which login has which name, and which one each host is to present."""
+        try:
+            yield
+        finally:
+            self.accounts.forget_logins()
 
     def start(self) -> None:
         """End an outage."""

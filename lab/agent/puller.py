@@ -55,9 +55,16 @@ def pull(image: str, credential: Credential | None, way: Way) -> slots.Slot:
         command += ["--src-tls-verify=" + ("true" if way.verify_tls else "false")]
         command += way.behaviour.at(HAND_OVER_LOGIN, _login, area, image, credential)
         command += ["--digestfile", f"{area}/digest", "--dest-shared-blob-dir", str(BLOBS)]
-        _run([*command, f"docker://{image}", f"oci:{LAYOUT}:image"], way.overtaken)
+        _run([*command, f"docker://{by_digest(image)}", f"oci:{LAYOUT}:image"], way.overtaken)
         digest = (area / "digest").read_text().strip()
     return slots.Slot(image, digest, _unpack(way.behaviour))
+
+
+def by_digest(image: str) -> str:
+    """Return a reference as pullers take it: of a tag and a digest the digest alone."""
+    name, at, digest = image.partition("@")
+    repository, colon, tag = name.rpartition(":")
+    return f"{repository}@{digest}" if at and colon and "/" not in tag else image
 
 
 def _offer_base_layer() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.agent import places, runtime, scope, secret
-from lab.agent.puller import PullFailed
+from lab.agent.puller import PullFailed, by_digest
 from lab.faults import behaviour_of
 from lab.joints import (
     PULL_POLICY,
@@ -35,7 +35,7 @@ def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
     where, notes = Where(**plan["where"]), Path(plan["notes"])
     behaviour = behaviour_of(plan["faults"], where, lambda touch: _note(notes, touch))
     at, nth = behaviour.at, where.repave
-    image = at(UPGRADE_IMAGE, str, plan["image"])
+    image = by_digest(at(UPGRADE_IMAGE, str, plan["image"]))
     credential = at(UPGRADE_CREDENTIAL, lambda found, _nth: found, secret.load(), nth)
     authority = at(UPGRADE_AUTHORITY, lambda file, _nth: file, places.TRUST, nth)
     runtime.trust(image.partition("/")[0], authority, verify=at(VERIFY_UPGRADE_TLS, lambda: True))
