@@ -29,7 +29,7 @@ class Findings:
 
     of: dict[str, list[CaseFinished]] = field(default_factory=lambda: defaultdict(list))
     drawn: set[str] = field(default_factory=set)
-    """Cases whose examples Hypothesis draws."""
+    """Cases whose examples are drawn."""
     reached: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
     """By suspect and joint, the cases in which its fault was asked there."""
     differed: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))

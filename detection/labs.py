@@ -154,7 +154,7 @@ class Worker:
         command = [sys.executable, "-m", "pytest", *project_options(job.suites), *job.suites]
         command += ["-q", "-n", "0", "-p", "no:cacheprovider"]
         command += ["-p", "detection.switching", "--detection-plan", str(plan), "--runs-in", str(home)]
-        command += ["--site", str(lab.settings.folder / "detection.yaml"), "--no-shrink", "--no-provision"]
+        command += ["--site", str(lab.settings.folder / "detection.yaml"), "--no-provision"]
         return [*command, "--hypothesis-seed", str(job.seed), *job.arguments]
 
     def _follow(

@@ -1,4 +1,4 @@
-"""Detection as a number: how surely the generated passwords find a change, over many seeds, without a lab.
+"""Detection as a number: how surely the passwords of the deck find a change, over many seeds, without a lab.
 
 A password case fails at the first example whose password the change alters; which passwords are drawn depends on the
 seed alone. So the case's own examples are drawn for each seed, and the change, a pure function, is applied to them.
@@ -12,17 +12,15 @@ import statistics
 from functools import cache
 from typing import TYPE_CHECKING
 
-from hypothesis import given, seed, settings
-
-from fixtures.strategies import passwords
-from harness.drawing import EXAMPLES, settings_for_hosts
+from fixtures.deck import deck, size_of
+from harness.drawing import EXAMPLES
 from registry.transforms import Context, transform
 from reports.kill_matrix import Odds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-BUDGET = EXAMPLES["default"]
+BUDGET = size_of(EXAMPLES["default"])
 SEEDS = 100
 #: The roads on which passwords are drawn; further on, a fixed set of probes is presented.
 DRAWN = ("on-deploy", "on-repave")
@@ -31,17 +29,8 @@ _USERNAME = "edge-000000"  # as the accounts of cases are named
 
 @cache
 def drawn(number: int) -> tuple[str, ...]:
-    """Return the passwords that a case draws with this seed, in their order, for as long as none fails."""
-    found: list[str] = []
-
-    @seed(number)
-    @settings(settings_for_hosts(BUDGET, shrink=False), database=None)
-    @given(password=passwords())
-    def case(password: str) -> None:
-        found.append(password)
-
-    case()
-    return tuple(found)
+    """Return the passwords that a case presents with this seed, in their order, for as long as none fails."""
+    return tuple(deck(number, BUDGET))
 
 
 def first_changed(change: str, number: int) -> int:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, Phase, core, settings
-from hypothesis.internal.conjecture import engine
 
 from harness.levels import depth_of
 from harness.plugin import OPTIONS
@@ -21,10 +20,8 @@ if TYPE_CHECKING:
 
     from harness.sites.site_file import SiteFile
 
-#: Examples of a property case where they cost seconds, by depth: tests/detection says how many the seeded faults need.
+#: Examples by depth. Twenty stand for a password of every class (fixtures/deck.py).
 EXAMPLES = {"default": 20, "nightly": 150}
-#: Seconds that a failing example may take to become a minimal one; each step costs a deployment and a repave.
-SHRINKING_SECONDS = 60
 
 
 def examples_of(site: SiteFile | None, depth: str) -> int:
@@ -38,18 +35,17 @@ def profile_of(depth: str) -> str:
     return f"conformance-{depth}"
 
 
-def settings_for_hosts(max_examples: int, *, shrink: bool = True) -> settings:
-    """Return the settings for examples that each cost a deployment and a repave.
+def settings_for_hosts(max_examples: int) -> settings:
+    """Return the settings for examples that each cost deployments and repaves.
 
-    Hypothesis' explain phase runs up to a hundred examples more once one has failed, and looking for a second bug
-    ten more; both are left out. Slow examples are expected, so there is no deadline per example. Without ``shrink``
-    the first example that fails is reported as it is. The seed of the run is what is drawn with, on a build server
-    too, where Hypothesis by itself would take one of its own.
+    The first example that fails is reported as it is: shrinking, Hypothesis' explain phase and looking for a second
+    bug would each take many more. Slow examples are expected, so there is no deadline per example. The seed of the run
+    is what is drawn with, on a build server too, where Hypothesis by itself would take one of its own.
     """
     return settings(
         max_examples=max_examples,
         derandomize=False,
-        phases=(Phase.explicit, Phase.reuse, Phase.generate, *((Phase.shrink,) if shrink else ())),
+        phases=(Phase.explicit, Phase.reuse, Phase.generate),
         report_multiple_bugs=False,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -60,10 +56,9 @@ def settings_for_hosts(max_examples: int, *, shrink: bool = True) -> settings:
 def pytest_configure(config: pytest.Config) -> None:
     """Fix the seed, and say what Hypothesis' settings are at each depth; the options are checked by then."""
     options = config.stash[OPTIONS]
-    engine.MAX_SHRINKING_SECONDS = SHRINKING_SECONDS
     core.global_force_seed = options.seed  # type: ignore[assignment] # what its own option does
     for depth in EXAMPLES:
-        drawn = settings_for_hosts(examples_of(options.site, depth), shrink=options.shrink)
+        drawn = settings_for_hosts(examples_of(options.site, depth))
         settings.register_profile(profile_of(depth), drawn, database=None, print_blob=False)
 
 

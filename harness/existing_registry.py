@@ -7,7 +7,7 @@ reach none they pull from the registry itself, nobody sees what they present, an
 from __future__ import annotations
 
 import ssl
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import requests
@@ -138,6 +138,10 @@ class WithoutWitness(SiteRegistry):
     def account(self, username: str | None = None, password: str | None = None) -> AbstractContextManager[Account]:
         """Lend one of the given accounts. Raises AccountNotGivenError."""
         return self.private.account(username, password)
+
+    def refusing(self, _username: str, _password: str, /) -> AbstractContextManager[None]:
+        """Expect nothing: nobody sees what is presented."""
+        return nullcontext()
 
     def client(self, account: Account | None = None) -> RegistryClient:
         """Return a client of its API."""

@@ -12,6 +12,7 @@ from harness.private_registry import presented_sentence
 from harness.tracebacks import lines_of, place_of
 from lab.site import LabSettings
 from registry.transforms import transform
+from registry.witness import ON_PURPOSE
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def first_change(evidence: Evidence) -> str:
 
 
 def _changed(pull: Pull) -> bool:
-    return pull.presented not in ("", "intact", "anonymous")
+    return pull.presented not in ("", "intact", "anonymous", ON_PURPOSE)
 
 
 def diagnosis_lines(evidence: Evidence) -> list[str]:

@@ -54,7 +54,6 @@ class Options:
     level: str
     signer: Ed25519PrivateKey | None = field(repr=False)
     resume: Earlier | None
-    shrink: bool
     guide: str | None
     known_issues: tuple[Waiver, ...]
     home: Path
@@ -100,7 +99,6 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--known-issues", metavar="FILE", default=str(KNOWN_ISSUES), help="waivers (default: suites/known_issues.yaml)"
     )
-    group.addoption("--no-shrink", action="store_true", help="report the first example that fails, not the simplest")
     group.addoption("--runs-in", metavar="DIR", default=str(HOME), help="where runs are kept (default: reports)")
     group.addoption("--history", metavar="FILE", help="compare with the runs in this file, and add this one to it")
     group.addoption("--registry-port", metavar="PORT", help="the port of the private registry (default: a free one)")
@@ -130,7 +128,6 @@ def checked(config: pytest.Config) -> Options:
         level=level,
         signer=_signer(option("--key"), level),
         resume=resumed,
-        shrink=not option("--no-shrink"),
         guide=_guide(option("--guide")),
         known_issues=_known_issues(option("--known-issues")),
         home=home,

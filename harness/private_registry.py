@@ -180,6 +180,10 @@ class SiteRegistry(Brief):
         """Yield an account that may log in while the context lasts; pulls are compared with it."""
         return self.seen.account(username, password)
 
+    def refusing(self, username: str, password: str, /) -> AbstractContextManager[None]:
+        """Expect a login that the registry is to refuse while the context lasts: no failure accuses it."""
+        return self.seen.accounts.wrong_on_purpose(username, password)
+
     def client(self, account: Account | None = None) -> RegistryClient:
         """Return a client of its API, which goes past the witness."""
         return self.seen.client(account)

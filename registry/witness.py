@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 #: What a presentation is called that is right elsewhere: the login of another version, registry, host …
 LOGIN_OF = "the login of "
+#: What a login is called that a case wants refused.
+ON_PURPOSE = "wrong on purpose"
 _WORTH_HIDING = 4  # characters; a shorter password would blot out ordinary text
 
 
@@ -64,6 +66,7 @@ class AccountsInForce:
         self._all: list[_InForce] = []
         self._logins: dict[bytes, tuple[str, str]] = {}
         self._right: dict[str, bytes] = {}
+        self._wrong: list[bytes] = []
 
     def tell_apart(self, name: str, username: str, password: str) -> None:
         """From now on call this very login by a name wherever a host is to present another one."""
@@ -74,6 +77,18 @@ class AccountsInForce:
         """From now on a host is to present this login, and no other one that has a name."""
         with self._lock:
             self._right[host] = basic(username, password)
+
+    @contextlib.contextmanager
+    def wrong_on_purpose(self, username: str, password: str) -> Iterator[None]:
+        """Take this login for what a case wants presented, while the context lasts: the registry is to refuse it."""
+        header = basic(username, password)
+        with self._lock:
+            self._wrong.append(header)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._wrong.remove(header)
 
     def forget_logins(self) -> None:
         """Compare with whatever account is in force again."""
@@ -100,6 +115,8 @@ class AccountsInForce:
         if len(headers) > 1:
             return "", Presented("malformed", f"malformed: {len(headers)} Authorization headers")
         with self._lock:
+            if headers and headers[0] in self._wrong:
+                return "", Presented("intact", ON_PURPOSE)
             if headers and host in self._right and headers[0] != self._right[host] and headers[0] in self._logins:
                 username, name = self._logins[headers[0]]
                 return username, Presented("changed", f"{LOGIN_OF}{name}")

@@ -109,7 +109,7 @@ class NeverTouch:
 class SiteFile:
     """A checked site file. Secrets are read, paths are absolute.
 
-    ``examples`` is how many passwords a property draws here in a default run: each costs a deployment and a repave.
+    ``examples`` is how many twentieths of the classes of passwords a default run presents here: each costs a pull.
     """
 
     path: Path

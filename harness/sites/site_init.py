@@ -121,7 +121,7 @@ provider_image: oci:images/provider
 # kubernetes:
 #   kubeconfig: {env: PALETTE_KUBECONFIG}
 
-# Passwords that Hypothesis draws for each property; by night seven times as many. Each costs a deployment and a repave.
+# 20 presents a password of every class, 1 a twentieth of them; by night seven times as many. Each costs a pull.
 # The probe set, 11 of them, is presented in any case and tells all known changes of a password apart.
 # examples: 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,6 +13,10 @@ from registry.transforms.base64_rules import go_raw, go_standard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+
+#: Lengths in bytes at which software makes differences.
+LENGTHS = (8, 16, 32, 40, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,31 @@ def _over(length: int) -> Callable[[bytes], bool]:
         return len(value) > length
 
     return contains
+
+
+def _exactly(length: int) -> Callable[[bytes], bool]:
+    def contains(value: bytes) -> bool:
+        return len(value) == length
+
+    return contains
+
+
+def _repeated(value: bytes) -> bool:
+    text = text_of(value)
+    return len(text) > 1 and len(set(text)) == 1
+
+
+def _twice(value: bytes) -> bool:
+    once = go_standard(value)
+    return bool(once) and bool(go_standard(once or b""))
+
+
+def _json(value: bytes) -> bool:
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _blank(value: bytes) -> bool:
@@ -119,6 +149,14 @@ _ALL = (
     PasswordClass("non-ascii", "a byte beyond ASCII", _pattern(rb"[\x80-\xff]")),
     PasswordClass("yaml-typed", "taken for another type by YAML where it is not quoted", _yaml_typed),
     PasswordClass("yaml-special", "read as other text, or refused, by YAML where it is not quoted", _yaml_special),
+    PasswordClass("base64-twice", "what Go's standard decoder makes of it, it decodes again", _twice),
+    PasswordClass("digits", "decimal digits only", _pattern(rb"\A[0-9]+\Z")),
+    PasswordClass("repeated", "one character again and again", _repeated),
+    PasswordClass("json", "a JSON document", _json),
+    PasswordClass("uuid", "a UUID", _pattern(rb"\A[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")),
+    PasswordClass("date", "a date of ISO 8601", _pattern(rb"\A[0-9]{4}-?[0-9]{2}-?[0-9]{2}(?:T.+)?\Z")),
+    *(PasswordClass(f"length-{length}", f"exactly {length} bytes", _exactly(length)) for length in LENGTHS),
+    *(PasswordClass(f"over-{length}", f"more than {length} bytes", _over(length)) for length in (16, 40, 64)),
     PasswordClass("over-8", "more than 8 bytes", _over(8)),
     PasswordClass("over-32", "more than 32 bytes", _over(32)),
     PasswordClass("over-72", "more than 72 bytes: not accepted by bcrypt as a whole", _over(72)),

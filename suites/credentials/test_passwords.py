@@ -1,59 +1,102 @@
-"""Passwords: what the profile says is what every pull presents."""
+"""Passwords and user names: what the profile says is what every pull presents."""
 
 from __future__ import annotations
 
-from hypothesis import given
+from collections.abc import Iterable
+
+import pytest
 
 from fixtures.layers import Layers
-from fixtures.strategies import passwords
+from fixtures.vectors import Vector, load
+from fixtures.walks import Deployments, Repaves, Walk
 from harness.evidence import Evidence
-from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
 from registry.probes import probes
 
+PROBES = [probe.password for probe in probes() if probe.registry_accepts]
 
-@requirement("DEPLOY-03", phase="deploy", witness=True)
-@given(password=passwords())
+
+def arriving(kind: str) -> list[Vector]:
+    """Return the vectors that a registry accepts and a profile can carry: the same bytes must arrive."""
+    return [vector for vector in load(kind) if vector.result == "valid" and vector.registry_accepts and vector.is_text]
+
+
+@requirement("DEPLOY-03", "MACRO-05", phase="deploy", witness=True)
 def test_deploy_presents_the_password_unchanged(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
+    site: Site, layers: Layers, passwords: list[str], evidence: Evidence
 ) -> None:
-    """For every password that the registry accepts, a deployment presents exactly that password."""
-    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
-    with private_registry.account(password=password) as account:
-        with site.begin_deploy(layers.fresh(account)) as cluster:
-            cluster.runs_or_fails()
-
-            assert private_registry.witness.changes(cluster, phase="deploy") == []
-            cluster.wait_until_running()
-
-
-@requirement("REPAVE-03", phase="repave", witness=True)
-@given(password=passwords())
-def test_repave_presents_the_password_unchanged(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, password: str
-) -> None:
-    """For every password that the registry accepts, a repave presents exactly that password."""
-    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
-    with private_registry.account(password=password) as account, site.deploy(layers.fresh(account)) as cluster:
-        cluster.try_repave(layers.with_image(cluster.layer))
-
-        assert private_registry.witness.changes(cluster, phase="repave") == []
-        cluster.wait_until_repaved()
+    """For a password of every class, held by a macro, a deployment presents exactly that password."""
+    with Deployments(site, layers) as walk:
+        for password in passwords:
+            evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
+            assert walk.present(password) == []
 
 
 @requirement("REPAVE-03", "CRED-05", phase="repave", witness=True)
-def test_the_probe_set_arrives_unchanged(
-    site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence
+def test_repave_presents_the_password_unchanged(
+    site: Site, layers: Layers, passwords: list[str], evidence: Evidence
 ) -> None:
+    """For a password of every class a repave presents exactly that password."""
+    with Repaves(site, layers) as walk:
+        for password in passwords:
+            evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
+            assert walk.present(password) == []
+
+
+@requirement("DEPLOY-03", "REPAVE-03", "CRED-05", phase="repave", witness=True)
+def test_the_probe_set_arrives_unchanged(site: Site, layers: Layers, evidence: Evidence) -> None:
     """No probe is changed at deployment or repave; together they tell any two known changes of a password apart."""
-    found = []
-    for probe in filter(lambda probe: probe.registry_accepts, probes()):
-        expected = "every probe is presented unchanged"
-        evidence.example(probe.id, expected=expected, password=probe.password, together=True)
-        with private_registry.account(password=probe.password) as account:
-            with site.begin_deploy(layers.fresh(account)) as cluster:
-                if cluster.runs_or_fails():
-                    cluster.try_repave(layers.with_image(cluster.layer))
-                found += [f"{change} ({probe.id})" for change in private_registry.witness.changes(cluster)]
+    with Deployments(site, layers) as walk:
+        found = presented(walk, PROBES, evidence)
+        found += presented(walk.run(), PROBES, evidence)
     assert not found, found[0]
+
+
+@requirement("REPAVE-04", phase="repave", witness=True)
+def test_later_repaves_present_every_probe_unchanged(site: Site, layers: Layers, evidence: Evidence) -> None:
+    """The second repave of a cluster presents its version's password unchanged, whatever it is made of."""
+    with Repaves(site, layers) as walk:
+        walk.now.repave(layers.fresh(walk.login()))
+        found = presented(walk, PROBES, evidence)
+        assert not found, found[0]
+        walk.now.repave(layers.fresh(walk.login()))
+
+
+def presented(walk: Walk, passwords: Iterable[str], evidence: Evidence) -> list[str]:
+    """Have passwords presented, to be judged together, and return a sentence for each that was changed."""
+    found = []
+    for password in passwords:
+        expected = "every probe is presented unchanged"
+        evidence.example(repr(password), expected=expected, password=password, together=True)
+        found += [f"{change} ({password!a})" for change in walk.present(password)]
+    return found
+
+
+@requirement("CRED-05", phase="repave", witness=True)
+def test_user_names_arrive_unchanged(site: Site, layers: Layers, usernames: list[str], evidence: Evidence) -> None:
+    """A user name of every class is presented by deployment and repave with exactly its bytes."""
+    with Deployments(site, layers) as deployment:
+        for walk in (deployment, deployment.run()):
+            for name in usernames:
+                evidence.example(repr(name), expected=f"every pull presents the user name {name!r}")
+                assert walk.present(username=name) == []
+
+
+@pytest.mark.nightly
+@requirement("CRED-05", phase="repave", witness=True)
+@pytest.mark.parametrize("kind", ["passwords", "usernames"])
+def test_every_vector_arrives_unchanged(site: Site, layers: Layers, evidence: Evidence, kind: str) -> None:
+    """Whatever a password or a user name of the vectors is made of, deployment and repave present exactly its bytes."""
+    with Deployments(site, layers) as deployment:
+        for vector in arriving(kind):
+            assert_arrives(deployment, kind, vector, evidence)
+        active = deployment.run()
+        for vector in arriving(kind):
+            assert_arrives(active, kind, vector, evidence)
+
+
+def assert_arrives(walk: Walk, kind: str, vector: Vector, evidence: Evidence) -> None:
+    """Have a vector presented as it is."""
+    evidence.example(f"{vector.id} {vector.text!a}", vector_class=vector.flags[0], expected=vector.comment)
+    assert walk.present(**{kind.removesuffix("s"): vector.text}) == []

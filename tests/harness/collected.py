@@ -22,13 +22,12 @@ _found: list[Case] = []
 
 @dataclass(frozen=True)
 class Case:
-    """A conformance case; ``examples`` is how many it draws, and None where it draws none or not by the run's seed."""
+    """A conformance case."""
 
     name: str
     requirements: tuple[str, ...]
     phase: str
     docstring: str
-    examples: int | None
 
 
 def collect(file: Path, *arguments: str, **environment: str) -> list[Case]:
@@ -46,9 +45,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     marker = item.get_closest_marker("requirement")
     docstring = inspect.getdoc(getattr(item, "obj", None)) or ""
     phase = marker.kwargs.get("phase", "") if marker else ""
-    drawn = getattr(getattr(item, "obj", None), "_hypothesis_internal_use_settings", None)
-    examples = drawn.max_examples if drawn is not None and not drawn.derandomize else None
-    _found.append(Case(item.nodeid, tuple(marker.args) if marker else (), phase, docstring, examples))
+    _found.append(Case(item.nodeid, tuple(marker.args) if marker else (), phase, docstring))
 
 
 def pytest_sessionfinish() -> None:
