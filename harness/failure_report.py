@@ -146,23 +146,23 @@ def _changed(pull: Pull) -> bool:
 
 
 def diagnosis_lines(evidence: Evidence) -> list[str]:
-    """Name the change that explains everything the case saw, over all its examples, for each phase and path."""
+    """Name the change that would give everything the case saw, over all its examples, for each phase and path."""
     if evidence.witness is None:
         return []
     return [
-        f"  {phase}, {found.puller} of {' and '.join(found.hosts)}: everything seen is explained"
-        f" {explained_by(found.transforms)}"
+        f"  {phase}, {found.puller} of {' and '.join(found.hosts)}: everything seen equals what"
+        f" {equals(found.transforms)} would give"
         for phase in dict.fromkeys(pull.phase for pull in pulls_of(evidence))
         for found in evidence.witness.diagnosis(evidence.case, phase)
     ]
 
 
-def explained_by(transforms: tuple[str, ...]) -> str:
-    """Put transforms that explain the same into words; several are said to do so equally, none is preferred."""
+def equals(transforms: tuple[str, ...]) -> str:
+    """Put transforms that give the same into words; of several none is preferred, and none is said to have happened."""
     titles = [f"{name} ({transform(name).title})" for name in transforms[:MOST_EXPLANATIONS]]
     more = len(transforms) - len(titles)
     rest = [f"{more} other{'s' if more > 1 else ''}"] if more else []
-    return f"{'equally ' if len(transforms) > 1 else ''}by {'; or '.join([*titles, *rest])}"
+    return "; or ".join([*titles, *rest])
 
 
 def pull_table(evidence: Evidence) -> list[str]:

@@ -10,7 +10,7 @@ from harness.brief import Brief
 from harness.clusters import VacuousPhase
 from harness.pull_addresses import PullAddresses, told_apart
 from registry.address import RegistryAddress
-from registry.classify import narrow
+from registry.classify import UNKNOWN, narrow
 from registry.engine_image import DEFAULT_IMAGE
 from registry.pulls import changes
 from registry.server import Account, PrivateRegistry
@@ -130,7 +130,7 @@ class SiteWitness:
 def _diagnosis(puller: str, pulls: list[Request]) -> Diagnosis:
     """Combine what one path presented; a host that never presented anything for a password counts as well."""
     shown = [pull for pull in pulls if pull.has_credential]
-    changed = dict.fromkeys(pull.place for pull in shown if not pull.presented.intact)
+    changed = dict.fromkeys(pull.place for pull in shown if pull.presented.password_name not in ("", "intact"))
     silent = [pull.presented for pull in changes(pulls) if not pull.has_credential]
     transforms = narrow((pull.presented for pull in shown), silent) if changed else ()
     return Diagnosis(puller, tuple(changed), transforms)
@@ -227,9 +227,13 @@ def presented_words(name: str) -> str:
         return "no credential"
     if name.startswith("base64-decoded"):
         return name.replace("base64-decoded", "base64-decode(password)", 1)
+    if name == "unknown user":
+        return "an unknown user name, the password beside it intact,"
+    if name.startswith(UNKNOWN):
+        return f"an {name.replace(UNKNOWN, f'{UNKNOWN} of the password', 1)}"
     if "user name" in name or name.startswith((LOGIN_OF, "malformed", "other scheme", "unknown")):
         return name
-    return f"the password {name}"
+    return f"a value equal to the password {name}"
 
 
 def puller_of(user_agent: str) -> str:

@@ -194,7 +194,7 @@ class Clusters:
             lambda: self._repave_or_none(uid),
             lambda found: found is not None and found.state in (PENDING, APPROVED),
             within=self.wait.timeouts.repave_pending if within is None else within,
-            state=lambda found: (found.state or "planned") if found else "none planned",
+            state=lambda found: (found.state or "no state yet") if found else "none",
         )
         return seen or self.repave(uid)
 

@@ -45,6 +45,8 @@ _CHARACTERS = (
     ("non-ASCII", re.compile(rb"[\x80-\xff]")),
 )
 _NAMES_SHOWN = 2
+#: How the name of a change begins that nothing explains; what can be seen of it follows.
+UNKNOWN = "unknown change"
 _ABOUT_PASSWORDS = frozenset({"user-name", "whole-pair", "auth-field", "previous", "other-registry"})
 _FOR_USER_NAMES = tuple(known for known in TRANSFORMS if known.id not in _ABOUT_PASSWORDS)
 _REPLACED = "invalid-replaced"
@@ -84,11 +86,12 @@ class Features:
     common_prefix: int
     common_suffix: int
     characters: tuple[str, ...]
+    relation: str
 
     def __str__(self) -> str:
-        return (
+        return self.relation or (
             f"{self.length} bytes for {self.expected_length}, the first {self.common_prefix} and the last "
-            f"{self.common_suffix} as configured; {', '.join(self.characters) or 'nothing in it'}"
+            f"{self.common_suffix} as configured"
         )
 
 
@@ -96,7 +99,7 @@ class Features:
 class Presented:
     """What one request presented, compared with the configured account, without any value in it.
 
-    ``name`` is for people: 'intact', 'anonymous', 'base64-decoded', 'base64-decoded then trimmed', 'unknown change'.
+    ``name`` is for people: 'intact', 'anonymous', 'base64-decoded', 'base64-decoded then trimmed', 'unknown change: …'.
     ``explanations`` are all equally short ways from the configured password to the presented one, each a transform's
     id or two of them joined by '+'; none for an intact or an unknown one. ``username_name`` and
     ``username_explanations`` say the same of the user name. ``features`` describe what nothing explains.
@@ -198,8 +201,40 @@ class _Table:
         shortest = min(len(self.value), len(presented))
         prefix = next((at for at in range(shortest) if self.value[at] != presented[at]), shortest)
         suffix = next((at for at in range(shortest) if self.value[-1 - at] != presented[-1 - at]), shortest)
-        characters = tuple(name for name, pattern in _CHARACTERS if pattern.search(presented))
-        return Features(len(presented), len(self.value), prefix, suffix, characters)
+        relation = _relation(self.value, presented, prefix, suffix)
+        return Features(len(presented), len(self.value), prefix, suffix, _kinds(presented), relation)
+
+
+def _kinds(value: bytes) -> tuple[str, ...]:
+    return tuple(name for name, pattern in _CHARACTERS if pattern.search(value))
+
+
+def _relation(value: bytes, presented: bytes, prefix: int, suffix: int) -> str:
+    """Return how two texts relate, as far as it can be seen without knowing any software; empty where it cannot."""
+    whole, part = len(value), len(presented)
+    lost, added = _left_out(value, presented), _left_out(presented, value)
+    differ = sum(one != other for one, other in zip(value, presented, strict=False))
+    seen = (
+        (not part, "nothing of it"),
+        (prefix == part < whole, f"the first {part} of {whole} bytes"),
+        (suffix == part < whole, f"the last {part} of {whole} bytes"),
+        (value.lower() == presented.lower(), "the same length, upper and lower case differ"),
+        (lost is not None, f"{whole - part} of {whole} bytes lost: {', '.join(_kinds(lost or b''))}"),
+        (added is not None, f"all {whole} bytes and {part - whole} more: {', '.join(_kinds(added or b''))}"),
+        (part == whole, f"the same length, {differ} of {whole} bytes differ"),
+    )
+    return next((text for holds, text in seen if holds), "")
+
+
+def _left_out(long: bytes, short: bytes) -> bytes | None:
+    """Return what must be left out of one text to get the other; None where leaving out is not enough."""
+    left, at = bytearray(), 0
+    for byte in long:
+        if at < len(short) and byte == short[at]:
+            at += 1
+        else:
+            left.append(byte)
+    return bytes(left) if at == len(short) else None
 
 
 class Prepared:
@@ -288,7 +323,7 @@ class _Part:
     def name(self) -> str:
         if self.intact:
             return "intact"
-        return said(self.explanations) if self.explanations else "unknown change"
+        return said(self.explanations) if self.explanations else f"{UNKNOWN}: {self.features}"
 
     def settled(self, *, swapped: bool) -> _Part:
         """Both values swapped is one explanation; one alone cannot have been swapped."""

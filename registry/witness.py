@@ -66,7 +66,7 @@ class AccountsInForce:
         self._all: list[_InForce] = []
         self._logins: dict[bytes, tuple[str, str]] = {}
         self._right: dict[str, bytes] = {}
-        self._wrong: list[bytes] = []
+        self._wrong: dict[bytes, str] = {}
 
     def tell_apart(self, name: str, username: str, password: str) -> None:
         """From now on call this very login by a name wherever a host is to present another one."""
@@ -83,12 +83,12 @@ class AccountsInForce:
         """Take this login for what a case wants presented, while the context lasts: the registry is to refuse it."""
         header = basic(username, password)
         with self._lock:
-            self._wrong.append(header)
+            self._wrong[header] = username
         try:
             yield
         finally:
             with self._lock:
-                self._wrong.remove(header)
+                self._wrong.pop(header, None)
 
     def forget_logins(self) -> None:
         """Compare with whatever account is in force again."""
@@ -116,7 +116,7 @@ class AccountsInForce:
             return "", Presented("malformed", f"malformed: {len(headers)} Authorization headers")
         with self._lock:
             if headers and headers[0] in self._wrong:
-                return "", Presented("intact", ON_PURPOSE)
+                return self._wrong[headers[0]], Presented("intact", ON_PURPOSE)
             if headers and host in self._right and headers[0] != self._right[host] and headers[0] in self._logins:
                 username, name = self._logins[headers[0]]
                 return username, Presented("changed", f"{LOGIN_OF}{name}")

@@ -77,10 +77,15 @@ def presented(walk: Walk, passwords: Iterable[str], evidence: Evidence) -> list[
 def test_user_names_arrive_unchanged(site: Site, layers: Layers, usernames: list[str], evidence: Evidence) -> None:
     """A user name of every class is presented by deployment and repave with exactly its bytes."""
     with Deployments(site, layers) as deployment:
-        for walk in (deployment, deployment.run()):
-            for name in usernames:
-                evidence.example(repr(name), expected=f"every pull presents the user name {name!r}")
-                assert walk.present(username=name) == []
+        assert_names_arrive(deployment, usernames, evidence)
+        assert_names_arrive(deployment.run(), usernames, evidence)
+
+
+def assert_names_arrive(walk: Walk, names: Iterable[str], evidence: Evidence) -> None:
+    """Have user names presented as they are."""
+    for name in names:
+        evidence.example(repr(name), expected=f"every pull presents the user name {name!r}")
+        assert walk.present(username=name) == []
 
 
 @pytest.mark.nightly
@@ -89,14 +94,12 @@ def test_user_names_arrive_unchanged(site: Site, layers: Layers, usernames: list
 def test_every_vector_arrives_unchanged(site: Site, layers: Layers, evidence: Evidence, kind: str) -> None:
     """Whatever a password or a user name of the vectors is made of, deployment and repave present exactly its bytes."""
     with Deployments(site, layers) as deployment:
-        for vector in arriving(kind):
-            assert_arrives(deployment, kind, vector, evidence)
-        active = deployment.run()
-        for vector in arriving(kind):
-            assert_arrives(active, kind, vector, evidence)
+        assert_vectors_arrive(deployment, kind, evidence)
+        assert_vectors_arrive(deployment.run(), kind, evidence)
 
 
-def assert_arrives(walk: Walk, kind: str, vector: Vector, evidence: Evidence) -> None:
-    """Have a vector presented as it is."""
-    evidence.example(f"{vector.id} {vector.text!a}", vector_class=vector.flags[0], expected=vector.comment)
-    assert walk.present(**{kind.removesuffix("s"): vector.text}) == []
+def assert_vectors_arrive(walk: Walk, kind: str, evidence: Evidence) -> None:
+    """Have the vectors of a kind presented as they are."""
+    for vector in arriving(kind):
+        evidence.example(f"{vector.id} {vector.text!a}", vector_class=vector.flags[0], expected=vector.comment)
+        assert walk.present(**{kind.removesuffix("s"): vector.text}) == []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.evidence import ClusterEvidence, Evidence
-from harness.failure_report import diagnosis_lines, explained_by, first_change, pull_table
+from harness.failure_report import diagnosis_lines, equals, first_change, pull_table
 from harness.private_registry import Diagnosis, SiteWitness
 from registry.classify import Configured, Presented, prepare
 from registry.probes import probes
@@ -85,9 +85,9 @@ def test_each_path_is_diagnosed_for_itself() -> None:
 
 def test_several_explanations_are_said_to_be_equal() -> None:
     """One transform is named; of several none is preferred, and those not shown are counted."""
-    assert explained_by(("trimmed",)).startswith("by trimmed (")
-    several = explained_by(("trimmed", "trimmed-left", "trimmed-right", "newlines-lost"))
-    assert several.startswith("equally by trimmed (")
+    assert equals(("trimmed",)).startswith("trimmed (")
+    several = equals(("trimmed", "trimmed-left", "trimmed-right", "newlines-lost"))
+    assert several.startswith("trimmed (")
     assert several.endswith("; or 1 other")
 
 
@@ -151,4 +151,4 @@ def test_the_diagnosis_says_phase_path_and_host() -> None:
     """The line under the headline names phase, path, host and transform."""
     (line,) = diagnosis_lines(evidence(repaved_with("base64-standard").witness()))
 
-    assert line.startswith("  repave, node of edge-1: everything seen is explained by base64-standard (")
+    assert line.startswith("  repave, node of edge-1: everything seen equals what base64-standard (")

@@ -164,7 +164,8 @@ def test_an_unknown_change_is_described_without_the_value(prepared: Prepared) ->
     """A value that nothing explains is described by lengths, common ends and character classes."""
     found = prepared.classify(basic("user", "Passw0rd-and-something-else-rd"))
 
-    assert (found.kind, found.name, found.explanations) == ("changed", "unknown change", ())
+    assert (found.kind, found.explanations) == ("changed", ())
+    assert found.name == "unknown change: 30 bytes for 16, the first 8 and the last 2 as configured"
     assert found.features is not None
     assert (found.features.length, found.features.expected_length) == (30, 16)
     assert (found.features.common_prefix, found.features.common_suffix) == (8, 2)
@@ -357,3 +358,22 @@ def test_a_very_long_password_is_prepared_without_pairs() -> None:
     found = account("x" * 5000).classify(basic("user", "x" * 72))
 
     assert found.explanations == ("first-72",)
+
+
+@pytest.mark.parametrize(
+    ("presented", "seen"),
+    [
+        ("Pa55!word#1-long", "the first 16 of 24 bytes"),
+        ("g#1-longer-than", ""),
+        ("Pa55!word#1_longerthan_3", "the same length, 2 of 24 bytes differ"),
+        ("Pa55word1longerthan3", "4 of 24 bytes lost: punctuation"),
+        ("PA55!WORD#1-LONGERTHAN-3", "the same length, upper and lower case differ"),
+        ("Pa55!word#1-longerthan-3  ", "all 24 bytes and 2 more: blanks"),
+        ("longerthan-3", "the last 12 of 24 bytes"),
+    ],
+)
+def test_what_can_be_seen_of_an_unknown_change_is_said(presented: str, seen: str) -> None:
+    """Without knowing any software: a beginning, an end, what was lost or added, the same length."""
+    table = classify._Table(Context("Pa55!word#1-longerthan-3"), ())
+
+    assert table.features(presented.encode()).relation == seen
