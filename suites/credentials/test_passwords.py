@@ -44,7 +44,7 @@ def test_repave_presents_the_password_unchanged(
             assert walk.present(password) == []
 
 
-@requirement("DEPLOY-03", "REPAVE-03", "CRED-05", phase="repave", witness=True)
+@requirement("REPAVE-03", "CRED-05", phase="repave", witness=True)
 def test_the_probe_set_arrives_unchanged(site: Site, layers: Layers, evidence: Evidence) -> None:
     """No probe is changed at deployment or repave; together they tell any two known changes of a password apart."""
     with Deployments(site, layers) as walk:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from palette.os_layer import OsLayer, ProviderCredentials
 
 PROVES = (
-    *("CRED-01", "CRED-02", "CRED-06", "REPAVE-03", "REPAVE-04", "REPAVE-05", "REPAVE-10", "REPAVE-11", "DEPLOY-04"),
+    *("CRED-01", "CRED-02", "CRED-06", "REPAVE-03", "REPAVE-04", "REPAVE-05", "REPAVE-10", "REPAVE-11"),
     *("MACRO-01", "PREC-01", "LIMIT-01"),
 )
 #: What passwords begin with; a number makes one unique. None is taken for base64: other cases are about that.
@@ -245,7 +245,7 @@ class Playing:
         return login
 
     def _admit(self, layers: Layers, login: Account) -> None:
-        """Let a login in from now on, in place of the one that its user had before."""
+        """Admit a login from now on, in place of the one that its user had before."""
         key = str(layers.registry.address), login.username
         if self._in_force.get(key) != login.password:
             self._held.enter_context(layers.registry.account(login.username, login.password))

@@ -58,7 +58,7 @@ def test_every_case_is_about_a_phase_of_its_requirements(cases: list[Case]) -> N
 
 
 #: What only a witness can give.
-OF_A_WITNESS = {"witness", "presenting", "outage", "seen"}
+OF_A_WITNESS = {"witness", "presenting", "outage", "seen", "present"}
 
 
 def needs_witness(module: ast.Module, node: ast.AST, looked_at: set[str]) -> bool:
