@@ -20,6 +20,7 @@ from edge.layouts import AGENT_UNITS
 from harness.errors import is_of_the_machine
 from palette.errors import PaletteError
 from registry.client import RegistryClient, RegistryError
+from registry.existing import ExistingRegistry
 from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -90,7 +91,14 @@ class Liveness:
             except RegistryError as error:
                 if error.status >= SERVER_ERROR or not error.status:
                     raise
-        return ""
+        return _locked(found.private) if isinstance(found.private, ExistingRegistry) else ""
+
+
+def _locked(existing: ExistingRegistry) -> str:
+    """Return which accounts are refused now that were good at the beginning: some registries lock them."""
+    refused = existing.check()
+    why = "it may have locked an account after wrong passwords; loosen that rule for the accounts of a run"
+    return f"refuses a right login: {refused[0]}; {why}" if refused else ""
 
 
 def hosts_gone(cluster: Cluster) -> list[str]:

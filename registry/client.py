@@ -227,11 +227,32 @@ class RegistryClient:
         return True
 
     def blob(self, repository: str, digest: str) -> Iterator[bytes]:
-        """Stream a blob; the last piece is followed by :exc:`RegistryError` when the whole has another digest."""
+        """Stream a blob; the last piece is followed by :exc:`RegistryError` when the whole has another digest.
+
+        A connection that breaks off in the middle is made again, and the blob goes on where it was.
+        """
         path = f"/v2/{repository}/blobs/{digest}"
-        response = self._request("GET", path, scope=_pull(repository), stream=True)
-        with response:
-            yield from verified(_decoded_chunks(response, f"GET {path}"), digest, f"GET {path}")
+        yield from verified(self._pieces(path, _pull(repository)), digest, f"GET {path}")
+
+    def _pieces(self, path: str, scope: str) -> Iterator[bytes]:
+        had, began, attempt = 0, time.monotonic(), 1
+        while True:
+            rest = {"Range": f"bytes={had}-"} if had else {}
+            with self._request("GET", path, scope=scope, headers=rest, stream=True) as response:
+                again = had if response.status_code != HTTPStatus.PARTIAL_CONTENT else 0
+                try:
+                    for piece in _decoded_chunks(response, f"GET {path}"):
+                        new, again = piece[again:], max(0, again - len(piece))
+                        had += len(new)
+                        yield new
+                except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
+                    pause = self._retry.pause_after(attempt, elapsed=time.monotonic() - began)
+                    if pause is None:
+                        raise RegistryError(f"GET {path}", 0, f"the blob broke off after {had} bytes") from None
+                else:
+                    return
+            time.sleep(pause)
+            attempt += 1
 
     def push_blob(
         self, repository: str, digest: str, size: int, content: Iterable[bytes], *, mount_from: str | None = None
@@ -502,7 +523,7 @@ def _decoded_chunks(response: requests.Response, what: str) -> Iterator[bytes]:
             if size > LARGEST_BLOB:
                 raise RegistryError(what, 0, f"a blob of more than {LARGEST_BLOB} bytes")
             yield chunk
-    except (requests.ConnectionError, requests.Timeout):
+    except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError):
         raise
     except requests.RequestException as error:
         raise RegistryError(what, 0, f"a blob that cannot be read ({type(error).__name__})") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -16,10 +17,14 @@ from harness.evidence import ClusterEvidence, Evidence
 from harness.liveness import Liveness, hosts_gone
 from harness.private_registry import SiteRegistry
 from palette.errors import ServerError
+from protected import Secret
+from registry.address import RegistryAddress
 from registry.client import RegistryClient, RegistryError
-from registry.server import PrivateRegistry
+from registry.existing import ExistingRegistry, GivenAccount
+from registry.server import Account, PrivateRegistry
 from registry.witness import Witness
 from reports.records import Event
+from tests.registry.test_hostile_registry import AUTHORITY, BASIC, scripted
 from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -69,6 +74,31 @@ def test_with_everything_alive_nothing_is_gone(registry: SiteRegistry, evidence:
     pull(registry)
 
     assert Liveness(palette(), registry).look(evidence) == []
+
+
+def test_an_account_that_is_locked_after_wrong_passwords_is_not_blamed_on_the_product(evidence: Evidence) -> None:
+    """A registry of somebody's that refuses the right password after three wrong ones is told as that."""
+    account = GivenAccount("edge", Secret("right-S3cret"))
+    right = f"Basic {base64.b64encode(b'edge:right-S3cret').decode()}"
+    wrong: list[str] = []
+
+    def locking(_method: str, path: str, login: str) -> tuple[int, dict[str, str], bytes]:
+        wrong.extend([login] if login not in {"", right} else [])
+        is_in = login == right and len(wrong) < 3
+        return (404 if "manifests" in path else 200, {}, b"{}") if is_in else (401, BASIC, b"{}")
+
+    with scripted(locking) as server:
+        existing = ExistingRegistry(RegistryAddress("127.0.0.1", server.port), account, (account,), AUTHORITY.pem)
+        with Witness(existing, renamed=True) as witness:
+            alive = Liveness(palette(), SiteRegistry(existing, witness, ()))
+            assert alive.look(evidence) == []
+            for _ in range(3):
+                with existing.client(Account("edge", "wrong")) as client, pytest.raises(RegistryError, match="401"):
+                    client.login()
+            (line,) = alive.look(evidence)
+
+    assert "refuses a right login: user 'edge' cannot log in" in line
+    assert "locked an account after wrong passwords" in line
 
 
 def test_a_registry_that_is_gone_is_named(registry: SiteRegistry, evidence: Evidence) -> None:

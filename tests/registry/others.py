@@ -39,8 +39,9 @@ TOKEN_SERVER = "github.com/docker/distribution/contrib/token-server"
 GITEA, GITEA_VERSION = "code.gitea.io/gitea", "v1.26.0"
 BUILD_SECONDS = 1800.0
 START_SECONDS = 60.0
-PUSHER = Account("conformance", "push-S3cret-of-theirs!")
-READER = Account("reader", "ReadS3cretOfTheirs12")  # letters and digits only: software may decode it
+# letters and digits only, and whole groups of four: software may decode it
+PUSHER = Account("conformance", "PushS3cretOfTheirs12")
+READER = Account("reader", "ReadS3cretOfTheirs12")
 
 
 class _WithSlash(TokenRealm):

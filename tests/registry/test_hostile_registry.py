@@ -6,6 +6,7 @@ import contextlib
 import email.utils
 import io
 import json
+import random
 import ssl
 import tarfile
 import threading
@@ -156,6 +157,16 @@ def test_a_registry_that_asks_for_patience_gets_it(status: int, form: str) -> No
     answers = iter([(status, headers, b"<html>"), (200, {}, b'{"tags": ["v1"]}')])
     with scripted(lambda *_: next(answers)) as registry:
         assert registry.client().tags("a/b") == ["v1"]
+
+
+@pytest.mark.parametrize("status", [200, 206])
+def test_a_reset_in_the_middle_of_a_blob_ends_no_copy(status: int) -> None:
+    """A blob that breaks off goes on where it was, also where the registry begins at its start again."""
+    blob, piece = random.Random(1).randbytes(1 << 19), 1 << 18  # noqa: S311 - an example
+    begun = (200, {"Content-Length": str(len(blob))}, blob[: piece + 300])
+    answers = iter([begun, (status, {}, blob[piece:] if status == 206 else blob)])
+    with scripted(lambda *_: next(answers)) as registry:
+        assert b"".join(registry.client().blob("a/b", digest_of(blob))) == blob
 
 
 def test_a_base_path_that_answers_everybody_confirms_no_password() -> None:

@@ -25,6 +25,7 @@ from registry.server import Account, PrivateRegistry
 from reports import results
 from reports.verdicts import ExitCode, Verdict
 from tests.lab.ground import running_lab
+from tests.registry.others import KINDS
 
 ROOT = Path(__file__).parents[3]
 LIMIT = 300  # seconds for one run of a few cases, on a machine that may be busy
@@ -86,16 +87,19 @@ class Theirs:
 
     def run(self, file: Path, cases: str, *more: str) -> Shown:
         """Run cases as a user does, less tox."""
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--site", str(file), "-k", cases]
-        command += ["--runs-in", str(self.folder), *more, "suites"]
-        environment = {**os.environ, **{variable(known): known.password for known in ACCOUNTS}}
-        done = subprocess.run(
-            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT, env=environment
-        )
-        found = re.search(r"^reports: (.+)$", done.stdout, re.MULTILINE)
-        return Shown(
-            done.returncode, done.stdout + done.stderr, Path(found[1].strip()) if found else self.folder / "runs"
-        )
+        return run_cases(self.folder, ACCOUNTS, file, cases, *more)
+
+
+def run_cases(folder: Path, accounts: tuple[Account, ...], file: Path, cases: str, *more: str) -> Shown:
+    """Run cases as a user does, less tox; passwords are in the environment."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--site", str(file), "-k", cases]
+    command += ["--runs-in", str(folder), *more, "suites"]
+    environment = {**os.environ, **{variable(known): known.password for known in accounts}}
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT, env=environment
+    )
+    found = re.search(r"^reports: (.+)$", done.stdout, re.MULTILINE)
+    return Shown(done.returncode, done.stdout + done.stderr, Path(found[1].strip()) if found else folder / "runs")
 
 
 def variable(account: Account) -> str:
@@ -250,3 +254,26 @@ def test_the_doctor_looks_at_an_existing_registry(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("existing registry: ")
     assert any(line.startswith("registry not reachable: host edge-1: ") for line in lines), lines
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_registry_that_gives_tokens(kind: str, engine: docker.DockerClient, lab: RunningLab, tmp_path: Path) -> None:
+    """Clusters deploy and repave through the witness and its token endpoint; a changed password is told."""
+    document = yaml.safe_load(lab.site_file.read_text())
+    site = document["registry"]
+    with KINDS[kind](engine, site["bind"], tuple(site.get("names", ()))) as found:
+        accounts = tuple(known.revealed() for known in (found.pusher, *found.given))
+        named = {"pusher": described(accounts[0]), "accounts": [described(known) for known in accounts[1:]]}
+        document["registry"]["existing"] = {"address": str(found.address), "authority": "theirs.pem", **named}
+        (tmp_path / "theirs.pem").write_text(found.trusted or "")
+        file = tmp_path / "site.yaml"
+        file.write_text(yaml.safe_dump(document))
+        well = run_cases(tmp_path, accounts, file, "new_version_repaves or pulls_from_the_private")
+        with lab.taken("test", [specify("alphanumeric-base64")]):
+            ill = run_cases(tmp_path, accounts, file, "renewed_certificate")
+
+    assert well.code == ExitCode.OK, well.terminal[-3000:]
+    assert set(well.verdicts().values()) == {Verdict.PASS.value}
+    assert ill.code == ExitCode.FAIL, ill.terminal[-3000:]
+    assert "presented base64-decode(password) at repave" in ill.terminal
+    assert [*well.quotes(accounts), *ill.quotes(accounts)] == []
