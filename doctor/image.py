@@ -9,17 +9,17 @@ import requests
 
 from doctor.findings import Finding, Kind
 from harness.sites.site_file import RemoteImage
-from registry.client import RegistryError, document_of
 from registry.contents import platform_of
 from registry.images import blobs_of
 from registry.layout import Layout, NotALayout
+from registry.manifests import RegistryError, document_of
 from reports.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from registry.client import Manifest
+    from registry.manifests import Manifest
 
 #: How often its compressed size an image takes on a host: content, unpacked, and the other slot.
 ROOM_FACTOR = 3

@@ -16,7 +16,7 @@ from harness import private_registry
 from harness.liveness import short_reason
 from harness.private_registry import SiteRegistry
 from harness.run import NotCovered
-from registry.client import RegistryError
+from registry.manifests import RegistryError
 from registry.tls import Authority
 from registry.witness import Witness
 

@@ -19,8 +19,9 @@ from edge import HostUnreachable
 from edge.layouts import AGENT_UNITS
 from harness.errors import is_of_the_machine
 from palette.errors import PaletteError
-from registry.client import RegistryClient, RegistryError
+from registry.client import RegistryClient
 from registry.existing import ExistingRegistry
+from registry.manifests import RegistryError
 from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import requests
 
 from harness.brief import Brief
 from harness.sites.site_file import RemoteImage
-from registry.client import RegistryError
 from registry.existing import wipe
 from registry.images import Image, copy, find, push_layout
+from registry.manifests import RegistryError
 from registry.mint import Difference, mint
 
 if TYPE_CHECKING:

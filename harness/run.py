@@ -30,8 +30,8 @@ from harness.sites.site_file import NoOwnAddressError
 from harness.tracebacks import first_of
 from palette.errors import ForbiddenError, NeverTouchError, PaletteError, UnauthorizedError
 from palette.waiting import WaitError
-from registry.client import RegistryError
 from registry.existing import AccountNotGivenError
+from registry.manifests import RegistryError
 from registry.runners import RegistryFailed
 from registry.transforms import TRANSFORMS, Context
 from reports import runs, summary, waivers

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from registry.address import RegistryAddress
-    from registry.client import RegistryClient, RegistryError
+    from registry.client import RegistryClient
     from registry.htpasswd import UnusableCredential
     from registry.images import Image
+    from registry.manifests import RegistryError
     from registry.mint import Difference, mint
     from registry.server import Account, PrivateRegistry
     from registry.tls import Authority, ServerCertificate
@@ -42,7 +43,7 @@ _HOMES = {
     "PrivateRegistry": "server",
     "RegistryAddress": "address",
     "RegistryClient": "client",
-    "RegistryError": "client",
+    "RegistryError": "manifests",
     "ServerCertificate": "tls",
     "UnusableCredential": "htpasswd",
     "Witness": "witness",

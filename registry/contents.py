@@ -12,11 +12,12 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 import zstandard
 
 from engine.pieces import Pieces
-from registry.client import Manifest, RegistryClient, RegistryError, document_of
+from registry.manifests import Manifest, RegistryError, document_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from registry.client import RegistryClient
     from registry.images import Image
 
 PLATFORM: Final = ("linux", "amd64")

@@ -14,7 +14,8 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from registry.client import RegistryClient, RegistryError
+from registry.client import RegistryClient
+from registry.manifests import RegistryError
 from registry.server import Account
 from registry.tls import Authority
 

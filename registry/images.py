@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from registry.address import RegistryAddress
-    from registry.client import Manifest, Progress, RegistryClient
+    from registry.client import Progress, RegistryClient
+    from registry.manifests import Manifest
 
 _FOREIGN = "nondistributable"  # layers with this in their media type are fetched elsewhere and not in any registry
 

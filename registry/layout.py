@@ -9,7 +9,7 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from registry.client import OCI_INDEX, OCI_MANIFEST, Manifest, digest_of
+from registry.manifests import OCI_INDEX, OCI_MANIFEST, Manifest, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

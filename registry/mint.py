@@ -15,12 +15,14 @@ import tarfile
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from registry.client import DOCKER_MANIFEST, Manifest, RegistryClient, digest_of
 from registry.contents import configuration, platform_of, read_file_of
 from registry.images import Image, blobs_of
+from registry.manifests import DOCKER_MANIFEST, Manifest, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from registry.client import RegistryClient
 
 RELEASE = "/etc/kairos-release"
 """Where a Kairos system says which image it is."""

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 from registry.address import RegistryAddress
-from registry.client import Manifest, RegistryError
+from registry.manifests import Manifest, RegistryError
 from registry.server import usable_port
 from registry.token_realm import listening
 

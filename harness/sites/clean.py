@@ -24,7 +24,7 @@ from harness.sites.site import connect
 from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
 from palette import RetryPolicy
 from palette.errors import PaletteError
-from registry.client import RegistryError
+from registry.manifests import RegistryError
 from reports import runs
 from reports.text import plural
 from reports.verdicts import ExitCode

@@ -12,9 +12,9 @@ from requests import RequestException
 
 from foreign import one_line
 from palette.versions import release_of, revision_of
-from registry.client import Manifest, RegistryError, document_of
 from registry.contents import find_file, platform_of
 from registry.layout import Layout
+from registry.manifests import Manifest, RegistryError, document_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -19,8 +19,9 @@ from harness.private_registry import SiteRegistry
 from palette.errors import ServerError
 from protected import Secret
 from registry.address import RegistryAddress
-from registry.client import RegistryClient, RegistryError
+from registry.client import RegistryClient
 from registry.existing import ExistingRegistry, GivenAccount
+from registry.manifests import RegistryError
 from registry.server import Account, PrivateRegistry
 from registry.witness import Witness
 from reports.records import Event

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from protected import Secret
-from registry.client import RegistryClient, RegistryError, digest_of
+from registry.client import RegistryClient
+from registry.manifests import RegistryError, digest_of
 from tests.registry.token_registry import BLOB, TokenRegistry, token_registry
 
 if TYPE_CHECKING:
@@ -70,9 +71,9 @@ def test_an_anonymous_client_does_not_go_for_a_token(token_service: TokenRegistr
 def test_a_password_is_sent_only_when_asked_for(private_registry: PrivateRegistry) -> None:
     """A client of a registry that wants Basic learns that from the challenge, then logs in with UTF-8."""
     with private_registry.account("üser", "pässwörd😀") as account, private_registry.client(account) as client:
-        assert not client._basic
+        assert not client._session._basic
         client.login()
-        assert client._basic
+        assert client._session._basic
 
 
 def test_neither_texts_nor_debug_logs_have_the_password(

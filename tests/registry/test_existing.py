@@ -9,8 +9,9 @@ import requests
 from harness.existing_registry import trouble_with
 from protected import Secret
 from registry.address import RegistryAddress
-from registry.client import RegistryClient, RegistryError
+from registry.client import RegistryClient
 from registry.existing import ExistingRegistry, GivenAccount, wipe
+from registry.manifests import RegistryError
 from registry.witness import Witness
 from tests.registry.test_hostile_registry import AUTHORITY, scripted
 

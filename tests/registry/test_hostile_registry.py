@@ -25,10 +25,11 @@ from hypothesis import strategies as st
 from doctor.image import look_at_image
 from harness.sites.provider_kubernetes import held_kubernetes
 from harness.sites.site_file import RemoteImage
-from registry import client as client_module
+from registry import session as session_module
 from registry.address import RegistryAddress, is_of_one_family
-from registry.client import OCI_INDEX, Manifest, RegistryClient, RegistryError, digest_of
+from registry.client import RegistryClient
 from registry.contents import read_file_of
+from registry.manifests import OCI_INDEX, Manifest, RegistryError, digest_of
 from registry.pulls import Target
 from registry.tls import Authority
 from tests.foreign.hostile import NESTED, answers, ending, judge, many
@@ -207,14 +208,14 @@ def test_an_index_is_one_whatever_its_header_says(said: str) -> None:
 
 def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """A document larger than any manifest is an error."""
-    monkeypatch.setattr(client_module, "LARGEST_DOCUMENT", 1000)
+    monkeypatch.setattr(session_module, "LARGEST_DOCUMENT", 1000)
     with scripted(lambda *_: (200, {}, b"x" * 5000)) as registry, pytest.raises(RegistryError, match="more than 1000"):
         registry.client().tags("a/b")
 
 
 def test_an_answer_that_drips_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is that of the whole answer."""
-    monkeypatch.setattr(client_module, "READ_SECONDS", 0.3)
+    monkeypatch.setattr(session_module, "READ_SECONDS", 0.3)
     began = time.monotonic()
     headers = {"Content-Length": "100000"}
     with scripted(lambda *_: (200, headers, b"x")) as registry, pytest.raises((RegistryError, OSError)):
@@ -261,8 +262,8 @@ def test_whatever_a_registry_answers_ends_in_a_registry_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No decoder's exception gets out, whatever is asked, and no answer blames the product."""
-    monkeypatch.setattr(client_module, "READ_SECONDS", 2.0)
-    monkeypatch.setattr(client_module, "BLOB_SECONDS", 2.0)
+    monkeypatch.setattr(session_module, "READ_SECONDS", 2.0)
+    monkeypatch.setattr(session_module, "BLOB_SECONDS", 2.0)
     address, says = hostile
     says[0] = said
     once = RetryPolicy(attempts=1)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 
-from registry.client import RegistryClient, RegistryError
+from registry.client import RegistryClient
 from registry.htpasswd import AccountFile, UnusableCredential, replace_file, unusable
+from registry.manifests import RegistryError
 from registry.server import Account, PrivateRegistry
 
 if TYPE_CHECKING:

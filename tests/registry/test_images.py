@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.address import RegistryAddress
-from registry.client import DOCKER_MANIFEST, OCI_INDEX, Manifest, RegistryError, digest_of, verified
 from registry.contents import configuration, read_file, single_image
 from registry.images import Image, copy, delete, find, push_layout
 from registry.layout import Layout, NotALayout, write_layout
+from registry.manifests import DOCKER_MANIFEST, OCI_INDEX, Manifest, RegistryError, digest_of, verified
 from registry.mint import LABEL, RELEASE, Difference, mint, with_fields
 from registry.server import PrivateRegistry
 from tests.registry.samples import LABELS, ImageMaker, tar_of

@@ -9,8 +9,9 @@ from docker.errors import NotFound
 
 from engine.ownership import Owner
 from registry.address import RegistryAddress
-from registry.client import RegistryClient, RegistryError, digest_of
+from registry.client import RegistryClient
 from registry.engine_image import ImageUnavailable
+from registry.manifests import RegistryError, digest_of
 from registry.runners import RegistryFailed
 from registry.server import PortTaken, PrivateRegistry
 from registry.tls import Authority

@@ -8,7 +8,7 @@ import pytest
 import requests
 from docker import DockerClient
 
-from registry.client import RegistryError
+from registry.manifests import RegistryError
 from registry.server import Account
 from registry.tls import Authority
 from registry.token_realm import TokenRealm, TokenRegistry, serving

@@ -12,10 +12,10 @@ from harness.existing_registry import trouble_with
 from protected import Secret
 from registry.address import RegistryAddress
 from registry.classify import Presented
-from registry.client import RegistryError
 from registry.existing import ExistingRegistry, GivenAccount, wipe
 from registry.images import push_layout
 from registry.layout import write_layout
+from registry.manifests import RegistryError
 from registry.server import Account
 from registry.token_endpoints import TokenEndpoints, login_in
 from registry.witness import Witness

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from registry.client import OCI_MANIFEST, RegistryClient, digest_of
+from registry.client import RegistryClient
 from registry.images import copy
+from registry.manifests import OCI_MANIFEST, digest_of
 from registry.server import PortTaken, PrivateRegistry
 from registry.tls import Authority
 from registry.witness import Witness
@@ -113,7 +114,7 @@ def test_a_client_that_waits_for_the_go_ahead_gets_it(witness: Witness, private_
     with witness.account() as account, raw_connection(witness) as connection:
         client = client_of(witness, account)
         client.login()
-        location = client._request("POST", "/v2/a/expect/blobs/uploads/").headers["Location"]
+        location = client._session.request("POST", "/v2/a/expect/blobs/uploads/").headers["Location"]
         path = location.removeprefix(witness.address.url) + f"&digest={digest_of(content)}"
         head = (
             f"PUT {path} HTTP/1.1\r\nHost: {witness.address}\r\nContent-Length: {len(content)}\r\n"

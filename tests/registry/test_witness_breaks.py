@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 
-from registry.client import RegistryError, digest_of
+from registry.manifests import RegistryError, digest_of
 from registry.server import PrivateRegistry
 from registry.witness import Witness
 from tests.registry.samples import LABELS
@@ -41,7 +41,7 @@ def test_an_upload_that_breaks_off_is_recorded(witness: Witness) -> None:
     with witness.account() as account, raw_connection(witness) as connection:
         client = client_of(witness, account)
         client.login()
-        location = client._request("POST", "/v2/a/broken/blobs/uploads/").headers["Location"]
+        location = client._session.request("POST", "/v2/a/broken/blobs/uploads/").headers["Location"]
         path = location.removeprefix(witness.address.url) + f"&digest={digest_of(b'x' * 100)}"
         head = f"PUT {path} HTTP/1.1\r\nHost: {witness.address}\r\nContent-Length: 100\r\nAuthorization: "
         connection.sendall(head.encode() + basic(account.username, account.password) + b"\r\n\r\n" + b"x" * 50)

@@ -10,7 +10,7 @@ import pytest
 
 from registry import reverse_proxy, tls_listener
 from registry.address import RegistryAddress
-from registry.client import digest_of
+from registry.manifests import digest_of
 from registry.refusals import refusal
 from registry.server import PrivateRegistry
 from registry.witness import Witness

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry import tls_listener
-from registry.client import RegistryError, digest_of
 from registry.images import find
+from registry.manifests import RegistryError, digest_of
 from registry.server import Account
 from registry.witness import Witness
 from tests.registry.witnessing import ALPHANUMERIC, basic, client_of, drained, raw_connection, session_of
