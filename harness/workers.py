@@ -239,7 +239,8 @@ class Workers:
     def _look_at_hosts(self, name: str, record: CaseFinished) -> None:
         """Set aside the hosts that were gone in several cases in a row."""
         for host in list(self.queue.lent.get(name, ())):
-            gone = record.verdict is Verdict.DEAD and host in " ".join((record.reason, record.observed, *record.story))
+            said = " ".join((record.reason, record.observed, *record.story))
+            gone = record.verdict is Verdict.DEAD and (host in said or "free Edge host" in said)
             self._losses[host] = self._losses.get(host, 0) + 1 if gone else 0
             if self._losses[host] >= MOST_LOSSES and self.queue.set_aside(host):
                 speaker(self.config)(f"Edge host {host} was gone {MOST_LOSSES} times; the others go on without it")
@@ -266,11 +267,15 @@ class Workers:
         chosen = {"cases": self.queue.cases, "level": options.level, "seed": options.seed}
         if self.shared is not None:
             self.wires[name] = wire
-            self._slots += [slot for known, slot in self._slot_of.items() if known not in self._alive()]
-            self._slot_of = {known: slot for known, slot in self._slot_of.items() if known in self._alive()}
-            slot = self._slot_of[name] = self._slots.pop(0)
-            chosen.update(self.shared.given(slot))
+            self._slot_of[name] = self._slots.pop(0)
+            chosen.update(self.shared.given(self._slot_of[name]))
         node.workerinput[worker.KEY] = {"wire": wire, "folder": str(self.run.folder), **chosen}
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: WorkerController) -> None:
+        """Keep the port and the virtual IP of a worker that has ended for the one that takes its place."""
+        if (slot := self._slot_of.pop(node.gateway.id, None)) is not None:
+            self._slots.append(slot)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
@@ -297,9 +302,6 @@ class Workers:
                     self.config.hook.pytest_runtest_logreport(report=about["rep"])
         for node in self._live():
             self._signal(node, signal.SIGKILL)  # the next run clears what it leaves
-
-    def _alive(self) -> set[str]:
-        return {node.gateway.id for node in self.queue.nodes} | {node.gateway.id for node in self._live()}
 
     def _live(self) -> list[WorkerController]:
         """Return the workers that have not ended; pytest-xdist itself would kill them after 10 seconds."""
