@@ -99,6 +99,8 @@ def _of_password(what: str) -> bool:
 
 def _reason(case: CaseFinished) -> str:
     told = case.observed if case.verdict is Verdict.FAIL else case.reason or case.observed
+    if case.title and told.startswith("assert "):  # pytest's own words say nothing to who has not read the case
+        told = f"does not hold: {case.title}"
     text = one_line(told or case.title or case.case)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
@@ -107,16 +109,16 @@ _LONGEST = 160
 
 
 def since(cause: Cause, earlier: Sequence[Results]) -> str:
-    """Return the id of the first of the runs in a row, up to this one, in which cases of the cause were red.
+    """Return the id of the first of the runs in a row, up to this one, in which the cause was seen, in whatever case.
 
-    Empty if it is new: none of its cases was red in the run before.
+    Empty if it is new: it was not seen in the run before.
     """
     names = {case.case for case in cause.cases}
     same = words(cause.cases[0])
     first = ""
     for run in reversed(earlier):
         # A history file keeps no pulls and no reasons: there a red case counts by its name.
-        if not any(case.case in names and (words(case) == same or not case.observed + case.reason) for case in run.red):
+        if not any(words(case) == same or (case.case in names and not case.observed + case.reason) for case in run.red):
             break
         first = run.started.run_id
     return first

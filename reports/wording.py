@@ -29,12 +29,15 @@ def sentence(results: Results) -> str:
 
 
 def shipping(results: Results) -> str:
-    """Return what the run says about releasing what it tested."""
-    partial = bool(results.gaps)
+    """Return what the run says about releasing what it tested, and where that was."""
+    partial, site = bool(results.gaps), one_line(results.started.site)
+    if fault := results.options.get("--lab-fault"):
+        return f"Not asked: the lab was broken on purpose ({one_line(fault)})"
     if results.exit_code is ExitCode.OK:
-        return "Undecided: only a part was tested" if partial else "Nothing in this run speaks against it"
+        return "Undecided: only a part was tested" if partial else f"Nothing speaks against it on site {site}"
     if results.exit_code is ExitCode.FAIL:
-        return f"No: the product does not do what its guide says{', and only a part was tested' if partial else ''}"
+        rest = ", and only a part was tested" if partial else ""
+        return f"No: on site {site} the product does not do what its guide says{rest}"
     return _SHIPPING.get(results.exit_code, "Undecided: this run gives no verdict on the product")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of a report page for the README.
+"""Pictures of a report page for README and docs.
 
 ``python tests/page/screenshots.py reports/latest/report.html docs/images``
 """
@@ -11,24 +11,18 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-SHOTS = {
-    "report-light": {"viewport": {"width": 1200, "height": 1150}, "color_scheme": "light"},
-    "report-dark": {"viewport": {"width": 1200, "height": 1150}, "color_scheme": "dark"},
-    "report-phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "device_scale_factor": 2},
-}
-
 
 def main(page: Path, folder: Path) -> None:
-    """Take every picture of the page's beginning."""
+    """Take a picture of the page's beginning and one of its first red case."""
     folder.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        for name, options in SHOTS.items():
-            opened = browser.new_page(**options)  # type: ignore[arg-type]  # data
-            opened.goto(page.resolve().as_uri())
-            opened.screenshot(path=folder / f"{name}.png")
+        opened = browser.new_page(viewport={"width": 1200, "height": 1150}, color_scheme="light")
+        opened.goto(page.resolve().as_uri())
+        opened.screenshot(path=folder / "report.png")
+        opened.locator("article").first.screenshot(path=folder / "case.png")
         browser.close()
 
 

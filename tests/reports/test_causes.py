@@ -37,6 +37,13 @@ def test_red_cases_are_grouped_by_what_the_witness_saw() -> None:
     ]
 
 
+def test_a_bare_assertion_is_told_as_what_does_not_hold() -> None:
+    """A cause is a sentence, not the comparison that pytest printed."""
+    case = samples.case(Verdict.FAIL, observed="assert 6 == 999", title="Every host pulls once.")
+
+    assert causes.words(case) == "does not hold: Every host pulls once."
+
+
 def test_the_sentence_on_top_says_in_words_what_failed() -> None:
     """A release manager reads the cause, not only the ids of requirements."""
     assert wording.sentence(three_causes()) == (
@@ -56,6 +63,8 @@ def test_a_cause_says_since_which_run_it_is_there() -> None:
 
     assert causes.since(cause, nights) == "two"
     assert causes.since(cause, nights[:1]) == ""
+    elsewhere = results.of((samples.started(run_id="four"), samples.failing(case="suites/other.py::x")))
+    assert causes.since(cause, [*nights, elsewhere]) == "two"
 
 
 def test_the_anonymous_beginning_of_a_login_is_usual_and_its_lack_is_not() -> None:

@@ -105,13 +105,17 @@ def test_a_long_case_is_drawn_around_its_failure_in_whole_phases(examples: int) 
 @pytest.mark.parametrize(
     ("records", "answer"),
     [
-        (samples.all_green(), "Nothing in this run speaks against it"),
+        (samples.all_green(), "Nothing speaks against it on site lab (2 Edge hosts)"),
         ((*samples.all_green()[:-1], samples.finished(collected=8, deselected=9)), "Undecided: only a part was tested"),
-        (samples.one_of_each(), "No: the product does not do what its guide says"),
+        (samples.one_of_each(), "No: on site lab (2 Edge hosts) the product does not do what its guide says"),
+        (
+            (samples.started(command="./run conformance -- --lab-fault x"), *samples.one_of_each()[1:]),
+            "Not asked: the lab was broken on purpose (x)",
+        ),
         (samples.all_green()[:-1], "Undecided: this run gives no verdict on the product"),
         ((*samples.all_green(), samples.case(Verdict.DEAD)), "Undecided: this run gives no verdict on the product"),
     ],
-    ids=["green", "partial", "red", "interrupted", "dead"],
+    ids=["green", "partial", "red", "seeded fault", "interrupted", "dead"],
 )
 def test_whether_it_can_ship_is_answered_first(records: tuple[object, ...], answer: str) -> None:
     """A release manager reads the answer in the header, before any case."""
