@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
-from reports import canary, waivers
+from reports import canary, junit, results, waivers
 from reports.runs import JUNIT, SUMMARY
 from reports.verdicts import ExitCode
+from tests.reports import samples
 
 DOCS = Path(__file__).parents[2] / "docs"
 PIPELINES = sorted((DOCS / "pipelines").iterdir())
@@ -55,6 +57,29 @@ def test_a_sample_shows_and_archives_this_night_only() -> None:
     assert gitlab["script"].index("./run conformance") > 0
     assert gitlab["script"][0].startswith("rm -rf reports/latest tonight")
     assert jenkins.index("rm -f reports/latest") < jenkins.index("./run conformance")
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.name)
+def test_a_sample_keeps_sixty_nights(path: Path, tmp_path: Path) -> None:
+    """The line that keeps the history small works in a fresh checkout, and removes the oldest nights only."""
+    found = re.search(r"\(mkdir -p reports/runs .*?\)", path.read_text(encoding="utf-8"))
+    assert found
+    for nights in ([], [f"20261128-{number:06d}" for number in range(65)]):
+        for night in nights:
+            (tmp_path / "reports" / "runs" / night).mkdir()
+        subprocess.run(["bash", "-eo", "pipefail", "-c", found[0]], cwd=tmp_path, check=True)
+        assert sorted(left.name for left in (tmp_path / "reports" / "runs").iterdir()) == nights[-60:]
+
+
+def test_gitlab_finds_the_attachments_of_tonight(tmp_path: Path) -> None:
+    """A case's attachments are named by the path at which the job's artifacts have them."""
+    gitlab = yaml.safe_load((DOCS / "pipelines" / "gitlab-ci.yml").read_text(encoding="utf-8"))["conformance"]
+    (tmp_path / "tonight").mkdir()
+    shown = tmp_path / "tonight" / "junit.xml"
+    shown.write_bytes(junit.render(results.of((samples.started(), samples.failing(), samples.finished()))))
+    subprocess.run(["bash", "-ec", gitlab["after_script"][-1]], cwd=tmp_path, check=True)
+
+    assert "[[ATTACHMENT|tonight/attachments/edge-1/journal.txt]]" in shown.read_text(encoding="utf-8")
 
 
 def test_exit_codes_in_the_samples_mean_what_they_say() -> None:
