@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from harness.evidence import Evidence
     from harness.private_registry import SiteRegistry
+    from harness.shared_clusters import SharedClusters
     from harness.sites.site import Site
 
 REGISTRY, WITNESS, HOST, PALETTE = "registry", "witness", "host", "Palette"
@@ -307,6 +308,7 @@ def outage(
     private_registry: SiteRegistry,
     evidence: Evidence,
     monkeypatch: pytest.MonkeyPatch,
+    shared_clusters: SharedClusters,
 ) -> Iterator[None]:
     """Have the outage begin in the middle of the case; afterwards the lab must be as before."""
     chosen: Outage = request.param
@@ -321,7 +323,7 @@ def outage(
         yield
         monkeypatch.undo()
         site.watchers[:] = [each for each in site.watchers if each != moment.phase]
-    request.getfixturevalue("shared_clusters").close_all()  # no other outage may find them
+    shared_clusters.close_all()  # no other outage may find them
     _heal(request.session, site)
     engine.close()
 

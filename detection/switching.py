@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterator
 
     from harness.run import Run
+    from harness.shared_clusters import SharedClusters
     from harness.sites.site import Site
 
 #: What a case must end with for its fault to count as caught: the product's fault, or nothing proven about it.
@@ -159,7 +160,7 @@ def _base(item: pytest.Item) -> str:
 
 
 @pytest.fixture(autouse=True)
-def suspect(request: pytest.FixtureRequest, site: Site, run: Run) -> Iterator[None]:
+def suspect(request: pytest.FixtureRequest, site: Site, run: Run, shared_clusters: SharedClusters) -> Iterator[None]:
     """Put the fault in force for the time of the case; afterwards the lab must be as it was."""
     chosen: Suspect = request.param
     caught = request.config.stash[CAUGHT_SO_FAR].setdefault(chosen.name, set())
@@ -168,7 +169,7 @@ def suspect(request: pytest.FixtureRequest, site: Site, run: Run) -> Iterator[No
         raise NotCovered("the fault has been caught already for all that this case could add")
     with _in_force(request, [chosen.specification] if chosen.specification else []):
         yield
-        request.getfixturevalue("shared_clusters").close_all()  # no other fault may find them
+        shared_clusters.close_all()  # no other fault may find them
     if chosen.specification and run.verdict in CAUGHT:
         caught |= proves
     _wait_until_healed(request.session, site)
