@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from registry import reverse_proxy, tls_listener
+from registry import reverse_proxy, tls_connection, tls_listener
 from registry.address import RegistryAddress
 from registry.manifests import digest_of
 from registry.refusals import refusal
@@ -126,7 +126,7 @@ def test_silent_clients_never_crowd_out_a_login(
 
 def test_a_client_that_never_asks_is_cut_off(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A connection without a first byte ends; it is no rubbish."""
-    monkeypatch.setattr(tls_listener, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(tls_connection, "HEADER_SECONDS", 0.2)
     with raw_connection(witness) as silent:
         assert drained(silent) == b""
     (failure,) = witness.failed_connections()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry import tls_listener
+from registry import tls_connection
 from registry.images import find
 from registry.manifests import RegistryError, digest_of
 from registry.server import Account
@@ -158,7 +158,7 @@ def test_no_credential_leaves_the_witness(
     """A planted password is in no log at any level, no output, no record, no text of an object, whatever went wrong."""
     canary = "Canary4711Canary"
     forms = {canary, base64.b64encode(f"edge:{canary}".encode()).decode(), canary[::-1]}
-    monkeypatch.setattr(tls_listener, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(tls_connection, "HEADER_SECONDS", 0.2)
     session = session_of(witness, tmp_path)
     headers = [basic("edge", canary), canary.encode(), f"Blubb {canary}".encode(), f"Bearer {canary}".encode()]
     headers += [basic(canary, canary[::-1]), b"Basic " + canary.encode() + b"=", basic("edge", canary.encode()[:9])]

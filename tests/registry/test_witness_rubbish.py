@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from registry import tls_listener
+from registry import tls_connection, tls_listener
 from registry.pulls import Pull
 from registry.server import PrivateRegistry
 from registry.witness import Witness
@@ -103,7 +103,7 @@ def test_what_is_no_tls_is_closed_and_recorded(witness: Witness, sent: bytes, re
 
 def test_a_header_that_never_ends_is_cut_off(witness: Witness, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends its header byte by byte is closed and recorded, and another client does not notice."""
-    monkeypatch.setattr(tls_listener, "HEADER_SECONDS", 0.2)
+    monkeypatch.setattr(tls_connection, "HEADER_SECONDS", 0.2)
     with witness.account() as account, raw_connection(witness) as loris:
         loris.sendall(b"GET /v2/ HTTP/1.1\r\nAuthorization: Bas")
         client_of(witness, account).login()
