@@ -112,29 +112,35 @@ class FailedConnection:
 class Running:
     """A request under way: the witness writes here as it goes, so that no reader sees less than the client has seen."""
 
-    __slots__ = ("_began", "ended", "finished", "known", "received", "sent", "status")
+    __slots__ = ("_began", "_told", "ended", "finished", "known", "received", "sent", "status")
 
     def __init__(self, known: Pull) -> None:
         self.known, self._began = known, time.monotonic()
         self.status = self.sent = self.received = 0
         self.ended = ""
         self.finished: float | None = None
+        self._told: Pull | None = None
 
     def finish(self) -> None:
         """Stop the clock."""
         self.finished = time.monotonic()
 
     def pull(self) -> Pull:
-        """Return what is known by now."""
-        seconds = (self.finished or time.monotonic()) - self._began
-        return replace(
+        """Return what is known by now; of a request that is over it is made once, for runs ask again and again."""
+        if self._told is not None:
+            return self._told
+        finished = self.finished  # first: nothing is written after it
+        told = replace(
             self.known,
             status=self.status,
             sent=self.sent,
             received=self.received,
-            seconds=seconds,
+            seconds=(finished or time.monotonic()) - self._began,
             ended=self.ended,
         )
+        if finished is not None:
+            self._told = told
+        return told
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 Run by ``./run bench``; ``--mib 256`` is shorter. Direct and witnessed rounds are made in pairs, in turn the one and
 the other first; each puller is a process of its own, as a host is, and both speak TLS to the same registry. Machines
-are shared and noisy: read the ratios, which are medians of pairs. Every puller of images verifies the digest of what it
+are shared and noisy: read the ratios, which are medians of pairs, and on a busy machine only the witness' own processor
+time: there a ratio tells how long the witness waits for its turn. Every puller of images verifies the digest of what it
 pulls; a blob that is thrown away shows the witness at its worst: on two cores it is one process more for the same work.
 """
 
@@ -79,11 +80,15 @@ class Pulls:
         for number in range(ROUNDS):
             for address in self._addresses[:: -1 if number % 2 else 1]:
                 seconds[address].append(self._pull(address, path, count, verify))
+        begun = time.process_time()
+        self._pull(self._addresses[1], path, count, verify)
+        own = time.process_time() - begun
         ratios = [direct / witnessed for direct, witnessed in zip(*seconds.values(), strict=True)]
         direct, witnessed = map(statistics.median, seconds.values())
         say(
             f"{what:<40} direct {scale(direct):>10}   witness {scale(witnessed):>10}"
             f"   ratio {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+            f"   processor {1000 * own / count:.1f} ms each"
         )
 
     def _pull(self, address: RegistryAddress, path: str, count: int, verify: str) -> float:

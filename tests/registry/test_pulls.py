@@ -130,3 +130,15 @@ def test_an_address_that_moves_to_another_host_is_followed() -> None:
     journal.know_hosts({"10.0.0.1": "edge-2"})
 
     assert (journal.host_at("10.0.0.1"), journal.host_at("10.0.0.9")) == ("edge-2", "")
+
+
+def test_a_request_that_is_over_is_read_once() -> None:
+    """Runs ask for all pulls again and again: what is over is not copied each time, what goes on is."""
+    journal = Journal()
+    running = journal.open(pull())
+    assert journal.pulls()[0] is not journal.pulls()[0]
+
+    running.status = 200
+    running.finish()
+    assert journal.pulls()[0] is journal.pulls()[0]
+    assert journal.pulls()[0].status == 200
