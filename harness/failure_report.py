@@ -166,10 +166,15 @@ def equals(transforms: tuple[str, ...]) -> str:
 
 
 def pull_table(evidence: Evidence) -> list[str]:
-    """Lay the pulls out as a table, equal neighbours once; of many clusters those at which something was changed."""
+    """Lay the pulls out as a table, equal neighbours once; where something was changed, what helps to see it.
+
+    Of many clusters that is those with a change, of many images in a phase the changed one, or else the last.
+    """
     rows: list[tuple[str, ...]] = []
     changed = [cluster for cluster in evidence.clusters if any(map(_changed, cluster.pulls))]
-    for pull in (pull for cluster in changed or evidence.clusters for pull in cluster.all_pulls):
+    for pull in (
+        (pull for cluster in changed for pull in _telling(cluster.all_pulls)) if changed else pulls_of(evidence)
+    ):
         if pull.reference.startswith("sha256:") and (pull.presented, pull.status) == ("intact", HTTPStatus.OK):
             continue  # what follows a good manifest; the run's files have it all
         program = pull.user_agent.partition(" ")[0]
@@ -179,6 +184,17 @@ def pull_table(evidence: Evidence) -> list[str]:
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(7)]
     return [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _telling(pulls: list[Pull]) -> list[Pull]:
+    """Return the pulls of the images of each phase that were pulled with a changed login, or else of the last one."""
+    last = {pull.phase: {pull.what} for pull in pulls if pull.reference and not pull.reference.startswith("sha256:")}
+    wrong = {phase: {pull.what for pull in pulls if pull.phase == phase and _changed(pull)} for phase in last}
+    return [
+        pull
+        for pull in pulls
+        if not pull.reference or pull.what in (wrong.get(pull.phase) or last.get(pull.phase) or {pull.what})
     ]
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 LOGIN_OF = "the login of "
 #: What a login is called that a case wants refused.
 ON_PURPOSE = "wrong on purpose"
+INTACT = Presented("intact", "intact", "intact", username_name="intact")
 _WORTH_HIDING = 4  # characters; a shorter password would blot out ordinary text
 
 
@@ -117,9 +118,10 @@ class AccountsInForce:
         with self._lock:
             if headers and headers[0] in self._wrong:
                 return self._wrong[headers[0]], Presented("intact", ON_PURPOSE)
-            if headers and host in self._right and headers[0] != self._right[host] and headers[0] in self._logins:
+            if headers and host in self._right and headers[0] in self._logins:
                 username, name = self._logins[headers[0]]
-                return username, Presented("changed", f"{LOGIN_OF}{name}")
+                right = headers[0] == self._right[host]
+                return username, INTACT if right else Presented("changed", f"{LOGIN_OF}{name}")
             newest = {known.username: known for known in self._all}
         accounts = (known.prepared for known in newest.values())
         meant, presented = closest(accounts, headers[0] if headers else None)

@@ -27,7 +27,7 @@ def test_a_broken_password_shows_at_the_next_pull(site: Site, layers: Layers, pr
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the host"
 
 
-@requirement("CRED-04", phase="repave", witness=True)
+@requirement("CRED-04", phase="repave", witness=True, clusters=1, repaves=2)
 def test_a_password_is_decoded_once_exactly_where_the_profile_says_so(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:

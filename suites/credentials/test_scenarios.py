@@ -309,14 +309,14 @@ def live(site: Site, layers: Layers, second_registry: Second, evidence: Evidence
     return play
 
 
-@requirement(*PROVES, phase="repave", witness=True)
+@requirement(*PROVES, phase="repave", witness=True, clusters=2, repaves=3)
 @of(1)
 def test_a_host_presents_the_login_of_its_place(live: Callable[[Life], None], life: Life) -> None:
     """Whatever changes together in the life of a cluster, its host presents the login of its version and source."""
     live(life)
 
 
-@requirement(*PROVES, phase="repave", hosts=2, witness=True)
+@requirement(*PROVES, phase="repave", hosts=2, witness=True, clusters=3, repaves=5)
 @of(2)
 def test_each_host_presents_the_login_of_its_place(live: Callable[[Life], None], life: Life) -> None:
     """Whatever changes together in the life of a cluster of two, each host presents its own login."""
@@ -324,7 +324,7 @@ def test_each_host_presents_the_login_of_its_place(live: Callable[[Life], None],
 
 
 @pytest.mark.nightly
-@requirement(*PROVES, phase="repave", hosts=3, witness=True)
+@requirement(*PROVES, phase="repave", hosts=3, witness=True, clusters=2, repaves=3)
 @of(3)
 def test_each_of_three_hosts_presents_the_login_of_its_place(live: Callable[[Life], None], life: Life) -> None:
     """Whatever changes together in the life of a cluster of three, each host presents its own login."""

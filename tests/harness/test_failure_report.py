@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -11,7 +12,7 @@ import pytest
 
 from harness.evidence import ClusterEvidence, Evidence
 from harness.failure_report import diagnosis_lines, equals, first_change, pull_table
-from harness.private_registry import Diagnosis, SiteWitness
+from harness.private_registry import Diagnosis, SiteWitness, presented_words
 from registry.classify import Configured, Presented, prepare
 from registry.probes import probes
 from registry.pulls import Journal, Mark, now
@@ -127,7 +128,8 @@ def test_what_a_second_registry_was_asked_for_is_told_too(tmp_path: Path) -> Non
     evidence = Evidence(tmp_path, CASE, witness=ours.witness(), other_witnesses=[theirs.witness("10.0.0.1:5001")])
     site = SimpleNamespace(features=())
     evidence.keep(
-        cast("Any", SimpleNamespace(uid="", name="c", hosts=(), phases=(), sightings=(), site=site)), failed=False
+        cast("Any", SimpleNamespace(uid="", name="c", hosts=(), phases=(), sightings=(), site=site, since=None)),
+        failed=False,
     )
 
     (kept,) = evidence.clusters
@@ -152,3 +154,45 @@ def test_the_diagnosis_says_phase_path_and_host() -> None:
     (line,) = diagnosis_lines(evidence(repaved_with("base64-standard").witness()))
 
     assert line.startswith("  repave, node of edge-1: everything seen equals what base64-standard (")
+
+
+def test_a_table_of_many_images_shows_the_one_with_the_changed_login() -> None:
+    """Of image after image the one with a changed login is shown, and of a phase without one the last image."""
+    pulls = [
+        replace(_pull("a", shown), phase=phase, reference=tag)
+        for phase, tag, shown in (
+            ("deploy", "missing-1", "intact"),
+            ("deploy", "fresh-1", "intact"),
+            ("repave", "missing-2", "intact"),
+            ("repave", "missing-3", "base64-decoded"),
+        )
+    ]
+    kept = ClusterEvidence("c", ("edge-1",), pulls=tuple(pulls))
+    lines = pull_table(Evidence(folder=cast("Any", None), case=CASE, clusters=[kept]))
+
+    assert [line.split()[4] for line in lines] == ["a:fresh-1", "a:missing-3"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("special characters removed", "a value equal to the password special characters removed"),
+        ("unknown change: the first 64 of 69 bytes", "an unknown change of the password: the first 64 of 69 bytes"),
+        ("unknown user", "an unknown user name, the password beside it intact,"),
+        ("the login of the deployment", "the login of the deployment"),
+        ("base64-decoded", "base64-decode(password)"),
+    ],
+)
+def test_what_coincides_is_not_said_to_have_happened(name: str, said: str) -> None:
+    """A headline says what a value equals, what can be seen of it, or whose login it is."""
+    assert presented_words(name) == said
+
+
+def test_a_login_that_is_wrong_on_purpose_accuses_nothing() -> None:
+    """What a case wants refused is no headline, and an intact password beside a changed user name has no diagnosis."""
+    kept = ClusterEvidence("c", ("edge-1",), pulls=(_pull("one", "wrong on purpose"),))
+    seen, ready = Seen(), prepare(Configured("user", "Passw0rd"))
+    seen.came("repave", NODE, ready.classify(b"Basic " + base64.b64encode(b"someone-else:Passw0rd")))
+
+    assert first_change(Evidence(folder=cast("Any", None), case=CASE, clusters=[kept])) == ""
+    assert seen.witness().diagnosis(CASE, "repave") == []
