@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _STATE = struct.Struct("<dd")
 _BURST_SECONDS = 5.0
+_MOST_WAITING = 10_000  # requests; a level below that was never written by anybody
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ class _Bucket:
         """Return the stored level; a new or damaged file counts as a full bucket."""
         state = os.pread(file, _STATE.size, 0)
         level, stamp = _STATE.unpack(state) if len(state) == _STATE.size else (math.inf, 0.0)
-        return cls() if math.isnan(level) or math.isnan(stamp) else cls(level, stamp)
+        return cls(level, stamp) if level > -_MOST_WAITING and not math.isnan(stamp) else cls()
 
 
 def _refilled(level: float, stamp: float, now: float, per_second: float, burst: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 import subprocess
 import sys
 from itertools import pairwise
@@ -136,7 +137,7 @@ def _all_started(running: list[subprocess.Popen[str]]) -> list[subprocess.Popen[
     return running
 
 
-@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 16, b"\0" * 7])
+@pytest.mark.parametrize("content", [b"", b"short", b"\xff" * 16, b"\0" * 7, struct.pack("<dd", -1e300, 0.0)])
 def test_a_damaged_level_counts_as_full(content: bytes, tmp_path: Path, stepped: SteppedClock) -> None:
     """A state file cut short by a crash never blocks anyone."""
     (tmp_path / "palette-v1-edgehosts.rate").write_bytes(content)
