@@ -193,7 +193,7 @@ def _machine(view: HostView, machine: str) -> Finding | None:
 
 def _room(view: HostView, table: str) -> Finding | None:
     rows = [line.split(None, 5) for line in table.splitlines()[1:]]
-    rows = [row for row in rows if len(row) == _COLUMNS and row[3].isdecimal()]
+    rows = [row for row in rows if len(row) == _COLUMNS and row[3].isdecimal() and len(row[3]) < _DIGITS]
     if view.image is None:
         return None
     if not rows:
@@ -207,7 +207,7 @@ def _room(view: HostView, table: str) -> Finding | None:
 
 def _proxy(view: HostView, lines: str) -> Finding | None:
     settings = dict(line.strip().strip('"').partition("=")[::2] for line in lines.splitlines())
-    lower = {name.lower().split()[-1]: value.strip("\"'") for name, value in settings.items()}
+    lower = {name.lower().split()[-1]: value.strip("\"'") for name, value in settings.items() if name.strip()}
     proxy, no_proxy = lower.get("https_proxy"), lower.get("no_proxy", "")  # Go reads no ALL_PROXY
     port = view.listener.port if view.listener else HTTPS
     caught = [name for name in view.names if not goes_past(no_proxy, name, port)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import asyncssh
@@ -11,11 +12,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from doctor.from_host import HostView, _look, look_from_host
+from doctor.image import ImageFacts
 from edge import EdgeHost
 from harness.pull_addresses import own_addresses
 from tests.edge.ssh_server import SshServer, serving
-from tests.foreign.hostile import ENDINGS, HUGE, OUTPUTS, ending, judge, many
+from tests.foreign.hostile import ENDINGS, OUTPUTS, at_length, ending, judge, many
 
+VIEW: Callable[[EdgeHost], HostView] = partial(
+    HostView, image=ImageFacts(1, frozenset({"amd64"})), listener=None, names=("registry.lab.example", "10.0.0.1")
+)
 READS: list[Callable[[EdgeHost, Path], object]] = [
     lambda host, _: host.boot(),
     lambda host, _: host.layout(),
@@ -26,9 +32,10 @@ READS: list[Callable[[EdgeHost, Path], object]] = [
     lambda host, _: host.shown(["a word"]),
     lambda host, _: host.journal(),
     lambda host, _: host.unit("x").is_running,
-    lambda host, _: host.file("/x").exists,
     lambda host, _: own_addresses(host),
     lambda host, folder: host.diagnostics(folder),
+    lambda host, _: look_from_host(VIEW(host)),
+    lambda host, _: _look(VIEW(host)),
 ]
 _MARK = re.compile("begin-([0-9a-f]{32})")
 
@@ -51,7 +58,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
     read=st.sampled_from(READS),
 )
 @example(before=b"", said=b"planted x\nprocess \n", status=b"0", begun=True, errors=b"", ends="exits", read=READS[6])
-@example(before=b"", said=b"", status=b"127", begun=True, errors=b"", ends="exits", read=READS[9])
+@example(
+    before=b"",
+    said=b"x86_64\n---\n1\n---\n\n---\n\n=x\n",
+    status=b"0",
+    begun=True,
+    errors=b"",
+    ends="exits",
+    read=READS[-1],
+)  # fmt: skip
+@example(before=b"", said=b"", status=b"127", begun=True, errors=b"", ends="exits", read=READS[8])
 def test_no_output_of_a_host_is_a_traceback(
     server: SshServer,
     tmp_path: Path,
@@ -70,7 +86,7 @@ def test_no_output_of_a_host_is_a_traceback(
         mark = (found[1] if found else "").encode()
         opened = b"\nbegin-%b\n" % mark if begun else b""
         whole = before + opened + said + b"\nend-%b %b\n" % (mark, status)
-        process.stdout.write(whole.replace(HUGE, b"x" * 200_000))
+        process.stdout.write(at_length(whole))
         process.stderr.write(errors)
         if ends == "hangs up":
             process.channel.abort()
@@ -78,6 +94,7 @@ def test_no_output_of_a_host_is_a_traceback(
             process.exit(255 if ends == "fails" else 0)
 
     server.behaviour.answer = answer
+    server.behaviour.commands.clear()
     host = server.host()
     try:
         with ending():

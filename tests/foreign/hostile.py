@@ -78,19 +78,30 @@ def _answer(status: int, headers: list[tuple[bytes, bytes]], body: bytes, framed
 
 # --- hosts ------------------------------------------------------------------------------------------------------------
 
-#: Stands for a line without end, which no example's report should hold.
-HUGE = b"<huge>"
+#: What stands for lines and numbers without end, which no example's report should hold.
+HUGE = {b"<huge>": b"x" * 200_000, b"<digits>": b"9" * 5000}
 _PIECES = st.sampled_from(
     [b"---\n", b"\n", b"1b4e28ba-2fa1-11d2-883f-0016d3cca427\n", b"LABEL=COS_ACTIVE ", b"upgrade_failure ",
      b"KAIROS_IMAGE_REPO='x\n", b"KAIROS_IMAGE_LABEL=v1\n", b"active_mode\n", b"inf nan\n", b"99999999999999999999 1\n",
      b"1.0 100\n", b"Id=stylus-agent.service\n", b"LoadState=loaded\n", b"ActiveState=active\n", b"planted \n",
      b"planted /run/x 7\n", b"planted x\n", b"process \n", b"process /proc\n", b"process /proc/7/cmdline\n", b"file \n",
+     b"Filesystem 1K-blocks Used Available Use% Mounted\n", b"/dev/x 1 2 99999 5% /\n",
+     b"/dev/x 1 2 <digits> 5% /\n", b"https_proxy=http://[x\n", b"HTTPS_PROXY=http://p:1\n", b"=x\n",
+     b"no_proxy=10.0.0.0/99,[::1,*,.,:\n",
+     b"x86_64\n",
      b"journal x\n", b"10.0.0.1\n", b"active\n", b"\xff\xfe", b"\x1b[2J", b"\x00", b"no space left on device\n",
-     HUGE]
+     b"<huge>"]
 ) | st.binary(max_size=20)  # fmt: skip
 OUTPUTS = st.lists(_PIECES, max_size=12).map(b"".join)
 #: What stands where the status of a command does.
 ENDINGS = st.sampled_from([b"0", b"0", b"0", b"1", b"127", b"255", b"", b"-1", b"x", b"9999"])
+
+
+def at_length(output: bytes) -> bytes:
+    """Return an output as a host prints it."""
+    for short, long in HUGE.items():
+        output = output.replace(short, long)
+    return output
 
 
 # --- what may come of it ----------------------------------------------------------------------------------------------
