@@ -159,3 +159,28 @@ def told_of(folder: Path, document: object) -> tuple[str, ...]:
     with pytest.raises(BadSiteFileError) as refused:
         read(folder, document)
     return refused.value.mistakes
+
+
+@pytest.mark.parametrize(
+    ("registry", "said"),
+    [
+        ({"ports": "5450-5443"}, "registry.ports: '5450-5443' is no range of ports; write it as 5443-5450"),
+        ({"ports": "0-5"}, "registry.ports: '0-5' is no range of ports; write it as 5443-5450"),
+        ({"ports": "5443-99999"}, "registry.ports: '5443-99999' is no range of ports; write it as 5443-5450"),
+        ({"ports": "5443"}, "registry.ports: found '5443'"),
+        ({"ports": "5443-5450", "port": 5443}, "registry.ports: registry.port is given as well"),
+    ],
+)
+def test_ports_that_are_no_range_are_refused(folder: Path, registry: dict[str, object], said: str) -> None:
+    """Each worker takes one of the ports, so they are a range, and not given in two ways."""
+    assert refusal(folder, changed("registry", {"bind": "10.0.0.5", **registry})).startswith(f"site.yaml: {said}")
+
+
+def test_each_worker_can_have_a_port(folder: Path) -> None:
+    """A range is for workers, one port is for one of them, and without either each takes a free one."""
+    ports = [
+        read(folder, changed("registry", {"bind": "10.0.0.5", **given})).registry_ports
+        for given in ({"ports": "5443-5445"}, {"port": 5443}, {})
+    ]
+
+    assert ports == [(5443, 5444, 5445), (5443,), ()]

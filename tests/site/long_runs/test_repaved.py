@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from edge import HostUnreachable
 from harness.clusters import Cluster
 from harness.repaved import RepaveWatch
 from lab.joints import REPORT_HEALTH, Behaviour, Fault
+from lab.palette.settings import Strictness
 from palette.client import ProjectView
 from palette.os_layer import PACK, OsLayer, ProviderCredentials
 from palette.waiting import Wait
@@ -133,3 +135,24 @@ def test_a_host_that_does_not_answer_yet_has_more_time(repave: Repave, monkeypat
             assert settled(partial(is_done, hasty), 5)
     repave.let_it_begin()
     assert settled(lambda: repave.watch().look().is_done, 10)
+
+
+def test_hosts_of_a_slow_lab_wait_before_they_deploy_and_repave(make_stage: Callable[..., Stage]) -> None:
+    """The time is waited before the order, so Palette goes on saying that the phase is under way."""
+    stage = make_stage(strictness=Strictness(deploy_s=0.4, repave_s=0.6))
+    view, agent = stage.project(), stage.agents["edge-1"]
+    agent.registry.images.update(IMAGES)
+    old = view.profiles.new_version(make_profile(view, "conf-1-profile"), "1.1.0", {PACK: values(IMAGES[0])})
+    new = view.profiles.new_version(old, "1.2.0", {PACK: values(IMAGES[1])})
+    began = time.monotonic()
+    uid = make_cluster(view, "conf-1", old, "edge-1")
+    view.clusters.wait_until_running(uid, within=20)
+    deployed, before = time.monotonic() - began, agent.boot_id
+    view.clusters.replace_profile(uid, old=old, new=new)
+    view.clusters.wait_for_repave(uid)
+    began = time.monotonic()
+    view.clusters.approve_repave(uid)
+
+    assert settled(lambda: agent.boot_id != before, 20)
+    assert deployed >= 0.4
+    assert time.monotonic() - began >= 0.6
