@@ -167,6 +167,7 @@ def suspect(request: pytest.FixtureRequest, site: Site, run: Run, shared_cluster
     proves = set(request.node.get_closest_marker("requirement").args)
     if chosen.is_settled(proves, caught):
         raise NotCovered("the fault has been caught already for all that this case could add")
+    site.project.scope.transport.odd.clear()  # of the fault before
     with _in_force(request, [chosen.specification] if chosen.specification else []):
         yield
         shared_clusters.close_all()  # no other fault may find them

@@ -28,6 +28,7 @@ from palette.errors import (
     UnreachableError,
 )
 from palette.limits import Limits
+from palette.published import oddities
 from palette.reading import text
 from palette.retry import may_repeat
 from palette.waiting import Timeouts
@@ -147,6 +148,9 @@ class Transport:
 
     clock_difference: float | None = None
     """Palette's clock minus this machine's, seconds; known after the first answer, good to about a second."""
+
+    odd: dict[str, None] = field(default_factory=dict)
+    """What was not as it is read or published about answers so far, a sentence each."""
 
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _sessions: weakref.WeakSet[requests.Session] = field(default_factory=weakref.WeakSet, repr=False)
@@ -333,7 +337,9 @@ class Scope:
 
         Raises NotPaletteError when the answer is no JSON object.
         """
-        return self.send(call).object(call.method, call.path)
+        answer = self.send(call).object(call.method, call.path)
+        self.transport.odd.update(dict.fromkeys(oddities(call.method, call.path, answer)))
+        return answer
 
     def make(self, call: Call) -> str:
         """Send a creation and return the uid of what was made. Raises NotPaletteError when the answer has none."""

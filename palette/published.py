@@ -1,0 +1,99 @@
+"""Whether answers have the fields that this project reads, of the right types, and the shape that is published.
+
+Reading is tolerant (:mod:`palette.reading`), so that a run goes on; what was odd about an answer is kept by its
+transport all the same. The published description is read where the variable ``PALETTE_OPENAPI`` names a directory that
+has it (Swagger 2.0 as the vendor publishes it, ``*.json``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonschema.validators import Draft4Validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_META = {"metadata.uid": str, "metadata.name": str}
+#: By operation, what is read of its answer: a dotted place and its type; ``[]`` stands for every item of a list.
+READ: dict[str, dict[str, type]] = {
+    "GET /v1/spectroclusters/{}": {**_META, "status.state": str, "spec.cloudConfigRef.uid": str},
+    "GET /v1/spectroclusters/{}/status": {"status.state": str},
+    "GET /v1/spectroclusters/{}/profiles": {"profiles[].metadata.uid": str},
+    "GET /v1/spectroclusters/{}/repave/status": {"status.state": str, "spec.reasons[].message": str},
+    "GET /v1/dashboard/spectroclusters/{}/overview": {
+        "metadata.uid": str, "status.state": str, "status.health.state": str,
+    },
+    "POST /v1/spectroclusters/{}/validate/repave": {"isRepaveRequired": bool},
+    "GET /v1/edgehosts/{}": {**_META, "status.state": str, "status.health.state": str},
+    "GET /v1/clusterprofiles/{}": {**_META, "spec.version": str},
+    "GET /v1/events/components/{}/{}": {
+        "items[].metadata.uid": str, "items[].metadata.creationTimestamp": str, "items[].severity": str,
+        "items[].reason": str, "items[].message": str, "items[].source.component": str,
+        "items[].involvedObject.kind": str, "items[].involvedObject.uid": str,
+    },
+}  # fmt: skip
+_WORDS = {str: "text", bool: "true or false", list: "a list", dict: "an object", type(None): "null", int: "a number"}
+
+
+def oddities(method: str, path: str, answer: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a sentence for each thing about an answer that is not as it is read or published."""
+    for operation, fields in READ.items():
+        if _fits(operation, method, path):
+            for place, kind in fields.items():
+                yield from (f"{operation}: {said}" for said in _wrong(answer, place, kind, ""))
+    yield from (f"{method} {path}: {said}" for said in _unlike_the_description(method, path, answer))
+
+
+def _fits(operation: str, method: str, path: str) -> bool:
+    return re.fullmatch(re.sub(r"\{[^}]*\}", "[^/]+", operation), f"{method} {path}") is not None
+
+
+def _wrong(value: Any, place: str, kind: type, above: str) -> Iterator[str]:  # noqa: ANN401 - any JSON value
+    """Yield what is wrong with what stands at a place; a list that is null is empty."""
+    head, _, rest = place.partition(".")
+    name, of_items = head.removesuffix("[]"), head.endswith("[]")
+    shown = f"{above}{name}"
+    if not isinstance(value, dict) or name not in value:
+        yield f"{shown} is missing; {_WORDS[kind]} is right"
+        return
+    found: Any = value[name]
+    expected: type = list if of_items else dict if rest else kind
+    if found is None and of_items:
+        return
+    if not isinstance(found, expected):
+        yield f"{shown} is {_WORDS.get(type(found), 'something else')}; {_WORDS[expected]} is right"
+    elif rest:
+        for number, item in enumerate(found if isinstance(found, list) else [found]):
+            yield from _wrong(item, rest, kind, f"{shown}[{number}]." if of_items else f"{shown}.")
+
+
+@lru_cache
+def _described() -> list[tuple[str, Draft4Validator]]:
+    """Return every operation of the published descriptions, with what judges its answers."""
+    folder = os.environ.get("PALETTE_OPENAPI")
+    found = []
+    for file in sorted(Path(folder).glob("*.json")) if folder else ():
+        description = json.loads(file.read_text())
+        for path, methods in description.get("paths", {}).items():
+            for method, operation in methods.items():
+                schema = operation.get("responses", {}).get("200", {}).get("schema") if method != "parameters" else None
+                if schema:
+                    whole = {**schema, "definitions": description["definitions"]}
+                    found.append((f"{method.upper()} {path}", Draft4Validator(whole)))
+    return found
+
+
+def _unlike_the_description(method: str, path: str, answer: Mapping[str, Any]) -> Iterator[str]:
+    for operation, judge in _described():
+        if _fits(operation, method, path):
+            for error in judge.iter_errors(answer):
+                if error.instance is not None:  # Go writes an empty list as null
+                    place = ".".join(map(str, error.absolute_path)) or "the answer"
+                    yield f"{place} is not as published: {error.validator} {error.validator_value!r}"
+            return

@@ -1,0 +1,60 @@
+"""What is odd about an answer: fields that are read and missing or of another type, and what is not as published."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from palette import published
+from palette.published import oddities
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STATUS = "/v1/spectroclusters/abc/status"
+EVENTS = "/v1/events/components/spectrocluster/abc"
+EVENT: dict[str, Any] = {
+    "metadata": {"uid": "e", "creationTimestamp": "2026-01-01T00:00:00Z"}, "severity": "Error", "reason": "Failed",
+    "message": "m", "source": {"component": "c"}, "involvedObject": {"kind": "spectrocluster", "uid": "abc"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "said"),
+    [
+        (STATUS, {"status": {"state": "Running", "more": 1}}, ""),
+        (STATUS, {"status": {}}, "status.state is missing; text is right"),
+        (STATUS, {"status": {"state": ["Running"]}}, "status.state is a list; text is right"),
+        (STATUS, {"status": {"state": None}}, "status.state is null; text is right"),
+        (STATUS, {"status": "Running"}, "status is text; an object is right"),
+        (EVENTS, {"items": None}, ""),
+        (EVENTS, {"items": [EVENT]}, ""),
+        (EVENTS, {}, "items is missing"),
+        (EVENTS, {"items": [EVENT, {**EVENT, "source": {}}]}, "items[1].source.component is missing; text is right"),
+        ("/v1/nobody/knows", {"x": 1}, ""),
+    ],
+)
+def test_fields_that_are_read_must_be_there_and_of_their_type(path: str, answer: dict[str, Any], said: str) -> None:
+    """A missing field and one of another type are named with what would be right; what nobody reads is nobody's."""
+    found = list(oddities("GET", path, answer))
+
+    assert [each for each in found if not said or said not in each] == []
+    assert bool(found) is bool(said)
+
+
+def test_a_description_that_is_named_judges_answers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With ``PALETTE_OPENAPI`` an answer is held to the published types; null passes, as Go writes empty lists."""
+    schema = {"type": "object", "properties": {"x": {"$ref": "#/definitions/v1Text"}}}
+    operation = {"get": {"responses": {"200": {"schema": schema}}}}
+    description = {"paths": {"/v1/things/{uid}": operation}, "definitions": {"v1Text": {"type": "string"}}}
+    (tmp_path / "api.json").write_text(json.dumps(description))
+    monkeypatch.setenv("PALETTE_OPENAPI", str(tmp_path))
+    published._described.cache_clear()
+    try:
+        found = [list(oddities("GET", "/v1/things/a", {"x": value})) for value in ("text", None, 1)]
+    finally:
+        published._described.cache_clear()
+
+    assert found == [[], [], ["GET /v1/things/a: x is not as published: type 'string'"]]
