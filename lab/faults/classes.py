@@ -50,13 +50,8 @@ CLASSES: dict[str, Callable[[str], Any]] = {
     "decodable-twice": lambda text: decodes(text, 2),
     "json": is_json,
     "a-uuid": lambda text: re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE),
-    "a-date": lambda text: re.match(r"\d{4}-\d\d-\d\d", text),
+    "a-date": lambda text: re.fullmatch(r"\d{4}-?\d\d-?\d\d(T[0-9:]+Z)?", text),
     "one-character-repeated": lambda text: len(text) > 1 and len(set(text)) == 1,
-    "upper-case-only": lambda text: text.isupper() and text.isalpha(),
-    "lower-case-only": lambda text: text.islower() and text.isalpha(),
-    "beginning-with-a-dash": lambda text: text.startswith("-"),
-    "beginning-with-an-at-sign": lambda text: text.startswith("@"),
-    "beginning-with-a-brace": lambda text: text.startswith(("{", "[")),
     **{
         f"{least}-and-more-{'with' if special else 'without'}-specials": partial(is_long, least, special)
         for least in (16, 32, 40, 64)

@@ -64,7 +64,8 @@ def _gated() -> Iterator[Fault]:
     for name, (joint, replacement) in wrong.items():
         for gate, condition in GATES.items():
             yield fault(
-                f"{name}-{gate}", at=joint, replace=when(condition, replacement), catches=["REPAVE-06"],
+                f"{name}-{gate}", at=joint, replace=when(condition, replacement),
+                catches=["REPAVE-05" if name == "other-system-installed" else "REPAVE-06"],
                 because="what is given to the first node of a cluster is not given to the next",
             )  # fmt: skip
     for name in ("login-lost-at-repave", "password-encoded-at-repave", "authority-lost-at-repave"):
@@ -99,13 +100,6 @@ def newest_ever(_healthy: object, current: Any, new: Any) -> Any:  # noqa: ANN40
     if current is None or current.os.credential is None:
         return new
     return replace(new, os=replace(new.os, credential=current.os.credential))
-
-
-def first_name_like_it(healthy: Callable[..., str | None], name: str, scopes: Any) -> str | None:  # noqa: ANN401 - scopes
-    """Find a macro by the first half of its name."""
-    names = sorted(known for scope in (scopes.project, scopes.tenant) for known in scope)
-    like = (known for known in names if known.startswith(name[: len(name) // 2 + 1]))
-    return healthy(next(like, name), scopes)
 
 
 class AsDeployed:
@@ -155,8 +149,6 @@ FAULTS: tuple[Fault, ...] = (
           because="a cache of logins whose key is the cluster"),
     fault("login-of-the-running-version", at=APPLY_VERSION, replace=newest_ever, catches=["CRED-02", "CRED-06"],
           because="the login is read of the version that runs, the image of the one that is to run"),
-    fault("macro-found-by-half-its-name", at=RESOLVE_MACRO, replace=first_name_like_it, catches=["MACRO-01"],
-          because="an index of names that is cut"),
     fault("macro-as-deployed", at=RESOLVE_MACRO, replace=AsDeployed(), catches=["MACRO-03"],
           because="a repave renders with the values that were resolved when the cluster was made"),
     fault("approval-loses-the-login", at=APPROVE, catches=["REPAVE-01", "REPAVE-03"],
