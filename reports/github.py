@@ -47,7 +47,7 @@ def _lines(results: Results, earlier: Results | None) -> Iterator[str]:
     yield ""
     counted = [
         f"{_MARKS[verdict]} {results.counts[verdict]} {verdict.value}"
-        for verdict in _gravest_first()
+        for verdict in reversed(Verdict)
         if results.counts[verdict]
     ]
     yield " · ".join(
@@ -106,7 +106,3 @@ def _escape(text: str) -> str:
 
 def _code(text: str) -> str:
     return one_line(text).replace("`", "'")
-
-
-def _gravest_first() -> Iterable[Verdict]:
-    return reversed(Verdict)

@@ -20,7 +20,7 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from reports import wording
+from reports import causes, wording
 from reports.text import one_line, plural, visible
 from reports.verdicts import Verdict
 
@@ -85,9 +85,11 @@ def _facts(results: Results) -> ET.Element:
         "command": started.command,
         "features": " ".join(started.features),
         "exit-code": f"{results.exit_code.value} {results.exit_code.name}",
+        "result": wording.sentence(results),
         **started.facts,
     }
-    suite.append(_properties(facts.items()))
+    told = [("cause", f"{cause.whose}: {cause.words}: {cause.reach}") for cause in causes.of(results)]
+    suite.append(_properties([*told, *facts.items()]))
     return suite
 
 

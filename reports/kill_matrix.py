@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping  # noqa: TC003  msgspec reads the annotations
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -238,11 +238,6 @@ class Matrix:
             touched = len(self.requirements) - len(self.untouched)
             said += f", {touched} of {plural(len(self.requirements), 'requirement')} made to fail"
         return said
-
-
-def with_row(matrix: Matrix, row: Row) -> Matrix:
-    """Return the matrix with a row more."""
-    return replace(matrix, rows=(*matrix.rows, row))
 
 
 def to_json(matrix: Matrix) -> bytes:

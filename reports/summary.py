@@ -10,7 +10,7 @@ from reports.text import duration, one_line, plural, some, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from reports.records import CaseFinished
@@ -167,8 +167,4 @@ def _closing(results: Results, paint: _Paint, places: Mapping[str, Path | None])
 
 
 def _counted(counts: dict[Verdict, int]) -> str:
-    return ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in _loudest_first() if counts.get(verdict))
-
-
-def _loudest_first() -> Iterable[Verdict]:
-    return reversed(Verdict)
+    return ", ".join(f"{counts[verdict]} {verdict.value}" for verdict in reversed(Verdict) if counts.get(verdict))

@@ -102,7 +102,7 @@ def load(home: Path = runs.HOME, *, last: int = 60, like: Results | None = None,
     return Trend(tuple(reversed(list(islice(_of_one_kind(every, like), last)))))
 
 
-def before(run: Path, outcome: Results, *, last: int = 14, history: Path | None = None) -> list[Results]:
+def before(run: Path, outcome: Results, *, last: int = 60, history: Path | None = None) -> list[Results]:
     """Return the last finished runs before this one of the same kind, oldest first.
 
     A night on a real site is not compared with somebody's try on the lab, nor with a run of some cases or of a fault.

@@ -81,6 +81,17 @@ def test_the_facts_of_the_run_are_properties_of_the_first_suite() -> None:
 
     assert samples.FACTS.items() <= facts.items()
     assert facts["exit-code"] == "0 OK"
+    assert facts["result"] == "Conforms: all 8 requirements hold."
+
+
+def test_the_causes_stand_in_the_first_suite() -> None:
+    """Why a run is red is told once, in a sentence for each cause, the product's first."""
+    told = [entry.get("value") for entry in parsed(*samples.one_of_each())[0].findall("properties/property")]
+
+    assert told[0] == (
+        "product: the node's runtime presents the password base64-decoded at repave: 1 requirement, 1 case"
+    )
+    assert len([value for value in told if value and value.startswith(("product:", "infrastructure:"))]) == 3
 
 
 def test_a_failure_tells_the_whole_story() -> None:
