@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
-import os
+import secrets
 import shutil
 import subprocess
 import time
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 
 PROGRAMS = Path(__file__).with_name("programs")
 TOKEN_SERVER = "github.com/docker/distribution/contrib/token-server"
-GITEA, GITEA_VERSION = "code.gitea.io/gitea", "v1.26.0"
 BUILD_SECONDS = 1800.0
 START_SECONDS = 60.0
 # letters and digits only, and whole groups of four: software may decode it
@@ -97,57 +95,6 @@ def with_dockers_token_server(
             yield found
 
 
-@contextlib.contextmanager
-def gitea(_: docker.DockerClient, bind: str, names: tuple[str, ...]) -> Iterator[ExistingRegistry]:
-    """Run Gitea, whose registry gives tokens of its own at its own address."""
-    program, authority = gitea_program(), Authority()
-    address = RegistryAddress(bind, usable_port(bind, 0))
-    certificate = authority.issue(bind, *names)
-    with temporary_directory("gitea") as directory:
-        (directory / "tls.crt").write_text(certificate.chain_pem)
-        (directory / "tls.key").write_text(certificate.key_pem)
-        configuration = directory / "app.ini"
-        configuration.write_text(_GITEA.format(directory=directory, address=address, sources=Path(program).parent))
-        command = [program, "--config", str(configuration), "--work-path", str(directory)]
-        found = existing(address, authority)
-        environment = {"HOME": str(directory), "USER": "root", "PATH": os.environ["PATH"]}
-        subprocess.run([*command, "migrate"], check=True, capture_output=True, env=environment)
-        for known in (PUSHER, READER):
-            made = [*command, "admin", "user", "create", "--username", known.username, "--password", known.password]
-            made += ["--email", f"{known.username}@example.org", "--must-change-password=false"]
-            subprocess.run(made, check=True, capture_output=True, env=environment)
-        with running([*command, "web"], directory, functools.partial(_logs_in, found), environment):
-            yield found
-
-
-_GITEA = """
-APP_NAME = theirs
-RUN_USER = root
-I_AM_BEING_UNSAFE_RUNNING_AS_ROOT = true
-[server]
-PROTOCOL = https
-HTTP_ADDR = {address.host}
-HTTP_PORT = {address.port}
-ROOT_URL = {address.url}/
-CERT_FILE = {directory}/tls.crt
-KEY_FILE = {directory}/tls.key
-STATIC_ROOT_PATH = {sources}
-DISABLE_SSH = true
-OFFLINE_MODE = true
-[database]
-DB_TYPE = sqlite3
-PATH = {directory}/gitea.db
-[security]
-INSTALL_LOCK = true
-PASSWORD_HASH_ALGO = pbkdf2_v1
-[service]
-DISABLE_REGISTRATION = true
-REQUIRE_SIGNIN_VIEW = true
-[log]
-MODE = console
-LEVEL = Error
-"""
-
 KINDS: dict[str, Callable[[docker.DockerClient, str, tuple[str, ...]], AbstractContextManager[ExistingRegistry]]] = {
     "registry:2 with a token service of ours": with_our_token_service,
     "registry:2 with Docker's token server": with_dockers_token_server,
@@ -168,12 +115,10 @@ def _logs_in(found: ExistingRegistry) -> bool:
 
 
 @contextlib.contextmanager
-def running(
-    command: list[str], directory: Path, answers: Callable[[], bool], environment: dict[str, str] | None = None
-) -> Iterator[None]:
+def running(command: list[str], directory: Path, answers: Callable[[], bool]) -> Iterator[None]:
     """Run a program until the context ends, from the moment at which it answers."""
     with (directory / "log").open("w+") as log:
-        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log, env=environment)
+        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
         try:
             ends = time.monotonic() + START_SECONDS
             while not answers():
@@ -191,25 +136,17 @@ def token_server() -> str:
     """Return the path of Docker's token server."""
     to = cache_folder() / "others" / "token-server"
     if not to.is_file():
-        shutil.copytree(PROGRAMS, to.parent / "module", dirs_exist_ok=True)
-        _go(to.parent / "module", "build", "-o", str(to), TOKEN_SERVER)
+        with temporary_directory("module") as module:
+            shutil.copytree(PROGRAMS, module, dirs_exist_ok=True)
+            _go(module, "build", "-o", "program", TOKEN_SERVER)
+            to.parent.mkdir(parents=True, exist_ok=True)
+            new = to.with_suffix(f".{secrets.token_hex(4)}")  # other workers may build it, too
+            shutil.copy(module / "program", new)
+            new.replace(to)
     return str(to)
 
 
-@functools.cache
-def gitea_program() -> str:
-    """Return the path of Gitea, which stands in the folder of its sources: it reads its templates there."""
-    sources = cache_folder() / "others" / f"gitea-{GITEA_VERSION}"
-    if not (sources / "gitea").is_file():
-        got = _go(PROGRAMS, "mod", "download", "-json", f"{GITEA}@{GITEA_VERSION}")
-        shutil.copytree(json.loads(got)["Dir"], sources, dirs_exist_ok=True, copy_function=shutil.copyfile)
-        for folder in (sources, *(path for path in sources.rglob("*") if path.is_dir())):
-            folder.chmod(0o755)
-        _go(sources, "build", "-tags", "sqlite sqlite_unlock_notify", "-o", "gitea", ".")
-    return str(sources / "gitea")
-
-
-def _go(where: Path, *arguments: str) -> str:
+def _go(where: Path, *arguments: str) -> None:
     """Run the Go toolchain, or skip the test that needs what it makes."""
     if shutil.which("go") is None:
         pytest.skip("no Go toolchain: registries of others cannot be built")
@@ -217,5 +154,5 @@ def _go(where: Path, *arguments: str) -> str:
         ["go", *arguments], cwd=where, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
     )
     if done.returncode:
-        pytest.skip(f"a registry of others cannot be built: {(done.stderr or done.stdout).strip().splitlines()[-1]}")
-    return done.stdout
+        said = (done.stderr or done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
+        pytest.skip(f"a registry of others cannot be built: {said[-1]}")
