@@ -12,7 +12,7 @@ import binascii
 import re
 import struct
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 from registry.transforms import SWAPPED, TRANSFORMS, Context, replace_invalid, transform, wire
 
@@ -120,18 +120,6 @@ class Presented:
     def intact(self) -> bool:
         """Return whether exactly the configured user name and password were presented."""
         return self.kind == "intact"
-
-    def as_record(self) -> dict[str, Any]:
-        """Return this as data for a journal or a report."""
-        record: dict[str, Any] = {"kind": self.kind, "name": self.name}
-        if self.explanations:
-            record["explanations"] = list(self.explanations)
-        if self.username_name not in {"", "intact"}:
-            record["username"] = {"name": self.username_name, "explanations": list(self.username_explanations)}
-        for key, features in (("features", self.features), ("username_features", self.username_features)):
-            if features:
-                record[key] = str(features)
-        return record
 
 
 def prepare(configured: Configured) -> Prepared:

@@ -37,11 +37,6 @@ class ServerCertificate:
     chain_pem: str
     key_pem: str = field(repr=False)
 
-    @property
-    def leaf_der(self) -> bytes:
-        """The first certificate of the chain, as it comes over the wire."""
-        return x509.load_pem_x509_certificate(self.chain_pem.encode()).public_bytes(serialization.Encoding.DER)
-
     def load_into(self, context: ssl.SSLContext) -> None:
         """Make a server's context present it. The ssl module reads keys from files only: this one is in memory."""
         with os.fdopen(os.memfd_create("server.pem"), "w") as pem:

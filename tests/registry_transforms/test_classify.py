@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gc
-import json
 import pickle
 import random
 import time
@@ -170,7 +169,6 @@ def test_an_unknown_change_is_described_without_the_value(prepared: Prepared) ->
     assert (found.features.length, found.features.expected_length) == (30, 16)
     assert (found.features.common_prefix, found.features.common_suffix) == (8, 2)
     assert found.features.characters == ("lower case", "upper case", "digits", "punctuation")
-    assert str(found.features) in json.dumps(found.as_record())
 
 
 def test_a_changed_user_name_is_named(prepared: Prepared) -> None:
@@ -334,7 +332,7 @@ def test_no_text_of_these_objects_shows_a_value() -> None:
     for password in (CANARY, CANARY + "x", CANARY.upper(), "unknown" + CANARY, base64.b64encode(CANARY.encode())):
         for username in (CANARY + "-user", "other" + CANARY):
             found = ready.classify(basic(username, password))
-            shown += [repr(found), str(found), json.dumps(found.as_record())]
+            shown += [repr(found), str(found)]
 
     assert CANARY.casefold() not in "".join(shown).casefold()
 
