@@ -30,7 +30,8 @@ def test_deploy_presents_the_password_unchanged(
     with Deployments(site, layers) as walk:
         for password in passwords:
             evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
-            assert walk.present(password) == []
+            changes = walk.present(password)
+            assert changes == [], changes[0]
 
 
 @requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, clusters=1, repaves=0)
@@ -41,7 +42,8 @@ def test_repave_presents_the_password_unchanged(
     with Repaves(site, layers) as walk:
         for password in passwords:
             evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
-            assert walk.present(password) == []
+            changes = walk.present(password)
+            assert changes == [], changes[0]
 
 
 @requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, clusters=1, repaves=0)
@@ -84,7 +86,8 @@ def assert_names_arrive(walk: Walk, names: Iterable[str], evidence: Evidence) ->
     """Have user names presented as they are."""
     for name in names:
         evidence.example(repr(name), expected=f"every pull presents the user name {name!r}")
-        assert walk.present(username=name) == []
+        changes = walk.present(username=name)
+        assert changes == [], changes[0]
 
 
 @pytest.mark.nightly
@@ -101,4 +104,5 @@ def assert_vectors_arrive(walk: Walk, kind: str, evidence: Evidence) -> None:
     """Have the vectors of a kind presented as they are."""
     for vector in arriving(kind):
         evidence.example(f"{vector.id} {vector.text!a}", vector_class=vector.flags[0], expected=vector.comment)
-        assert walk.present(**{kind.removesuffix("s"): vector.text}) == []
+        changes = walk.present(**{kind.removesuffix("s"): vector.text})
+        assert changes == [], changes[0]
