@@ -10,7 +10,7 @@ import pytest
 from engine.debian import BuildFailed
 from lab.__main__ import main
 from lab.kubernetes import programs
-from lab.kubernetes.programs import KUBERNETES, PACKAGES, VARIABLE, ProgramsMissing
+from lab.kubernetes.programs import BUILT, KUBERNETES, PACKAGES, VARIABLE, ProgramsMissing
 
 GO_MOD = """\
 module k8s.io/kubernetes
@@ -61,8 +61,8 @@ def test_programs_are_built_once_and_found_again(go: Path) -> None:
     folder = programs.provide(said.append)
 
     assert programs.provide(said.append) == folder == programs.find()
-    assert sorted(each.name for each in folder.iterdir()) == sorted(PACKAGES)
-    assert [line.split()[-1] for line in (go / "builds").read_text().splitlines()] == [*PACKAGES.values()]
+    assert sorted(each.name for each in folder.iterdir()) == sorted(BUILT)
+    assert [line.split()[-1] for line in (go / "builds").read_text().splitlines()] == [*BUILT.values()]
     assert f"gitVersion=v{KUBERNETES}" in (go / "builds").read_text()
     assert sorted(each.name for each in folder.parent.iterdir()) == [folder.name, "kubernetes.lock"]
     assert "building kubelet" in said
