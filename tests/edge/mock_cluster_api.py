@@ -1,7 +1,7 @@
 """A MOCK of a Kubernetes API: fixed objects in the published shapes (core/v1 lists), over TLS, for one bearer token.
 
-It is used in tests only, because no Kubernetes runs where these tests run. It pages as the real one does, and checks
-the token; it knows nothing else.
+It is used in tests only, for what a real API cannot be made to answer; ``real_cluster.py`` has a real one. It pages as
+the real one does, and checks the token; it knows nothing else.
 """
 
 from __future__ import annotations
