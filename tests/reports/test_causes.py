@@ -156,6 +156,14 @@ def test_cases_that_did_not_run_take_their_part_of_the_bar() -> None:
     assert '<span class="pill v-not-run">not run</span> <b>72</b>' in content
 
 
+def test_a_killed_run_is_not_all_green() -> None:
+    """How much a run that did not end has left out is unknown, and looks so."""
+    content = page.render(results.of(samples.all_green()[:-1])).decode()
+
+    assert '<i class="v-pass" style="width:50.00%"></i><i class="missing" style="width:50.00%">' in content
+    assert '<span class="pill v-not-run">not run</span> <b>unknown</b>' in content
+
+
 def test_the_header_names_what_was_chosen_and_broken_on_purpose() -> None:
     """Level, versions, -k and a seeded fault stand on top, so that such a page is not taken for a night's."""
     command = "./run conformance -- --lab-fault alphanumeric-base64 -k 'repave or PROFILE' --lab-fault=other"
