@@ -12,7 +12,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from detection.__main__ import write
-from detection.collecting import ROOT
+from detection.collecting import ROOT, NoCasesError, collect
 from detection.judging import Findings
 from detection.labs import HEALTHY_LAB, Done
 from detection.matrix import SEED, Detection
@@ -97,3 +97,20 @@ def test_a_matrix_leaves_runs_of_the_suites_alone(tmp_path: Path) -> None:
     assert write(MATRIX, tmp_path / "detection") == [tmp_path / "detection" / JSON, tmp_path / "detection" / PAGE]
     assert (tmp_path / "latest").resolve() == run
     assert [*run.iterdir()] == []
+
+
+def test_a_case_file_may_be_anywhere(tmp_path: Path) -> None:
+    """A case outside the project is collected with the project's fixtures and settings, by its path alone."""
+    file = tmp_path / "test_mine.py"
+    file.write_text(
+        '"""Mine."""\nfrom harness.requirements import requirement\n\n\n@requirement("MASK-01", phase="validation")\n'
+        'def test_mine(site):\n    """Ask for a site."""\n    assert site\n'
+    )
+    (case,) = collect((str(file),))
+
+    assert (case.requirements, case.file) == (("MASK-01",), str(file))
+    file.write_text(
+        f"import pytest\n{file.read_text()}".replace("@requirement", "@pytest.mark.unheard_of\n@requirement")
+    )
+    with pytest.raises(NoCasesError, match="unheard_of"):  # the project's settings are in force
+        collect((str(file),))
