@@ -20,7 +20,7 @@ WORDS = {
     "conformance": Word("", "deploy and repave Edge clusters, on the lab or with --site FILE", engine=True),
     "nightly": Word("", "the same with more examples and every vector; the seed follows the date", engine=True),
     "doctor": Word("--site FILE", "look at a real site, change nothing, and say what stands in a run's way"),
-    "site-init": Word("[FILE]", "write a commented site file to fill in"),
+    "site-init": Word("[FILE] [--from URL]", "write a commented site file to fill in, or one that Palette fills in"),
     "clean": Word("--site FILE --run RUN", "remove what a dead run left in Palette, and nothing else"),
     "lab": Word("up|status|down|kubernetes", "the lab by hand", engine=True),
     "report": Word("RUN|latest", "render the reports of an earlier run again"),

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from foreign import one_line
 from foreign.arguments import Parser
+from harness.sites.site_from_palette import filled_in
+from palette import Palette
+from palette.errors import PaletteError
+from protected import Secret
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 WRITTEN, REFUSED = 0, 4
@@ -93,6 +100,7 @@ ssh:                                      # for every host that says nothing els
 registry:
   bind: THIS-MACHINE                      # this machine's address, as the hosts reach it
   port: 5443                              # 0 takes a free one; hosts must be let through to it
+  # ports: 5443-5450                      # in place of port: one for each worker of a run with -n
   # names: [registry.qa.example]          # further names under which hosts reach it, for its certificate
   # existing:                             # a registry of your own instead of one that the run starts; bind is then
   #   address: registry.example:5000      # where the witness stands in front of it (leave bind out if hosts reach none)
@@ -136,13 +144,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, default=Path("site.yaml"), help="default: site.yaml"
     )
+    parser.add_argument("--from", dest="palette", metavar="URL", help="ask a Palette for hosts and profiles")
+    parser.add_argument("--project", metavar="NAME", default="Default", help="with --from: the project (Default)")
+    parser.add_argument(
+        "--api-key", metavar="VARIABLE", default="PALETTE_API_KEY", help="with --from: the variable that holds the key"
+    )
+    parser.add_argument("--authority", metavar="FILE", help="with --from: the authority of Palette's certificate, PEM")
     try:
-        file = parser.parse_args(arguments).file
+        given = parser.parse_args(arguments)
     except SystemExit as error:
         return REFUSED if error.code else WRITTEN
     try:
+        text = TEMPLATE if given.palette is None or given.file.exists() else _asked(given)
+    except (PaletteError, LookupError, ValueError, OSError) as error:
+        sys.stderr.write(f"site-init: --from {one_line(given.palette)}: {one_line(str(error.args[0]))}\n")
+        return REFUSED
+    return _write(given.file, text)
+
+
+def _asked(given: argparse.Namespace) -> str:
+    """Return the template filled in from a Palette. Raises PaletteError, LookupError, ValueError, OSError."""
+    key = os.environ.get(given.api_key, "")
+    if not key:
+        raise ValueError(f"environment variable {given.api_key} is not set; it holds the API key")
+    url = given.palette.rstrip("/")
+    with Palette(url, api_key=Secret(key), authority=given.authority) as palette:
+        authority = None if given.authority is None else str(Path(given.authority).resolve())
+        return filled_in(TEMPLATE, palette.in_project(given.project), url, given.api_key, authority)
+
+
+def _write(file: Path, text: str) -> int:
+    try:
         with file.open("x", encoding="utf-8") as new:
-            new.write(TEMPLATE)
+            new.write(text)
     except FileExistsError:
         sys.stderr.write(f"site-init: {file} is there already and was left as it is; name another file\n")
         return REFUSED

@@ -23,6 +23,9 @@ TEMPLATE_WORDS = {
     "USER@ADDRESS": "user@host[:port]",
     "THIS-MACHINE": "this machine's address, as the hosts reach it",
 }
+#: Those that it leaves where Palette was asked.
+MORE_WORDS = {"PROFILE": "the name of one of the profiles that can be cloned"}
+_USER = "USER@"
 _LONGEST_QUOTE = 80
 
 
@@ -48,8 +51,10 @@ def _left_words(value: object, place: str) -> Iterator[tuple[str, str]]:
     elif isinstance(value, list):
         for number, part in enumerate(value):
             yield from _left_words(part, f"{place}[{number}]")
-    elif isinstance(value, str) and value in TEMPLATE_WORDS:
-        yield place, f"{value} is still the template's word; write {TEMPLATE_WORDS[value]}"
+    elif isinstance(value, str) and value in TEMPLATE_WORDS | MORE_WORDS:
+        yield place, f"{value} is still the template's word; write {(TEMPLATE_WORDS | MORE_WORDS)[value]}"
+    elif isinstance(value, str) and value.startswith(_USER):
+        yield place, f"USER in {value!a} is still the template's word; write the user that logs in there"
 
 
 def _explained(error: ValidationError) -> Iterator[tuple[str, str]]:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import requests
 import trustme
 import yaml
 
@@ -51,6 +52,19 @@ class PaletteSite:
         path = self.folder / "site.yaml"
         path.write_text(yaml.safe_dump({key: value for key, value in document.items() if value is not None}))
         return read_site_file(path)
+
+    def register(self, uid: str, address: str) -> None:
+        """Register an Edge host, as its agent does."""
+        device = {
+            "metadata": {"name": uid, "uid": uid, "labels": {}},
+            "spec": {"device": {"archType": "amd64"}, "host": {"hostUid": uid, "hostAddress": address}},
+            "status": {"health": {"state": "healthy"}},
+        }
+        answer = requests.post(
+            f"{self.url}/v1/edgehosts/register", json=device, headers={"RegistrationToken": TOKEN},
+            verify=str(self.folder / "ca.pem"), timeout=10,
+        )  # fmt: skip
+        answer.raise_for_status()
 
     @contextmanager
     def project(self) -> Iterator[ProjectView]:

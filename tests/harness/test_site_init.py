@@ -100,6 +100,7 @@ def test_what_is_commented_out_is_right_too(tmp_path: Path, monkeypatch: pytest.
     document = yaml.safe_load(everything())
     packs = document.pop("packs")  # a profile and packs do not go together
     assert document["cluster"].pop("ddns_search_domain")  # nor a virtual IP and a name given by DDNS
+    assert document["registry"].pop("ports")  # nor one port and a range
     (tmp_path / "site.yaml").write_text(yaml.safe_dump(document))
     site = read_site_file(tmp_path / "site.yaml")
     del document["profile"]
