@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from doctor import network
 from doctor.findings import Finding, Kind
 from doctor.from_host import HostView, look_from_host
 from doctor.image import ImageFacts, look_at_image
@@ -23,6 +24,7 @@ from reports.text import plural, visible
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge import EdgeHost
     from harness.sites.site_file import SiteFile
 
 GOOD, BAD = 0, 4
@@ -45,10 +47,19 @@ def examine(file: SiteFile) -> list[Finding]:
         names, listener = _way(file, stack, found)
         area = stack.enter_context(temporary_directory("ssh", sockets=True))
         hosts = [edge_host(palette.file, uid, area) for uid in palette.file.edge_hosts]
-        views = [HostView(host, facts, listener, names) for host in hosts]
+        views = [_view(palette.file, host, facts, listener, names, first=host is hosts[0]) for host in hosts]
         with ThreadPoolExecutor(AT_ONCE) as pool:
             found += [finding for findings in pool.map(look_from_host, views) for finding in findings]
+        found += network.shared(views)
     return found
+
+
+def _view(
+    file: SiteFile, host: EdgeHost, facts: ImageFacts | None, listener: Listener | None, names: tuple[str, ...], *,
+    first: bool,
+) -> HostView:  # fmt: skip
+    vips, given = file.cluster.vips, file.edge_hosts[host.uid].pull_addresses
+    return HostView(host, facts, listener, names, vips=vips, asks_neighbours=first, pull_addresses=given)
 
 
 def _existing_registry(file: SiteFile) -> list[Finding]:

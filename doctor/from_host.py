@@ -6,11 +6,13 @@ import base64
 import re
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address
+from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from doctor import network
 from doctor.findings import Finding, Kind
 from doctor.in_palette import CLOCK_TOLERANCE, told
 from doctor.no_proxy import goes_past
@@ -60,22 +62,22 @@ REFUSALS = (
 
 _PYTHON = (
     "import base64,socket,ssl,sys\n"
-    "name,port,pem=sys.argv[1:]\n"
+    "name,port,pem,path=sys.argv[1:]\n"
     "trust=ssl.create_default_context(cadata=base64.b64decode(pem).decode())\n"
     "trust.verify_flags&=~getattr(ssl,'VERIFY_X509_STRICT',0)\n"  # Go, which pulls, is not as strict as Python 3.13
     "way=trust.wrap_socket(socket.create_connection((name,int(port)),8),server_hostname=name)\n"
-    "way.sendall(b'GET /v2/ HTTP/1.0\\r\\n\\r\\n')\n"
+    "way.sendall(b'GET %b HTTP/1.0\\r\\n\\r\\n'%path.encode())\n"
     "print(way.makefile().read())\n"
 )
 #: How to ask for ``/v2/`` past any proxy and trusting one authority only; the words are name, port, authority (base64).
 TOOLS = {
     "curl": (
         "printf %%s {pem} | base64 -d | "
-        "curl --silent --show-error --noproxy '*' --max-time 8 --cacert /dev/stdin https://{url}:{port}/v2/"
+        "curl --silent --show-error --noproxy '*' --max-time 8 --cacert /dev/stdin 'https://{url}:{port}{path}'"
     ),
-    "python3": "python3 -c {python} {name} {port} {pem}",
+    "python3": "python3 -c {python} {name} {port} {pem} '{path}'",
     "openssl": (
-        "printf %%s {pem} | base64 -d | {{ exec 3<&0; printf 'GET /v2/ HTTP/1.0\\r\\n\\r\\n' | "
+        "printf %%s {pem} | base64 -d | {{ exec 3<&0; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | "
         "timeout 8 openssl s_client -connect {url}:{port} {verify} {name} -verify_return_error "
         "-CAfile /dev/fd/3 -quiet; }}"
     ),
@@ -84,12 +86,20 @@ TOOLS = {
 
 @dataclass(frozen=True)
 class HostView:
-    """An Edge host, what to hold it against, and the address of the registry as it will be."""
+    """An Edge host, what to hold it against, and the address of the registry as it will be.
+
+    ``token`` marks its requests, ``addresses`` are those that it turned out to have.
+    """
 
     host: EdgeHost
     image: ImageFacts | None
     listener: Listener | None
     names: tuple[str, ...]
+    vips: tuple[str, ...] = ()
+    asks_neighbours: bool = False
+    pull_addresses: tuple[str, ...] = ()
+    token: str = field(default_factory=lambda: token_hex(8))
+    addresses: set[str] = field(default_factory=set)
 
     @property
     def place(self) -> str:
@@ -106,7 +116,13 @@ def look_from_host(view: HostView) -> list[Finding]:
     try:
         if refused := _login(view):
             return [refused]
-        return [*filter(None, [_noise(view)]), *_look(view), *_registry(view)]
+        return [
+            *filter(None, [_noise(view)]),
+            *_look(view),
+            *network.from_host(view),
+            *_registry(view),
+            *network.seen_from(view),
+        ]
     except SudoRefusedError as error:
         return [_sudo(view, str(error))]
     except PenalisedError as error:
@@ -254,6 +270,7 @@ def ask(view: HostView, name: str, tool: str) -> tuple[str, str]:
         url=_in_url(name),
         name="%s",
         port=view.listener.port,
+        path=f"/v2/?{view.token}",
         python="%s",
         pem="%s",
         verify=f"-verify_{'ip' if number else 'hostname'}",

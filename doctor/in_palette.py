@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from doctor import network
 from doctor.findings import Finding, Kind
 from harness.sites.base_profile import UnusableProfileError, find_base
 from harness.sites.chosen_hosts import chosen
@@ -106,7 +107,7 @@ def _ask(file: SiteFile, palette: Palette) -> PaletteView:
         view.findings.append(_of_project(error))
     else:
         view.file, view.findings = _hosts(file, devices, palette.time() or datetime.now(UTC))
-        view.findings += _of_layers(file, palette)
+        view.findings += [*_of_layers(file, palette), *_of_network(view.file, palette, devices)]
     view.clock_difference = palette.scope.transport.clock_difference
     if view.clock_difference is not None and abs(view.clock_difference) > CLOCK_TOLERANCE:
         view.findings.append(_clock(view.clock_difference))
@@ -121,6 +122,14 @@ def _of_layers(file: SiteFile, palette: Palette) -> list[Finding]:
     except PaletteError as error:
         return [_of_error(file, error)]
     return []
+
+
+def _of_network(file: SiteFile, palette: Palette, devices: list[EdgeHost]) -> list[Finding]:
+    try:
+        endpoints = palette.in_project(file.project).clusters.endpoints() if file.cluster.vips else frozenset()
+    except PaletteError as error:
+        return [_of_error(file, error)]
+    return list(network.in_palette(file, devices, endpoints))
 
 
 def _of_error(file: SiteFile, error: PaletteError) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 CLOUD = "edge-native"
 #: Keys of user data that make Palette ignore the profile's credentials (docs/palette.md §1.6), wherever they stand.
 EXTERNAL = ("registryCredentials:", "externalRegistries:")
+#: What stands for the provider image where there is none.
+NO_IMAGE = re.compile(r"""^\s+["']?system\.uri["']?\s*:\s*["']?NA["']?\s*(?:#.*)?$""", re.MULTILINE)
 
 
 class UnusableProfileError(ValueError):
@@ -89,6 +92,9 @@ def find_base(project: ProjectView, wanted: WantedProfile) -> BaseProfile:
     if external := next((key for key in EXTERNAL if key in values), ""):
         found = f"the OS layer of {place} has {external[:-1]}"
         raise UnusableProfileError(f"{found}: Palette then ignores the credentials of the profile; remove it")
+    if NO_IMAGE.search(values):
+        said = f"the OS layer of {place} has system.uri: NA: its images are systemd extensions (Palette 4.10)"
+        raise UnusableProfileError(f"{said}, so no provider image is pulled and the scenario does not exist there")
     try:
         return BaseProfile(profile.uid, profile.name, profile.version, OsValues(values), _kubernetes(profile))
     except UnusableValuesError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from doctor import network
 from doctor.findings import Finding, Kind
 from doctor.from_host import HostView, _look, look_from_host
 from doctor.image import ImageFacts
@@ -77,7 +79,8 @@ PARTS = st.one_of(
 @given(st.lists(PARTS, min_size=4, max_size=4).map("\n---\n".join) | st.text())
 def test_any_answer_of_a_host_is_looked_at(output: str) -> None:
     """Whatever a host prints when it is looked at ends in findings that can be printed."""
-    host = cast("EdgeHost", SimpleNamespace(uid="edge-1", run=lambda _: SimpleNamespace(stdout=output)))
+    host = cast("EdgeHost", SimpleNamespace(uid="edge-1", run=lambda *_: SimpleNamespace(stdout=output)))
     view = HostView(host, ImageFacts(1 << 30, frozenset({"amd64"})), None, ("registry.example",))
+    view = replace(view, vips=("10.0.0.5", "fd00::5", "vip.example"), asks_neighbours=True)
 
-    assert all(str(finding).isprintable() for finding in _look(view))
+    assert all(str(finding).isprintable() for finding in (*_look(view), *network.from_host(view)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import testinfra
 
+from doctor import network
 from doctor.from_host import TOOLS, HostView, ask, judged
 from doctor.image import look_at_image
 from doctor.listener import listening
@@ -291,6 +292,69 @@ def test_a_proxy_in_the_way_is_found(stranger: Stranger) -> None:
     assert "s3cret" not in line
     assert f"add {','.join(names)} to NO_PROXY" in line
     assert code == 0, "NO_PROXY names the registry"
+
+
+WITH_FILE = "mkdir -p {0} && printf '{1}' > {0}/{2}"
+
+
+@pytest.mark.parametrize(
+    ("do", "undo", "kind", "said"),
+    [
+        (WITH_FILE.format("/oem", "stylus:\\n  registryCredentials:\\n    password: s3cret\\n", "95_mine.yaml"),
+         "rm /oem/95_mine.yaml", "user data", "/oem/95_mine.yaml has registryCredentials: Palette then ignores"),
+        (WITH_FILE.format("/oem", "upgrade:\\n  allow-insecure-registries: true\\n", "95_mine.yaml"),
+         "rm /oem/95_mine.yaml", "insecure registries", "95_mine.yaml has allow-insecure-registries: true"),
+        (WITH_FILE.format("/etc/containerd/certs.d/x", "skip_verify = true\\n", "hosts.toml"),
+         "rm -r /etc/containerd/certs.d/x", "insecure registries", "hosts.toml has skip_verify = true"),
+    ],
+)  # fmt: skip
+def test_what_would_change_pulls_is_found_on_the_host(
+    stranger: Stranger, do: str, undo: str, kind: str, said: str
+) -> None:
+    """User data and runtimes that would make cases accuse Palette are found by their keys, and no value is told."""
+    with stranger.done_on_host(do, undo):
+        line = only(stranger.doctor(), kind)
+
+    assert said in line
+    assert "s3cret" not in line
+
+
+def test_virtual_ips_that_no_cluster_can_have_are_found(stranger: Stranger) -> None:
+    """Outside the hosts' network, a host's own, and one for which another machine answers."""
+    gateway, own = stranger.document["registry"]["bind"], stranger.document["edge_hosts"][0]["ssh"].partition("@")[2]
+    free = gateway.rpartition(".")[0] + ".240"
+    _, elsewhere = stranger.doctor(cluster__vip=["192.0.2.1", "192.0.2.2"])
+    _, hosts_own = stranger.doctor(cluster__vip=[own, free])
+    _, taken = stranger.doctor(cluster__vip=[gateway, free])
+
+    assert [line.split(" is in none of")[0] for line in elsewhere[:-1]] == [
+        f"cluster network: host edge-{host}: cluster.vip 192.0.2.{vip}" for host in (1, 2) for vip in (1, 2)
+    ]
+    assert f"cluster.vip: {own} is the address of Edge host edge-1" in hosts_own[0]
+    assert f"host edge-1: cluster.vip {own} is an address of its own" in hosts_own[1]
+    assert [line.split(": ", 2)[1] for line in taken[:-1]] == ["host edge-1"], taken
+    assert f"cluster.vip {gateway} is in use: " in taken[0]
+
+
+def test_a_host_that_is_seen_from_another_address_is_found() -> None:
+    """Behind NAT the line has the address to write; written, and shared by another host, a note says what is lost."""
+    seen = "127.0.0.9"
+    with listening("127.0.0.1", 0, ()) as listener:
+        access = SimpleNamespace(address="10.0.0.1")
+        views = [
+            HostView(
+                cast("EdgeHost", SimpleNamespace(uid=uid, access=access)), None, listener, (), pull_addresses=given
+            )
+            for uid, given in (("edge-1", ()), ("edge-2", (seen,)))
+        ]
+        listener.peers |= {view.token: {seen} for view in views}
+        first, second = (list(network.seen_from(view)) for view in views)
+        (note,) = network.shared(views)
+
+    (line,) = (str(finding) for finding in (*first, *second))
+    assert line.startswith(f"pull address: host edge-1: its requests come from {seen}, which is no address of its own")
+    assert line.endswith(f"write pull_addresses: [{seen}] at the host")
+    assert (note.stops_a_run, "requests of edge-1, edge-2 come from one address" in str(note)) == (False, True)
 
 
 def test_a_provider_image_that_is_not_there_is_found(stranger: Stranger) -> None:
