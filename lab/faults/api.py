@@ -73,6 +73,24 @@ def every_version_alike(_healthy: object, store: Any, profile: Any) -> None:  # 
             other.draft, other.published = profile.draft, profile.published
 
 
+def of_the_version_before(edit: Callable[[Any, Any], Any]) -> Replacement:
+    """Change the layers of a new version of a profile; ``edit`` gets them and those of another of its versions."""
+
+    def changed(_healthy: object, store: Any, profile: Any) -> None:  # noqa: ANN401 - the endpoint's own
+        others = (each for each in store.profiles.values() if each.meta.name == profile.meta.name)
+        if other := next((each for each in others if each is not profile), None):
+            made = edit(profile.shown, other.shown)
+            profile.draft, profile.published = (made, None) if profile.draft else (None, made)
+
+    return changed
+
+
+def without_stages(layers: Any, _before: Any) -> Any:  # noqa: ANN401 - the endpoint's own
+    """Return layers whose values have no stages any more."""
+    lost = re.compile(r"(?m)^stages:.*\n(?:(?:[ #-].*)?\n)*")
+    return replace(layers, packs=tuple(replace(pack, values=lost.sub("", pack.values)) for pack in layers.packs))
+
+
 def packs_unresolved(healthy: Callable[..., str], text: str, scopes: Any) -> str:  # noqa: ANN401 - the endpoint's own
     """Leave references to other packs as they are."""
     hidden = text.replace("{{.spectro.pack", "{{ spectro-pack")
@@ -180,6 +198,11 @@ def secrets_shown_in_files(healthy: Callable[..., Any], answer: Any, secrets: fr
 FAULTS: tuple[Fault, ...] = (
     fault("old-version-changes-with-the-new", at=EDIT_PROFILE, replace=every_version_alike, catches=["PROFILE-02"],
           because="versions share their layers"),
+    fault("cloned-values-ignored", at=EDIT_PROFILE, catches=["PROFILE-02"],
+          replace=of_the_version_before(lambda _layers, before: before),
+          because="a clone goes on using the values of what it was cloned from"),
+    fault("a-clone-loses-stages", at=EDIT_PROFILE, replace=of_the_version_before(without_stages),
+          catches=["PROFILE-02"], because="values are read into a structure that knows the pack's own keys only"),
     fault("layers-out-of-order", at=ANSWER, replace=in_answers(PROFILE, lambda p: layers_of(p).reverse()),
           catches=["PROFILE-03"], because="layers are kept in a set"),
     fault("os-layer-replaced-by-a-stock-one", at=ANSWER, replace=in_answers(PROFILE, stock_system),

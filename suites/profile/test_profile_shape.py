@@ -30,7 +30,7 @@ def test_a_new_profile_begins_with_the_bring_your_own_os_pack(site: Site) -> Non
 
 @requirement("PROFILE-02", phase="profile")
 def test_a_new_version_leaves_the_old_one_as_it_was(site: Site) -> None:
-    """A new version is a profile of its own under the same name; the version before keeps its image."""
+    """A new version is a profile of its own under the same name: the change is in it, and all else as it was."""
     old = site.create_profile(f"{site.run}-versions", LAYER)
     changed = OsLayer("registry.example/provider:v2.0.0", LAYER.credentials)
     new = site.new_version(old, "1.1.0", changed)
@@ -39,6 +39,9 @@ def test_a_new_version_leaves_the_old_one_as_it_was(site: Site) -> None:
     assert (after.name, after.version, after.uid == before.uid) == (before.name, "1.1.0", False)
     assert "v1.4.5" in before.pack("os").values, "the old version no longer names its own image"
     assert "v2.0.0" in after.pack("os").values, "the new version does not name the new image"
+    kept = after.pack("os").values.splitlines()
+    lost = [line for line in before.pack("os").values.splitlines() if line not in kept and "v1.4.5" not in line]
+    assert lost == [], "the new version lost lines of the OS layer that were not changed"
 
 
 @requirement("PROFILE-09", phase="profile")

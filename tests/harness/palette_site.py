@@ -34,7 +34,7 @@ class PaletteSite:
 
     url: str
     folder: Path
-    project_uid: str
+    endpoint: PaletteEndpoint
 
     def file(self, **changes: object) -> SiteFile:
         """Write and read a site file with other values of some keys; None leaves a key out."""
@@ -84,7 +84,7 @@ def palette_site(folder: Path) -> Iterator[PaletteSite]:
     with serving(endpoint, ssl_context=context) as port:
         url, uid = f"https://127.0.0.1:{port}", endpoint.project_uid("Default")
         base_profile.create(url, uid, KEY, folder / "ca.pem")
-        yield PaletteSite(url, folder, uid)
+        yield PaletteSite(url, folder, endpoint)
 
 
 def image(

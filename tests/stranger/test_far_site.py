@@ -27,7 +27,9 @@ CASES = [] if os.environ.get("FAR_SITE") == "whole" else ["-k", "DEPLOY-01 or RE
 def far_site(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Start a strict lab of which nothing is used but a site file; its third host is the way to the two others."""
     _ = engine
-    lab = control.start(LabSettings(labs_folder() / f"far-{os.getpid()}", 3, strict_seed=7), lambda _message: None)
+    lab = control.start(
+        LabSettings(labs_folder() / f"far-{os.getpid()}", 3, strict_seed=7, kind="rke2"), lambda _message: None
+    )
     try:
         yield _described(yaml.safe_load(lab.site_file.read_text()), tmp_path_factory.mktemp("far"))
     finally:
