@@ -13,7 +13,7 @@ from harness.sites.base_profile import UnusableProfileError, find_base
 from harness.sites.chosen_hosts import chosen
 from harness.sites.leases import Lease
 from harness.sites.packs import find_packs
-from harness.sites.provider_kubernetes import held_kubernetes
+from harness.sites.provider_kubernetes import QUICK, held_kubernetes
 from harness.sites.site import connect
 from harness.sites.site_file import BadSiteFileError
 from palette import RetryPolicy
@@ -69,11 +69,10 @@ def _of_hosts(error: BadSiteFileError) -> Finding:
 
 def check_layers(file: SiteFile, project: ProjectView) -> None:
     """Find the layers that a site's clusters are made of. Raises UnusableProfileError."""
-    held = held_kubernetes(file.provider_image)
     if file.profile is not None:
-        find_base(project, file.profile).check_fit(held)
+        find_base(project, file.profile).check_fit(held_kubernetes(file.provider_image, QUICK))
     else:
-        find_packs(project, file.packs, held)
+        find_packs(project, file.packs, held_kubernetes(file.provider_image))
 
 
 def _of_profile(error: UnusableProfileError) -> Finding:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from itertools import takewhile
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,8 @@ _RELEASE_FILES = ("/etc/kairos-release", "/etc/os-release")
 #: How the vendor's recipes name the images they build: distribution, Kubernetes version, and more.
 _TAG = re.compile(r"(?P<distribution>k3s|rke2|kubeadm|canonical)(?:-fips)?-v?(?P<version>\d+\.\d+\.\d+)(?:-.*)?")
 _DEEPEST_INDEX = 4
+#: Compressed bytes of the largest layer that is looked into where nobody has to know.
+QUICK = 64 << 20
 _TAG_ANNOTATION = "org.opencontainers.image.ref.name"
 
 
@@ -59,9 +63,10 @@ class Kubernetes:
         return f"{pack} {tag} does not fit the provider image, which holds {self}"
 
 
-def kubernetes_of(image: Path | RemoteImage) -> Kubernetes | None:
+def kubernetes_of(image: Path | RemoteImage, largest: float = inf) -> Kubernetes | None:
     """Return what an image says that it holds, by label, tag or release file; None when it says nothing.
 
+    The release file is looked for from the top layer down, until a layer is larger than ``largest`` (compressed bytes).
     Raises OSError, ValueError, LookupError, RegistryError and ``requests``' errors for an image that cannot be read.
     """
     if not isinstance(image, Path):
@@ -69,16 +74,16 @@ def kubernetes_of(image: Path | RemoteImage) -> Kubernetes | None:
             repository = image.repository
             manifest = client.manifest(repository, image.reference)
             child = _single(manifest, lambda digest: client.manifest(repository, digest))
-            return _found(child, lambda digest: client.blob(repository, digest), image.reference)
+            return _found(child, lambda digest: client.blob(repository, digest), image.reference, largest)
     layout = Layout(image)
     manifest = _single(layout.manifest(), lambda digest: Manifest(layout.path(digest).read_bytes(), ""))
-    return _found(manifest, layout.pieces, _tag(layout))
+    return _found(manifest, layout.pieces, _tag(layout), largest)
 
 
-def held_kubernetes(image: Path | RemoteImage) -> Kubernetes | None:
+def held_kubernetes(image: Path | RemoteImage, largest: float = inf) -> Kubernetes | None:
     """Return the same, and None also for an image that cannot be read: whoever needs it will say so."""
     try:
-        return kubernetes_of(image)
+        return kubernetes_of(image, largest)
     except (OSError, ValueError, LookupError, RegistryError, RequestException):
         return None
 
@@ -97,7 +102,7 @@ def _tag(layout: Layout) -> str:
     return str(entries[0].get("annotations", {}).get(_TAG_ANNOTATION, ""))
 
 
-def _found(manifest: Manifest, blob: Callable[[str], Iterator[bytes]], tag: str) -> Kubernetes | None:
+def _found(manifest: Manifest, blob: Callable[[str], Iterator[bytes]], tag: str, largest: float) -> Kubernetes | None:
     configuration = document_of(blob(manifest.content["config"]["digest"]), "the provider image's configuration")
     said = configuration.get("config")
     labels = said.get("Labels") if isinstance(said, dict) else {}
@@ -107,7 +112,13 @@ def _found(manifest: Manifest, blob: Callable[[str], Iterator[bytes]], tag: str)
             return found
     if match := _TAG.fullmatch(tag):
         return Kubernetes(match["distribution"], f"v{match['version']}")
-    return _of_facts(_release(manifest, blob), _FACTS)
+    return _of_facts(_release(_top(manifest, largest), blob), _FACTS)
+
+
+def _top(manifest: Manifest, largest: float) -> Manifest:
+    """Return an image of the uppermost layers only, down to the first that is too large to be looked into."""
+    small = list(takewhile(lambda layer: layer["size"] <= largest, reversed(manifest.content["layers"])))
+    return Manifest(json.dumps({**manifest.content, "layers": small[::-1]}).encode(), manifest.media_type)
 
 
 def _release(manifest: Manifest, blob: Callable[[str], Iterator[bytes]]) -> Mapping[str, str]:

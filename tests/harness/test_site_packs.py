@@ -71,6 +71,14 @@ def test_an_image_says_which_kubernetes_it_holds(
     assert (None if found is None else str(found)) == held
 
 
+def test_large_layers_are_looked_into_only_where_that_has_to_be_known(tmp_path: Path) -> None:
+    """With a profile of the user's a run begins without reading gigabytes for a check."""
+    layout = image(tmp_path, FACTS)
+
+    assert kubernetes_of(layout) is not None
+    assert kubernetes_of(layout, largest=10) is None
+
+
 def test_what_cannot_be_read_says_nothing(tmp_path: Path) -> None:
     """An image that is not there is for others to report."""
     assert held_kubernetes(tmp_path) is None
