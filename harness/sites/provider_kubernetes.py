@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 #: The pack of each distribution (docs/palette.md §3.3).
 PACKS = {"k3s": "edge-k3s", "rke2": "edge-rke2", "kubeadm": "edge-k8s", "canonical": "edge-canonical"}
-#: How an image says it: by labels, or by the same words in its release file (docs/palette.md §5.4).
+#: How an image says it: by labels, or by the same words in its release file (docs/palette.md §5.2).
 _FACTS = ("KAIROS_SOFTWARE_VERSION_PREFIX", "KAIROS_SOFTWARE_VERSION")
 _LABELS = (
     _FACTS,
