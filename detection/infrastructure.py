@@ -19,7 +19,7 @@ from lab.site import LabSettings, labs_folder
 from reports import journal
 from reports.infrastructure import Cell, Infrastructure
 from reports.records import CaseFinished, utc
-from reports.verdicts import Verdict
+from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -100,7 +100,7 @@ class Trial:
         command = [sys.executable, "-m", "pytest", "suites/lifecycle", "suites/credentials", "suites/validation"]
         command += ["-q", "-n", "0", "-p", "no:cacheprovider", "-p", "detection.outages", "--runs-in", str(home)]
         command += ["--outages-lab", str(lab.settings.folder), "--outages-timeouts", json.dumps(TIMEOUTS)]
-        command += ["--no-shrink", "--no-provision", "--hypothesis-seed", "634"]
+        command += ["--no-provision", "--hypothesis-seed", "634"]
         command += [word for cell in sorted(left) for word in ("--outages-of", cell)]
         try:
             with (home / "pytest.txt").open("w") as output:
@@ -127,7 +127,9 @@ class Trial:
                 process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-        return done | self._read(home)
+        if not (done := done | self._read(home)) and process.returncode == ExitCode.SETUP:
+            raise control.LabFailed(f"pytest refused to begin; {home / 'pytest.txt'} says why")
+        return done
 
     def _read(self, home: Path) -> set[str]:
         found = {}
