@@ -20,7 +20,6 @@ from lab.joints import (
     RESOLVE_MACRO,
     UPGRADE_AUTHORITY,
     UPGRADE_CREDENTIAL,
-    VERIFY_UPGRADE_TLS,
     Fault,
     Where,
 )
@@ -42,11 +41,6 @@ GATES: dict[str, Callable[[Where, Any], bool]] = {
 def third_repave(at: Where, _value: object) -> bool:
     """Return whether it is the third repave, or a later one."""
     return at.repave > 2  # noqa: PLR2004 - that it is
-
-
-def further_try(at: Where, _value: object) -> bool:
-    """Return whether it was tried before."""
-    return at.attempt > 1
 
 
 def _gated() -> Iterator[Fault]:
@@ -165,7 +159,4 @@ FAULTS: tuple[Fault, ...] = (
           because="the version of a pool is that of its first node"),
     fault("login-stored-for-another-port", at=CARRY_CREDENTIAL, replace=registry_of_the_image, catches=["REPAVE-01"],
           because="the Secret names the registry without its port"),
-    fault("certificates-not-verified-at-the-second-try", at=VERIFY_UPGRADE_TLS, catches=["TLS-03"],
-          replace=when(further_try, always(value=False)),
-          because="a fallback after a failed handshake, for registries with certificates of their own"),
 )  # fmt: skip
