@@ -13,7 +13,7 @@ from edge.boot import READ, BootFacts, read_facts
 from edge.conversation import WITHIN
 from edge.diagnostics import collect
 from edge.layouts import DETECT, Layout, read_layout
-from edge.search import search
+from edge.search import EVERYTHING, search
 from waiting import growing, looks
 
 if TYPE_CHECKING:
@@ -143,11 +143,15 @@ class EdgeHost:
         return str(self.run("ps -ww -eo args || ps w").stdout)
 
     def shown(self, words: Sequence[str]) -> list[str]:
-        """Return where on the host everybody can read one of the words: the journal, processes, files.
+        """Return where on the host everybody can read one of the words: the journal, processes, units, mounts, files.
 
         Raises HostUnreachable; BlindSearchError when the search does not find what was planted for it.
         """
         return search(self, words)
+
+    def kept(self, words: Sequence[str]) -> list[str]:
+        """Return where root can read one of the words, also in environments of processes. Raises as :meth:`shown`."""
+        return search(self, words, EVERYTHING)
 
     def reboot(self) -> BootFacts:
         """Reboot, wait for the host to be gone and back, and give the new boot. Raises HostUnreachable."""

@@ -1,8 +1,8 @@
-"""A search of a host for words that nobody but root may read there, which proves that it can find.
+"""A search of a host for words that nobody but root may read there, or that nobody keeps there any more.
 
 A search that could not search has found nothing out: a ``find`` without an option, a full ``/tmp``, a journal that
-keeps nothing all end in silence. So a random word of the same kind is planted as a file, as a process and in the
-journal, and the same commands have to find it.
+keeps nothing all end in silence. So each surface is planted with a random word of its own, and the same commands have
+to find it.
 """
 
 from __future__ import annotations
@@ -16,31 +16,46 @@ if TYPE_CHECKING:
     from edge.host import EdgeHost
 
 PLACES = (
-    "/oem /etc /run /tmp /root /home /opt /persistent /var/log /var/tmp /var/lib/kubelet /var/lib/rancher "
-    "/var/lib/spectro /usr/local"
+    "/oem /etc /run /tmp /root /home /opt /srv /persistent /dev/shm /var/log /var/tmp /var/spool /var/lib/kubelet "
+    "/var/lib/rancher /var/lib/spectro /var/lib/systemd /usr/local"
 )
 #: Seconds for a search: a journal of some gigabytes takes a minute.
 WITHIN = 900.0
 _PLANTED = 3  # words of the line that names what is planted
-#: Canary and words are read from standard input and kept in the environment: no argument and no file shows them. Each
-#: place has a canary of its own, for a system log may repeat the journal. Options are POSIX', for the sake of busybox.
+#: What can be read by whom: files by their modes, the arguments of processes, units and mounts by everybody.
+PUBLIC, EVERYTHING = "-perm -004", "-perm -0"
+#: Modes, canary and words are read from standard input; no argument and no file shows a word. Each surface has a canary
+#: of its own, for one may repeat another. Environments come first: from then on our own has the words. Options are
+#: POSIX', for the sake of busybox.
 SEARCH = f"""\
-IFS= read -r canary; wanted=$(cat); export canary wanted
+IFS= read -r modes; IFS= read -r canary; wanted=$(cat)
+case $modes in *004) mask=022;; *) mask=077;; esac
 for folder in /run /tmp /var/tmp; do
-    file=$folder/$canary; (umask 022; printf '%s\n' "$canary-file" > "$file") && break
+    file=$folder/$canary; (umask $mask; printf '%s\n' "$canary-file" > "$file") && break
 done
-/bin/sh -c 'kill -STOP $$' "$canary-process" < /dev/null > /dev/null & process=$!
+CANARY=$canary-environment /bin/sh -c 'kill -STOP $$' "$canary-process" < /dev/null > /dev/null & process=$!
+mkdir "$file.d" && mount -t tmpfs "$canary-mount" "$file.d" 2> /dev/null
+systemd-run --quiet --unit="$canary" --setenv="CANARY=$canary-unit" sleep 900 2> /dev/null
 echo "planted $file $process"
+if [ $mask = 077 ]; then
+    printf '%s\n' "$wanted" "$canary-environment" | grep -lF -f - /proc/[0-9]*/environ | sed 's/^/environment /'
+fi
+export canary wanted
 printf '%s\n' "$canary-journal" | logger -t conformance || printf '%s\n' "$canary-journal" | systemd-cat -t conformance
 journalctl --sync
 for place in {PLACES}; do [ -d "$place" ] && set -- "$@" "$place"; done
-find "$@" -xdev -type f -perm -004 -size -4096 -exec \
+find "$@" -xdev -type f $modes -size -4096 -exec \
     /bin/sh -c 'printf "%s\n" "$wanted" "$canary-file" | grep -lF -f - -- "$@" | sed "s/^/file /"' sh {{}} +
 printf '%s\n' "$wanted" "$canary-process" | grep -lF -f - /proc/[0-9]*/cmdline | sed 's/^/process /'
-printf '%s\n' "$wanted" "$canary-journal" | {{
-    exec 3<&0
-    journalctl --no-pager --quiet --all --output=short-iso | grep -oF -f /dev/fd/3 | sort -u | sed 's/^/journal /'
+among() {{
+    exec 4<&0
+    printf '%s\n' "$wanted" "$canary-$1" | {{ exec 3<&0; grep -oF -f /dev/fd/3 <&4 | sort -u | sed "s/^/$1 /"; }}
 }}
+systemctl show '*' --all --no-pager | among unit
+among mount < /proc/mounts
+journalctl --no-pager --quiet --all --output=short-iso | among journal
+[ ! -r /dev/kmsg ] || dmesg 2> /dev/null | among kernel
+systemctl stop "$canary" 2> /dev/null; umount "$file.d" 2> /dev/null; rmdir "$file.d"
 kill -KILL "$process"; rm -f "$file"; true
 """
 
@@ -49,8 +64,8 @@ class BlindSearchError(Exception):
     """A search of a host did not find what was planted for it: that it found nothing else means nothing."""
 
 
-def search(host: EdgeHost, words: Sequence[str]) -> list[str]:
-    """Return where on the host everybody can read one of ``words``.
+def search(host: EdgeHost, words: Sequence[str], modes: str = PUBLIC) -> list[str]:
+    """Return where on the host one of ``words`` can be read: by everybody, or by root with ``EVERYTHING``.
 
     Raises:
         HostUnreachable: the host does not answer.
@@ -63,28 +78,40 @@ def search(host: EdgeHost, words: Sequence[str]) -> list[str]:
     if not words:
         return []
     canary = f"conformance-{secrets.token_hex(8)}"
-    found = host.feed("\n".join([canary, *words, ""]), SEARCH, within=WITHIN).splitlines()
+    found = host.feed("\n".join([modes, canary, *words, ""]), SEARCH, within=WITHIN).splitlines()
     lines = (line.split() for line in found if line.startswith("planted "))
     _, file, process = next((words for words in lines if len(words) == _PLANTED), ["planted", "?", "?"])
-    expected = {
-        "files": f"file {file}",
-        "processes": f"process /proc/{process}/cmdline",
-        "the journal": f"journal {canary}-journal",
-    }
+    expected = _expected(canary, file, process, modes)
     if blind := [what for what, line in expected.items() if line not in found]:
         raise BlindSearchError(
             f"host {host.uid}: the search of {' and '.join(blind)} does not find what was planted there; "
-            "find, grep, /proc, journald's storage and room in /run are what it needs"
+            "find, grep, /proc, journald's storage, systemd-run, mount and room in /run are what it needs"
         )
-    return sorted({_told(line) for line in found if line not in expected.values() and not line.startswith("planted ")})
+    ours = {*expected.values(), f"file /run/systemd/transient/{canary}.service"}
+    return sorted({_told(line) for line in found if line not in ours and not line.startswith("planted ")})
+
+
+def _expected(canary: str, file: str, process: str, modes: str) -> dict[str, str]:
+    """Return the line that each surface must give, by what a message calls it."""
+    expected = {
+        "files": f"file {file}",
+        "processes": f"process /proc/{process}/cmdline",
+        "units": f"unit {canary}-unit",
+        "mounts": f"mount {canary}-mount",
+        "the journal": f"journal {canary}-journal",
+    }
+    return expected if modes == PUBLIC else {**expected, "environments": f"environment /proc/{process}/environ"}
 
 
 def _told(line: str) -> str:
     kind, _, what = line.partition(" ")
-    if kind == "file":
-        return what
-    return (
-        f"the arguments of process {what.removeprefix('/proc/').partition('/')[0]}"
-        if kind == "process"
-        else "the journal"
-    )
+    number = what.removeprefix("/proc/").partition("/")[0]
+    names = {
+        "file": what,
+        "process": f"the arguments of process {number}",
+        "environment": f"the environment of process {number}",
+        "unit": "what systemctl shows of a unit",
+        "mount": "the options of a mount",
+        "kernel": "the kernel's log",
+    }
+    return names.get(kind, "the journal")

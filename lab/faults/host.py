@@ -148,7 +148,44 @@ def drop_the_content(_healthy: object, _order: Json | None) -> None:
     reboot_once()
 
 
+def pull_twice(healthy: Callable[..., None], image: str, credential: Credential | None) -> None:
+    """Pull once to look and once to have."""
+    healthy(image, credential)
+    healthy(image, credential)
+
+
+def boot_once_more(healthy: Callable[..., Json], report: Json, order: Json) -> Json:
+    """Start the host anew when the new system runs, as a clean-up does."""
+    if report.get("state") == "running":
+        reboot_once()
+    return healthy(report, order)
+
+
+def keep_a_backup(healthy: Callable[..., Credential | None], found: Credential | None) -> Credential | None:
+    """Keep the Secret before this one beside it, where root alone can read it."""
+    if places.SECRET.exists():
+        shutil.copy(places.SECRET, places.TRUST.with_name("secret.bak"))
+    return healthy(found)
+
+
+def in_a_unit(healthy: Callable[..., list[str]], area: Path, image: str, credential: Credential | None) -> list[str]:
+    """Hand the login to a helper of its own in the environment of its unit."""
+    if credential is not None:
+        value = f"--setenv=REGISTRY_PASSWORD={credential.password}"
+        command = ["systemd-run", "--quiet", "--unit=pull-helper", "--remain-after-exit", value, "true"]
+        subprocess.run(command, check=False, capture_output=True)
+    return healthy(area, image, credential)
+
+
 FAULTS: tuple[Fault, ...] = (
+    fault("repave-pulls-twice", at=UPGRADE_PULL, replace=pull_twice, catches=["REPAVE-12"],
+          because="a pull that only looks, and one that counts"),
+    fault("host-boots-once-more", at=REPORT, replace=boot_once_more, catches=["REPAVE-12"],
+          because="a clean-up that ends with a reboot"),
+    fault("secret-before-kept-as-backup", at=CARRY_CREDENTIAL, replace=keep_a_backup, catches=["HOST-08"],
+          because="a backup before each write"),
+    fault("login-in-the-environment-of-a-unit", at=HAND_OVER_LOGIN, replace=in_a_unit, catches=["HOST-06"],
+          because="systemctl shows everybody a unit's environment"),
     fault("slot-switched-before-the-pull", at={BEFORE_PULL: point_at_the_new, AFTER_FAILED_PULL: reboot_once},
           catches=["HOST-05"], because="the order of two steps; the watchdog does the rest"),
     fault("failed-pull-reboots-the-host", at=AFTER_FAILED_PULL, replace=drop_the_content,
@@ -174,7 +211,7 @@ FAULTS: tuple[Fault, ...] = (
           catches=["HOST-06", "MASK-01"], because="the command that failed is quoted whole"),
     fault("old-system-active-again", at=REPORT, replace=then_swap_slots, catches=["HOST-04"],
           because="the new slot is tried once and never made the one that stays"),
-    fault("login-left-when-the-cluster-goes", catches=["DEPLOY-04"],
+    fault("login-left-when-the-cluster-goes", catches=["DEPLOY-04", "HOST-08"],
           at={FORGET_CLUSTER: without_the_secret, CARRY_CREDENTIAL: what_is_there, DEPLOY_CREDENTIAL: what_is_there},
           because="deleting a cluster deletes what Palette knows, not what the host has"),
 )  # fmt: skip
