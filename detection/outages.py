@@ -150,7 +150,9 @@ def _disk_full(stage: Stage) -> Iterator[None]:
     done = stage.cluster.host.run(FILL)
     assert done.rc == 0, f"the disk could not be filled: {done.stderr}"
     yield
+    before = stage.cluster.host.boot()
     stage.host().kill("SIGUSR1")  # the disk as it was before comes back with a boot
+    stage.cluster.host.wait_for_boot_after(before)
 
 
 @contextmanager
