@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import pytest
 
 from fixtures.layers import Layers
+from fixtures.strategies import for_more_passwords
 from fixtures.vectors import Vector, load
 from fixtures.walks import Deployments, Repaves, Walk
 from harness.evidence import Evidence
@@ -29,9 +30,8 @@ def test_deploy_presents_the_password_unchanged(
     """For a password of every class, held by a macro, a deployment presents exactly that password."""
     with Deployments(site, layers) as walk:
         for password in passwords:
-            evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
-            changes = walk.present(password)
-            assert changes == [], changes[0]
+            assert_arrives(walk, password, evidence)
+        for_more_passwords(lambda password: assert_arrives(walk, password, evidence))
 
 
 @requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, clusters=1, repaves=0)
@@ -41,9 +41,15 @@ def test_repave_presents_the_password_unchanged(
     """For a password of every class a repave presents exactly that password."""
     with Repaves(site, layers) as walk:
         for password in passwords:
-            evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
-            changes = walk.present(password)
-            assert changes == [], changes[0]
+            assert_arrives(walk, password, evidence)
+        for_more_passwords(lambda password: assert_arrives(walk, password, evidence))
+
+
+def assert_arrives(walk: Walk, password: str, evidence: Evidence) -> None:
+    """Have a password presented as it is."""
+    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
+    changes = walk.present(password)
+    assert changes == [], changes[0]
 
 
 @requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, clusters=1, repaves=0)
