@@ -117,7 +117,7 @@ def _registry_answers(stage: Stage, pause: float) -> Iterator[None]:
         do_HEAD = do_GET  # noqa: N815 - the name is that of http.server
 
         def log_message(self, *_words: object) -> None:
-            """Say nothing."""
+            """Write nothing."""
 
     proxy: Any = stage.registry.seen._listener._handler  # noqa: SLF001 - its upstream is fixed otherwise
     before = proxy._upstream  # noqa: SLF001

@@ -97,7 +97,7 @@ class Queue:
             node.send_runtest_some(given)
 
     def _lend(self, worker: str, needed: int) -> bool:
-        """Give a worker its hosts, if so many are free; where there are fewer at all it has all of them."""
+        """Lend a worker its hosts, if so many are free. A site with fewer lends all it has."""
         if self.hosts is None:
             return True
         needed = min(needed, len(self.hosts) + sum(map(len, self.lent.values())))

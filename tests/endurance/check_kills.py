@@ -100,7 +100,7 @@ def ground(tmp_path: Path) -> Iterator[Ground]:
 
 
 def at_a_moment(run: subprocess.Popen[str], longest: float, chance: random.Random) -> float:
-    """Let a part of a run's time go by; return how much."""
+    """Wait for a part of a run's time; return how long."""
     moment = chance.uniform(0.1, longest)
     with suppress(subprocess.TimeoutExpired):
         run.wait(moment)
