@@ -28,7 +28,7 @@ class NoCasesError(Exception):
 
 
 @dataclass(frozen=True)
-class Case:
+class SuiteCase:
     """A conformance case: its node id, its file, the requirements it proves, the hosts it takes."""
 
     id: str
@@ -37,7 +37,7 @@ class Case:
     hosts: int
 
 
-def collect(suites: Sequence[str] = (str(SUITES),)) -> list[Case]:
+def collect(suites: Sequence[str] = (str(SUITES),)) -> list[SuiteCase]:
     """List the cases of the suites. Raises NoCasesError."""
     with temporary_directory("detection") as folder:
         file = folder / "cases.json"
@@ -46,7 +46,9 @@ def collect(suites: Sequence[str] = (str(SUITES),)) -> list[Case]:
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment())
         if done.returncode != 0 or not file.exists():
             raise NoCasesError(f"the suites cannot be collected:\n{done.stdout}{done.stderr}")
-        return [Case(**{**each, "requirements": tuple(each["requirements"])}) for each in json.loads(file.read_text())]
+        return [
+            SuiteCase(**{**each, "requirements": tuple(each["requirements"])}) for each in json.loads(file.read_text())
+        ]
 
 
 def project_options(suites: Sequence[str]) -> list[str]:
@@ -70,11 +72,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     Path(session.config.getoption("--cases-to")).write_text(json.dumps(cases))
 
 
-def case_of(item: pytest.Item) -> Case:
+def case_of(item: pytest.Item) -> SuiteCase:
     """Return what is known of a case."""
     marker = item.get_closest_marker("requirement")
     ids = tuple(map(str, marker.args)) if marker else ()
     hosts = int(marker.kwargs.get("hosts", 1)) if marker else 1
-    return Case(
+    return SuiteCase(
         item.nodeid, str(item.path.relative_to(ROOT)) if ROOT in item.path.parents else str(item.path), ids, hosts
     )

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from detection.collecting import ROOT
-from detection.outages import BEGUN, KINDS, OUTAGES, Kind, Outage, cell_of
+from detection.outages import BEGUN, KINDS, OUTAGES, CaseKind, Outage, cell_of
 from engine.children import environment
 from lab import control
 from lab.site import LabSettings, labs_folder
 from reports import journal
-from reports.infrastructure import Cell, Infrastructure
+from reports.infrastructure import Infrastructure, OutageCell
 from reports.records import CaseFinished, utc
 from reports.verdicts import ExitCode, Verdict
 
@@ -36,7 +36,7 @@ LOOK = 0.5
 HOSTS = 2
 
 
-def chosen(names: Sequence[str]) -> list[tuple[Outage, Kind]]:
+def chosen(names: Sequence[str]) -> list[tuple[Outage, CaseKind]]:
     """Return the cells of these outages, or all; with the case of each kind without any outage."""
     outages = [outage for outage in OUTAGES if not names or outage.name in names or not outage.takes]
     return [(outage, kind) for outage in outages for kind in KINDS if kind.concerns(outage)]
@@ -51,11 +51,11 @@ def unknown(names: Sequence[str]) -> list[str]:
 class Trial:
     """One making of the matrix, on several labs; ``tell`` takes each cell as soon as it is known."""
 
-    wanted: Sequence[tuple[Outage, Kind]]
+    wanted: Sequence[tuple[Outage, CaseKind]]
     area: Path
-    tell: Callable[[Cell], None]
+    tell: Callable[[OutageCell], None]
     labs: int = 2
-    _cells: dict[str, Cell] = field(default_factory=dict)
+    _cells: dict[str, OutageCell] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,7 +78,7 @@ class Trial:
         if failures:
             raise failures[0]
         cells = tuple(
-            self._cells.get(f"{outage.name}/{kind.name}") or Cell(outage=outage.name, kind=kind.name)
+            self._cells.get(f"{outage.name}/{kind.name}") or OutageCell(outage=outage.name, kind=kind.name)
             for outage, kind in self.wanted
         )
         return Infrastructure(started=started, seconds=round(time.monotonic() - began, 1), cells=cells)
@@ -145,12 +145,12 @@ class Trial:
         return set(found)
 
 
-def cell(name: str, record: CaseFinished) -> Cell:
+def cell(name: str, record: CaseFinished) -> OutageCell:
     """Return what a case says, as a cell of the matrix."""
     outage, _, kind = name.partition("/")
     happened = next(each for each in OUTAGES if each.name == outage)
     right = (Verdict.PASS,) if not happened.takes else (Verdict.DEAD, *([Verdict.PASS] * happened.survivable))
-    return Cell(
+    return OutageCell(
         outage=outage,
         kind=kind,
         verdict=record.verdict.value,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from reports.records import Pull
+    from reports.records import PullRecord
 
 NO_VERDICT = "not run"
 
@@ -117,7 +117,7 @@ def _cell(name: str, cases: Iterable[CaseFinished], *, claimed: bool, drawn: set
     )
 
 
-def presented(pulls: Iterable[Pull], phase: str) -> str:
+def presented(pulls: Iterable[PullRecord], phase: str) -> str:
     """Name what the witness saw in place of the credentials, in the phase that the case is about where it can."""
     changed = [pull for pull in pulls if pull.presented not in {"", "intact", "anonymous"}]
     chosen = [pull for pull in changed if pull.phase == phase] or changed

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from detection.collecting import Case
+    from detection.collecting import SuiteCase
     from lab.joints import Fault
 
 #: The seed of a matrix, the same every time, so that matrices can be compared. It is one of those that find the changes
@@ -83,7 +83,7 @@ class Detection:
     """One making of a matrix. ``say`` is told each row as soon as it is known."""
 
     wanted: Sequence[Wanted]
-    cases: Sequence[Case]
+    cases: Sequence[SuiteCase]
     area: Path
     say: Callable[[str], None]
     tell: Callable[[Row], None]

@@ -58,7 +58,7 @@ FAILING = Fault("palette-5xx", {ANSWER: fails}, (), "an outage")
 
 
 @dataclass
-class Stage:
+class OutageStage:
     """The parts of a lab's site that can go: its engine's containers, its registry, the way to its Palette."""
 
     engine: docker.DockerClient
@@ -83,7 +83,7 @@ class Stage:
 
 
 @contextmanager
-def _registry_killed(stage: Stage) -> Iterator[None]:
+def _registry_killed(stage: OutageStage) -> Iterator[None]:
     stage.private.stop()
     yield
     stage.private.start()
@@ -97,7 +97,7 @@ def _paused(container: Any) -> Iterator[None]:  # noqa: ANN401 - docker-py has n
 
 
 @contextmanager
-def _witness_stopped(stage: Stage) -> Iterator[None]:
+def _witness_stopped(stage: OutageStage) -> Iterator[None]:
     listener = stage.registry.seen._listener  # noqa: SLF001 - stopped without the registry behind it
     listener.stop()
     yield
@@ -105,7 +105,7 @@ def _witness_stopped(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def _registry_answers(stage: Stage, pause: float) -> Iterator[None]:
+def _registry_answers(stage: OutageStage, pause: float) -> Iterator[None]:
     """Put a server in the registry's place that answers 503, each time after a pause."""
 
     class Failing(BaseHTTPRequestHandler):
@@ -131,7 +131,7 @@ def _registry_answers(stage: Stage, pause: float) -> Iterator[None]:
 
 
 @contextmanager
-def _host_killed(stage: Stage) -> Iterator[None]:
+def _host_killed(stage: OutageStage) -> Iterator[None]:
     container = stage.host()
     container.kill()
     yield
@@ -139,13 +139,13 @@ def _host_killed(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def _host_rebooting(stage: Stage) -> Iterator[None]:
+def _host_rebooting(stage: OutageStage) -> Iterator[None]:
     stage.host().kill("SIGUSR1")  # its power is cut for a moment
     yield
 
 
 @contextmanager
-def _disk_full(stage: Stage) -> Iterator[None]:
+def _disk_full(stage: OutageStage) -> Iterator[None]:
     assert stage.cluster is not None
     done = stage.cluster.host.run(FILL)
     assert done.rc == 0, f"the disk could not be filled: {done.stderr}"
@@ -156,7 +156,7 @@ def _disk_full(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def _network_cut(stage: Stage) -> Iterator[None]:
+def _network_cut(stage: OutageStage) -> Iterator[None]:
     container = stage.host()
     ((name, place),) = container.attrs["NetworkSettings"]["Networks"].items()
     network = stage.engine.networks.get(name)
@@ -166,14 +166,14 @@ def _network_cut(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
-def _engine_restarted(stage: Stage) -> Iterator[None]:
+def _engine_restarted(stage: OutageStage) -> Iterator[None]:
     """Do to the run's containers what the end of the engine does to all; others use the engine, so it stays."""
     with _host_killed(stage), _registry_killed(stage):
         yield
 
 
 @contextmanager
-def _palette_5xx(stage: Stage) -> Iterator[None]:
+def _palette_5xx(stage: OutageStage) -> Iterator[None]:
     with stage.lab.taken("an outage", [{"name": "palette-5xx", "source": FAILING, "path": __file__}]):
         yield
 
@@ -184,11 +184,11 @@ class Outage:
 
     name: str
     takes: frozenset[str]
-    happens: Callable[[Stage], Any]
+    happens: Callable[[OutageStage], Any]
     survivable: bool = False
 
 
-def _outage(name: str, takes: str, happens: Callable[[Stage], Any], *, survivable: bool = False) -> Outage:
+def _outage(name: str, takes: str, happens: Callable[[OutageStage], Any], *, survivable: bool = False) -> Outage:
     return Outage(name, frozenset(takes.split()), happens, survivable)
 
 
@@ -212,7 +212,7 @@ OUTAGES = (
 
 
 @dataclass(frozen=True)
-class Kind:
+class CaseKind:
     """A kind of case: one that stands for it, what of the site it needs, and when its outage begins.
 
     It begins in the first wait of a ``phase``; with ``told`` once an error event was told.
@@ -232,18 +232,18 @@ class Kind:
 
 _LOGIN = "test_an_unknown_user_is_reported_and_changes_nothing"
 KINDS = (
-    Kind("deployment", "test_a_new_cluster_pulls_from_the_private_registry"),
-    Kind("refused deployment", _LOGIN, refused=True),
-    Kind("refused deployment, told", "test_nobody_pulls_anonymously", told=True, refused=True),
-    Kind("missing image", "test_a_missing_image_is_reported", refused=True),
-    Kind("recovery", "test_a_corrected_profile_recovers_without_registering_again", told=True),
-    Kind("repave", "test_a_new_version_repaves_the_cluster", phase="repave"),
-    Kind("refused repave", "test_a_broken_password_shows_at_the_next_pull", phase="repave", refused=True),
-    Kind("failed repave, told", "test_a_failed_pull_keeps_the_old_system", phase="repave", told=True, refused=True),
-    Kind("property", "test_deploy_presents_the_password_unchanged"),
-    Kind("stateful test", "test_a_cluster_keeps_its_promises_all_its_life"),
-    Kind("host looked at", "test_a_plain_reboot_changes_nothing", phase="", needs=frozenset({HOST, PALETTE})),
-    Kind("Palette's refusal", "test_no_refusal_has_the_password", phase="", needs=frozenset({PALETTE})),
+    CaseKind("deployment", "test_a_new_cluster_pulls_from_the_private_registry"),
+    CaseKind("refused deployment", _LOGIN, refused=True),
+    CaseKind("refused deployment, told", "test_nobody_pulls_anonymously", told=True, refused=True),
+    CaseKind("missing image", "test_a_missing_image_is_reported", refused=True),
+    CaseKind("recovery", "test_a_corrected_profile_recovers_without_registering_again", told=True),
+    CaseKind("repave", "test_a_new_version_repaves_the_cluster", phase="repave"),
+    CaseKind("refused repave", "test_a_broken_password_shows_at_the_next_pull", phase="repave", refused=True),
+    CaseKind("failed repave, told", "test_a_failed_pull_keeps_the_old_system", phase="repave", told=True, refused=True),
+    CaseKind("property", "test_deploy_presents_the_password_unchanged"),
+    CaseKind("stateful test", "test_a_cluster_keeps_its_promises_all_its_life"),
+    CaseKind("host looked at", "test_a_plain_reboot_changes_nothing", phase="", needs=frozenset({HOST, PALETTE})),
+    CaseKind("Palette's refusal", "test_no_refusal_has_the_password", phase="", needs=frozenset({PALETTE})),
 )
 
 
@@ -317,7 +317,7 @@ def outage(
     kind = next(kind for kind in KINDS if cell_of(request.node.nodeid) == f"{chosen.name}/{kind.name}")
     lab = RunningLab(LabSettings(request.config.getoption("--outages-lab")), None)
     engine = docker.from_env()
-    stage = Stage(engine, lab, private_registry, request.config.stash[_RELAY])
+    stage = OutageStage(engine, lab, private_registry, request.config.stash[_RELAY])
     with ExitStack() as happening:
         moment = _Moment(kind, stage, lambda: _begin(chosen, stage, evidence, happening))
         site.watchers.append(moment.phase)
@@ -330,7 +330,7 @@ def outage(
     engine.close()
 
 
-def _begin(outage: Outage, stage: Stage, evidence: Evidence, happening: ExitStack) -> None:
+def _begin(outage: Outage, stage: OutageStage, evidence: Evidence, happening: ExitStack) -> None:
     evidence.note(f"{BEGUN}{outage.name}")
     happening.enter_context(outage.happens(stage))
 
@@ -339,8 +339,8 @@ def _begin(outage: Outage, stage: Stage, evidence: Evidence, happening: ExitStac
 class _Moment:
     """Finds the moment at which an outage begins, and begins it once."""
 
-    kind: Kind
-    stage: Stage
+    kind: CaseKind
+    stage: OutageStage
     begin: Callable[[], None]
     now: str = ""
     begun: bool = False

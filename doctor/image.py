@@ -11,7 +11,7 @@ from doctor.findings import Finding, Kind
 from harness.sites.site_file import RemoteImage
 from registry.contents import platform_of
 from registry.images import blobs_of
-from registry.layout import Layout, NotALayout
+from registry.layout import ImageLayout, NotALayout
 from registry.manifests import RegistryError, document_of
 from reports.text import plural
 
@@ -59,7 +59,7 @@ def _short(error: Exception) -> str:
 
 
 def _layout(directory: Path) -> ImageFacts:
-    layout = Layout(directory)
+    layout = ImageLayout(directory)
     facts = _facts(layout.manifest(), layout.by_descriptor, layout.pieces)
 
     def lacking(manifest: Manifest) -> list[str]:

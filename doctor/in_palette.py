@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.sites.site_file import SiteFile
     from palette import Palette
     from palette.client import ProjectView
-    from palette.edge_hosts import EdgeHost
+    from palette.edge_hosts import RegisteredHost
 
 #: Seconds between two clocks that spoil certificates and the order of events.
 CLOCK_TOLERANCE = 60.0
@@ -123,7 +123,7 @@ def _of_layers(file: SiteFile, palette: Palette) -> list[Finding]:
     return []
 
 
-def _of_network(file: SiteFile, palette: Palette, devices: list[EdgeHost]) -> list[Finding]:
+def _of_network(file: SiteFile, palette: Palette, devices: list[RegisteredHost]) -> list[Finding]:
     try:
         endpoints = palette.in_project(file.project).clusters.endpoints() if file.cluster.vips else frozenset()
     except PaletteError as error:
@@ -153,7 +153,7 @@ def told(difference: float) -> str:
     return f"{abs(difference):.0f} s {'ahead' if difference > 0 else 'behind'}"
 
 
-def _hosts(file: SiteFile, devices: list[EdgeHost], now: datetime) -> tuple[SiteFile, list[Finding]]:
+def _hosts(file: SiteFile, devices: list[RegisteredHost], now: datetime) -> tuple[SiteFile, list[Finding]]:
     try:
         file = chosen(file, devices)
     except BadSiteFileError as error:
@@ -162,7 +162,7 @@ def _hosts(file: SiteFile, devices: list[EdgeHost], now: datetime) -> tuple[Site
     return file, [finding for uid in file.edge_hosts for finding in _of_host(uid, known, now)]
 
 
-def _of_host(uid: str, known: dict[str, EdgeHost], now: datetime) -> list[Finding]:
+def _of_host(uid: str, known: dict[str, RegisteredHost], now: datetime) -> list[Finding]:
     if uid not in known:
         there = ", ".join(sorted(known)) or "none"
         found = f"the project has no such Edge host; it has: {there}"

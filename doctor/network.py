@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from doctor.from_host import HostView
     from harness.sites.site_file import SiteFile
-    from palette.edge_hosts import EdgeHost
+    from palette.edge_hosts import RegisteredHost
 
 #: Files of user data (docs/palette.md §5.1), and where runtimes are told to trust anybody.
 USER_DATA = "/oem/*.yaml /oem/*.yml /usr/local/cloud-config/*.yaml /var/lib/spectro/userdata"
@@ -40,7 +40,7 @@ _PARTS = 3
 _OTHERS = "name free addresses of the hosts' network as cluster.vip"
 
 
-def in_palette(file: SiteFile, devices: Sequence[EdgeHost], endpoints: Collection[str]) -> Iterator[Finding]:
+def in_palette(file: SiteFile, devices: Sequence[RegisteredHost], endpoints: Collection[str]) -> Iterator[Finding]:
     """Yield what Palette's hosts and clusters say about the virtual IPs."""
     vips, place = file.cluster.vips, "cluster.vip"
     if not vips and not file.cluster.overlay:

@@ -3,7 +3,7 @@
 from edge.access import CommandRefusedError, HostUnreachable, SshAccess
 from edge.boot import BootFacts, RebootProof, reboot_proof
 from edge.host import EdgeHost
-from edge.layouts import Distribution, Layout, Mode, UnknownLayoutError
+from edge.layouts import Distribution, HostLayout, Mode, UnknownLayoutError
 from edge.search import BlindSearchError
 
 __all__ = [
@@ -12,8 +12,8 @@ __all__ = [
     "CommandRefusedError",
     "Distribution",
     "EdgeHost",
+    "HostLayout",
     "HostUnreachable",
-    "Layout",
     "Mode",
     "RebootProof",
     "SshAccess",

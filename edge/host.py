@@ -12,7 +12,7 @@ from edge.access import HostUnreachable, SshAccess
 from edge.boot import READ, BootFacts, read_facts
 from edge.conversation import WITHIN
 from edge.diagnostics import collect
-from edge.layouts import DETECT, Layout, read_layout
+from edge.layouts import DETECT, HostLayout, read_layout
 from edge.search import EVERYTHING, search
 from waiting import growing, looks
 
@@ -86,7 +86,7 @@ class EdgeHost:
         """Return a file (``.exists``, ``.mode``, ``.user``, ``.content_string``)."""
         return self.testinfra.file(path)
 
-    def layout(self) -> Layout:
+    def layout(self) -> HostLayout:
         """Find out mode and distribution, and with them where things lie. One round trip; a repave may change it.
 
         Raises HostUnreachable, edge.layouts.UnknownLayoutError.

@@ -109,7 +109,7 @@ DISTRIBUTIONS = {
 
 
 @dataclass(frozen=True)
-class Layout:
+class HostLayout:
     """One host's mode and distribution, and the words for what lies where on it.
 
     ``root`` is the agent's ``STYLUS_ROOT``, "" where it is the host's own root. ``kubernetes_unit`` is the unit that
@@ -154,7 +154,7 @@ class Layout:
         return "crictl" if self.mode == Mode.APPLIANCE else f"{self.root}/usr/bin/crictl"
 
 
-def read_layout(output: str) -> Layout:
+def read_layout(output: str) -> HostLayout:
     """Read what :data:`DETECT` printed.
 
     Raises:
@@ -167,7 +167,7 @@ def read_layout(output: str) -> Layout:
         raise ValueError(f"the look at the layout was cut short: {output[-80:]!a}")
     root, sentinels, units = parts[0].strip().strip(_QUOTES).rstrip("/"), parts[1].split(), _units(parts[2])
     distribution, unit = _distribution(units)
-    return Layout(_mode(sentinels, units), distribution, root, unit)
+    return HostLayout(_mode(sentinels, units), distribution, root, unit)
 
 
 def _mode(sentinels: list[str], units: dict[str, bool]) -> Mode:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from edge import BootFacts, EdgeHost
-    from harness.errors import Cause
+    from harness.errors import ErrorCause
     from harness.sites.site import Site
     from palette.cluster_facts import Overview, RepaveForecast
     from palette.events import Event
@@ -269,7 +269,7 @@ class Cluster:
         ours = {self.layer.image, *(layer.image for _version, layer in self._earlier)}
         return [e for e in self.errors() if about in e.message or not any(image in e.message for image in ours)]
 
-    def wait_for_error(self, *causes: Cause, about: str = "") -> Event:
+    def wait_for_error(self, *causes: ErrorCause, about: str = "") -> Event:
         """Wait for the first event that reports something wrong, for one of these causes if any is given.
 
         It may still come right afterwards; :meth:`fails` is for what must not. Raises WaitTimeoutError, AssertionError.
@@ -300,7 +300,7 @@ class Cluster:
         self.site.evidence.refusals += 1
         return self.errors()[before:]
 
-    def fails(self, *causes: Cause, about: str = "") -> Event:
+    def fails(self, *causes: ErrorCause, about: str = "") -> Event:
         """Wait for the cluster, or its repave, to fail for one of these causes and to stay so; return the event.
 
         ``about`` is a text that the event must have, such as an image. Raises WaitTimeoutError; AssertionError when it
@@ -314,7 +314,7 @@ class Cluster:
         assert not served, f"host {served[0].host} was given {served[0].what}, although {expected}"
         return self._because(causes, self.errors_about(about))
 
-    def _because(self, causes: tuple[Cause, ...], errors: list[Event]) -> Event:
+    def _because(self, causes: tuple[ErrorCause, ...], errors: list[Event]) -> Event:
         """Return the event that tells of one of these causes; one that was cut may tell of none."""
         if not causes:
             return errors[0]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from palette.events import Event
 
 
-class Cause(Enum):
+class ErrorCause(Enum):
     """Why a pull is expected to fail."""
 
     LOGIN = "a refused login"
@@ -43,23 +43,23 @@ class Cause(Enum):
 
 
 _WORDS = {
-    Cause.LOGIN: ("unauthorized", "401", "403", "forbidden", "denied", "authenti", "authoriz", "auth "),
-    Cause.MISSING: ("not found", "404", "manifest unknown", "name unknown", "no such"),
-    Cause.TLS: ("certificate", "x509", "tls", "http response to https"),
-    Cause.UNREACHABLE: ("connect", "refused", "reset", "timeout", "timed out", "unreachable", "no route", "eof"),
+    ErrorCause.LOGIN: ("unauthorized", "401", "403", "forbidden", "denied", "authenti", "authoriz", "auth "),
+    ErrorCause.MISSING: ("not found", "404", "manifest unknown", "name unknown", "no such"),
+    ErrorCause.TLS: ("certificate", "x509", "tls", "http response to https"),
+    ErrorCause.UNREACHABLE: ("connect", "refused", "reset", "timeout", "timed out", "unreachable", "no route", "eof"),
 }
 _EXPECTATIONS = {
-    Cause.LOGIN: "its login cannot work",
-    Cause.MISSING: "that image is not there",
-    Cause.TLS: "the registry's certificate is not to be trusted",
-    Cause.UNREACHABLE: "no registry answers there",
+    ErrorCause.LOGIN: "its login cannot work",
+    ErrorCause.MISSING: "that image is not there",
+    ErrorCause.TLS: "the registry's certificate is not to be trusted",
+    ErrorCause.UNREACHABLE: "no registry answers there",
 }
 #: What a witness sees of each; of TLS and silence it sees nothing.
-_STATUSES: dict[Cause, frozenset[int]] = {
-    Cause.LOGIN: frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}),
-    Cause.MISSING: frozenset({HTTPStatus.NOT_FOUND}),
-    Cause.TLS: frozenset(),
-    Cause.UNREACHABLE: frozenset(),
+_STATUSES: dict[ErrorCause, frozenset[int]] = {
+    ErrorCause.LOGIN: frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}),
+    ErrorCause.MISSING: frozenset({HTTPStatus.NOT_FOUND}),
+    ErrorCause.TLS: frozenset(),
+    ErrorCause.UNREACHABLE: frozenset(),
 }
 
 
@@ -76,9 +76,9 @@ def is_of_the_machine(message: str) -> bool:
     return bool(_NO_RUNTIME.search(message))
 
 
-def told_causes(message: str) -> list[Cause]:
+def told_causes(message: str) -> list[ErrorCause]:
     """Return every cause that an event's text gives; none when it was cut before it came to that."""
-    return [cause for cause in Cause if cause.is_told_by(message)]
+    return [cause for cause in ErrorCause if cause.is_told_by(message)]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from harness.brief import Brief
 from harness.clusters import DEPLOY
 from harness.in_kubernetes import seen_in_kubernetes
 from registry.transforms.classes import classes_of
-from reports.records import Event, Moment, Pull, utc
+from reports.records import EventRow, Moment, PullRecord, utc
 from reports.text import one_line
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ class ClusterEvidence:
 
     name: str
     hosts: tuple[str, ...]
-    events: tuple[Event, ...] = ()
+    events: tuple[EventRow, ...] = ()
     moments: tuple[Moment, ...] = ()
-    pulls: tuple[Pull, ...] = ()
+    pulls: tuple[PullRecord, ...] = ()
     vector: str = ""
-    elsewhere: tuple[Pull, ...] = ()
+    elsewhere: tuple[PullRecord, ...] = ()
 
     @property
-    def all_pulls(self) -> list[Pull]:
+    def all_pulls(self) -> list[PullRecord]:
         """What its hosts asked of every registry, in the order of time."""
         return sorted((*self.pulls, *self.elsewhere), key=lambda pull: pull.time)
 
@@ -111,7 +111,7 @@ class Evidence(Brief):
         if short not in self.notes:
             self.notes.append(short)
 
-    def pulls_of(self, cluster: Cluster) -> list[Pull]:
+    def pulls_of(self, cluster: Cluster) -> list[PullRecord]:
         """Return what every witness saw of a cluster in its present phase."""
         phase = cluster.phases[-1].name if cluster.phases else None
         witnesses = [witness for witness in (self.witness, *self.other_witnesses) if witness is not None]
@@ -121,7 +121,7 @@ class Evidence(Brief):
         """Take what can be known of a cluster before it is deleted; after a failure also its hosts' diagnostics."""
         events = cluster.events() if cluster.uid else []
         inside = seen_in_kubernetes(cluster)
-        told = (Event(time=_utc(e.at), severity=e.severity, reason=e.reason, message=e.message) for e in events)
+        told = (EventRow(time=_utc(e.at), severity=e.severity, reason=e.reason, message=e.message) for e in events)
         errors = (_moment(e.at, e.message, e.host) for e in events if e.severity == "Error")
         self.clusters = [known for known in self.clusters if known.name != cluster.name]
         self.clusters.append(

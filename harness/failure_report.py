@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.evidence import Evidence
     from harness.options import Options
-    from reports.records import Pull
+    from reports.records import PullRecord
 
 MOST_EVENTS = 6
 MOST_EXPLANATIONS = 3
@@ -124,7 +124,7 @@ def words_of(error: BaseException) -> str:
     return text if isinstance(error, AssertionError) or len(lines) == 1 else f"{type(error).__name__}: {text}"
 
 
-def pulls_of(evidence: Evidence) -> list[Pull]:
+def pulls_of(evidence: Evidence) -> list[PullRecord]:
     """Return the pulls of the case's clusters in the order they happened."""
     return [pull for cluster in evidence.clusters for pull in cluster.all_pulls]
 
@@ -141,7 +141,7 @@ def first_change(evidence: Evidence) -> str:
     return ""
 
 
-def _changed(pull: Pull) -> bool:
+def _changed(pull: PullRecord) -> bool:
     return pull.presented not in ("", "intact", "anonymous", ON_PURPOSE)
 
 
@@ -187,7 +187,7 @@ def pull_table(evidence: Evidence) -> list[str]:
     ]
 
 
-def _telling(pulls: list[Pull]) -> list[Pull]:
+def _telling(pulls: list[PullRecord]) -> list[PullRecord]:
     """Return the pulls of the images of each phase that were pulled with a changed login, or else of the last one."""
     last = {pull.phase: {pull.what} for pull in pulls if pull.reference and not pull.reference.startswith("sha256:")}
     wrong = {phase: {pull.what for pull in pulls if pull.phase == phase and _changed(pull)} for phase in last}

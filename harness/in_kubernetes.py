@@ -15,7 +15,7 @@ from edge.cluster_api import ClusterApi, ClusterApiError
 from engine.tempdirs import temporary_directory
 from palette.errors import PaletteError
 from protected import Secret
-from reports.records import Event, Moment, utc
+from reports.records import EventRow, Moment, utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ FEATURE, SOURCE = "kubernetes", "Kubernetes"
 class Seen:
     """What was seen: events for the record and the story, moments for the picture."""
 
-    events: tuple[Event, ...] = ()
+    events: tuple[EventRow, ...] = ()
     moments: tuple[Moment, ...] = ()
 
 
@@ -44,7 +44,7 @@ def seen_in_kubernetes(cluster: Cluster) -> Seen:
     try:
         return within(LONGEST_LOOK, partial(look, _kubeconfig(cluster)))
     except (ClusterApiError, PaletteError) as error:
-        return Seen((Event(time=utc(), reason=SOURCE, message=f"not asked: {error}"),))
+        return Seen((EventRow(time=utc(), reason=SOURCE, message=f"not asked: {error}"),))
 
 
 def within(seconds: float, work: Callable[[], Seen]) -> Seen:
@@ -75,7 +75,7 @@ def look(kubeconfig: Secret) -> Seen:
             *(_event("Node", str(node), wrong=not node.is_ready) for node in api.nodes()),
             *(_event("UpgradePod", str(pod), wrong=pod.cannot_pull) for pod in api.upgrade_pods()),
             *(
-                Event(time=utc(e.at), severity=_severity(e.is_warning), reason=e.reason, message=_told(e))
+                EventRow(time=utc(e.at), severity=_severity(e.is_warning), reason=e.reason, message=_told(e))
                 for e in pulls
             ),
         ]
@@ -89,8 +89,8 @@ def _kubeconfig(cluster: Cluster) -> Secret:
     return given or Secret(cluster.site.project.clusters.kubeconfig(cluster.uid).decode("utf-8", "replace"))
 
 
-def _event(what: str, message: str, *, wrong: bool) -> Event:
-    return Event(time=utc(), severity=_severity(wrong), reason=what, message=message)
+def _event(what: str, message: str, *, wrong: bool) -> EventRow:
+    return EventRow(time=utc(), severity=_severity(wrong), reason=what, message=message)
 
 
 def _severity(wrong: bool) -> str:  # noqa: FBT001 - private, one flag

@@ -66,7 +66,7 @@ def _new(item: pytest.Item, settled: set[str]) -> int:
 
 
 @dataclass(frozen=True)
-class Unit:
+class PlannedUnit:
     """Cases that one worker runs in a row: those of one shared cluster, or one by itself."""
 
     cases: tuple[pytest.Item, ...]
@@ -79,10 +79,10 @@ class Unit:
         return group_of(self.cases[0]) or short(self.cases[0].nodeid)
 
 
-def units(items: Iterable[pytest.Item], costs: Mapping[str, Cost]) -> list[Unit]:
+def units(items: Iterable[pytest.Item], costs: Mapping[str, Cost]) -> list[PlannedUnit]:
     """Return what is handed out to workers, the longest first."""
     found = [
-        Unit(tuple(group), sum(costs[item.nodeid].seconds for item in group), max(map(_hosts_of, group)))
+        PlannedUnit(tuple(group), sum(costs[item.nodeid].seconds for item in group), max(map(_hosts_of, group)))
         for group in in_groups(items)
     ]
     return sorted(found, key=lambda unit: -unit.seconds)
@@ -97,13 +97,13 @@ def _hosts_of(item: pytest.Item) -> int:
 class Schedule:
     """Which worker begins what when; ``end`` is when the last of them is done."""
 
-    begins: list[list[tuple[float, Unit]]]
+    begins: list[list[tuple[float, PlannedUnit]]]
     end: float
 
     @classmethod
-    def of(cls, listed: Sequence[Unit], workers: int, hosts: int) -> Schedule:
+    def of(cls, listed: Sequence[PlannedUnit], workers: int, hosts: int) -> Schedule:
         """Hand units out as a run does: each to the first free worker, which waits for all its hosts at once."""
-        begins: list[list[tuple[float, Unit]]] = [[] for _ in range(workers)]
+        begins: list[list[tuple[float, PlannedUnit]]] = [[] for _ in range(workers)]
         idle, free = [SETTING_UP] * workers, [SETTING_UP] * hosts
         for unit in listed:
             worker = idle.index(min(idle))
@@ -123,11 +123,11 @@ class Schedule:
             yield f"worker {number} |{line}"[:width]
         yield f"{'0':>10}{rough(self.end):>{room}}"
 
-    def _block(self, began: float, unit: Unit, room: int) -> str:
+    def _block(self, began: float, unit: PlannedUnit, room: int) -> str:
         columns = round((began + unit.seconds) / self.end * room) - round(began / self.end * room)
         return f"{unit.name[: columns - 1]:-<{columns - 1}}|" if columns > 1 else "|" * columns
 
-    def bound(self, listed: Sequence[Unit], workers: int, hosts: int) -> str:
+    def bound(self, listed: Sequence[PlannedUnit], workers: int, hosts: int) -> str:
         """Return what keeps the run from being shorter, and what one more host would save."""
         if not listed:
             return ""

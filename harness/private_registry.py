@@ -15,7 +15,7 @@ from registry.engine_image import DEFAULT_IMAGE
 from registry.pulls import changes
 from registry.server import Account, PrivateRegistry
 from registry.witness import LOGIN_OF, Witness
-from reports.records import Pull, utc
+from reports.records import PullRecord, utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ class SiteWitness:
     seen: Witness
     at: str = ""
 
-    def pulls(self, cluster: Cluster, phase: str | None = None) -> list[Pull]:
+    def pulls(self, cluster: Cluster, phase: str | None = None) -> list[PullRecord]:
         """Return every request that a cluster's hosts sent, in one phase or in all, in their order."""
         return [self._record(pull) for pull in self._requests(cluster, phase)]
 
@@ -90,11 +90,11 @@ class SiteWitness:
         pairs = self.seen.overlapping(cluster.name, phase=phase)
         return [f"hosts {one.place} and {other.place} pulled at the same time" for one, other in pairs]
 
-    def hosts(self, pulls: Sequence[Pull]) -> list[str]:
+    def hosts(self, pulls: Sequence[PullRecord]) -> list[str]:
         """Return which hosts pulled, in their order. Raises SharedAddressError where that cannot be told."""
         return told_apart(pull.host for pull in pulls)
 
-    def pulls_of_image(self, reference: str) -> list[Pull]:
+    def pulls_of_image(self, reference: str) -> list[PullRecord]:
         """Return every request for an image, of whatever cluster."""
         return [self._record(pull) for pull in self.seen.pulls_of_image(reference)]
 
@@ -113,8 +113,8 @@ class SiteWitness:
     def _requests(self, cluster: Cluster, phase: str | None) -> list[Request]:
         return self.seen.pulls(cluster.name, **_narrowed(cluster, phase))
 
-    def _record(self, pull: Request) -> Pull:
-        return Pull(
+    def _record(self, pull: Request) -> PullRecord:
+        return PullRecord(
             time=utc(pull.at),
             phase=pull.phase,
             puller=puller_of(pull.user_agent),

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Progress:
+class RepaveProgress:
     """One look at a repave. ``waiting`` says what is still missing, empty when the repave is done."""
 
     overview: Overview
@@ -46,11 +46,11 @@ class RepaveWatch:
         self._said_done: float | None = None
         self._is_away = False
 
-    def look(self) -> Progress:
+    def look(self) -> RepaveProgress:
         """Look at Palette, and at the hosts once Palette says that it is done. Raises PaletteError."""
         overview = self._clusters.overview(self._cluster.uid)
         self._cluster.saw(str(overview))
-        return Progress(overview, self._missing(overview))
+        return RepaveProgress(overview, self._missing(overview))
 
     def _missing(self, overview: Overview) -> str:
         if not overview.is_ready:

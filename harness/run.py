@@ -38,7 +38,7 @@ from reports import runs, summary, waivers
 from reports.finish import finish
 from reports.journal import FILE_NAME, Journal
 from reports.leaks import Gate
-from reports.records import CaseFinished, Record, Requirement, RunFinished, RunStarted, utc
+from reports.records import CaseFinished, Record, RequirementRecord, RunFinished, RunStarted, utc
 from reports.verdicts import ExitCode, Verdict, of_exception
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Run:
             return
         self._known = dict(self.facts)
         listed = tuple(
-            Requirement(
+            RequirementRecord(
                 id=r.id, claim=r.claim, section=r.section, level=r.level, phases=r.phases, since=r.since, until=r.until,
                 features=r.features,
             )

@@ -42,7 +42,7 @@ from reports.verdicts import Verdict
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
-    from harness.planning import Unit
+    from harness.planning import PlannedUnit
 
 #: Workers of a run that is not told how many; more gained nothing on two cores.
 WORKERS = 3
@@ -133,7 +133,7 @@ def pytest_runtestloop(session: pytest.Session) -> object:
     return True
 
 
-def _go(session: pytest.Session, handed_out: list[Unit], count: int, shared: SharedHosts | None) -> None:
+def _go(session: pytest.Session, handed_out: list[PlannedUnit], count: int, shared: SharedHosts | None) -> None:
     config = session.config
     config.stash[PROGRESS].workers = count
     has = "with a lab of its own" if shared is None else f"on {plural(len(shared.hosts), 'Edge host')} of the site"
@@ -151,7 +151,7 @@ class Workers:
     """The workers of a run, and what they say."""
 
     def __init__(
-        self, session: pytest.Session, run: Run, given: list[Unit], count: int, shared: SharedHosts | None = None
+        self, session: pytest.Session, run: Run, given: list[PlannedUnit], count: int, shared: SharedHosts | None = None
     ) -> None:
         self.session, self.config, self.run, self.shared = session, session.config, run, shared
         self.cases = {item.nodeid: item for unit in given for item in unit.cases}

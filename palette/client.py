@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class View:
+class ScopedView:
     """Palette as seen from the tenant or from one project; every noun is made when it is first used."""
 
     scope: Scope
@@ -109,7 +109,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class ProjectView(View):
+class ProjectView(ScopedView):
     """Palette as seen from one project."""
 
     uid: str
@@ -121,7 +121,7 @@ class ProjectView(View):
         return Macros(self.scope, at("/v1/projects/{uid}/macros", uid=self.uid))
 
 
-class Palette(View):
+class Palette(ScopedView):
     """A Palette endpoint, seen from the tenant; close it, or use it as a context manager.
 
     ``authority`` is a PEM file with the authorities to trust in place of the well-known ones.

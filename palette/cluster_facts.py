@@ -28,7 +28,7 @@ class ClusterProfile:
 
 
 @dataclass(frozen=True)
-class Cluster:
+class ClusterFacts:
     """A cluster. ``state`` is a free text: Pending, Provisioning, Running, Deleting, Deleted are documented."""
 
     uid: str
@@ -87,9 +87,9 @@ class Repave:
     at: datetime | None
 
 
-def read_cluster(value: Mapping[str, Any]) -> Cluster:
+def read_cluster(value: Mapping[str, Any]) -> ClusterFacts:
     """Read a cluster (``v1SpectroCluster``)."""
-    return Cluster(
+    return ClusterFacts(
         uid=text(value, "metadata", "uid"),
         name=text(value, "metadata", "name"),
         state=text(value, "status", "state"),

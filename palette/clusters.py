@@ -12,7 +12,7 @@ from palette.cloud_configs import CloudConfigs
 from palette.cluster_facts import (
     GONE,
     RUNNING,
-    Cluster,
+    ClusterFacts,
     Overview,
     Repave,
     RepaveForecast,
@@ -23,7 +23,7 @@ from palette.cluster_facts import (
     read_repave,
 )
 from palette.cluster_request import AttachedProfile, ClusterRequest
-from palette.edge_hosts import EdgeHost, read_device
+from palette.edge_hosts import RegisteredHost, read_device
 from palette.errors import NotFoundError
 from palette.once import do_once, made_after
 from palette.paging import every
@@ -66,7 +66,7 @@ class Clusters:
         call = Call("POST", "/v1/spectroclusters/edge-native", body=request.body())
         return do_once(self.scope, lambda: self.scope.make(call), lambda: self._made(request.name, asked))
 
-    def get(self, uid: str) -> Cluster:
+    def get(self, uid: str) -> ClusterFacts:
         """Read a cluster. Raises NotFoundError."""
         return read_cluster(self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}", uid=uid))))
 
@@ -158,7 +158,7 @@ class Clusters:
         """Delete a cluster; it is gone later, see :meth:`wait_until_gone`. Palette allows force after 15 minutes."""
         self.scope.send(Call("DELETE", at("/v1/spectroclusters/{uid}", uid=uid), {"forceDelete": force}))
 
-    def hosts(self, uid: str) -> tuple[EdgeHost, ...]:
+    def hosts(self, uid: str) -> tuple[RegisteredHost, ...]:
         """Return the Edge hosts of a cluster."""
         answer = self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}/edge-native/edgeHosts", uid=uid)))
         return tuple(read_device(item) for item in items(answer, "items"))

@@ -21,7 +21,7 @@ HEALTHY = "healthy"
 
 
 @dataclass(frozen=True)
-class EdgeHost:
+class RegisteredHost:
     """An Edge host as Palette sees it.
 
     ``state`` is ready, unpaired or in-use; ``host_type`` is appliance or agent-mode; ``clusters`` are uids.
@@ -57,12 +57,12 @@ class EdgeHosts:
     scope: Scope
     wait: Wait
 
-    def search(self, *filters: Filter) -> Iterator[EdgeHost]:
+    def search(self, *filters: Filter) -> Iterator[RegisteredHost]:
         """Yield the Edge hosts that pass every filter."""
         call = Call("POST", "/v1/dashboard/edgehosts/search", body=Filter.all(filters), repeatable=True)
         yield from map(read_device, every(self.scope, call))
 
-    def get(self, uid: str) -> EdgeHost:
+    def get(self, uid: str) -> RegisteredHost:
         """Read one. Raises NotFoundError."""
         return read_device(self.scope.ask(Call("GET", at("/v1/edgehosts/{uid}", uid=uid))))
 
@@ -89,7 +89,7 @@ class EdgeHosts:
             self.set_labels(uid, wanted, name=host.name)
         return self.get(uid).labels
 
-    def wait_until_free(self, uid: str, *, within: float | None = None) -> EdgeHost:
+    def wait_until_free(self, uid: str, *, within: float | None = None) -> RegisteredHost:
         """Wait until a cluster can be put on a host. Raises WaitTimeoutError, NotFoundError."""
         return self.wait.until(
             f"Edge host {uid} to be ready, healthy and in no cluster",
@@ -99,9 +99,9 @@ class EdgeHosts:
         )
 
 
-def read_device(value: Mapping[str, Any]) -> EdgeHost:
+def read_device(value: Mapping[str, Any]) -> RegisteredHost:
     """Read a host from a search (``v1EdgeHostsSummary…``) or by itself (``v1EdgeHostDevice``)."""
-    return EdgeHost(
+    return RegisteredHost(
         uid=text(value, "metadata", "uid"),
         name=text(value, "metadata", "name"),
         state=text(value, "status", "state"),

@@ -40,7 +40,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Recipe:
+class CertificateRecipe:
     """One set-up of the catalogue: its name, what is special about it, and the function that makes it."""
 
     name: str
@@ -48,13 +48,13 @@ class Recipe:
     make: Callable[[str], Setup]
 
 
-SETUPS: dict[str, Recipe] = {}
+SETUPS: dict[str, CertificateRecipe] = {}
 """Every set-up by name, in the order of this file."""
 
 
 def _setup(function: Callable[[str], Setup]) -> Callable[[str], Setup]:
     name = function.__name__.replace("_", "-")
-    SETUPS[name] = Recipe(name, (function.__doc__ or "").strip(), function)
+    SETUPS[name] = CertificateRecipe(name, (function.__doc__ or "").strip(), function)
     return function
 
 
@@ -381,7 +381,7 @@ def make(name: str, host: str) -> Setup:
 
     Raises :exc:`ValueError` for an unknown name, with the names there are.
     """
-    recipes: Mapping[str, Recipe] = SETUPS
+    recipes: Mapping[str, CertificateRecipe] = SETUPS
     if name not in recipes:
         raise ValueError(f"no TLS set-up is called {name!r}; there are: {', '.join(recipes)}")
     return recipes[name].make(host)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from registry.layout import Layout
+from registry.layout import ImageLayout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,7 +61,7 @@ def push_layout(
     Blobs that the registry has are not sent again; with ``mount_from`` it takes them over from that repository.
     Raises :exc:`registry.layout.NotALayout` and :exc:`registry.client.RegistryError`.
     """
-    layout = Layout(directory)
+    layout = ImageLayout(directory)
     manifest = layout.manifest(image)
     _Transfer(_FromLayout(layout), client, repository, mount_from, progress).run(manifest, tag)
     return Image(client.address, repository, tag, manifest.digest)
@@ -105,7 +105,7 @@ class _Source(Protocol):
 
 @dataclass(frozen=True)
 class _FromLayout:
-    layout: Layout
+    layout: ImageLayout
 
     def manifest(self, descriptor: Mapping[str, Any]) -> Manifest:
         return self.layout.by_descriptor(descriptor)

@@ -27,7 +27,7 @@ class NotALayout(ValueError):  # noqa: N818 - it says what is the matter
 
 
 @dataclass(frozen=True)
-class Layout:
+class ImageLayout:
     """An OCI image layout in ``directory``."""
 
     directory: Path
@@ -71,13 +71,13 @@ def write_layout(
     architecture: str = "amd64",
     labels: Mapping[str, str] | None = None,
     compress: Literal["gzip", "none"] = "gzip",
-) -> Layout:
+) -> ImageLayout:
     """Write an image whose layers are the given uncompressed tars, lowest first, as a layout; shared blobs are kept.
 
     ``config`` is the image configuration's ``config`` object (``Cmd``, ``Env`` …). The same input gives the same
     digests. Compression is at the fastest level: these images travel over a loopback interface.
     """
-    layout = Layout(directory)
+    layout = ImageLayout(directory)
     (directory / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
     stored = [_store_layer(layout, layer, compress) for layer in layers]
     image = {
@@ -97,7 +97,7 @@ def write_layout(
     return layout
 
 
-def _store_index(layout: Layout, tag: str, descriptor: dict[str, Any]) -> None:
+def _store_index(layout: ImageLayout, tag: str, descriptor: dict[str, Any]) -> None:
     path = layout.directory / "index.json"
     entries = json.loads(path.read_text())["manifests"] if path.exists() else []
     kept = [entry for entry in entries if entry.get("annotations", {}).get(_TAG) != tag]
@@ -110,13 +110,13 @@ def _store_index(layout: Layout, tag: str, descriptor: dict[str, Any]) -> None:
     _replace(layout.directory / "oci-layout", b'{"imageLayoutVersion": "1.0.0"}')
 
 
-def _store(layout: Layout, content: bytes, media_type: str) -> dict[str, Any]:
+def _store(layout: ImageLayout, content: bytes, media_type: str) -> dict[str, Any]:
     digest = digest_of(content)
     _replace(layout.path(digest), content)
     return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 
-def _store_layer(layout: Layout, tar: Path, compress: str) -> tuple[str, dict[str, Any]]:
+def _store_layer(layout: ImageLayout, tar: Path, compress: str) -> tuple[str, dict[str, Any]]:
     """Return the layer's diff id (of the tar) and its descriptor (of the blob)."""
     unfinished = layout.directory / f".layer-{secrets.token_hex(4)}"
     plain, packed = hashlib.sha256(), hashlib.sha256()

@@ -109,7 +109,7 @@ class FailedConnection:
     mark: Mark = field(default_factory=Mark)
 
 
-class Running:
+class OpenRequest:
     """A request under way: the witness writes here as it goes, so that no reader sees less than the client has seen."""
 
     __slots__ = ("_began", "_told", "ended", "finished", "known", "received", "sent", "status")
@@ -175,12 +175,12 @@ def printable(text: str) -> str:
     return _short("".join(character if " " <= character <= "~" else "?" for character in text))
 
 
-class Journal:
+class RequestLog:
     """All pulls of a run in the order in which they came; safe to read while the witness writes."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._requests: list[Running] = []
+        self._requests: list[OpenRequest] = []
         self._failures: list[FailedConnection] = []
         self._hosts: dict[str, str] = {}
         self._marks: dict[str | None, Mark] = {None: Mark()}
@@ -222,9 +222,9 @@ class Journal:
         with self._lock:
             return self._marks.get(host, self._marks[None])
 
-    def open(self, known: Pull) -> Running:
+    def open(self, known: Pull) -> OpenRequest:
         """Note a request that has just come."""
-        running = Running(known)
+        running = OpenRequest(known)
         with self._lock:
             self._requests.append(running)
         return running

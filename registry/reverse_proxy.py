@@ -16,7 +16,7 @@ from yarl import URL
 
 from registry.address import HTTPS_PORT
 from registry.classify import Presented
-from registry.pulls import Journal, Pull, Running, Target, now, printable
+from registry.pulls import OpenRequest, Pull, RequestLog, Target, now, printable
 from registry.tls_listener import READ_AHEAD, Sockets
 from registry.token_endpoints import LARGEST_ANSWER, TokenEndpoints, login_in
 
@@ -68,7 +68,7 @@ class ReverseProxy:
         self,
         upstream: RegistryAddress,
         context: ssl.SSLContext,
-        journal: Journal,
+        journal: RequestLog,
         judge: Judge,
         *,
         renamed: bool = False,
@@ -160,7 +160,7 @@ class ReverseProxy:
         agent: str = "",
         account: str = "",
         is_token: bool = False,
-    ) -> Running:
+    ) -> OpenRequest:
         host = self._journal.host_at(client)
         target = Target.of(printable(self._judge.without_secrets(path)), is_token=is_token)
         return self._journal.open(
@@ -180,7 +180,7 @@ class ReverseProxy:
         )
 
     async def _pass_on(
-        self, request: web.Request, running: Running, origin: str, form: bytes | None
+        self, request: web.Request, running: OpenRequest, origin: str, form: bytes | None
     ) -> web.StreamResponse:
         try:
             url, headers = self._url(request.raw_path, origin or self._upstream.url), _passed_on(request)
@@ -199,7 +199,7 @@ class ReverseProxy:
             return await self._hand_back(answer, request, running)
 
     async def _hand_back(
-        self, answer: aiohttp.ClientResponse, request: web.Request, running: Running
+        self, answer: aiohttp.ClientResponse, request: web.Request, running: OpenRequest
     ) -> web.StreamResponse:
         headers = CIMultiDict((name, value) for name, value in answer.headers.items() if _is_passed_on(name))
         if location := headers.get(hdrs.LOCATION):
@@ -231,7 +231,7 @@ class ReverseProxy:
         return response
 
     async def _hand_token_back(
-        self, answer: aiohttp.ClientResponse, headers: CIMultiDict[str], running: Running
+        self, answer: aiohttp.ClientResponse, headers: CIMultiDict[str], running: OpenRequest
     ) -> web.StreamResponse:
         content = bytearray()
         async for chunk in answer.content.iter_any():
@@ -275,7 +275,7 @@ async def _small_body(answer: aiohttp.ClientResponse) -> tuple[bytes, bool]:
 
 
 @contextlib.asynccontextmanager
-async def _to_client(running: Running) -> AsyncIterator[None]:
+async def _to_client(running: OpenRequest) -> AsyncIterator[None]:
     """Record a client that went away, or takes nothing, as that: aiohttp raises the same for a registry."""
     try:
         async with asyncio.timeout(STALL_SECONDS):
@@ -285,7 +285,7 @@ async def _to_client(running: Running) -> AsyncIterator[None]:
         raise
 
 
-async def _chunks(request: web.Request, running: Running) -> AsyncIterator[bytes]:
+async def _chunks(request: web.Request, running: OpenRequest) -> AsyncIterator[bytes]:
     ends = asyncio.get_running_loop().time() + BODY_SECONDS
     chunks = request.content.iter_any()
     try:
@@ -320,7 +320,7 @@ def _passed_on(request: web.Request) -> CIMultiDict[str]:
     )
 
 
-def _refuse(running: Running, status: HTTPStatus, why: str) -> web.Response:
+def _refuse(running: OpenRequest, status: HTTPStatus, why: str) -> web.Response:
     """Answer in the registry's own form (OCI distribution specification, error codes)."""
     running.status, running.ended = status, running.ended or why
     answer = web.json_response({"errors": [{"code": "UNAVAILABLE", "message": why}]}, status=status)

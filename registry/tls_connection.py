@@ -62,7 +62,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._connections.add(self)
         self._expect_header()
-        self._http.connection_made(Transport(self, self._transport))
+        self._http.connection_made(RecordingTransport(self, self._transport))
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on; those of a header are kept until the parser has read it."""
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         self._handler.failed_connection(self._client, why, malformed=malformed)
 
 
-class Transport(asyncio.Transport):
+class RecordingTransport(asyncio.Transport):
     """The way back to the client, with the connection that a request belongs to."""
 
     def __init__(self, connection: Connection, transport: asyncio.Transport) -> None:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import web
 
-from registry.tls_connection import HEADER_SECONDS, LONGEST_HEADER, MOST_FIELDS, Connection, Handler, Transport
+from registry.tls_connection import HEADER_SECONDS, LONGEST_HEADER, MOST_FIELDS, Connection, Handler, RecordingTransport
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -140,7 +140,7 @@ async def _answer(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     del handler  # it would answer 404
-    connection = cast("Transport", request.transport).connection
+    connection = cast("RecordingTransport", request.transport).connection
     return await connection.answer(request)
 
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from registry.address import RegistryAddress
 from registry.classify import Configured, Presented, closest, prepare
-from registry.pulls import Journal, Mark, Which, changes, matches, overlapping
+from registry.pulls import Mark, RequestLog, Which, changes, matches, overlapping
 from registry.reverse_proxy import ReverseProxy
 from registry.server import usable_port
 from registry.tls_listener import TlsListener
@@ -195,7 +195,7 @@ class Witness:
     ) -> None:
         self.registry = registry
         self.address = RegistryAddress(bind, usable_port(bind, port))
-        self.journal = Journal()
+        self.journal = RequestLog()
         self.accounts = AccountsInForce()
         self._certificate = certificate or registry.authority.issue(bind, *names)
         proxy = ReverseProxy(registry.address, registry.client_context(), self.journal, self.accounts, renamed=renamed)

@@ -14,7 +14,7 @@ from reports.verdicts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reports.records import CaseFinished, Pull
+    from reports.records import CaseFinished, PullRecord
     from reports.results import Results
 
 _WHOSE = {
@@ -83,7 +83,7 @@ def _in_example(said: str, cases: Sequence[CaseFinished]) -> str:
     return _reason(cases[0]) if len(cases) == 1 and not said.startswith(tuple(_PULLERS.values())) else said
 
 
-def _of_pull(pull: Pull) -> str:
+def _of_pull(pull: PullRecord) -> str:
     who = _PULLERS.get(pull.puller, pull.puller)
     phase = f" at {pull.phase}" if pull.phase else ""
     if pulls.changed(pull):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Change:
+class CaseChange:
     """A case that was or is red, and what it was before (``None``: it did not run)."""
 
     case: CaseFinished
@@ -29,10 +29,10 @@ class Changes:
     """
 
     since: str
-    new: tuple[Change, ...]
-    still: tuple[Change, ...]
-    mended: tuple[Change, ...]
-    gone: tuple[Change, ...]
+    new: tuple[CaseChange, ...]
+    still: tuple[CaseChange, ...]
+    mended: tuple[CaseChange, ...]
+    gone: tuple[CaseChange, ...]
     seconds: Mapping[str, float]
     other_kind: str
 
@@ -46,21 +46,21 @@ def between(earlier: Results, later: Results) -> Changes:
     """Compare two runs, case by case."""
     before = {case.case: case for case in earlier.cases}
     now = {case.case for case in later.cases}
-    pairs = [Change(case, before[case.case].verdict if case.case in before else None) for case in later.cases]
+    pairs = [CaseChange(case, before[case.case].verdict if case.case in before else None) for case in later.cases]
     return Changes(
         since=earlier.started.run_id,
         new=tuple(pair for pair in pairs if pair.case.verdict.is_red and not _was_red(pair)),
         still=tuple(pair for pair in pairs if pair.case.verdict.is_red and _was_red(pair)),
         mended=tuple(pair for pair in pairs if not pair.case.verdict.is_red and _was_red(pair)),
         gone=tuple(
-            Change(case, case.verdict) for name, case in before.items() if case.verdict.is_red and name not in now
+            CaseChange(case, case.verdict) for name, case in before.items() if case.verdict.is_red and name not in now
         ),
         seconds={case.case: case.seconds for case in earlier.cases if case.seconds},
         other_kind="" if earlier.kind == later.kind else earlier.kind_in_words,
     )
 
 
-def told(difference: Changes) -> list[tuple[str, tuple[Change, ...]]]:
+def told(difference: Changes) -> list[tuple[str, tuple[CaseChange, ...]]]:
     """Return what changed under its headings; those with nothing below them are left out."""
     every = [
         ("New", difference.new),
@@ -71,5 +71,5 @@ def told(difference: Changes) -> list[tuple[str, tuple[Change, ...]]]:
     return [(title, some) for title, some in every if some]
 
 
-def _was_red(pair: Change) -> bool:
+def _was_red(pair: CaseChange) -> bool:
     return pair.before is not None and pair.before.is_red

@@ -20,7 +20,7 @@ NOT_RUN = "not run"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
+class OutageCell:
     """What a kind of case said during an outage; ``right`` has the verdicts that are no statement about the product."""
 
     outage: str
@@ -51,7 +51,7 @@ class Infrastructure:
 
     started: str
     seconds: float = 0.0
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[OutageCell, ...] = ()
 
     @cached_property
     def problems(self) -> tuple[str, ...]:
@@ -73,7 +73,7 @@ class Infrastructure:
         """The kinds of case that were tried."""
         return list(dict.fromkeys(cell.kind for cell in self.cells))
 
-    def cell(self, outage: str, kind: str) -> Cell | None:
+    def cell(self, outage: str, kind: str) -> OutageCell | None:
         """Return what a kind said during an outage; None where it takes nothing away that the kind needs."""
         return next((cell for cell in self.cells if (cell.outage, cell.kind) == (outage, kind)), None)
 
@@ -97,7 +97,7 @@ def render(matrix: Infrastructure, links: Sequence[tuple[str, str]] = ()) -> byt
     return markup.page("infrastructure.html", matrix=matrix, sentence=matrix.sentence, tone=tone, links=links)
 
 
-def line(cell: Cell) -> str:
+def line(cell: OutageCell) -> str:
     """Return a cell in one line for the terminal."""
     mark = "right" if cell.is_right else "WRONG"
     told = f"{mark}  {cell.outage:<18} {cell.kind:<26} {cell.verdict:<12} {cell.seconds:5.1f} s"

@@ -17,7 +17,7 @@ from reports.verdicts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reports.records import Pull
+    from reports.records import PullRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
 _REQUIREMENT = re.compile(r"\b[A-Z]+(?:-[A-Z]+)*-\d+")
@@ -85,7 +85,7 @@ def _tail(path: str) -> str:
     return "/".join(path.split("/")[-2:])
 
 
-def _with_tones(seen: Sequence[Pull]) -> list[tuple[Pull, str]]:
+def _with_tones(seen: Sequence[PullRecord]) -> list[tuple[PullRecord, str]]:
     """Return the pulls that a table shows, each with its tone: the decisive one among them however many there were."""
     pairs = list(zip(seen, pulls.tones(seen), strict=True))
     return [pairs[place] for place in pulls.around(len(pairs), pulls.decisive(seen), 80)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reports.records import Pull
+    from reports.records import PullRecord
 
 GOOD, USUAL, BAD = "good", "usual", "bad"
 HERE = "  <- here"
@@ -33,7 +33,7 @@ def shortened(text: str) -> str:
     return _DIGEST.sub(r"\1", text)
 
 
-def tones(pulls: Sequence[Pull]) -> list[str]:
+def tones(pulls: Sequence[PullRecord]) -> list[str]:
     """Return for each pull, in order, whether it was good, usual (how every login begins), or bad."""
     followed: set[tuple[str, str, str]] = set()
     found = []
@@ -45,19 +45,19 @@ def tones(pulls: Sequence[Pull]) -> list[str]:
     return found[::-1]
 
 
-def _tone(pull: Pull, *, logged_in: bool) -> str:
+def _tone(pull: PullRecord, *, logged_in: bool) -> str:
     asks = logged_in or pull.repository.strip("/") == "v2"
     if pull.presented == "anonymous" and pull.status == HTTPStatus.UNAUTHORIZED and asks:
         return USUAL
     return GOOD if pull.presented in {"", "intact", "anonymous"} and not answer(pull.status) else BAD
 
 
-def changed(pull: Pull) -> bool:
+def changed(pull: PullRecord) -> bool:
     """Whether something else was presented than the profile's credential."""
     return pull.presented not in {"", "intact", "anonymous"}
 
 
-def decisive(pulls: Sequence[Pull]) -> int | None:
+def decisive(pulls: Sequence[PullRecord]) -> int | None:
     """Return the place of the pull at which it went wrong: the first that presented a change, or else the last bad."""
     places = [place for place, pull in enumerate(pulls) if changed(pull)]
     bad = [place for place, tone in enumerate(tones(pulls)) if tone == BAD]
@@ -73,7 +73,7 @@ def around(number: int, here: int | None, most: int) -> list[int]:
     return [*range(head), *range(begin, begin + most - head)]
 
 
-def lines(pulls: Sequence[Pull], *, red: bool = True) -> list[str]:
+def lines(pulls: Sequence[PullRecord], *, red: bool = True) -> list[str]:
     """Return one aligned line for each kind of pull: phase, puller, what it presented, what it was answered.
 
     Pulls that differ in nothing shown are counted, not repeated. Of many kinds the first and those around the decisive
@@ -95,6 +95,6 @@ def lines(pulls: Sequence[Pull], *, red: bool = True) -> list[str]:
     return [*told, *([f"  … {rest} more"] if rest > 0 else [])]
 
 
-def _kind(pull: Pull) -> tuple[str, ...]:
+def _kind(pull: PullRecord) -> tuple[str, ...]:
     agent = f"({pull.user_agent})" if pull.user_agent else ""
     return pull.phase, pull.puller, agent, pull.elsewhere, pull.presented, answer(pull.status)

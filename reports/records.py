@@ -28,7 +28,7 @@ class UnreadableRecordError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Requirement:
+class RequirementRecord:
     """One testable statement of the guide, as it stood when the run began."""
 
     id: str
@@ -71,13 +71,13 @@ class RunStarted:
     site: str = "lab"
     harness: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
-    requirements: tuple[Requirement, ...] = ()
+    requirements: tuple[RequirementRecord, ...] = ()
     waivers: tuple[WaiverInForce, ...] = ()
     features: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pull:
+class PullRecord:
     """One pull as the witness saw it: who asked for what, and what credential was presented."""
 
     time: str
@@ -118,7 +118,7 @@ class Moment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Event:
+class EventRow:
     """An event of the cluster, as Palette told it."""
 
     time: str
@@ -155,9 +155,9 @@ class CaseFinished:
     reason: str = ""
     story: tuple[str, ...] = ()
     reproduce: str = ""
-    pulls: tuple[Pull, ...] = ()
+    pulls: tuple[PullRecord, ...] = ()
     timeline: tuple[Moment, ...] = ()
-    events: tuple[Event, ...] = ()
+    events: tuple[EventRow, ...] = ()
     notes: tuple[str, ...] = ()
     attachments: tuple[str, ...] = ()
     waiver: str = ""

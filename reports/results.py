@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from reports import journal
-from reports.records import CaseFinished, LeakGate, Requirement, RunFinished, RunStarted, WaiverInForce, moment
+from reports.records import CaseFinished, LeakGate, RequirementRecord, RunFinished, RunStarted, WaiverInForce, moment
 from reports.text import plural, some
 from reports.verdicts import ExitCode, Verdict, exit_code, worst
 
@@ -34,7 +34,7 @@ _LOST = RunStarted(run_id="unknown", started="", site="unknown", level="unknown"
 class RequirementResult:
     """A requirement and the cases that spoke of it in this run."""
 
-    requirement: Requirement
+    requirement: RequirementRecord
     cases: tuple[CaseFinished, ...]
 
     @cached_property
@@ -81,7 +81,7 @@ class Results:
                 cases[requirement].append(case)
         known = [RequirementResult(entry, tuple(cases.pop(entry.id, ()))) for entry in self.started.requirements]
         strangers = [
-            RequirementResult(Requirement(id=name, claim="(not in this run's list of requirements)"), tuple(them))
+            RequirementResult(RequirementRecord(id=name, claim="(not in this run's list of requirements)"), tuple(them))
             for name, them in cases.items()
         ]
         return (*known, *strangers)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from reports.records import CaseFinished, Moment, Pull
+    from reports.records import CaseFinished, Moment, PullRecord
 
 _FIRST, _LAST = 3.2, 96.8  # per cent: a dot at either end is not cut, on a phone either
 _CLOSEST = 3.4  # per cent between two dots of a lane, where there is room for that
@@ -179,7 +179,7 @@ def _lane(entry: Moment) -> str:
     return {"api": "Palette", "pull": "registry"}.get(entry.lane, entry.host or entry.lane)
 
 
-def _pull(pull: Pull, tone: str, when: datetime, *, here: bool) -> _Placed:
+def _pull(pull: PullRecord, tone: str, when: datetime, *, here: bool) -> _Placed:
     what = f"{pull.phase}: {pull.puller} pulled {pulls.shortened(pull.reference)}".strip()
     whence = f" from {pull.elsewhere}" if pull.elsewhere else ""
     parts = [what + whence, pull.presented, pulls.answer(pull.status)]

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from harness.sites.site_file import SiteFile, SoughtHosts, SshTarget
     from palette.client import ProjectView
-    from palette.edge_hosts import EdgeHost
+    from palette.edge_hosts import RegisteredHost
 
 
-def chosen(file: SiteFile, devices: Iterable[EdgeHost]) -> SiteFile:
+def chosen(file: SiteFile, devices: Iterable[RegisteredHost]) -> SiteFile:
     """Return the site file with every Edge host by uid: those sought by name or tag are found among ``devices``.
 
     Raises BadSiteFileError when a name or tag is nobody's, when a name is that of several hosts, or when a host that
@@ -35,7 +35,7 @@ def chosen(file: SiteFile, devices: Iterable[EdgeHost]) -> SiteFile:
     return replace(file, edge_hosts=hosts, sought=())
 
 
-def _found(sought: SoughtHosts, known: list[EdgeHost], untouched: frozenset[str]) -> list[EdgeHost]:
+def _found(sought: SoughtHosts, known: list[RegisteredHost], untouched: frozenset[str]) -> list[RegisteredHost]:
     found = [device for device in known if _is_meant(sought, device)]
     if not found:
         names = one_line(", ".join(sorted(_described(sought, device) for device in known)) or "none")
@@ -46,19 +46,19 @@ def _found(sought: SoughtHosts, known: list[EdgeHost], untouched: frozenset[str]
     return [device for device in found if not {device.uid, device.name} & untouched]
 
 
-def _is_meant(sought: SoughtHosts, device: EdgeHost) -> bool:
+def _is_meant(sought: SoughtHosts, device: RegisteredHost) -> bool:
     if sought.by == "name":
         return device.name == sought.value
     key, _, value = sought.value.partition(":")
     return device.labels.get(key) == value
 
 
-def _described(sought: SoughtHosts, device: EdgeHost) -> str:
+def _described(sought: SoughtHosts, device: RegisteredHost) -> str:
     tags = ", ".join(f"{key}:{value}" for key, value in sorted(device.labels.items())) or "no tag"
     return device.name if sought.by == "name" else f"{device.name} ({tags})"
 
 
-def _checked(sought: SoughtHosts, device: EdgeHost) -> str:
+def _checked(sought: SoughtHosts, device: RegisteredHost) -> str:
     try:
         return uid(device.uid)
     except UnsafeTextError as error:
@@ -67,7 +67,7 @@ def _checked(sought: SoughtHosts, device: EdgeHost) -> str:
         ) from None
 
 
-def _for(sought: SoughtHosts, device: EdgeHost) -> SshTarget:
+def _for(sought: SoughtHosts, device: RegisteredHost) -> SshTarget:
     """Return how a host is reached, with Palette's address and name of it where they belong, if they can be that."""
     address = sought.target.address.replace("{address}", device.address).replace("{name}", device.name)
     try:

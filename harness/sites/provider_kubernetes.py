@@ -15,7 +15,7 @@ from requests import RequestException
 from foreign import one_line
 from palette.versions import release_of, revision_of
 from registry.contents import find_file, platform_of
-from registry.layout import Layout
+from registry.layout import ImageLayout
 from registry.manifests import Manifest, RegistryError, document_of
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def kubernetes_of(image: Path | RemoteImage, largest: float = inf) -> Kubernetes
             manifest = client.manifest(repository, image.reference)
             child = _single(manifest, lambda digest: client.manifest(repository, digest))
             return _found(child, lambda digest: client.blob(repository, digest), image.reference, largest)
-    layout = Layout(image)
+    layout = ImageLayout(image)
     manifest = _single(layout.manifest(), lambda digest: Manifest(layout.path(digest).read_bytes(), ""))
     return _found(manifest, layout.pieces, _tag(layout), largest)
 
@@ -97,7 +97,7 @@ def _single(manifest: Manifest, child: Callable[[str], Manifest]) -> Manifest:
     return manifest
 
 
-def _tag(layout: Layout) -> str:
+def _tag(layout: ImageLayout) -> str:
     entries = json.loads((layout.directory / "index.json").read_bytes())["manifests"]
     return str(entries[0].get("annotations", {}).get(_TAG_ANNOTATION, ""))
 

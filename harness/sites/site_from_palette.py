@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from palette.client import ProjectView
-    from palette.edge_hosts import EdgeHost
+    from palette.edge_hosts import RegisteredHost
     from palette.profiles import ProfileName
 
 _HOST = "  - uid: EDGE-HOST-UID"
@@ -50,7 +50,7 @@ def filled_in(template: str, project: ProjectView, url: str, variable: str, auth
     return "".join(kept)
 
 
-def _hosts(devices: Iterable[EdgeHost]) -> list[str]:
+def _hosts(devices: Iterable[RegisteredHost]) -> list[str]:
     """Return an entry for each host that is free and leased by nobody; hosts in use are named in a comment."""
     free, others = [], []
     for device in sorted(devices, key=lambda each: each.uid):

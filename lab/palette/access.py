@@ -10,13 +10,13 @@ from lab.palette.errors import ApiError, unauthorized
 if TYPE_CHECKING:
     from aiohttp import web
 
-    from lab.palette.context import Context
+    from lab.palette.context import ApiContext
 
 
 class Access:
     """Checks the headers of published operations."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
 
     def project_of(self, request: web.Request) -> str | None:

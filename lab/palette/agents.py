@@ -28,13 +28,13 @@ from lab.joints import Touch
 from lab.palette.bodies import FLAG, NAME, TEXT, WHOLE, check, many, one_of, read_json, record
 from lab.palette.errors import not_found, unauthorized
 from lab.palette.events import Source
-from lab.palette.store import EdgeHost, Token, now
+from lab.palette.store import EdgeHostRecord, Token, now
 from lab.palette.times import from_text
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lab.palette.context import Context
+    from lab.palette.context import ApiContext
     from lab.palette.reconciler import Reconciler
 
 TOKEN_HEADER = "RegistrationToken"  # noqa: S105 - the name of a header
@@ -59,7 +59,7 @@ _KINDS = {"event": _EVENT, "state": _STATE, "heartbeat": record(), "touch": _TOU
 _REPORTS = record("reports", reports=many(record("kind", kind=one_of(*_KINDS))))
 
 
-def token_of(context: Context, request: web.Request) -> Token:
+def token_of(context: ApiContext, request: web.Request) -> Token:
     """Return the registration token of a request. Raises ApiError 401."""
     text = request.headers.get(TOKEN_HEADER, "")
     for token in context.store.tokens.values():
@@ -75,7 +75,7 @@ def token_of(context: Context, request: web.Request) -> Token:
 class AgentChannel:
     """Serves the agents; ``closing`` is set when the endpoint stops, so that no poll holds it up."""
 
-    def __init__(self, context: Context, reconciler: Reconciler) -> None:
+    def __init__(self, context: ApiContext, reconciler: Reconciler) -> None:
         self._context = context
         self._reconciler = reconciler
         self.closing = False
@@ -101,7 +101,7 @@ class AgentChannel:
             await self._wait(host)
         return web.json_response({"revision": host.revision, **host.order})
 
-    async def _wait(self, host: EdgeHost) -> None:
+    async def _wait(self, host: EdgeHostRecord) -> None:
         if self.closing:
             return
         waiter = asyncio.get_running_loop().create_future()
@@ -127,7 +127,7 @@ class AgentChannel:
         self._reconciler.settle()
         return web.Response(status=204)
 
-    def _take(self, host: EdgeHost, report: dict[str, Any]) -> None:
+    def _take(self, host: EdgeHostRecord, report: dict[str, Any]) -> None:
         if report["kind"] == "event":
             self._event(host, report)
         elif report["kind"] == "state":
@@ -137,7 +137,7 @@ class AgentChannel:
         else:
             host.sends_heartbeats = True
 
-    def _event(self, host: EdgeHost, report: dict[str, Any]) -> None:
+    def _event(self, host: EdgeHostRecord, report: dict[str, Any]) -> None:
         events = self._context.events
         said = (report["severity"], report["reason"], report["message"])
         source = Source("stylus-agent", host.meta.uid, _time(report.get("time", "")))
@@ -146,7 +146,7 @@ class AgentChannel:
         if cluster is not None:
             events.about_cluster(cluster, *said, source)
 
-    def _host(self, request: web.Request) -> EdgeHost:
+    def _host(self, request: web.Request) -> EdgeHostRecord:
         host = self._context.store.hosts.get(request.match_info["uid"])
         if host is None or request.headers.get(TOKEN_HEADER) != host.registered_with:
             token = token_of(self._context, request)
@@ -156,7 +156,7 @@ class AgentChannel:
         return host
 
 
-def _wake(host: EdgeHost) -> None:
+def _wake(host: EdgeHostRecord) -> None:
     for waiter in host.waiters:
         if not waiter.done():
             waiter.set_result(None)

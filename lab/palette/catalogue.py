@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.palette.store import Pack
+    from lab.palette.store import PackRecord
 
 BYOOS_VALUES = """\
 pack:
@@ -132,7 +132,7 @@ def by_uid(uid: str) -> tuple[CataloguePack, str] | None:
     return next(((pack, version) for pack in PACKS for version in pack.versions if pack.uid(version) == uid), None)
 
 
-def pack_version(pack: Pack) -> str:
+def pack_version(pack: PackRecord) -> str:
     """Return the version of a profile's pack: that of its identity, else its tag."""
     known = by_uid(pack.uid)
     return known[1] if known else pack.tag

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from lab.palette import profile_rules, shapes
 from lab.palette.errors import ApiError, conflict, invalid
 from lab.palette.profile_rules import template_problems
-from lab.palette.store import Attached, Cluster, EdgeHost, Meta, Node, Pool, new_uid
+from lab.palette.store import Attached, ClusterRecord, EdgeHostRecord, Meta, NodeRecord, Pool, new_uid
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sequence
 
-    from lab.palette.context import Context
+    from lab.palette.context import ApiContext
 
 Json = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Problem:
 
 
 def attach_profiles(
-    context: Context, project: str, sent: Sequence[Json], place: str = "spec.profiles"
+    context: ApiContext, project: str, sent: Sequence[Json], place: str = "spec.profiles"
 ) -> list[Attached]:
     """Make what a new cluster uses. Raises ApiError."""
     attached = []
@@ -72,13 +72,13 @@ def make_pools(sent: Sequence[Json]) -> list[Pool]:
     return pools
 
 
-def make_nodes(pools: Iterable[Pool]) -> list[Node]:
+def make_nodes(pools: Iterable[Pool]) -> list[NodeRecord]:
     """Make one node for every host of the pools."""
-    return [Node(host["hostUid"], pool.name, pool.control_plane) for pool in pools for host in pool.hosts]
+    return [NodeRecord(host["hostUid"], pool.name, pool.control_plane) for pool in pools for host in pool.hosts]
 
 
 def pool_problems(
-    context: Context, project: str, pools: Sequence[Pool], taken: Collection[str] = (), *, two_node: bool = False
+    context: ApiContext, project: str, pools: Sequence[Pool], taken: Collection[str] = (), *, two_node: bool = False
 ) -> list[Problem]:
     """Name everything that is wrong with pools and their hosts; ``taken`` hosts are the cluster's already."""
     problems = []
@@ -119,7 +119,7 @@ def _count_problems(pool: Pool) -> list[Problem]:
     return [Problem(pool.name, "MachinePoolSize", message)]
 
 
-def _host_problems(context: Context, project: str, pool: Pool, uid: str) -> list[Problem]:
+def _host_problems(context: ApiContext, project: str, pool: Pool, uid: str) -> list[Problem]:
     host = context.store.hosts.get(uid)
     if host is None or host.meta.project != project:
         return [Problem(pool.name, "EdgeHostNotFound", f"Edge host '{uid}' does not exist in this project")]
@@ -128,7 +128,7 @@ def _host_problems(context: Context, project: str, pool: Pool, uid: str) -> list
     )
 
 
-def _unusable(context: Context, host: EdgeHost) -> list[tuple[str, str]]:
+def _unusable(context: ApiContext, host: EdgeHostRecord) -> list[tuple[str, str]]:
     uid = host.meta.uid
     if not host.paired:
         return [("EdgeHostDeviceNotRegistered", f"Edge host '{uid}' has not registered yet")]
@@ -142,7 +142,7 @@ def _unusable(context: Context, host: EdgeHost) -> list[tuple[str, str]]:
     return []
 
 
-def _arch(pool: Pool, host: EdgeHost) -> list[Problem]:
+def _arch(pool: Pool, host: EdgeHostRecord) -> list[Problem]:
     wanted = pool.config.get("machinePoolProperties", {}).get("archType")
     has = host.device.get("archType", "amd64")
     if wanted in {None, has}:
@@ -159,7 +159,7 @@ def sent_pools(spec: Json) -> list[Json]:
     return list(pools)
 
 
-def check_cluster(context: Context, project: str, name: str, cloud_config: Json) -> None:
+def check_cluster(context: ApiContext, project: str, name: str, cloud_config: Json) -> None:
     """Raise ApiError 400 or 409 for what is wrong with the cluster itself."""
     if not _NAME.fullmatch(name):
         raise invalid(
@@ -170,7 +170,7 @@ def check_cluster(context: Context, project: str, name: str, cloud_config: Json)
     check_endpoint(context, cloud_config)
 
 
-def check_endpoint(context: Context, cloud_config: Json) -> None:
+def check_endpoint(context: ApiContext, cloud_config: Json) -> None:
     """Raise ApiError for a control-plane endpoint that is missing, an Edge host's own, or another cluster's.
 
     The published pages say that it must not be a host's address and that each cluster has its own; what Palette
@@ -204,12 +204,12 @@ def _has_overlay(cloud_config: Json) -> bool:
     return bool(cloud_config.get("overlayNetworkConfiguration", {}).get("enable", False))
 
 
-def _addresses(host: EdgeHost) -> set[str]:
+def _addresses(host: EdgeHostRecord) -> set[str]:
     nics = host.device.get("nics", [])
     return {str(host.host.get("hostAddress", "")), *(str(nic.get("ip", "")) for nic in nics)} - {""}
 
 
-def make_cluster(context: Context, project: str, body: Json) -> Cluster:
+def make_cluster(context: ApiContext, project: str, body: Json) -> ClusterRecord:
     """Make a cluster of what was sent. Raises ApiError 400, 404 or 409 for the first thing that is wrong."""
     sent, spec = body["metadata"], body["spec"]
     check_cluster(context, project, sent["name"], spec["cloudConfig"])
@@ -217,7 +217,7 @@ def make_cluster(context: Context, project: str, body: Json) -> Cluster:
     pools = make_pools(sent_pools(spec))
     refuse(pool_problems(context, project, pools, two_node=is_two_node(spec["cloudConfig"])))
     meta = Meta(new_uid(), sent["name"], project, sent.get("labels", {}), sent.get("annotations", {}))
-    return Cluster(meta, spec["cloudConfig"], tuple(attached), pools, make_nodes(pools))
+    return ClusterRecord(meta, spec["cloudConfig"], tuple(attached), pools, make_nodes(pools))
 
 
 def refuse(problems: Sequence[Problem]) -> None:

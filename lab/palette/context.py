@@ -6,16 +6,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lab.joints import EMIT_EVENT, Behaviour, Touch
-from lab.palette.events import Event, EventLog
+from lab.palette.events import EventLog, EventRecord
 from lab.palette.sessions import Sessions
-from lab.palette.store import Attached, Cluster, EdgeHost, Store
+from lab.palette.store import Attached, ClusterRecord, EdgeHostRecord, Store
 
 if TYPE_CHECKING:
     from lab.palette.settings import Settings
 
 
 @dataclass
-class Context:
+class ApiContext:
     """Settings, what is stored, and the behaviour at the joints, which may be replaced while the endpoint runs."""
 
     settings: Settings
@@ -41,8 +41,8 @@ class Context:
         if any(fault.name == touch.fault for fault in self.behaviour.faults):
             self.touches.add(touch)
 
-    def _keep_event(self, event: Event, cluster: Cluster | None) -> Event | None:
-        kept: Event | None = self.behaviour.at(
+    def _keep_event(self, event: EventRecord, cluster: ClusterRecord | None) -> EventRecord | None:
+        kept: EventRecord | None = self.behaviour.at(
             EMIT_EVENT, lambda event, _cluster: event, event, cluster, **known_of(cluster)
         )
         if kept is not None and self.settings.strictness.free_text_events:
@@ -50,13 +50,13 @@ class Context:
         return kept
 
 
-def _in_free_text(event: Event) -> Event:
+def _in_free_text(event: EventRecord) -> EventRecord:
     failed = event.severity == "Error"
     message = f"{event.message}. Retrying may resolve this" if failed else f"reconcile: {event.message}"
     return replace(event, reason="ReconcileError" if failed else "Reconcile", message=message)
 
 
-def known_of(cluster: Cluster | None, profile: Attached | None = None) -> dict[str, Any]:
+def known_of(cluster: ClusterRecord | None, profile: Attached | None = None) -> dict[str, Any]:
     """Return what the endpoint knows at a joint about a cluster, as fields of :class:`lab.joints.Where`."""
     if cluster is None:
         return {}
@@ -71,7 +71,7 @@ def known_of(cluster: Cluster | None, profile: Attached | None = None) -> dict[s
     }
 
 
-def known_on(host: EdgeHost, cluster: Cluster | None) -> dict[str, Any]:
+def known_on(host: EdgeHostRecord, cluster: ClusterRecord | None) -> dict[str, Any]:
     """Return what the endpoint knows at a joint about a host and its cluster."""
     roles = {
         node.host_uid: "control-plane" if node.control_plane else "worker"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any, Literal
 
-from lab.palette.store import Cluster, EdgeHost, Meta, new_uid, now
+from lab.palette.store import ClusterRecord, EdgeHostRecord, Meta, new_uid, now
 from lab.palette.times import as_text
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ObjectKind = Literal["spectrocluster", "edgehost"]
 
 
 @dataclass(frozen=True)
-class Event:
+class EventRecord:
     """One thing that happened. Reasons of errors begin with ``Failed``."""
 
     severity: Severity
@@ -75,39 +75,41 @@ class _About:
     meta: Meta
     source: Source
 
-    def event(self, severity: Severity, reason: str, message: str) -> Event:
+    def event(self, severity: Severity, reason: str, message: str) -> EventRecord:
         told, by = self.source.time or now(), self.source
-        return Event(severity, reason, message, self.kind, self.meta.uid, self.meta.name, by.component, by.host, told)
+        return EventRecord(
+            severity, reason, message, self.kind, self.meta.uid, self.meta.name, by.component, by.host, told
+        )
 
 
 class EventLog:
     """The events of all objects. ``keep`` decides what is kept of an event: it may change it, or give None."""
 
-    def __init__(self, keep: Callable[[Event, Cluster | None], Event | None]) -> None:
+    def __init__(self, keep: Callable[[EventRecord, ClusterRecord | None], EventRecord | None]) -> None:
         self._keep = keep
         self._numbers = count(1)
-        self._of: dict[tuple[str, str], deque[Event]] = defaultdict(lambda: deque(maxlen=KEPT))
+        self._of: dict[tuple[str, str], deque[EventRecord]] = defaultdict(lambda: deque(maxlen=KEPT))
 
     def about_cluster(
-        self, cluster: Cluster, severity: Severity, reason: str, message: str, source: Source | None = None
+        self, cluster: ClusterRecord, severity: Severity, reason: str, message: str, source: Source | None = None
     ) -> None:
         """Note an event of a cluster, told by ``source`` or by Palette itself."""
         about = _About("spectrocluster", cluster.meta, source or PALETTE)
         self._add(about.event(severity, reason, message), cluster)
 
     def about_host(
-        self, host: EdgeHost, severity: Severity, reason: str, message: str, source: Source | None = None
+        self, host: EdgeHostRecord, severity: Severity, reason: str, message: str, source: Source | None = None
     ) -> None:
         """Note an event of an Edge host, told by ``source`` or by Palette itself."""
         about = _About("edgehost", host.meta, source or PALETTE)
         self._add(about.event(severity, reason, message), None)
 
-    def _add(self, event: Event, cluster: Cluster | None) -> None:
+    def _add(self, event: EventRecord, cluster: ClusterRecord | None) -> None:
         kept = self._keep(event, cluster)
         if kept is not None:
             self._of[kept.kind, kept.object_uid].append(replace(kept, number=next(self._numbers)))
 
-    def of(self, kind: str, uid: str) -> list[Event]:
+    def of(self, kind: str, uid: str) -> list[EventRecord]:
         """Return the events of an object, newest first."""
         return list(reversed(self._of.get((kind, uid), ())))
 

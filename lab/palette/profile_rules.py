@@ -12,7 +12,7 @@ from lab.palette.catalogue import REGISTRY_UID, CataloguePack, by_name, by_uid
 from lab.palette.errors import ApiError, conflict, invalid
 from lab.palette.masking import MASK, holds_mask, unmasked
 from lab.palette.rendering import forbidden_variable
-from lab.palette.store import Attached, Pack, Profile, Store, Template
+from lab.palette.store import Attached, PackRecord, ProfileRecord, Store, Template
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ def checked_values(values: str, place: str, before: str, masks: Masks) -> str:
 
 def make_template(sent: Json, place: str, masks: Masks, before: Template | None = None) -> Template:
     """Make layers of what was sent; values that were not sent stay as ``before``. Raises ApiError 400."""
-    packs: list[Pack] = []
+    packs: list[PackRecord] = []
     for position, pack in enumerate(sent.get("packs", [])):
         here = f"{place}.packs[{position}]"
         if any(known.name == pack["name"] for known in packs):
@@ -70,7 +70,7 @@ def make_template(sent: Json, place: str, masks: Masks, before: Template | None 
     return Template(kind, cloud, tuple(packs))
 
 
-def make_pack(sent: Json, place: str, masks: Masks, before: Pack | None = None) -> Pack:
+def make_pack(sent: Json, place: str, masks: Masks, before: PackRecord | None = None) -> PackRecord:
     """Make one layer of what was sent. Raises ApiError 400."""
     kind = sent.get("type") or (before.type if before else "spectro")
     uid, tag, layer, default = _identify(sent, place, before) if kind == "spectro" else _foreign(sent, place, before)
@@ -82,14 +82,14 @@ def make_pack(sent: Json, place: str, masks: Masks, before: Pack | None = None) 
     if kind == "spectro" and registry != REGISTRY_UID:
         raise invalid(f"{place}.registryUid", f"there is no pack registry '{registry}'")
     manifests = tuple((m.get("name", ""), m.get("content", "")) for m in sent.get("manifests", []))
-    pack = Pack(sent["name"], layer, kind, tag, uid, registry, values, manifests)
+    pack = PackRecord(sent["name"], layer, kind, tag, uid, registry, values, manifests)
     problem = forbidden_variable(pack)
     if problem:
         raise invalid(f"{place}.values", problem, "InvalidVariableUsage")
     return pack
 
 
-def _identify(sent: Json, place: str, before: Pack | None) -> tuple[str, str, str, str]:
+def _identify(sent: Json, place: str, before: PackRecord | None) -> tuple[str, str, str, str]:
     """Identity, tag, layer and default values of a pack of the registry."""
     known = by_name(sent["name"])
     if known is None:
@@ -114,7 +114,7 @@ def _version(pack: CataloguePack, tag: str, place: str) -> str:
     return matching[-1]
 
 
-def _foreign(sent: Json, place: str, before: Pack | None) -> tuple[str, str, str, str]:
+def _foreign(sent: Json, place: str, before: PackRecord | None) -> tuple[str, str, str, str]:
     layer = sent.get("layer") or (before.layer if before else "addon")
     if layer in _NEEDED_LAYERS and layer != "cni":
         raise invalid(f"{place}.type", f"layer {layer} takes a pack of type spectro")
@@ -134,7 +134,7 @@ def template_problems(template: Template) -> list[tuple[str, str, str]]:
     return problems
 
 
-def publish(profile: Profile) -> None:
+def publish(profile: ProfileRecord) -> None:
     """Make the draft what clusters use. Raises ApiError 400 when a layer is missing."""
     if profile.draft is None:
         return
@@ -196,7 +196,7 @@ _FORMATS: Mapping[str, Callable[[str], bool]] = {
 }
 
 
-def attach(profile: Profile, sent: Json, place: str, masks: Masks, before: Attached | None = None) -> Attached:
+def attach(profile: ProfileRecord, sent: Json, place: str, masks: Masks, before: Attached | None = None) -> Attached:
     """Make what a cluster uses of a published profile version. Raises ApiError 400.
 
     ``before`` is the same version as the cluster uses it already: its own values and variables stay where none

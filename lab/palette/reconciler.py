@@ -30,14 +30,14 @@ from lab.palette.rendering import render_layers
 from lab.palette.repave import Reason, repave_reasons
 from lab.palette.store import (
     Attached,
-    Cluster,
+    ClusterRecord,
     ClusterState,
     Delivery,
-    EdgeHost,
-    Layers,
-    Node,
+    EdgeHostRecord,
+    LayerRecords,
+    NodeRecord,
     Pool,
-    Profile,
+    ProfileRecord,
     RepaveState,
     now,
 )
@@ -46,15 +46,15 @@ from lab.palette.values import RenderError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lab.palette.context import Context
+    from lab.palette.context import ApiContext
 
 
-def control_plane_first(nodes: Sequence[Node]) -> list[Node]:
+def control_plane_first(nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
     """Sort nodes by their turns, otherwise as they were given (docs/palette.md R-072)."""
     return sorted(nodes, key=lambda node: not node.control_plane)
 
 
-def one_at_a_time(nodes: Sequence[Node]) -> list[Node]:
+def one_at_a_time(nodes: Sequence[NodeRecord]) -> list[NodeRecord]:
     """Return the nodes that may take their turn: the first one (docs/palette.md R-072)."""
     return list(nodes[:1])
 
@@ -62,7 +62,7 @@ def one_at_a_time(nodes: Sequence[Node]) -> list[Node]:
 class Reconciler:
     """Moves clusters and hosts on; every public method leaves the agents' orders up to date."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: ApiContext) -> None:
         self._context = context
         self._store = context.store
         self._events = context.events
@@ -70,7 +70,7 @@ class Reconciler:
 
     # -- requests ------------------------------------------------------------------------------------------------
 
-    def deploy(self, cluster: Cluster) -> None:
+    def deploy(self, cluster: ClusterRecord) -> None:
         """Take in a new cluster whose hosts are known to be free."""
         self._store.clusters[cluster.meta.uid] = cluster
         for node in cluster.nodes:
@@ -79,7 +79,7 @@ class Reconciler:
         self._apply(cluster, cluster.attached)
         self.settle()
 
-    def update(self, cluster: Cluster, attached: Sequence[Attached], *, later: bool = False) -> None:
+    def update(self, cluster: ClusterRecord, attached: Sequence[Attached], *, later: bool = False) -> None:
         """Move a cluster to other profile versions or values. Raises ApiError 409 unless it is ``Running``."""
         if cluster.state != "Running":
             message = f"cluster '{cluster.meta.name}' is {cluster.state}; it can be updated once it is Running"
@@ -87,7 +87,7 @@ class Reconciler:
         self._apply(cluster, tuple(attached), later=later)
         self.settle()
 
-    def would_repave(self, cluster: Cluster, attached: Sequence[Attached]) -> list[Reason]:
+    def would_repave(self, cluster: ClusterRecord, attached: Sequence[Attached]) -> list[Reason]:
         """Return the reasons why nodes would be replaced if the cluster used ``attached``. Raises ApiError 400."""
         try:
             layers = render_layers(self._context, cluster, attached)
@@ -95,7 +95,7 @@ class Reconciler:
             raise ApiError(400, error.reason, str(error)) from error
         return self._reasons(cluster, layers)
 
-    def approve(self, cluster: Cluster) -> None:
+    def approve(self, cluster: ClusterRecord) -> None:
         """Start the repave that waits. Raises ApiError 409 when none does."""
         if cluster.repave != "Pending" or cluster.pending is None:
             raise conflict("RepaveNotPending", f"no repave of cluster '{cluster.meta.name}' waits for approval")
@@ -105,14 +105,14 @@ class Reconciler:
         self._put_in_force(cluster, approved)
         self.settle()
 
-    def apply_now(self, cluster: Cluster) -> None:
+    def apply_now(self, cluster: ClusterRecord) -> None:
         """Apply what was to be installed later. Does nothing when nothing waits."""
         if cluster.later:
             cluster.later = False
             self._apply(cluster, cluster.attached)
             self.settle()
 
-    def delete(self, cluster: Cluster, *, force: bool = False) -> None:
+    def delete(self, cluster: ClusterRecord, *, force: bool = False) -> None:
         """Begin to delete a cluster; ``force`` ends a deletion without its hosts. Raises ApiError 409."""
         if cluster.state == "Deleting" and force:
             self._force(cluster)
@@ -131,14 +131,14 @@ class Reconciler:
                 self._refresh(cluster)
         self.settle()
 
-    def follow_profile(self, profile: Profile) -> None:
+    def follow_profile(self, profile: ProfileRecord) -> None:
         """Hand a published profile version that was edited to the clusters that are still ``Provisioning`` with it."""
         for cluster in self._store.clusters.values():
             if cluster.state == "Provisioning" and any(a.uid == profile.meta.uid for a in cluster.attached):
                 self._apply(cluster, tuple(_follow(attached, profile) for attached in cluster.attached))
         self.settle()
 
-    def reset(self, host: EdgeHost) -> None:
+    def reset(self, host: EdgeHostRecord) -> None:
         """Reset a host to the state after registration; one of a cluster deploys again."""
         host.resets += 1
         host.resetting = True
@@ -147,7 +147,7 @@ class Reconciler:
         self._events.about_host(host, "Normal", "EdgeHostReset", "The Edge host is told to reset")
         self.settle()
 
-    def change_pools(self, cluster: Cluster, pools: list[Pool]) -> None:
+    def change_pools(self, cluster: ClusterRecord, pools: list[Pool]) -> None:
         """Change the pools of a cluster: hosts that are new to it deploy, others are reset."""
         wanted = {host["hostUid"]: pool for pool in pools for host in pool.hosts}
         for host in self._hosts_of(cluster):
@@ -157,7 +157,7 @@ class Reconciler:
                 host.resetting = True
         nodes = {node.host_uid: node for node in cluster.nodes if node.host_uid in wanted}
         for uid, pool in wanted.items():
-            node = nodes.setdefault(uid, Node(uid, pool.name, pool.control_plane))
+            node = nodes.setdefault(uid, NodeRecord(uid, pool.name, pool.control_plane))
             node.pool, node.control_plane = pool.name, pool.control_plane
             self._store.hosts[uid].cluster_uid = cluster.meta.uid
         cluster.pools, cluster.nodes = pools, [nodes[uid] for uid in wanted]
@@ -165,7 +165,7 @@ class Reconciler:
 
     # -- reports -------------------------------------------------------------------------------------------------
 
-    def state_reported(self, host: EdgeHost, report: dict[str, Any]) -> None:
+    def state_reported(self, host: EdgeHostRecord, report: dict[str, Any]) -> None:
         """Take in what a host says of itself; :meth:`settle` follows when all its reports are in."""
         state = report["state"]
         for node in self._nodes_on(host):
@@ -177,7 +177,7 @@ class Reconciler:
         if state == "idle" and report.get("reset", host.resets) >= host.resets:
             self._host_is_idle(host)
 
-    def _note_running(self, node: Node, host: EdgeHost) -> None:
+    def _note_running(self, node: NodeRecord, host: EdgeHostRecord) -> None:
         if node.running == node.generation:
             return
         node.running, node.ran = node.generation, node.delivery
@@ -185,7 +185,7 @@ class Reconciler:
             message = f'Node on Edge host {host.meta.name} runs provider image "{node.image}"'
             self._events.about_cluster(cluster, "Normal", "NodeRunning", message, Source("palette", host.meta.uid))
 
-    def _note(self, node: Node, report: dict[str, Any]) -> None:
+    def _note(self, node: NodeRecord, report: dict[str, Any]) -> None:
         node.state = report["state"]
         node.generation = report.get("generation", node.generation)
         node.image = report.get("image", node.image)
@@ -195,7 +195,7 @@ class Reconciler:
         node.message = report.get("message", "")
         node.reported = now()
 
-    def _host_is_idle(self, host: EdgeHost) -> None:
+    def _host_is_idle(self, host: EdgeHostRecord) -> None:
         host.resetting = False
         cluster = self._store.clusters.get(host.cluster_uid or "")
         if cluster is not None and cluster.state == "Deleting":
@@ -203,7 +203,7 @@ class Reconciler:
 
     # -- profiles ------------------------------------------------------------------------------------------------
 
-    def _apply(self, cluster: Cluster, attached: tuple[Attached, ...], *, later: bool = False) -> None:
+    def _apply(self, cluster: ClusterRecord, attached: tuple[Attached, ...], *, later: bool = False) -> None:
         cluster.attached = attached
         try:
             layers = render_layers(self._context, cluster, attached)
@@ -217,7 +217,7 @@ class Reconciler:
         )
         self._admit(cluster, layers, self._reasons(cluster, layers), later=later)
 
-    def _admit(self, cluster: Cluster, layers: Layers, reasons: list[Reason], *, later: bool) -> None:
+    def _admit(self, cluster: ClusterRecord, layers: LayerRecords, reasons: list[Reason], *, later: bool) -> None:
         unfinished = cluster.delivery.reasons if cluster.delivery and _unfinished(cluster) else ()
         every = (*reasons, *(reason for reason in unfinished if reason not in reasons))
         delivery = Delivery(next(self._store.generations), cluster.attached, layers, every)
@@ -233,13 +233,13 @@ class Reconciler:
                 _set_repave(cluster, "Reverted")
             self._put_in_force(cluster, delivery)
 
-    def _await_approval(self, cluster: Cluster, delivery: Delivery) -> None:
+    def _await_approval(self, cluster: ClusterRecord, delivery: Delivery) -> None:
         cluster.pending, cluster.later = delivery, False
         _set_repave(cluster, "Pending")
         message = f"A repave waits for approval: {'; '.join(reason.message for reason in delivery.reasons)}"
         self._events.about_cluster(cluster, "Normal", "RepavePending", message)
 
-    def _put_in_force(self, cluster: Cluster, delivery: Delivery) -> None:
+    def _put_in_force(self, cluster: ClusterRecord, delivery: Delivery) -> None:
         cluster.delivery, cluster.pending, cluster.later = delivery, None, False
         if cluster.state == "Provisioning":
             credential = delivery.layers.os.credential
@@ -248,18 +248,18 @@ class Reconciler:
             cluster.upgrades.append((now(), tuple(reason.message for reason in delivery.reasons)))
         self._events.about_cluster(cluster, "Normal", "ProfileApplied", _instruction(delivery))
 
-    def _block(self, cluster: Cluster, error: RenderError) -> None:
+    def _block(self, cluster: ClusterRecord, error: RenderError) -> None:
         cluster.blocked = str(error)
         self._events.about_cluster(cluster, "Error", error.reason, str(error))
 
-    def _reasons(self, cluster: Cluster, layers: Layers) -> list[Reason]:
+    def _reasons(self, cluster: ClusterRecord, layers: LayerRecords) -> list[Reason]:
         if cluster.delivery is None or cluster.state == "Provisioning":
             return []
         current, known = cluster.delivery.layers.os, known_of(cluster)
         reasons: list[Reason] = self._context.behaviour.at(DECIDE_REPAVE, repave_reasons, current, layers.os, **known)
         return reasons
 
-    def _refresh(self, cluster: Cluster) -> None:
+    def _refresh(self, cluster: ClusterRecord) -> None:
         if cluster.state not in {"Provisioning", "Running"} or cluster.later:
             return
         target = cluster.pending or cluster.delivery
@@ -283,7 +283,7 @@ class Reconciler:
         for host in self._store.hosts.values():
             self._write_order(host)
 
-    def _assign_turns(self, cluster: Cluster) -> None:
+    def _assign_turns(self, cluster: ClusterRecord) -> None:
         delivery = cluster.delivery
         if delivery is None or cluster.state == "Deleting":
             return
@@ -296,7 +296,7 @@ class Reconciler:
                 node.repave = bool(delivery.reasons) or _runs_another_image(node, delivery)
                 node.delivery = delivery
 
-    def _advance(self, cluster: Cluster) -> None:
+    def _advance(self, cluster: ClusterRecord) -> None:
         if cluster.state == "Deleting":
             if not self._hosts_of(cluster):
                 self._end(cluster)
@@ -308,12 +308,12 @@ class Reconciler:
             elif cluster.delivery.reasons:
                 self._events.about_cluster(cluster, "Normal", "RepaveCompleted", "Every node runs the new version")
 
-    def _end(self, cluster: Cluster) -> None:
+    def _end(self, cluster: ClusterRecord) -> None:
         self._set_state(cluster, "Deleted")
         cluster.pending = None
         self._events.about_cluster(cluster, "Normal", "ClusterDeleted", "The cluster is deleted")
 
-    def _force(self, cluster: Cluster) -> None:
+    def _force(self, cluster: ClusterRecord) -> None:
         wait = self._context.settings.force_delete_after_s
         since = cluster.deleting_since or now()
         if (now() - since).total_seconds() < wait:
@@ -322,7 +322,7 @@ class Reconciler:
         for host in self._hosts_of(cluster):
             host.cluster_uid = None
 
-    def _set_state(self, cluster: Cluster, state: ClusterState) -> None:
+    def _set_state(self, cluster: ClusterRecord, state: ClusterState) -> None:
         cluster.state = state
         delay = self._context.settings.strictness.state_delay_s
 
@@ -334,7 +334,7 @@ class Reconciler:
         else:
             show()
 
-    def _write_order(self, host: EdgeHost) -> None:
+    def _write_order(self, host: EdgeHostRecord) -> None:
         known = known_on(host, self._store.clusters.get(host.cluster_uid or ""))
         order = self._context.behaviour.at(DELIVER_ORDER, lambda order: order, self._order(host), **known)
         if order == host.order or host.meta.uid in self._held:
@@ -354,19 +354,19 @@ class Reconciler:
             return strict.deploy_s
         return strict.repave_s if old["image"] != new["image"] or old["credential"] != new["credential"] else 0.0
 
-    def _release(self, host: EdgeHost) -> None:
+    def _release(self, host: EdgeHostRecord) -> None:
         self._held.discard(host.meta.uid)
         known = known_on(host, self._store.clusters.get(host.cluster_uid or ""))
         self._deliver(host, self._context.behaviour.at(DELIVER_ORDER, lambda order: order, self._order(host), **known))
 
-    def _deliver(self, host: EdgeHost, order: dict[str, Any]) -> None:
+    def _deliver(self, host: EdgeHostRecord, order: dict[str, Any]) -> None:
         host.order = order
         host.revision += 1
         for waiter in host.waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _order(self, host: EdgeHost) -> dict[str, Any]:
+    def _order(self, host: EdgeHostRecord) -> dict[str, Any]:
         given = None
         for cluster in self._clusters_with(host):
             node = next(node for node in cluster.nodes if node.host_uid == host.meta.uid)
@@ -374,28 +374,28 @@ class Reconciler:
                 given = _cluster_order(cluster, node, node.delivery)
         return {"cluster": given, "faults": list(self._context.faults), "reset": host.resets}
 
-    def _hosts_of(self, cluster: Cluster) -> list[EdgeHost]:
+    def _hosts_of(self, cluster: ClusterRecord) -> list[EdgeHostRecord]:
         return [host for host in self._store.hosts.values() if host.cluster_uid == cluster.meta.uid]
 
-    def _clusters_with(self, host: EdgeHost) -> list[Cluster]:
+    def _clusters_with(self, host: EdgeHostRecord) -> list[ClusterRecord]:
         cluster = self._store.clusters.get(host.cluster_uid or "")
         return [cluster] if cluster is not None else []
 
-    def _nodes_on(self, host: EdgeHost) -> list[Node]:
+    def _nodes_on(self, host: EdgeHostRecord) -> list[NodeRecord]:
         return [n for c in self._clusters_with(host) for n in c.nodes if n.host_uid == host.meta.uid]
 
 
-def _follow(attached: Attached, profile: Profile) -> Attached:
+def _follow(attached: Attached, profile: ProfileRecord) -> Attached:
     if attached.uid != profile.meta.uid or profile.published is None:
         return attached
     return replace(attached, template=profile.published, variables=tuple(profile.variables))
 
 
-def _unfinished(cluster: Cluster) -> bool:
+def _unfinished(cluster: ClusterRecord) -> bool:
     return cluster.delivery is None or any(node.running != cluster.delivery.generation for node in cluster.nodes)
 
 
-def _set_repave(cluster: Cluster, state: RepaveState) -> None:
+def _set_repave(cluster: ClusterRecord, state: RepaveState) -> None:
     cluster.repave = state
     cluster.repave_changed = now()
 
@@ -409,12 +409,12 @@ def _instruction(delivery: Delivery) -> str:
     return f"{message} is to be pulled from private registry {layer.credential.registry}"
 
 
-def _runs_another_image(node: Node, delivery: Delivery) -> bool:
+def _runs_another_image(node: NodeRecord, delivery: Delivery) -> bool:
     """Return whether a node of a cluster not ``Running`` yet got further than the others, with another image."""
     return node.ran is not None and node.ran.layers.os.image != delivery.layers.os.image
 
 
-def _cluster_order(cluster: Cluster, node: Node, delivery: Delivery) -> dict[str, Any]:
+def _cluster_order(cluster: ClusterRecord, node: NodeRecord, delivery: Delivery) -> dict[str, Any]:
     profile = delivery.infrastructure
     credential = delivery.layers.os.credential
     return {

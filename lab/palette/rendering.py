@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 from lab.joints import READ_OS_LAYER, RENDER_VALUES, RESOLVE_MACRO
 from lab.palette.catalogue import pack_version
 from lab.palette.context import known_of
-from lab.palette.store import Attached, Cluster, Layers, Pack, Profile
+from lab.palette.store import Attached, ClusterRecord, LayerRecords, PackRecord, ProfileRecord
 from lab.palette.values import RenderError, Scopes, read_os_layer, references, render_values, resolve_macro
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.palette.context import Context
+    from lab.palette.context import ApiContext
 
 _NO_VARIABLES = "'{name}' of the OS layer is built from a profile variable; variables cannot be used for {name}"
 
 
-def render_layers(context: Context, cluster: Cluster, attached: Sequence[Attached]) -> Layers:
+def render_layers(context: ApiContext, cluster: ClusterRecord, attached: Sequence[Attached]) -> LayerRecords:
     """Render what a cluster's hosts are sent. Raises RenderError with the reason of the event to emit."""
     packs = [(profile, pack) for profile in attached for pack in profile.template.packs]
     texts = {
@@ -31,10 +31,10 @@ def render_layers(context: Context, cluster: Cluster, attached: Sequence[Attache
         raise RenderError("FailedRender", "the profiles of this cluster have no OS layer")
     layer = context.behaviour.at(READ_OS_LAYER, read_os_layer, texts["os"], **known_of(cluster))
     kubernetes = next(((pack.name, pack_version(pack)) for _, pack in packs if pack.layer == "k8s"), ("", ""))
-    return Layers(os_values=texts["os"], k8s_values=texts.get("k8s", ""), os=layer, kubernetes=kubernetes)
+    return LayerRecords(os_values=texts["os"], k8s_values=texts.get("k8s", ""), os=layer, kubernetes=kubernetes)
 
 
-def render_pack(context: Context, scopes: Scopes, text: str, **known: Any) -> str:  # noqa: ANN401 - fields of Where
+def render_pack(context: ApiContext, scopes: Scopes, text: str, **known: Any) -> str:  # noqa: ANN401 - fields of Where
     """Render one text within ``scopes``; ``known`` is what is known of whose text it is. Raises RenderError."""
     behaviour = context.behaviour
 
@@ -49,7 +49,7 @@ def render_pack(context: Context, scopes: Scopes, text: str, **known: Any) -> st
     return rendered
 
 
-def scopes_of(context: Context, cluster: Cluster, attached: Sequence[Attached], profile: Attached) -> Scopes:
+def scopes_of(context: ApiContext, cluster: ClusterRecord, attached: Sequence[Attached], profile: Attached) -> Scopes:
     """Where the references of one attached profile look."""
     macros = context.store.project_macros.get(cluster.meta.project or "", {})
     return Scopes(
@@ -62,7 +62,7 @@ def scopes_of(context: Context, cluster: Cluster, attached: Sequence[Attached], 
     )
 
 
-def profile_scopes(context: Context, profile: Profile) -> Scopes:
+def profile_scopes(context: ApiContext, profile: ProfileRecord) -> Scopes:
     """Where the references of a profile look while no cluster uses it."""
     defaults = {v["name"]: v["defaultValue"] for v in profile.variables if v.get("defaultValue")}
     return Scopes(
@@ -80,7 +80,7 @@ def variables_of(profile: Attached) -> dict[str, str]:
     return {**defaults, **profile.variable_values}
 
 
-def forbidden_variable(pack: Pack) -> str:
+def forbidden_variable(pack: PackRecord) -> str:
     """Return where an OS layer uses a profile variable that the vendor's page forbids, empty for nowhere.
 
     "You cannot use profile variables for ``pack.content`` and ``system.uri``."

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lab.palette.values import OsLayer
+    from lab.palette.values import OsLayerValues
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Reason:
     keys: tuple[str, ...]
 
 
-def repave_reasons(current: OsLayer, new: OsLayer) -> list[Reason]:
+def repave_reasons(current: OsLayerValues, new: OsLayerValues) -> list[Reason]:
     """Compare what runs with what shall run; an empty list means that no node is replaced."""
     reasons = []
     if current.image != new.image:
@@ -38,7 +38,7 @@ def repave_reasons(current: OsLayer, new: OsLayer) -> list[Reason]:
     return reasons
 
 
-def _changed_credentials(current: OsLayer, new: OsLayer) -> tuple[str, ...]:
+def _changed_credentials(current: OsLayerValues, new: OsLayerValues) -> tuple[str, ...]:
     before = current.credential.as_order() if current.credential else {}
     after = new.credential.as_order() if new.credential else {}
     return tuple(f"providerCredentials.{key}" for key in after | before if before.get(key) != after.get(key))

@@ -18,7 +18,7 @@ from lab.joints import ANSWER, Behaviour, Touch
 from lab.palette.access import Access
 from lab.palette.agents import AgentChannel
 from lab.palette.bodies import check, read_json
-from lab.palette.context import Context
+from lab.palette.context import ApiContext
 from lab.palette.errors import ApiError
 from lab.palette.limits import RateLimits, Troubles
 from lab.palette.operations import (
@@ -37,7 +37,7 @@ from lab.palette.operations import (
 from lab.palette.reconciler import Reconciler
 from lab.palette.store import Meta, Token, new_uid
 from lab.palette.unserved import is_unserved
-from lab.palette.web import Accepted, Answer, Call, Created, File, Route
+from lab.palette.web import Accepted, Answer, ApiCall, Created, File, Route
 
 if TYPE_CHECKING:
     import ssl
@@ -64,7 +64,7 @@ class PaletteEndpoint:
     """
 
     def __init__(self, settings: Settings, behaviour: Behaviour | None = None) -> None:
-        self._context = Context(settings, behaviour or Behaviour())
+        self._context = ApiContext(settings, behaviour or Behaviour())
         self._reconciler = Reconciler(self._context)
         self._access = Access(self._context)
         self._agents = AgentChannel(self._context, self._reconciler)
@@ -168,12 +168,12 @@ class PaletteEndpoint:
             body = await read_json(request)
             if route.body is not None:
                 check(body, route.body)
-            call = Call(self._context, self._reconciler, request, project, body)
+            call = ApiCall(self._context, self._reconciler, request, project, body)
             return _response(call, self._answer(route, call))
 
         return handle
 
-    def _answer(self, route: Route, call: Call) -> Answer:
+    def _answer(self, route: Route, call: ApiCall) -> Answer:
         operation = f"{route.method} {route.path}"
         answer: Answer = self._context.behaviour.at(
             ANSWER, lambda _operation, said: said, operation, route.operation(call)
@@ -209,7 +209,7 @@ async def _abort(transports: Sequence[asyncio.Transport | None]) -> None:
         await asyncio.sleep(0)
 
 
-def _response(call: Call, answer: Any) -> web.Response:  # noqa: ANN401 - any Answer
+def _response(call: ApiCall, answer: Any) -> web.Response:  # noqa: ANN401 - any Answer
     if answer is None:
         return web.Response(status=204)
     if isinstance(answer, Created):

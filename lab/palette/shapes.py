@@ -8,14 +8,25 @@ from typing import TYPE_CHECKING, Any
 from lab.joints import LIVENESS
 from lab.palette.catalogue import REGISTRY_UID, pack_version
 from lab.palette.context import known_on
-from lab.palette.store import Attached, Cluster, EdgeHost, Meta, Pack, Profile, Store, Template, Token, now
+from lab.palette.store import (
+    Attached,
+    ClusterRecord,
+    EdgeHostRecord,
+    Meta,
+    PackRecord,
+    ProfileRecord,
+    Store,
+    Template,
+    Token,
+    now,
+)
 from lab.palette.times import as_text
 from lab.palette.values import references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lab.palette.context import Context
+    from lab.palette.context import ApiContext
     from lab.palette.settings import Settings
 
 Json = dict[str, Any]
@@ -38,7 +49,7 @@ def _scope(of: Meta) -> dict[str, str]:
     return {"scope": "project", "projectUid": of.project} if of.project else {"scope": "tenant"}
 
 
-def pack_ref(pack: Pack, values: str | None = None) -> Json:
+def pack_ref(pack: PackRecord, values: str | None = None) -> Json:
     """``v1PackRef``; ``values`` where a cluster overrides them."""
     return {
         "name": pack.name,
@@ -53,7 +64,7 @@ def pack_ref(pack: Pack, values: str | None = None) -> Json:
     }
 
 
-def pack_summary(pack: Pack, values: str | None = None) -> Json:
+def pack_summary(pack: PackRecord, values: str | None = None) -> Json:
     """``v1PackSummarySpec``."""
     return {
         "name": pack.name,
@@ -67,12 +78,12 @@ def pack_summary(pack: Pack, values: str | None = None) -> Json:
     }
 
 
-def pack_entity(pack: Pack, values: str | None = None) -> Json:
+def pack_entity(pack: PackRecord, values: str | None = None) -> Json:
     """``v1ClusterProfilePacksEntity``."""
     return {"metadata": {"uid": pack.uid, "name": pack.name}, "spec": pack_summary(pack, values), "status": {}}
 
 
-def pack_config(pack: Pack, values: str | None = None) -> Json:
+def pack_config(pack: PackRecord, values: str | None = None) -> Json:
     """``v1PackConfig``; ``values`` where a cluster overrides them."""
     return {
         "spec": {
@@ -108,7 +119,7 @@ def attached_template(attached: Attached) -> Json:
     return template(attached.uid, attached.name, attached.version, attached.template, dict(attached.overrides))
 
 
-def profile(of: Profile, store: Store) -> Json:
+def profile(of: ProfileRecord, store: Store) -> Json:
     """``v1ClusterProfile``."""
     spec: Json = {"version": of.version, "versions": _versions(of, store)}
     for name, layers in (("draft", of.draft), ("published", of.published)):
@@ -124,7 +135,7 @@ def profile(of: Profile, store: Store) -> Json:
     return {"apiVersion": "v1", "kind": "clusterprofile", "metadata": meta(of.meta), "spec": spec, "status": status}
 
 
-def profile_summary(of: Profile, store: Store) -> Json:
+def profile_summary(of: ProfileRecord, store: Store) -> Json:
     """``v1ClusterProfileSummary``."""
     spec: Json = {"version": of.version, "versions": _versions(of, store)}
     for name, layers in (("draft", of.draft), ("published", of.published)):
@@ -140,12 +151,12 @@ def profile_summary(of: Profile, store: Store) -> Json:
     return {"metadata": meta(of.meta), "specSummary": spec, "status": status}
 
 
-def _pack_ref_summary(pack: Pack) -> Json:
+def _pack_ref_summary(pack: PackRecord) -> Json:
     ref = pack_ref(pack)
     return {key: ref[key] for key in ("name", "layer", "type", "tag", "version", "packUid")}
 
 
-def _versions(of: Profile, store: Store) -> list[Json]:
+def _versions(of: ProfileRecord, store: Store) -> list[Json]:
     """All versions of a profile: the profiles of its name and scope."""
     return [
         {"uid": other.meta.uid, "version": other.version}
@@ -154,7 +165,7 @@ def _versions(of: Profile, store: Store) -> list[Json]:
     ]
 
 
-def _reference(cluster: Cluster) -> Json:
+def _reference(cluster: ClusterRecord) -> Json:
     return {
         "kind": "spectrocluster",
         "uid": cluster.meta.uid,
@@ -163,14 +174,14 @@ def _reference(cluster: Cluster) -> Json:
     }
 
 
-def host_is_alive(host: EdgeHost, context: Context) -> bool:
+def host_is_alive(host: EdgeHostRecord, context: ApiContext) -> bool:
     """Return whether the host counts as alive."""
     known = known_on(host, context.store.clusters.get(host.cluster_uid or ""))
     alive: bool = context.behaviour.at(LIVENESS, lambda host: _was_heard_of(host, context.settings), host, **known)
     return alive
 
 
-def _was_heard_of(host: EdgeHost, settings: Settings) -> bool:
+def _was_heard_of(host: EdgeHostRecord, settings: Settings) -> bool:
     """Return whether the host's agent was heard of lately.
 
     An agent that sends heartbeats is held to them; of another, a waiting long poll is sign enough.
@@ -180,14 +191,14 @@ def _was_heard_of(host: EdgeHost, settings: Settings) -> bool:
     return host.last_seen is not None and now() - host.last_seen < timedelta(seconds=settings.heartbeat_s)
 
 
-def host_state(host: EdgeHost) -> str:
+def host_state(host: EdgeHostRecord) -> str:
     """``v1EdgeHostState``."""
     if not host.paired:
         return "unpaired"
     return "in-use" if host.cluster_uid else "ready"
 
 
-def host_health(host: EdgeHost, context: Context) -> Json:
+def host_health(host: EdgeHostRecord, context: ApiContext) -> Json:
     """``v1EdgeHostHealth``."""
     alive = host_is_alive(host, context)
     message = "" if alive else f"no heartbeat for more than {context.settings.heartbeat_s:g} s"
@@ -195,7 +206,7 @@ def host_health(host: EdgeHost, context: Context) -> Json:
     return {"state": state, "message": message, "agentVersion": host.agent_version}
 
 
-def host_status(host: EdgeHost, context: Context) -> Json:
+def host_status(host: EdgeHostRecord, context: ApiContext) -> Json:
     """``v1EdgeHostDeviceStatus``, less what only the agent is told."""
     status: Json = {"state": host_state(host), "inUseClusters": [], "inUseClustersRef": []}
     if host.paired:
@@ -207,7 +218,7 @@ def host_status(host: EdgeHost, context: Context) -> Json:
     return status
 
 
-def edge_host(host: EdgeHost, context: Context) -> Json:
+def edge_host(host: EdgeHostRecord, context: ApiContext) -> Json:
     """``v1EdgeHostDevice``."""
     described = {key: value for key, value in host.host.items() if key not in {"hostAuthToken", "hostPairingKey"}}
     return {
@@ -224,7 +235,7 @@ def edge_host(host: EdgeHost, context: Context) -> Json:
     }
 
 
-def edge_host_metadata(host: EdgeHost, context: Context) -> Json:
+def edge_host_metadata(host: EdgeHostRecord, context: ApiContext) -> Json:
     """``v1EdgeHostsMetadata``."""
     project = context.store.projects.get(host.meta.project or "")
     described = {key: host.host[key] for key in ("hostAddress", "macAddress") if key in host.host}
@@ -244,7 +255,7 @@ def edge_host_metadata(host: EdgeHost, context: Context) -> Json:
     }
 
 
-def edge_host_brief(host: EdgeHost, context: Context) -> Json:
+def edge_host_brief(host: EdgeHostRecord, context: ApiContext) -> Json:
     """``v1EdgeHostMeta``."""
     return {
         "uid": host.meta.uid,
@@ -256,7 +267,7 @@ def edge_host_brief(host: EdgeHost, context: Context) -> Json:
     }
 
 
-def _attached_on(host: EdgeHost, store: Store) -> Iterable[Attached]:
+def _attached_on(host: EdgeHostRecord, store: Store) -> Iterable[Attached]:
     cluster = store.clusters.get(host.cluster_uid or "")
     return cluster.attached if cluster else ()
 

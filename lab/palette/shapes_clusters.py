@@ -18,44 +18,44 @@ from lab.palette.times import as_text
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lab.palette.context import Context
+    from lab.palette.context import ApiContext
     from lab.palette.repave import Reason
     from lab.palette.shapes import Json
-    from lab.palette.store import Attached, Cluster, Node, Pool
+    from lab.palette.store import Attached, ClusterRecord, NodeRecord, Pool
 
 ANNOTATION = "lab.spectrocloud.com"
 """Prefix of the annotations that say what a machine runs."""
 
 
-def told_state(context: Context, cluster: Cluster) -> str:
+def told_state(context: ApiContext, cluster: ClusterRecord) -> str:
     """Return the state that API clients are told."""
     state: str = context.behaviour.at(REPORT_STATE, lambda cluster: cluster.shown_state, cluster, **known_of(cluster))
     return state
 
 
-def told_health(context: Context, cluster: Cluster) -> str:
+def told_health(context: ApiContext, cluster: ClusterRecord) -> str:
     """Return the health that API clients are told: ``Healthy`` or ``UnHealthy``."""
     known = known_of(cluster)
     health: str = context.behaviour.at(REPORT_HEALTH, lambda cluster: _health(context, cluster), cluster, **known)
     return health
 
 
-def _health(context: Context, cluster: Cluster) -> str:
+def _health(context: ApiContext, cluster: ClusterRecord) -> str:
     fine = not cluster.blocked and all(_is_healthy(context, cluster, node) for node in cluster.nodes)
     return "Healthy" if fine else "UnHealthy"
 
 
-def _is_healthy(context: Context, cluster: Cluster, node: Node) -> bool:
+def _is_healthy(context: ApiContext, cluster: ClusterRecord, node: NodeRecord) -> bool:
     host = context.store.hosts.get(node.host_uid)
     alive = host is not None and shapes.host_is_alive(host, context)
     return alive and node.state == "running" and _is_current(cluster, node)
 
 
-def _is_current(cluster: Cluster, node: Node) -> bool:
+def _is_current(cluster: ClusterRecord, node: NodeRecord) -> bool:
     return cluster.delivery is not None and node.running == cluster.delivery.generation
 
 
-def cluster_status(context: Context, cluster: Cluster) -> Json:
+def cluster_status(context: ApiContext, cluster: ClusterRecord) -> Json:
     """``v1SpectroClusterStatus``."""
     status: Json = {
         "state": told_state(context, cluster),
@@ -70,7 +70,7 @@ def cluster_status(context: Context, cluster: Cluster) -> Json:
     return status
 
 
-def conditions(cluster: Cluster) -> list[Json]:
+def conditions(cluster: ClusterRecord) -> list[Json]:
     """``v1ClusterCondition`` items that say how far the cluster is."""
     current = sum(_is_current(cluster, node) for node in cluster.nodes)
     failing = [node for node in cluster.nodes if node.state == "failed"]
@@ -84,7 +84,7 @@ def conditions(cluster: Cluster) -> list[Json]:
     ]
 
 
-def _repave_progress(cluster: Cluster) -> tuple[bool, str, str]:
+def _repave_progress(cluster: ClusterRecord) -> tuple[bool, str, str]:
     if cluster.repave == "Pending":
         return True, "WaitingForApproval", "a repave waits for approval"
     if cluster.state == "Running" and cluster.delivery and cluster.completed != cluster.delivery.generation:
@@ -96,7 +96,7 @@ def _condition(kind: str, fulfilled: bool, reason: str, message: str) -> Json:  
     return {"type": kind, "status": "True" if fulfilled else "False", "reason": reason, "message": message}
 
 
-def pack_statuses(cluster: Cluster) -> list[Json]:
+def pack_statuses(cluster: ClusterRecord) -> list[Json]:
     """``v1ClusterPackStatus`` items; ready means that every node runs it."""
     ready = cluster.delivery is not None and all(_is_current(cluster, node) for node in cluster.nodes)
     return [
@@ -112,24 +112,24 @@ def pack_statuses(cluster: Cluster) -> list[Json]:
     ]
 
 
-def upgrades(cluster: Cluster) -> list[Json]:
+def upgrades(cluster: ClusterRecord) -> list[Json]:
     """``v1Upgrades``: why nodes were replaced, newest first (docs/palette.md §6)."""
     return [{"reason": list(reasons), "timestamp": as_text(time)} for time, reasons in reversed(cluster.upgrades)]
 
 
-def spc_apply(cluster: Cluster) -> Json:
+def spc_apply(cluster: ClusterRecord) -> Json:
     """``v1SpcApply``."""
     action = "DownloadAndInstallLater" if cluster.later else "DownloadAndInstall"
     return {"actionType": action, "canBeApplied": cluster.later}
 
 
-def api_endpoints(cluster: Cluster) -> list[Json]:
+def api_endpoints(cluster: ClusterRecord) -> list[Json]:
     """``v1APIEndpoint``: the control plane's address once the cluster runs."""
     host = cluster.cloud_config.get("controlPlaneEndpoint", {}).get("host", "")
     return [{"host": host, "port": 6443}] if host and cluster.state == "Running" else []
 
 
-def cluster(context: Context, of: Cluster) -> Json:
+def cluster(context: ApiContext, of: ClusterRecord) -> Json:
     """``v1SpectroCluster``."""
     return {
         "apiVersion": "v1",
@@ -146,14 +146,14 @@ def cluster(context: Context, of: Cluster) -> Json:
     }
 
 
-def _meta(of: Cluster) -> Json:
+def _meta(of: ClusterRecord) -> Json:
     meta = shapes.meta(of.meta)
     if of.state == "Deleted" or of.deleting_since:
         meta["deletionTimestamp"] = as_text(of.deleting_since or of.meta.modified)
     return meta
 
 
-def overview(context: Context, of: Cluster) -> Json:
+def overview(context: ApiContext, of: ClusterRecord) -> Json:
     """``v1SpectroClusterUidSummary``."""
     templates = [_template_meta(attached) for attached in of.attached]
     return {
@@ -177,7 +177,7 @@ def overview(context: Context, of: Cluster) -> Json:
     }
 
 
-def summary(context: Context, of: Cluster) -> Json:
+def summary(context: ApiContext, of: ClusterRecord) -> Json:
     """``v1SpectroClusterSummary``."""
     full = overview(context, of)
     status = {key: full["status"][key] for key in ("state", "health", "notifications")}
@@ -186,7 +186,7 @@ def summary(context: Context, of: Cluster) -> Json:
     return {"metadata": full["metadata"], "specSummary": full["spec"], "status": status}
 
 
-def health(context: Context, of: Cluster) -> Json:
+def health(context: ApiContext, of: ClusterRecord) -> Json:
     """``v1SpectroClusterHealthStatus``."""
     sick = [node for node in of.nodes if not _is_healthy(context, of, node)]
     complaints = [
@@ -205,7 +205,7 @@ def health(context: Context, of: Cluster) -> Json:
     }
 
 
-def _last_seen(context: Context, of: Cluster) -> datetime:
+def _last_seen(context: ApiContext, of: ClusterRecord) -> datetime:
     hosts = (context.store.hosts.get(node.host_uid) for node in of.nodes)
     return max((host.last_seen for host in hosts if host and host.last_seen), default=of.meta.created)
 
@@ -222,12 +222,12 @@ def _template_meta(attached: Attached) -> Json:
     }
 
 
-def _arch(context: Context, node: Node) -> str:
+def _arch(context: ApiContext, node: NodeRecord) -> str:
     host = context.store.hosts.get(node.host_uid)
     return str(host.device.get("archType", "amd64")) if host else "amd64"
 
 
-def _pool_metas(context: Context, of: Cluster) -> list[Json]:
+def _pool_metas(context: ApiContext, of: ClusterRecord) -> list[Json]:
     metas = []
     for pool in of.pools:
         nodes = [node for node in of.nodes if node.pool == pool.name]
@@ -245,7 +245,7 @@ def _pool_metas(context: Context, of: Cluster) -> list[Json]:
     return metas
 
 
-def repave(of: Cluster) -> Json:
+def repave(of: ClusterRecord) -> Json:
     """``v1SpectroClusterRepave``; without a state while there was no repave yet."""
     delivery = of.pending or of.delivery
     reasons = delivery.reasons if delivery and of.repave in {"Pending", "Approved"} else ()
@@ -256,7 +256,7 @@ def repave(of: Cluster) -> Json:
     return {"metadata": shapes.meta(of.meta), "spec": spec, "status": status}
 
 
-def repave_reason(reason: Reason, of: Cluster, target: tuple[Attached, ...] | None = None) -> Json:
+def repave_reason(reason: Reason, of: ClusterRecord, target: tuple[Attached, ...] | None = None) -> Json:
     """``v1SpectroClusterRepaveReason``; ``target`` is what the cluster would use, else what it shall use."""
     now = of.delivery.attached if of.delivery else of.attached
     diff: Json = {"diffConfigKeys": list(reason.keys)}
@@ -267,7 +267,7 @@ def repave_reason(reason: Reason, of: Cluster, target: tuple[Attached, ...] | No
     return {"code": reason.code, "message": reason.message, "pack": diff}
 
 
-def cloud_config(context: Context, of: Cluster) -> Json:
+def cloud_config(context: ApiContext, of: ClusterRecord) -> Json:
     """``v1EdgeNativeCloudConfig``."""
     images = {node.image for node in of.nodes if _is_current(of, node)}
     agreed = len(images) == 1 and all(_is_current(of, node) for node in of.nodes)
@@ -281,17 +281,17 @@ def cloud_config(context: Context, of: Cluster) -> Json:
     }
 
 
-def _pool(context: Context, pool: Pool) -> Json:
+def _pool(context: ApiContext, pool: Pool) -> Json:
     hosts = [{**entry, "hostAddress": _address(context, entry["hostUid"])} for entry in pool.hosts]
     return {**pool.config, "hosts": hosts, "size": len(hosts)}
 
 
-def _address(context: Context, host_uid: str) -> str:
+def _address(context: ApiContext, host_uid: str) -> str:
     host = context.store.hosts.get(host_uid)
     return str(host.host.get("hostAddress", "")) if host else ""
 
 
-def machine(context: Context, of: Cluster, node: Node) -> Json:
+def machine(context: ApiContext, of: ClusterRecord, node: NodeRecord) -> Json:
     """``v1EdgeNativeMachine``; its annotations and conditions say what the node runs."""
     running = node.state == "running" and node.delivery is not None and node.running == node.delivery.generation
     healthy = _is_healthy(context, of, node)
@@ -319,7 +319,7 @@ def machine(context: Context, of: Cluster, node: Node) -> Json:
     }
 
 
-def _instance_state(of: Cluster, node: Node, *, running: bool) -> str:
+def _instance_state(of: ClusterRecord, node: NodeRecord, *, running: bool) -> str:
     if of.state in {"Deleting", "Deleted"}:
         return of.state
     if running:
@@ -327,7 +327,7 @@ def _instance_state(of: Cluster, node: Node, *, running: bool) -> str:
     return "Pending" if node.delivery is None or node.state == "idle" else "Provisioning"
 
 
-def _runs(of: Cluster, node: Node) -> dict[str, str]:
+def _runs(of: ClusterRecord, node: NodeRecord) -> dict[str, str]:
     current = of.delivery if of.delivery and node.running == of.delivery.generation else None
     facts: dict[str, Any] = {
         "provider-image": node.image,
@@ -341,7 +341,7 @@ def _runs(of: Cluster, node: Node) -> dict[str, str]:
     return {f"{ANNOTATION}/{key}": str(value) for key, value in facts.items()}
 
 
-def _machine_conditions(of: Cluster, node: Node) -> list[Json]:
+def _machine_conditions(of: ClusterRecord, node: NodeRecord) -> list[Json]:
     failed = node.state == "failed"
     image = {
         "type": "ProviderImage",

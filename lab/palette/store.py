@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from lab.palette.repave import Reason
-    from lab.palette.values import OsLayer
+    from lab.palette.values import OsLayerValues
 
 ClusterState = Literal["Provisioning", "Running", "Deleting", "Deleted"]
 NodeState = Literal["idle", "pulling", "installing", "running", "failed", "resetting"]
@@ -50,7 +50,7 @@ class Meta:
 
 
 @dataclass(frozen=True)
-class Pack:
+class PackRecord:
     """One layer of a profile with its values; ``uid`` is the pack's in its registry."""
 
     name: str
@@ -69,15 +69,15 @@ class Template:
 
     type: str
     cloud_type: str
-    packs: tuple[Pack, ...]
+    packs: tuple[PackRecord, ...]
 
-    def pack(self, name: str) -> Pack | None:
+    def pack(self, name: str) -> PackRecord | None:
         """Return the pack of that name, None where the profile has none."""
         return next((pack for pack in self.packs if pack.name == name), None)
 
 
 @dataclass
-class Profile:
+class ProfileRecord:
     """One version of a cluster profile. Edits go to ``draft``; clusters use ``published``."""
 
     meta: Meta
@@ -106,18 +106,18 @@ class Attached:
     overrides: Mapping[str, str] = field(default_factory=dict)
     variable_values: Mapping[str, str] = field(default_factory=dict, repr=False)
 
-    def values_of(self, pack: Pack) -> str:
+    def values_of(self, pack: PackRecord) -> str:
         """Return the values that this cluster uses for the pack."""
         return self.overrides.get(pack.name, pack.values)
 
 
 @dataclass(frozen=True)
-class Layers:
+class LayerRecords:
     """Rendered values: what hosts are sent, and the OS layer as read."""
 
     os_values: str = field(repr=False)
     k8s_values: str = field(repr=False)
-    os: OsLayer
+    os: OsLayerValues
     kubernetes: tuple[str, str] = ("", "")
     """Name and tag of the Kubernetes layer's pack."""
 
@@ -128,7 +128,7 @@ class Delivery:
 
     generation: int
     attached: tuple[Attached, ...]
-    layers: Layers
+    layers: LayerRecords
     reasons: tuple[Reason, ...] = ()
 
     @property
@@ -138,7 +138,7 @@ class Delivery:
 
 
 @dataclass
-class Node:
+class NodeRecord:
     """One host of a cluster: what it has been told (``delivery``) and what it reported last."""
 
     host_uid: str
@@ -174,14 +174,14 @@ class Pool:
 
 
 @dataclass
-class Cluster:
+class ClusterRecord:
     """An Edge-native cluster."""
 
     meta: Meta
     cloud_config: dict[str, Any]
     attached: tuple[Attached, ...]
     pools: list[Pool]
-    nodes: list[Node]
+    nodes: list[NodeRecord]
     config_uid: str = field(default_factory=new_uid)
     state: ClusterState = "Provisioning"
     shown_state: ClusterState = "Provisioning"
@@ -209,7 +209,7 @@ class Cluster:
 
 
 @dataclass
-class EdgeHost:
+class EdgeHostRecord:
     """An Edge host; ``order`` is what its agent is to do and ``revision`` tells that it changed."""
 
     meta: Meta
@@ -247,53 +247,53 @@ class Store:
 
     tenant_uid: str = field(default_factory=new_uid)
     projects: dict[str, Meta] = field(default_factory=dict)
-    profiles: dict[str, Profile] = field(default_factory=dict)
-    clusters: dict[str, Cluster] = field(default_factory=dict)
-    hosts: dict[str, EdgeHost] = field(default_factory=dict)
+    profiles: dict[str, ProfileRecord] = field(default_factory=dict)
+    clusters: dict[str, ClusterRecord] = field(default_factory=dict)
+    hosts: dict[str, EdgeHostRecord] = field(default_factory=dict)
     tokens: dict[str, Token] = field(default_factory=dict)
     tenant_macros: dict[str, str] = field(default_factory=dict, repr=False)
     project_macros: dict[str, dict[str, str]] = field(default_factory=dict, repr=False)
     system_macros: dict[str, str] = field(default_factory=dict, repr=False)
     generations: count[int] = field(default_factory=lambda: count(1))
 
-    def profile(self, uid: str, project: str | None) -> Profile:
+    def profile(self, uid: str, project: str | None) -> ProfileRecord:
         """Return a profile of the project or of the tenant. Raises ApiError 404."""
         profile = self.profiles.get(uid)
         if profile is None or profile.meta.project not in {project, None}:
             raise not_found("clusterprofile", uid)
         return profile
 
-    def cluster(self, uid: str, project: str | None) -> Cluster:
+    def cluster(self, uid: str, project: str | None) -> ClusterRecord:
         """Return a cluster of the project. Raises ApiError 404."""
         cluster = self.clusters.get(uid)
         if cluster is None or cluster.meta.project != project:
             raise not_found("spectrocluster", uid)
         return cluster
 
-    def cluster_by_config(self, config_uid: str, project: str | None) -> Cluster:
+    def cluster_by_config(self, config_uid: str, project: str | None) -> ClusterRecord:
         """Return the cluster that a cloud config belongs to. Raises ApiError 404."""
         for cluster in self.clusters.values():
             if cluster.config_uid == config_uid and cluster.meta.project == project:
                 return cluster
         raise not_found("cloudconfig", config_uid)
 
-    def edge_host(self, uid: str, project: str | None) -> EdgeHost:
+    def edge_host(self, uid: str, project: str | None) -> EdgeHostRecord:
         """Return an Edge host of the project. Raises ApiError 404."""
         host = self.hosts.get(uid)
         if host is None or host.meta.project != project:
             raise not_found("edgehost", uid)
         return host
 
-    def clusters_of(self, project: str | None) -> list[Cluster]:
+    def clusters_of(self, project: str | None) -> list[ClusterRecord]:
         """Return the clusters of a project, oldest first; deleted ones too."""
         return [cluster for cluster in self.clusters.values() if cluster.meta.project == project]
 
-    def users_of(self, profile_uid: str) -> list[Cluster]:
+    def users_of(self, profile_uid: str) -> list[ClusterRecord]:
         """Return the clusters that use a profile version now, or wait to."""
         return [c for c in self.clusters.values() if c.present and profile_uid in _profiles_of(c)]
 
 
-def _profiles_of(cluster: Cluster) -> Iterable[str]:
+def _profiles_of(cluster: ClusterRecord) -> Iterable[str]:
     deliveries = (cluster.delivery, cluster.pending)
     running = {profile.uid for delivery in deliveries if delivery for profile in delivery.attached}
     return running | {profile.uid for profile in cluster.attached}

@@ -125,7 +125,7 @@ def _apply(functions: str, value: str) -> str:
 
 
 @dataclass(frozen=True)
-class Credential:
+class DeclaredCredential:
     """``providerCredentials`` as they are to be presented: an encoded password is decoded, once, here."""
 
     registry: str
@@ -144,16 +144,16 @@ class Credential:
 
 
 @dataclass(frozen=True)
-class OsLayer:
+class OsLayerValues:
     """What the rendered values of the BYOOS pack say: the provider image and how to authenticate for it."""
 
     image: str
-    credential: Credential | None
+    credential: DeclaredCredential | None
     written_password: str = field(default="", repr=False)
     """The password as written in the values, before ``encodedPassword`` is honoured."""
 
 
-def read_os_layer(text: str) -> OsLayer:
+def read_os_layer(text: str) -> OsLayerValues:
     """Read rendered values of an OS layer. Raises RenderError where a host could make nothing of them."""
     try:
         root = yaml_text.compose(text)
@@ -164,10 +164,10 @@ def read_os_layer(text: str) -> OsLayer:
         raise RenderError("FailedRender", "the OS layer names no provider image; write it as options: system.uri: …")
     node = yaml_text.child(root, "providerCredentials")
     written = yaml_text.scalar(yaml_text.child(node, "password"))
-    return OsLayer(image=image, credential=_credential(node, written), written_password=written)
+    return OsLayerValues(image=image, credential=_credential(node, written), written_password=written)
 
 
-def _credential(node: yaml.Node | None, written: str) -> Credential | None:
+def _credential(node: yaml.Node | None, written: str) -> DeclaredCredential | None:
     if node is None or (isinstance(node, yaml.ScalarNode) and not yaml_text.scalar(node)):
         return None
     if not isinstance(node, yaml.MappingNode):
@@ -176,7 +176,7 @@ def _credential(node: yaml.Node | None, written: str) -> Credential | None:
             "providerCredentials is not a mapping; write registry, user and password of the one private registry",
         )
     encoded = yaml_text.is_true(yaml_text.child(node, "encodedPassword"))
-    return Credential(
+    return DeclaredCredential(
         registry=yaml_text.scalar(yaml_text.child(node, "registry")),
         user=_first(node, "user", "username"),
         password=_decoded(written) if encoded else written,

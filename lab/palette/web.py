@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from aiohttp import web
 
     from lab.palette.bodies import Schema
-    from lab.palette.context import Context
+    from lab.palette.context import ApiContext
     from lab.palette.reconciler import Reconciler
     from lab.palette.settings import Masks
 
@@ -47,10 +47,10 @@ Answer = Json | list[Any] | Created | Accepted | File | None
 
 
 @dataclass
-class Call:
+class ApiCall:
     """One request, authenticated, its body read and checked."""
 
-    context: Context
+    context: ApiContext
     reconciler: Reconciler
     request: web.Request
     project: str | None
@@ -104,7 +104,7 @@ class Call:
         return self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))
 
 
-Operation = Callable[[Call], Answer]
+Operation = Callable[[ApiCall], Answer]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fixtures.layers import Layers
 from fixtures.macros import held_macro, macro_name
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -25,7 +25,7 @@ def test_the_projects_macro_wins(site: Site, layers: Layers, private_registry: S
         ) as cluster,
     ):
         with private_registry.refusing(account.username, wrong):
-            cluster.fails(Cause.LOGIN)
+            cluster.fails(ErrorCause.LOGIN)
             of_project.change(account.password)
             of_tenant.change(wrong)
             cluster.wait_until_running()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fixtures.layers import Layers
 from fixtures.user_data import registry_credentials, user_data
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -21,4 +21,4 @@ def test_bad_user_data_wins_over_a_good_profile(site: Site, layers: Layers, priv
             private_registry.refusing(account.username, wrong),
             site.begin_deploy(layers.fresh(account), on=(host,)) as cluster,
         ):
-            cluster.fails(Cause.LOGIN)
+            cluster.fails(ErrorCause.LOGIN)

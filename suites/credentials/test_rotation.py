@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fixtures.layers import Layers
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -21,7 +21,7 @@ def test_a_broken_password_shows_at_the_next_pull(site: Site, layers: Layers, pr
         ):
             stays = cluster.state()
             cluster.begin_repave(layers.fresh(account))
-            cluster.fails(Cause.LOGIN)
+            cluster.fails(ErrorCause.LOGIN)
 
             assert stays == "Running", f"the cluster was {stays} after the registry's password had changed"
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the host"

@@ -16,7 +16,7 @@ import pytest
 
 from fixtures.layers import AnotherRegistry, Layers
 from fixtures.macros import Scope, held_macro, macro_name
-from fixtures.scenarios import Life, Step, lives
+from fixtures.scenarios import LifePlan, Step, lives
 from fixtures.user_data import registry_credentials, restart_agent, user_data
 from harness.clusters import Cluster, VacuousPhase
 from harness.evidence import Evidence
@@ -296,10 +296,10 @@ def second_registry(another_registry: AnotherRegistry) -> Iterator[Second]:
 
 
 @pytest.fixture
-def live(site: Site, layers: Layers, second_registry: Second, evidence: Evidence) -> Callable[[Life], None]:
+def live(site: Site, layers: Layers, second_registry: Second, evidence: Evidence) -> Callable[[LifePlan], None]:
     """Return a function that lives a life."""
 
-    def play(life: Life) -> None:
+    def play(life: LifePlan) -> None:
         elsewhere = any(step.registry == "second" for step in life.steps)
         registries = (layers, second_registry()) if elsewhere else (layers,)
         with Playing(site, registries, evidence, site.free_hosts(life.hosts)) as playing:
@@ -311,14 +311,14 @@ def live(site: Site, layers: Layers, second_registry: Second, evidence: Evidence
 
 @requirement(*PROVES, phase="repave", witness=True, clusters=2, repaves=3)
 @of(1)
-def test_a_host_presents_the_login_of_its_place(live: Callable[[Life], None], life: Life) -> None:
+def test_a_host_presents_the_login_of_its_place(live: Callable[[LifePlan], None], life: LifePlan) -> None:
     """Whatever changes together in the life of a cluster, its host presents the login of its version and source."""
     live(life)
 
 
 @requirement(*PROVES, phase="repave", hosts=2, witness=True, clusters=3, repaves=5)
 @of(2)
-def test_each_host_presents_the_login_of_its_place(live: Callable[[Life], None], life: Life) -> None:
+def test_each_host_presents_the_login_of_its_place(live: Callable[[LifePlan], None], life: LifePlan) -> None:
     """Whatever changes together in the life of a cluster of two, each host presents its own login."""
     live(life)
 
@@ -326,6 +326,6 @@ def test_each_host_presents_the_login_of_its_place(live: Callable[[Life], None],
 @pytest.mark.nightly
 @requirement(*PROVES, phase="repave", hosts=3, witness=True, clusters=2, repaves=3)
 @of(3)
-def test_each_of_three_hosts_presents_the_login_of_its_place(live: Callable[[Life], None], life: Life) -> None:
+def test_each_of_three_hosts_presents_the_login_of_its_place(live: Callable[[LifePlan], None], life: LifePlan) -> None:
     """Whatever changes together in the life of a cluster of three, each host presents its own login."""
     live(life)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fixtures.layers import Layers
 from fixtures.shared_clusters import PASSWORD, Use
 from harness.clusters import Cluster
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -73,10 +73,10 @@ def test_an_unknown_user_is_reported_and_changes_nothing(
 
 def assert_refused(cluster: Cluster) -> None:
     """Wait until a cluster has failed for its login, and see that the event says so and the host is as before."""
-    event = cluster.fails(Cause.LOGIN)
+    event = cluster.fails(ErrorCause.LOGIN)
 
     assert cluster.layer.image in event.message, f"the event names no image: {event.message}"
-    assert Cause.LOGIN.is_told_by(event.message), f"no reason is given: {event.message}"
+    assert ErrorCause.LOGIN.is_told_by(event.message), f"no reason is given: {event.message}"
     assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
 
 
@@ -84,17 +84,17 @@ def assert_refused(cluster: Cluster) -> None:
 def test_a_missing_image_is_reported(pending: Use) -> None:
     """An image that is not in the registry keeps the cluster out of Running, and the reason is not the login."""
     with pending() as shared:
-        event = shared.cluster.fails(Cause.MISSING)
+        event = shared.cluster.fails(ErrorCause.MISSING)
 
-        assert not Cause.LOGIN.is_told_by(event.message), f"a missing image is reported as: {event.message}"
-        assert Cause.MISSING.is_told_by(event.message), f"no reason is given: {event.message}"
+        assert not ErrorCause.LOGIN.is_told_by(event.message), f"a missing image is reported as: {event.message}"
+        assert ErrorCause.MISSING.is_told_by(event.message), f"no reason is given: {event.message}"
 
 
 @requirement("REG-01", phase="deploy")
 def test_nobody_pulls_anonymously(site: Site, layers: Layers) -> None:
     """Without credentials in the profile nothing is pulled, and the cluster stays out of Running."""
     with site.begin_deploy(layers.fresh(None)) as cluster:
-        cluster.fails(Cause.LOGIN, Cause.TLS)  # the registry's authority stands among the credentials
+        cluster.fails(ErrorCause.LOGIN, ErrorCause.TLS)  # the registry's authority stands among the credentials
 
 
 @requirement("EVENT-02", phase="deploy")
@@ -106,7 +106,7 @@ def test_a_registry_that_does_not_answer_is_reported(
         nowhere = f"{private_registry.address.host}:9"
         layer = layers.fresh(account, image=f"{nowhere}/conformance/provider:v1")
         with site.begin_deploy(layer) as cluster:
-            event = cluster.fails(Cause.UNREACHABLE)
+            event = cluster.fails(ErrorCause.UNREACHABLE)
 
             assert nowhere in event.message, f"the event does not name {nowhere}: {event.message}"
 
@@ -116,7 +116,7 @@ def test_a_corrected_profile_recovers_without_registering_again(private_registry
     """A cluster whose pull failed becomes Running once the registry accepts its login; the host stays registered."""
     with refused() as shared:
         shared.spent, cluster = True, shared.cluster
-        cluster.wait_for_error(Cause.LOGIN)
+        cluster.wait_for_error(ErrorCause.LOGIN)
         with private_registry.account(shared.account.username, PASSWORD):
             cluster.wait_until_running()
 

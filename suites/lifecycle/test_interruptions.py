@@ -10,7 +10,7 @@ from fixtures.layers import Layers
 from fixtures.shared_clusters import Use
 from fixtures.user_data import restart_agent
 from harness.clusters import Cluster
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -70,7 +70,7 @@ def test_a_repave_waits_out_an_outage_of_the_registry(
         cluster, new = shared.cluster, layers.with_image(shared.cluster.layer)
         with private_registry.outage():
             cluster.begin_repave(new)
-            cluster.wait_for_error(Cause.UNREACHABLE)
+            cluster.wait_for_error(ErrorCause.UNREACHABLE)
 
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the running system"
         cluster.wait_until_repaved()

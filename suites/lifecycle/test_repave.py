@@ -8,7 +8,7 @@ from edge import reboot_proof
 from fixtures.layers import AnotherRegistry, Layers
 from fixtures.shared_clusters import Use
 from harness.clusters import Cluster, VacuousPhase
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -103,7 +103,7 @@ def test_a_failed_pull_keeps_the_old_system(layers: Layers, private_registry: Si
         good = layers.with_image(cluster.layer)
         missing = private_registry.address.reference("conformance/provider", "missing")
         cluster.begin_repave(layers.with_image(cluster.layer, missing))
-        event = cluster.fails(Cause.MISSING)
+        event = cluster.fails(ErrorCause.MISSING)
 
         assert "missing" in event.message, event.message
         assert cluster.host.boot() == before, "the failed pull changed the running system"
@@ -144,12 +144,12 @@ def test_an_existing_cluster_is_given_no_certificate(
         others.registry.account() as other_account,
     ):
         cluster.begin_repave(others.fresh(other_account))
-        event = cluster.fails(Cause.TLS)
+        event = cluster.fails(ErrorCause.TLS)
 
-        assert Cause.TLS.is_told_by(event.message), f"the event gives no reason: {event.message}"
+        assert ErrorCause.TLS.is_told_by(event.message), f"the event gives no reason: {event.message}"
         assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
         changed = layers.fresh(None, credentials=layers.credentials(account, certificates=authority.pem))
         with private_registry.presenting(authority.issue(private_registry.address.host)):
             cluster.begin_repave(changed, phase="next authority")
-            cluster.fails(Cause.TLS, about=changed.image)
+            cluster.fails(ErrorCause.TLS, about=changed.image)
             assert private_registry.witness.users(cluster, phase="next authority") == set(), "credentials were sent"

@@ -25,7 +25,7 @@ from fixtures.layers import Layers
 from fixtures.user_data import restart_agent
 from harness.clusters import VacuousPhase
 from harness.drawing import profile_of
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -103,7 +103,7 @@ class Life(RuleBasedStateMachine):
         if self.written == self.accepted:
             self._repave(layer)
         else:
-            self._get_stuck(layer, Cause.LOGIN)
+            self._get_stuck(layer, ErrorCause.LOGIN)
 
     @rule()
     def fail_a_repave(self) -> None:
@@ -112,7 +112,7 @@ class Life(RuleBasedStateMachine):
         missing = self.registry.address.reference("conformance/provider", f"missing-{next(self.numbers)}")
         self._get_stuck(
             self.layers.with_image(self._layer, missing),
-            Cause.MISSING if self.written == self.accepted else Cause.LOGIN,
+            ErrorCause.MISSING if self.written == self.accepted else ErrorCause.LOGIN,
         )
 
     @precondition(lambda self: len(self.images) > 1 and self.written == self.accepted)
@@ -235,7 +235,7 @@ class Life(RuleBasedStateMachine):
         assert done, f"the repave failed: {self._cluster.errors_about(layer.image)[0].message}"
         self._runs(layer.image)
 
-    def _get_stuck(self, layer: OsLayer, cause: Cause) -> None:
+    def _get_stuck(self, layer: OsLayer, cause: ErrorCause) -> None:
         self._cluster.begin_repave(layer)
         self._cluster.wait_for_error(cause, about=layer.image)
         self.stuck = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fixtures.layers import AnotherRegistry, Layers
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -31,7 +31,7 @@ def test_a_second_registry_gets_no_credentials_at_deployment(
             others.registry.account(account.username, account.password),  # a trap: there the login would work
             site.begin_deploy(elsewhere(layers, others, account)) as cluster,
         ):
-            cluster.fails(Cause.LOGIN)
+            cluster.fails(ErrorCause.LOGIN)
             sent = others.registry.witness.users(cluster)
 
             assert sent == set(), (
@@ -49,7 +49,7 @@ def test_a_repave_keeps_two_registries_apart(
         first = layers.fresh(None, credentials=second.credentials)
         with others.registry.account(account.username, account.password) as there, site.deploy(first) as cluster:
             cluster.begin_repave(second)
-            cluster.fails(Cause.LOGIN, about=second.image)
+            cluster.fails(ErrorCause.LOGIN, about=second.image)
             sent = others.registry.witness.users(cluster)
 
             assert sent == set(), (

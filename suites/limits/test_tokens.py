@@ -7,7 +7,7 @@ import pytest
 from fixtures.layers import Layers
 from fixtures.token_registries import Place, TokenRegistryAt, TokenSite
 from harness.clusters import Cluster
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -19,7 +19,7 @@ from registry.token_realm import TokenRealm
 
 def refused_login(event: Event) -> bool:
     """Return whether an event is about a login that did not work."""
-    return Cause.LOGIN.is_told_by(event.message)
+    return ErrorCause.LOGIN.is_told_by(event.message)
 
 
 def fail_to_repave_to(cluster: Cluster, token_site: TokenSite) -> None:

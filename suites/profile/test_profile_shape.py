@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from fixtures.layers import Layers
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -102,4 +102,4 @@ def test_credentials_below_the_root_are_not_honoured(
         for place in ("pack", "options"):
             given.setdefault(place, {})["providerCredentials"] = credentials
         with site.begin_deploy(layers.verbatim(given["options"]["system.uri"], yaml.safe_dump(given))) as cluster:
-            cluster.fails(Cause.LOGIN, Cause.TLS)  # the registry's authority stands among the credentials
+            cluster.fails(ErrorCause.LOGIN, ErrorCause.TLS)  # the registry's authority stands among the credentials

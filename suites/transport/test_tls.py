@@ -13,7 +13,7 @@ from fixtures.shared_clusters import OF_THE_SERVER, Use, setup_of
 from fixtures.user_data import restart_agent
 from fixtures.vectors import Vector, load
 from harness.clusters import Cluster
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -102,7 +102,7 @@ def present_to_an_agent(
         judge_an_agent(vector, setup, presented, evidence)
         unknown = vector.text == "unknown-authority"
         assert not unknown or registry.witness.pulls(cluster, phase=vector.id) == [], "something was sent all the same"
-    expected = Cause.MISSING if presented else Cause.TLS
+    expected = ErrorCause.MISSING if presented else ErrorCause.TLS
     assert any(expected.is_told_by(event.message) for event in errors), (
         f"no event tells of {expected.value}: {errors[-1].message}"
     )
@@ -130,7 +130,7 @@ def test_a_deployment_takes_the_authority_as_it_is_written(
             assert not cluster.runs_or_fails(), f"the cluster runs an image that is not there: {layer.image}"
             presented = private_registry.witness.users(cluster)
             judge_an_agent(vector, setup, presented, evidence)
-            cluster.wait_for_error(Cause.MISSING if presented else Cause.TLS)
+            cluster.wait_for_error(ErrorCause.MISSING if presented else ErrorCause.TLS)
 
 
 @requirement("TLS-03", "TLS-05", phase="repave", witness=True, clusters=1, repaves=len(IN_SHORT_AT_REPAVE))
@@ -160,7 +160,7 @@ def test_a_repave_accepts_good_certificates_only(
                 evidence.note(f"repave: {vector.text} is {'accepted' if presented else 'refused'}")
 
                 assert not (problem := judged(vector, setup, refused=not presented, where="the node")), problem
-                cluster.wait_for_error(Cause.MISSING if presented else Cause.TLS, about=image)
+                cluster.wait_for_error(ErrorCause.MISSING if presented else ErrorCause.TLS, about=image)
             assert cluster.host.boot() == cluster.boots[cluster.host.uid], "a failed pull has changed the host"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fixtures.layers import Layers
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -33,7 +33,7 @@ def test_the_event_of_a_failure_says_what_it_is_about(
     with private_registry.account() as account:
         missing = private_registry.address.reference(layers.images.repository, "never-pushed")
         with site.begin_deploy(layers.fresh(account, image=missing)) as cluster:
-            event = cluster.fails(Cause.MISSING)
+            event = cluster.fails(ErrorCause.MISSING)
 
             assert (event.kind, event.object_uid) == ("spectrocluster", cluster.uid), (
                 f"the event is about {event.kind or 'no kind'} {event.object_uid or 'without uid'}"

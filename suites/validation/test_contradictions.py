@@ -10,7 +10,7 @@ import pytest
 from fixtures.layers import Layers
 from fixtures.shared_clusters import Use
 from fixtures.user_data import user_data
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -69,7 +69,7 @@ def test_the_form_of_an_external_registrys_certificates_is_recorded(
 def test_events_are_at_their_published_path(site: Site, evidence: Evidence, refused: Use) -> None:
     """Events of a cluster are given at the published path; paths that one page has instead are recorded (X8)."""
     with refused() as shared:
-        shared.cluster.wait_for_error(Cause.LOGIN)
+        shared.cluster.wait_for_error(ErrorCause.LOGIN)
         for path in UNPUBLISHED:
             try:
                 site.project.scope.send(Call("GET", at(path, uid=shared.cluster.uid)))

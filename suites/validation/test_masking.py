@@ -7,7 +7,7 @@ import pytest
 from fixtures.answers import ask_everything, clear_in, in_place_of_passwords, listening
 from fixtures.macros import held_macro, macro_name
 from fixtures.shared_clusters import PASSWORD, Use
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -33,7 +33,7 @@ def test_no_answer_about_a_cluster_has_the_password(evidence: Evidence, repaved:
 def test_no_answer_about_a_failure_has_the_password(refused: Use) -> None:
     """When the registry refuses the password, events and bundle tell of the refusal and not of the password."""
     with refused() as shared:
-        shared.cluster.wait_for_error(Cause.LOGIN)
+        shared.cluster.wait_for_error(ErrorCause.LOGIN)
         _ = shared.cluster.events()
         clear = clear_in(shared.known["heard"], PASSWORD, shared.account.username)
 

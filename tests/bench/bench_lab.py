@@ -24,7 +24,7 @@ from engine import ownership
 from engine.reach import EngineUnavailable, connect
 from fixtures.layers import Layers
 from harness.clusters import Cluster
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.ledger import Ledger
 from harness.liveness import Liveness, hosts_gone
@@ -117,7 +117,7 @@ def refusals(site: Site, layers: Layers, registry: SiteRegistry) -> None:
             began = time.perf_counter()
             wrong = layers.credentials(account, password="not-the-password!")
             with site.begin_deploy(layers.fresh(None, credentials=wrong)) as cluster:
-                cluster.fails(Cause.LOGIN)
+                cluster.fails(ErrorCause.LOGIN)
                 questions.append(timed(partial(ask, cluster, site, registry)))
             site.free_hosts(len(site.hosts))
             cases.append(time.perf_counter() - began - questions[-1])  # leaving the cluster has asked once more

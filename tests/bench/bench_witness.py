@@ -97,7 +97,7 @@ class Pulls:
         return float(done.stdout)
 
 
-class Memory(threading.Thread):
+class WitnessMemory(threading.Thread):
     """Watches how much memory this process holds: the witness is in it."""
 
     def __init__(self) -> None:
@@ -177,7 +177,7 @@ def main() -> None:
         pair = f"{account.username}:{account.password}".encode()
         pulls = Pulls(witness, Path(bundle.name), f"Basic {base64.b64encode(pair).decode()}")
         blob, megabytes = push(registry, mib), mib * MIB / 1e6
-        memory = Memory()
+        memory = WitnessMemory()
         memory.start()
         pulls.compare(f"{mib} MiB, digest verified", blob, 1, "verify", lambda s: f"{megabytes / s:.0f} MB/s")
         pulls.compare(f"{mib} MiB, thrown away", blob, 1, "", lambda s: f"{megabytes / s:.0f} MB/s")

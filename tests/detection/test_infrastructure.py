@@ -11,11 +11,11 @@ import pytest
 from detection.__main__ import main
 from detection.infrastructure import Trial, cell, chosen
 from detection.outages import BEGUN, KINDS, OUTAGES, cell_of
-from reports.infrastructure import Cell, Infrastructure, render, to_json
+from reports.infrastructure import Infrastructure, OutageCell, render, to_json
 from reports.records import CaseFinished
 from reports.verdicts import Verdict
 
-GOOD = Cell(outage="registry killed", kind="repave", verdict="dead", begun=True)
+GOOD = OutageCell(outage="registry killed", kind="repave", verdict="dead", begun=True)
 MATRIX = Infrastructure(started="2026-11-28T18:00:00Z", cells=(GOOD,))
 #: Cells that end within seconds: a refusal that is no longer the registry's, and a Palette that resets.
 QUICK = {"registry killed/refused deployment, told", "Palette resets/Palette's refusal", "none/Palette's refusal"}

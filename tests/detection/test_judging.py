@@ -11,10 +11,10 @@ import pytest
 from detection import judging
 from detection.switching import Plan, Suspect, cases_file, touches_file
 from reports.journal import FILE_NAME, Journal
-from reports.records import CaseFinished, Pull
+from reports.records import CaseFinished, PullRecord
 from reports.verdicts import Verdict
 
-PULL = Pull(time="", phase="repave", puller="node", presented="base64-decoded")
+PULL = PullRecord(time="", phase="repave", puller="node", presented="base64-decoded")
 
 
 def finished(verdict: Verdict, *requirements: str, **more: object) -> CaseFinished:
@@ -53,8 +53,8 @@ def test_the_gravest_verdict_of_what_did_not_fail_is_told() -> None:
 
 def test_what_the_case_is_about_is_told_before_other_phases() -> None:
     """A change in the phase of the case is named before one of another phase; requests without a login never are."""
-    anonymous = Pull(time="", phase="repave", puller="node", presented="anonymous")
-    other = Pull(time="", phase="deploy", puller="agent", presented="trimmed")
+    anonymous = PullRecord(time="", phase="repave", puller="node", presented="anonymous")
+    other = PullRecord(time="", phase="deploy", puller="agent", presented="trimmed")
 
     assert judging.presented([anonymous, other, PULL], "repave") == "base64-decoded"
     assert judging.presented([anonymous, other], "repave") == "trimmed"

@@ -28,7 +28,7 @@ SAME = fault("same", at=MASK_ANSWER, replace=lambda healthy, answer, secrets: he
 """
 
 
-class Project:
+class PlantedProject:
     """A copy of the project in which something is planted."""
 
     def __init__(self, root: Path) -> None:
@@ -52,12 +52,12 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> PlantedProject:
     """Return a copy of the project."""
-    return Project(tmp_path)
+    return PlantedProject(tmp_path)
 
 
-def test_a_fault_is_caught_and_the_healthy_lab_is_not_blamed(project: Project) -> None:
+def test_a_fault_is_caught_and_the_healthy_lab_is_not_blamed(project: PlantedProject) -> None:
     """As things are, the fault is caught by the requirement that claims it, and the healthy lab passes: exit code 0."""
     code, matrix, said = project.detect("--fault", FAULT)
 
@@ -67,7 +67,7 @@ def test_a_fault_is_caught_and_the_healthy_lab_is_not_blamed(project: Project) -
     assert f"caught    {FAULT}" in said
 
 
-def test_a_fault_that_was_taken_out_of_the_code_is_noticed(project: Project) -> None:
+def test_a_fault_that_was_taken_out_of_the_code_is_noticed(project: PlantedProject) -> None:
     """When the lab no longer asks at the fault's joint, the fault survives, and the matrix is red."""
     joint = "self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))"
     project.plant("lab/palette/web.py", joint, "healthy(answer, frozenset(self.secrets))")
@@ -76,7 +76,7 @@ def test_a_fault_that_was_taken_out_of_the_code_is_noticed(project: Project) -> 
     assert (code, [row.fault for row in matrix.survivors]) == (1, [FAULT]), said
 
 
-def test_a_case_that_asserts_nothing_is_noticed(project: Project) -> None:
+def test_a_case_that_asserts_nothing_is_noticed(project: PlantedProject) -> None:
     """When the case no longer asserts what it is there for, the fault survives, and the matrix is red."""
     project.plant(CASE, "    assert shown == [], ", "    assert shown is not None, ")
     code, matrix, said = project.detect("--fault", FAULT, "--healthy-runs", "0")
@@ -84,7 +84,7 @@ def test_a_case_that_asserts_nothing_is_noticed(project: Project) -> None:
     assert (code, [row.fault for row in matrix.survivors]) == (1, [FAULT]), said
 
 
-def test_a_healthy_lab_presented_as_faulty_is_noticed(project: Project, tmp_path: Path) -> None:
+def test_a_healthy_lab_presented_as_faulty_is_noticed(project: PlantedProject, tmp_path: Path) -> None:
     """A fault that does nothing is caught by nobody: the verdict follows what happens, not that a fault is named."""
     file = tmp_path / "same.py"
     file.write_text(NO_FAULT)
@@ -93,7 +93,7 @@ def test_a_healthy_lab_presented_as_faulty_is_noticed(project: Project, tmp_path
     assert (code, [row.fault for row in matrix.survivors]) == (1, ["same"]), said
 
 
-def test_a_healthy_lab_that_is_blamed_is_noticed(project: Project) -> None:
+def test_a_healthy_lab_that_is_blamed_is_noticed(project: PlantedProject) -> None:
     """When a case fails on the lab as it is, that is a false alarm, however well it catches faults."""
     project.plant(CASE, "    assert shown == [], ", "    assert shown == ['nothing'], ")
     code, matrix, said = project.detect("--fault", FAULT)

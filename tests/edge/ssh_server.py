@@ -22,7 +22,7 @@ Answer = Callable[["asyncssh.SSHServerProcess[bytes]"], Coroutine[Any, Any, None
 
 
 @dataclass
-class Behaviour:
+class ServerBehaviour:
     """What a host does with a login and a command; every field may be changed while it runs."""
 
     before: bytes = b""
@@ -59,7 +59,7 @@ class Behaviour:
 class SshServer:
     """Where the server is, what it does, and how it is logged in to."""
 
-    behaviour: Behaviour
+    behaviour: ServerBehaviour
     folder: Path
     port: int
 
@@ -76,7 +76,7 @@ class SshServer:
 @contextmanager
 def serving(folder: Path) -> Iterator[SshServer]:
     """Serve on a free port of loopback while the block runs."""
-    behaviour = Behaviour()
+    behaviour = ServerBehaviour()
     key, host_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
     key.write_private_key(folder / "key")
     (folder / "key").chmod(0o600)

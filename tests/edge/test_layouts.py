@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.layouts import AGENT_UNITS, RUNTIME_UNITS, Distribution, Layout, Mode, UnknownLayoutError, read_layout
+from edge.layouts import AGENT_UNITS, RUNTIME_UNITS, Distribution, HostLayout, Mode, UnknownLayoutError, read_layout
 
 
 def printed(*active: str, idle: tuple[str, ...] = (), root: str = "", sentinels: str = "") -> str:
@@ -26,50 +26,50 @@ AGENT = "/persistent/spectro/opt/spectrocloud/state:\nagent-mode\nsetup_done\n"
     [
         (
             printed("stylus-agent", idle=("containerd",), sentinels=APPLIANCE),
-            Layout(Mode.APPLIANCE, Distribution.NONE),
+            HostLayout(Mode.APPLIANCE, Distribution.NONE),
             ("containerd", "/run/containerd/containerd.sock"),
             "crictl",
         ),
         (
             printed("stylus-agent", "k3s", idle=("k3s-agent",), sentinels=APPLIANCE),
-            Layout(Mode.APPLIANCE, Distribution.K3S, "", "k3s"),
+            HostLayout(Mode.APPLIANCE, Distribution.K3S, "", "k3s"),
             ("k3s", "/run/k3s/containerd/containerd.sock"),
             "k3s crictl",
         ),
         (
             printed("stylus-agent", "k3s-agent", idle=("k3s",), sentinels=APPLIANCE),
-            Layout(Mode.APPLIANCE, Distribution.K3S, "", "k3s-agent"),
+            HostLayout(Mode.APPLIANCE, Distribution.K3S, "", "k3s-agent"),
             ("k3s-agent", "/run/k3s/containerd/containerd.sock"),
             "k3s crictl",
         ),
         (
             printed("stylus-agent", "rke2-server", idle=("rke2-agent",), sentinels=APPLIANCE),
-            Layout(Mode.APPLIANCE, Distribution.RKE2, "", "rke2-server"),
+            HostLayout(Mode.APPLIANCE, Distribution.RKE2, "", "rke2-server"),
             ("rke2-server", "/run/k3s/containerd/containerd.sock"),
             "/var/lib/rancher/rke2/bin/crictl --config /var/lib/rancher/rke2/agent/etc/crictl.yaml",
         ),
         (
             printed("stylus-agent", "kubelet", "containerd", sentinels=APPLIANCE),
-            Layout(Mode.APPLIANCE, Distribution.PXKE, "", "kubelet"),
+            HostLayout(Mode.APPLIANCE, Distribution.PXKE, "", "kubelet"),
             ("containerd", "/run/containerd/containerd.sock"),
             "crictl",
         ),
         (
             printed("spectro-stylus-agent", "kubelet", root='"/persistent/spectro"', sentinels=AGENT),
-            Layout(Mode.AGENT, Distribution.PXKE, "/persistent/spectro", "kubelet"),
+            HostLayout(Mode.AGENT, Distribution.PXKE, "/persistent/spectro", "kubelet"),
             ("spectro-containerd", "/run/spectro/containerd/containerd.sock"),
             "/persistent/spectro/usr/bin/crictl",
         ),
         (
             printed("rke2-agent", root="/", sentinels=AGENT),
-            Layout(Mode.AGENT, Distribution.RKE2, "", "rke2-agent"),
+            HostLayout(Mode.AGENT, Distribution.RKE2, "", "rke2-agent"),
             ("rke2-agent", "/run/k3s/containerd/containerd.sock"),
             "/var/lib/rancher/rke2/bin/crictl --config /var/lib/rancher/rke2/agent/etc/crictl.yaml",
         ),
     ],
 )  # fmt: skip
 def test_a_layout_is_read_from_what_a_host_prints(
-    output: str, layout: Layout, runtime: tuple[str, str], crictl: str
+    output: str, layout: HostLayout, runtime: tuple[str, str], crictl: str
 ) -> None:
     """Units, sentinels and the agent's root tell mode and distribution, and those where the runtime is."""
     found = read_layout(output)

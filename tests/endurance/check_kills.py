@@ -24,7 +24,7 @@ import pytest
 from docker.models.containers import Container
 
 from engine import ownership
-from tests.lab.projects import Project, copy_project
+from tests.lab.projects import Checkout, copy_project
 from tests.settling import settled
 
 KILLS = int(os.environ.get("RANDOM_KILLS", "20"))
@@ -37,10 +37,10 @@ GONE = 30
 
 
 @dataclass
-class Ground:
+class KillsGround:
     """A copy of the project with temporary files of its own, by which its processes are known."""
 
-    project: Project
+    project: Checkout
     engine: docker.DockerClient
     seen: set[str] = field(default_factory=set)
 
@@ -85,11 +85,11 @@ class Ground:
 
 
 @pytest.fixture
-def ground(tmp_path: Path) -> Iterator[Ground]:
+def ground(tmp_path: Path) -> Iterator[KillsGround]:
     """Copy the project."""
     engine = docker.from_env()
     temporary = Path(tempfile.mkdtemp(prefix="k-", dir="/tmp"))
-    ground = Ground(copy_project(tmp_path / "project", temporary), engine)
+    ground = KillsGround(copy_project(tmp_path / "project", temporary), engine)
     yield ground
     for pid in ground.processes():
         with suppress(ProcessLookupError):
@@ -107,7 +107,7 @@ def at_a_moment(run: subprocess.Popen[str], longest: float, chance: random.Rando
     return moment
 
 
-def whole(ground: Ground) -> float:
+def whole(ground: KillsGround) -> float:
     """Run once without any harm; return how long it took."""
     began = time.monotonic()
     with ground.start() as run:
@@ -116,7 +116,7 @@ def whole(ground: Ground) -> float:
     return time.monotonic() - began
 
 
-def test_nothing_outlives_the_run_after_one_of_which_a_process_was_killed(ground: Ground) -> None:
+def test_nothing_outlives_the_run_after_one_of_which_a_process_was_killed(ground: KillsGround) -> None:
     """Controller, workers, registries, hosts, ssh: whichever is killed, the run ends and the next one clears up."""
     longest, chance = whole(ground), random.Random(SEED)  # noqa: S311 - moments, no secrets
     for number in range(KILLS):
@@ -138,13 +138,13 @@ def test_nothing_outlives_the_run_after_one_of_which_a_process_was_killed(ground
             assert ground.project.leftovers == [], story
 
 
-def local(ground: Ground) -> list[str]:
+def local(ground: KillsGround) -> list[str]:
     """Return the processes that are left outside of containers; those the next run removes."""
     return [words for words in ground.processes().values() if not words.startswith("container ")]
 
 
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_run_is_like_ctrl_c(ground: Ground, by: signal.Signals) -> None:
+def test_a_signal_to_run_is_like_ctrl_c(ground: KillsGround, by: signal.Signals) -> None:
     """Whenever ``./run`` alone is told, the run ends with 2 and leaves nothing, without another run's help."""
     longest, chance = whole(ground), random.Random(SEED)  # noqa: S311 - moments, no secrets
     for _ in range(-(-SIGNALS // 3)):

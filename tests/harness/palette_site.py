@@ -16,7 +16,7 @@ from harness.sites.site_file import SiteFile, read_site_file
 from lab import base_profile
 from lab.palette import PaletteEndpoint, Settings, serving
 from palette import RetryPolicy
-from registry.layout import Layout, write_layout
+from registry.layout import ImageLayout, write_layout
 from tests.registry.samples import tar_of
 
 if TYPE_CHECKING:
@@ -96,5 +96,5 @@ def image(
     for old in folder.glob("index.json"):
         old.unlink()
     layer = tar_of(folder / "layer.tar", {"etc/kairos-release": text, "etc/os-release": "ID=debian\n"})
-    layout: Layout = write_layout(folder, [layer], tag=tag, labels=labels)
+    layout: ImageLayout = write_layout(folder, [layer], tag=tag, labels=labels)
     return layout.directory

@@ -10,17 +10,17 @@ import pytest
 from foreign import UnsafeTextError, file_name, host_address, uid
 from harness.sites.chosen_hosts import chosen
 from harness.sites.site_file import BadSiteFileError
-from palette.edge_hosts import EdgeHost
+from palette.edge_hosts import RegisteredHost
 from tests.harness.test_site_file import changed, folder, read
 
 __all__ = ["folder"]  # the fixture of that module, asked for by name
 
 
-def device(**different: object) -> EdgeHost:
+def device(**different: object) -> RegisteredHost:
     """Return an Edge host as Palette tells of it."""
-    text = dict.fromkeys(EdgeHost.__dataclass_fields__, "")
+    text = dict.fromkeys(RegisteredHost.__dataclass_fields__, "")
     right = {"uid": "edge-7", "name": "seven", "address": "10.0.0.7", "labels": {"rack": "2"}, "clusters": ()}
-    return EdgeHost(**{**text, **right, **different})  # type: ignore[arg-type] # as the test names them
+    return RegisteredHost(**{**text, **right, **different})  # type: ignore[arg-type] # as the test names them
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,16 @@ def test_every_file_that_documents_name_is_there() -> None:
     assert lost == []
 
 
+def test_every_public_class_has_a_name_of_its_own() -> None:
+    """No two modules define a public class of one name."""
+    places: dict[str, list[str]] = {}
+    for path in tracked("*.py"):
+        for name in re.findall(r"^class ([A-Z]\w*)", path.read_text("utf-8"), re.MULTILINE):
+            places.setdefault(name, []).append(str(path.relative_to(ROOT)))
+
+    assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
 @pytest.mark.parametrize("word", ["Give", "Tell", "Say", "Let"])
 def test_docstrings_speak_as_python_libraries_do(word: str) -> None:
     """No docstring begins with a word that libraries do not begin with: "Return …", not "Give …"."""

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.clusters import Cluster, Phase
-from harness.errors import Cause
+from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from palette.events import Event
 from palette.os_layer import OsLayer
 from palette.waiting import Timeouts, Wait, WaitTimeoutError
-from reports.records import Pull
+from reports.records import PullRecord
 from tests.palette.conftest import SteppedClock
 
 if TYPE_CHECKING:
@@ -33,14 +33,14 @@ def event(message: str, *, after: float = 1.0, severity: str = "Error") -> Event
     return Event("", BEGAN + timedelta(seconds=after), severity, "FailedPullImage", message, "", "", "", "")
 
 
-def pull(status: int, reference: str = "v2") -> Pull:
+def pull(status: int, reference: str = "v2") -> PullRecord:
     """Return a request as a witness recorded it."""
-    return Pull(time="2026-11-28T12:00:01.000Z", phase="deploy", puller="agent", host="edge-1", repository="edge",
+    return PullRecord(time="2026-11-28T12:00:01.000Z", phase="deploy", puller="agent", host="edge-1", repository="edge",
                 reference=reference, presented="intact", status=status)  # fmt: skip
 
 
 @dataclass
-class Palette:
+class BrokenPalette:
     """A Palette that says what it is told to at each look: whether the cluster runs, and all its events."""
 
     script: Iterator[tuple[bool, list[Event]]]
@@ -53,39 +53,39 @@ class Palette:
 
 
 @dataclass
-class Stage:
+class Scene:
     """A cluster in its deployment, and the evidence that it leaves."""
 
     cluster: Cluster
     evidence: Evidence
     clock: SteppedClock
-    pulls: list[Pull] = field(default_factory=list)
+    pulls: list[PullRecord] = field(default_factory=list)
 
 
 AGAIN = [event(REFUSED), event(REFUSED, after=60)]
 
 
 @pytest.fixture
-def stage(tmp_path: Path) -> Callable[..., Stage]:
+def stage(tmp_path: Path) -> Callable[..., Scene]:
     """Return a way to stage a cluster whose looks go as told; two minutes decide."""
 
-    def make(*looks: tuple[bool, list[Event]]) -> Stage:
+    def make(*looks: tuple[bool, list[Event]]) -> Scene:
         clock = SteppedClock()
         wait = Wait(Timeouts(stale_state=120.0, cluster_running=3600.0), clock.clock)
-        palette = Palette(iter(looks))
+        palette = BrokenPalette(iter(looks))
         clusters = SimpleNamespace(wait=wait, overview=palette.overview)
         events = SimpleNamespace(of_cluster=lambda _uid: palette.now[1][::-1])
         evidence = Evidence(tmp_path)
         site: Any = SimpleNamespace(project=SimpleNamespace(clusters=clusters, events=events), evidence=evidence)
         cluster = Cluster(site, "uid", "c", "p", OsLayer(IMAGE, None), (), ["p"], [Phase("deploy", BEGAN, "")])
-        staged = Stage(cluster, evidence, clock)
+        staged = Scene(cluster, evidence, clock)
         evidence.witness = cast("Any", SimpleNamespace(pulls=lambda _cluster, **_which: staged.pulls))
         return staged
 
     return make
 
 
-def test_an_error_that_heals_is_no_failure(stage: Callable[..., Stage]) -> None:
+def test_an_error_that_heals_is_no_failure(stage: Callable[..., Scene]) -> None:
     """After an error event the cluster becomes Running: it runs, and the report has the error as a note."""
     staged = stage((False, []), (False, [event(HEALED)]), (False, [event(HEALED)]), (True, [event(HEALED)]))
 
@@ -95,26 +95,26 @@ def test_an_error_that_heals_is_no_failure(stage: Callable[..., Stage]) -> None:
 
 
 @pytest.mark.parametrize(("told", "minutes"), [(AGAIN, 2), (AGAIN[:1], 6)], ids=["again", "once"])
-def test_an_error_that_stays_is_a_failure(stage: Callable[..., Stage], told: list[Event], minutes: int) -> None:
+def test_an_error_that_stays_is_a_failure(stage: Callable[..., Scene], told: list[Event], minutes: int) -> None:
     """Two minutes after the first of several errors the cluster still does not run; after a single one, in six."""
     staged = stage((False, told))
     staged.pulls = [pull(401)]
 
-    assert staged.cluster.fails(Cause.LOGIN).message == REFUSED
+    assert staged.cluster.fails(ErrorCause.LOGIN).message == REFUSED
     assert (staged.evidence.refusals, staged.cluster.refused) == (1, True)
     assert 0 <= staged.clock.time - 1000 - minutes * 60 < 10
 
 
-def test_a_fallback_after_the_first_error_is_seen(stage: Callable[..., Stage]) -> None:
+def test_a_fallback_after_the_first_error_is_seen(stage: Callable[..., Scene]) -> None:
     """A cluster that runs after all, a few tries later, has not failed as it should."""
     staged = stage(*[(False, [event(REFUSED)])] * 5, (True, [event(REFUSED)]))
 
     with pytest.raises(AssertionError, match="although its login cannot work"):
-        staged.cluster.fails(Cause.LOGIN)
+        staged.cluster.fails(ErrorCause.LOGIN)
 
 
 @pytest.mark.parametrize("looks", [5, 200])
-def test_a_runtime_that_comes_up_late_is_waited_for(stage: Callable[..., Stage], looks: int) -> None:
+def test_a_runtime_that_comes_up_late_is_waited_for(stage: Callable[..., Scene], looks: int) -> None:
     """On a busy machine a node may have nothing to pull with for a while; that is no error that stays."""
     late = [event("rpc error: unknown service runtime.v1.ImageService"), event("containerd.sock: connect: refused")]
     staged = stage(*[(False, late)] * looks, (True, late))
@@ -123,13 +123,13 @@ def test_a_runtime_that_comes_up_late_is_waited_for(stage: Callable[..., Stage],
     assert staged.evidence.refusals == 0
 
 
-def test_an_image_that_is_given_after_the_first_error_is_seen(stage: Callable[..., Stage]) -> None:
+def test_an_image_that_is_given_after_the_first_error_is_seen(stage: Callable[..., Scene]) -> None:
     """An image that was pulled all the same is no refusal, though the cluster is not Running yet."""
     staged = stage((False, [event(REFUSED)]))
     staged.pulls = [pull(401), pull(200)]
 
     with pytest.raises(AssertionError, match=r"host edge-1 was given edge:v2, although its login cannot work"):
-        staged.cluster.fails(Cause.LOGIN)
+        staged.cluster.fails(ErrorCause.LOGIN)
 
 
 @pytest.mark.parametrize(
@@ -142,25 +142,25 @@ def test_an_image_that_is_given_after_the_first_error_is_seen(stage: Callable[..
     ],
 )
 def test_some_error_is_not_the_expected_one(
-    stage: Callable[..., Stage], message: str, statuses: list[int], said: str
+    stage: Callable[..., Scene], message: str, statuses: list[int], said: str
 ) -> None:
     """A refused login is told by an event and by a 401, not by whatever goes wrong."""
     staged = stage((False, [event(message)]))
     staged.pulls = [pull(status) for status in statuses]
 
     with pytest.raises(AssertionError, match=said):
-        staged.cluster.fails(Cause.LOGIN)
+        staged.cluster.fails(ErrorCause.LOGIN)
 
 
-def test_an_event_that_was_cut_is_judged_by_what_the_registry_answered(stage: Callable[..., Stage]) -> None:
+def test_an_event_that_was_cut_is_judged_by_what_the_registry_answered(stage: Callable[..., Scene]) -> None:
     """Palette before 4.10 keeps a message's first line, in which neither image nor reason stands."""
     staged = stage((False, [event("Failed to pull image:")]))
     staged.pulls = [pull(401)]
 
-    assert staged.cluster.fails(Cause.LOGIN, about=IMAGE).message == "Failed to pull image:"
+    assert staged.cluster.fails(ErrorCause.LOGIN, about=IMAGE).message == "Failed to pull image:"
 
 
-def test_an_event_about_the_image_before_is_not_meant(stage: Callable[..., Stage]) -> None:
+def test_an_event_about_the_image_before_is_not_meant(stage: Callable[..., Scene]) -> None:
     """Of two failures the one about the image in question counts."""
     staged = stage((False, [event(f"{OLD}: 401 unauthorized")]))
     staged.cluster._earlier.append(("p", OsLayer(OLD, None)))
@@ -169,7 +169,7 @@ def test_an_event_about_the_image_before_is_not_meant(stage: Callable[..., Stage
         staged.cluster.wait_for_error(about=IMAGE)
 
 
-def test_events_are_put_in_order_and_older_ones_left_out(stage: Callable[..., Stage]) -> None:
+def test_events_are_put_in_order_and_older_ones_left_out(stage: Callable[..., Scene]) -> None:
     """Events come in any order; those from before the repave began are not its own."""
     staged = stage((False, [event("third", after=3), event("older", after=-5), event("second", after=2)]))
     staged.cluster._phase_began = BEGAN

@@ -15,11 +15,11 @@ from harness.failure_report import diagnosis_lines, equals, first_change, pull_t
 from harness.private_registry import Diagnosis, SiteWitness, presented_words
 from registry.classify import Configured, Presented, prepare
 from registry.probes import probes
-from registry.pulls import Journal, Mark, now
+from registry.pulls import Mark, RequestLog, now
 from registry.pulls import Pull as Request
 from registry.transforms import Context, transform
 from registry.witness import Witness
-from reports.records import Pull
+from reports.records import PullRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,11 +28,11 @@ CASE = "suites/credentials/test_passwords.py::test_the_probe_set_arrives_unchang
 AGENT, NODE = "skopeo/1.9.3", "containerd/1.6.20"
 
 
-class Seen:
+class SeenStub:
     """A journal written by hand, asked as the witness is."""
 
     def __init__(self) -> None:
-        self.journal = Journal()
+        self.journal = RequestLog()
 
     def came(self, phase: str, agent: str, presented: Presented, cluster: str = "c", *, later: int = 0) -> None:
         """Note a request, as one that came ``later``, in seconds."""
@@ -46,9 +46,9 @@ class Seen:
         return SiteWitness(cast("Any", asked), at)
 
 
-def repaved_with(name: str) -> Seen:
+def repaved_with(name: str) -> SeenStub:
     """Return evidence of every probe deployed intact and repaved through a transform."""
-    seen = Seen()
+    seen = SeenStub()
     for probe in probes():
         if not probe.registry_accepts:
             continue
@@ -76,7 +76,7 @@ def test_the_probe_set_names_transform_phase_host_and_path(name: str) -> None:
 
 def test_each_path_is_diagnosed_for_itself() -> None:
     """What the agent presents says nothing of what the node makes of the same password in the same phase."""
-    seen = Seen()
+    seen = SeenStub()
     ready = prepare(Configured("user", "Passw0rd"))
     seen.came("repave", AGENT, ready.classify(b"Basic " + base64.b64encode(b"user:Passw0rd")))
     seen.came("repave", NODE, ready.classify(b"Basic " + base64.b64encode(b"user:passw0rd")))
@@ -101,8 +101,8 @@ def evidence(witness: SiteWitness | None = None) -> Evidence:
     return Evidence(folder=cast("Any", None), case=CASE, clusters=clusters, vector="PR-02", witness=witness)
 
 
-def _pull(repository: str, presented: str) -> Pull:
-    return Pull(
+def _pull(repository: str, presented: str) -> PullRecord:
+    return PullRecord(
         time="2026-01-01T00:00:00.000Z", phase="repave", puller="node", user_agent=NODE, host="edge-1",
         repository=repository, reference="v1", presented=presented, status=401,
     )  # fmt: skip
@@ -122,7 +122,7 @@ def test_the_table_shows_what_was_changed() -> None:
 
 def test_what_a_second_registry_was_asked_for_is_told_too(tmp_path: Path) -> None:
     """Pulls from every registry of a case stand in one table, in order of time; a second registry's by its address."""
-    ours, theirs, ready = Seen(), Seen(), prepare(Configured("user", "Passw0rd"))
+    ours, theirs, ready = SeenStub(), SeenStub(), prepare(Configured("user", "Passw0rd"))
     for later, seen, agent in ((0, ours, AGENT), (1, theirs, AGENT), (2, ours, NODE)):
         seen.came("repave", agent, ready.classify(None), later=later)
     evidence = Evidence(tmp_path, CASE, witness=ours.witness(), other_witnesses=[theirs.witness("10.0.0.1:5001")])
@@ -191,7 +191,7 @@ def test_what_coincides_is_not_said_to_have_happened(name: str, said: str) -> No
 def test_a_login_that_is_wrong_on_purpose_accuses_nothing() -> None:
     """What a case wants refused is no headline, and an intact password beside a changed user name has no diagnosis."""
     kept = ClusterEvidence("c", ("edge-1",), pulls=(_pull("one", "wrong on purpose"),))
-    seen, ready = Seen(), prepare(Configured("user", "Passw0rd"))
+    seen, ready = SeenStub(), prepare(Configured("user", "Passw0rd"))
     seen.came("repave", NODE, ready.classify(b"Basic " + base64.b64encode(b"someone-else:Passw0rd")))
 
     assert first_change(Evidence(folder=cast("Any", None), case=CASE, clusters=[kept])) == ""

@@ -24,7 +24,7 @@ from registry.existing import ExistingRegistry, GivenAccount
 from registry.manifests import RegistryError
 from registry.server import Account, PrivateRegistry
 from registry.witness import Witness
-from reports.records import Event
+from reports.records import EventRow
 from tests.registry.test_hostile_registry import AUTHORITY, BASIC, scripted
 from waiting.retry import RetryPolicy
 
@@ -152,7 +152,7 @@ def test_a_palette_that_fails_is_named(evidence: Evidence) -> None:
 def test_a_node_without_a_container_runtime_is_named(evidence: Evidence) -> None:
     """Where a node's runtime serves no images, as its event says, the machine is short of something."""
     told = "rpc error: code = Unimplemented desc = unknown service runtime.v1.ImageService"
-    event = Event(time="", severity="Error", reason="FailedPullImage", message=told)
+    event = EventRow(time="", severity="Error", reason="FailedPullImage", message=told)
     evidence.clusters.append(ClusterEvidence("c", ("edge-1",), events=(event,)))
     (line,) = Liveness(palette()).look(evidence)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.masking import masked
 from protected import Secret
 from reports.leak_forms import Protected
-from reports.records import CaseFinished, Event, Moment, Pull
+from reports.records import CaseFinished, EventRow, Moment, PullRecord
 from reports.verdicts import Verdict
 
 SECRET = 'pa"ss\\wörd+1'
@@ -21,9 +21,9 @@ def test_every_told_field_is_masked() -> None:
         observed=f"assert {SECRET!r} not in text",
         story=(f"REPAVE-03 {SECRET}", "  reproduce"),
         notes=(f"seen: {SECRET}",),
-        pulls=(Pull(time="t", phase="deploy", puller="node", repository=SECRET),),
+        pulls=(PullRecord(time="t", phase="deploy", puller="node", repository=SECRET),),
         timeline=(Moment(time="t", lane="api", label=SECRET),),
-        events=(Event(time="t", message='{"password": "pa\\"ss\\\\w\\u00f6rd+1"}'),),
+        events=(EventRow(time="t", message='{"password": "pa\\"ss\\\\w\\u00f6rd+1"}'),),
         reproduce="https://robot:pa%22ss%5Cw%C3%B6rd%2B1@registry",
     )
     found = masked(case, PROTECTED)

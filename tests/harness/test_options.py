@@ -25,7 +25,7 @@ from harness.sites.site import connect
 from harness.sites.site_file import read_site_file
 from palette import RetryPolicy
 from reports import keys
-from tests.lab.projects import Project, copy_project
+from tests.lab.projects import Checkout, copy_project
 
 if TYPE_CHECKING:
     import subprocess
@@ -309,7 +309,7 @@ def test_it_is_said_before_a_lab_is_started(where: str, site_yaml: Path, monkeyp
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """Copy the project, so that nothing of its reports is touched."""
     temporary = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
     yield copy_project(tmp_path_factory.mktemp("copy") / "project", temporary)
@@ -324,7 +324,7 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
-def test_bad_input_ends_the_command_with_nothing_begun(project: Project) -> None:
+def test_bad_input_ends_the_command_with_nothing_begun(project: Checkout) -> None:
     """Wrong options and a machine without engine end with code 4, one clear message, no run, and no temporary file."""
     with listener("0.0.0.0") as port:  # noqa: S104 - that is the case
         commands = {

@@ -17,7 +17,7 @@ from reports.records import CaseFinished
 from reports.verdicts import Verdict
 
 
-class Node:
+class WorkerNode:
     """A worker as the queue sees it: what it was sent."""
 
     def __init__(self, name: str) -> None:
@@ -42,7 +42,7 @@ class Node:
 def started(count: int, cases: str) -> tuple[Any, list[Any]]:
     """Return a queue whose workers are all ready, and the workers."""
     queue: Any = Queue(list(cases))
-    nodes = [Node(f"gw{number}") for number in range(count)]
+    nodes = [WorkerNode(f"gw{number}") for number in range(count)]
     for node in nodes:
         queue.add_node(node)
         queue.add_node_collection(node, list(cases))
@@ -93,7 +93,7 @@ def test_the_case_of_a_lost_worker_is_named_and_not_run_again() -> None:
     assert queue.remove_node(other) == "c"
     assert not queue.tests_finished, "another worker is on its way"
 
-    clone: Any = Node("gw2")
+    clone: Any = WorkerNode("gw2")
     queue.add_node(clone)
     queue.add_node_collection(clone, list("abcd"))
     queue.schedule()
@@ -130,7 +130,7 @@ def test_a_worker_that_collected_other_cases_ends_the_run() -> None:
     """A worker that would run other cases than those of the run is refused."""
     queue: Any = Queue(["a", "b"])
     with pytest.raises(RuntimeError, match="gw0 collected other cases"):
-        queue.add_node_collection(Node("gw0"), ["b", "a"])
+        queue.add_node_collection(WorkerNode("gw0"), ["b", "a"])
 
 
 def test_what_has_no_utf_8_reaches_the_controller() -> None:
@@ -158,7 +158,7 @@ def test_a_secret_is_sent_once_and_before_the_record_that_needs_it() -> None:
 def test_cases_of_one_shared_cluster_are_handed_out_together() -> None:
     """What a lost worker had not begun of them is given to the next one."""
     queue: Any = Queue(list("abcd"), [3, 1])
-    one, other = Node("gw0"), Node("gw1")
+    one, other = WorkerNode("gw0"), WorkerNode("gw1")
     for node in (one, other):
         queue.add_node(node)
         queue.add_node_collection(node, list("abcd"))
@@ -179,7 +179,7 @@ def lending(hosts: str, needs: list[int], workers: int) -> tuple[Any, list[Any],
         cases, needs=needs, hosts=list(hosts), tell=lambda name, lent: told.append((name, list(lent))),
         clear=lambda _name, lent: lent[1:],
     )  # fmt: skip
-    nodes = [Node(f"gw{number}") for number in range(workers)]
+    nodes = [WorkerNode(f"gw{number}") for number in range(workers)]
     for node in nodes:
         queue.add_node(node)
         queue.add_node_collection(node, cases)

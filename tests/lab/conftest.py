@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from tests.lab.ground import open_ground, running_lab
-from tests.lab.projects import Project, copy_project
+from tests.lab.projects import Checkout, copy_project
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,7 @@ def ground(lab: RunningLab, engine: docker.DockerClient, tmp_path_factory: pytes
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
+def project(tmp_path: Path) -> Iterator[Checkout]:
     """Copy the project; the path for temporary files is short, because sockets are made there."""
     temporary = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
     yield copy_project(tmp_path / "project", temporary)

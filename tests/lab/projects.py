@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Project:
+class Checkout:
     """Where the copy is, and where its processes put temporary files."""
 
     folder: Path
@@ -47,7 +47,7 @@ class Project:
         return sorted(str(path) for path in found if str(path) not in stays and path.suffix != ".lock")
 
 
-def copy_project(folder: Path, temporary: Path) -> Project:
+def copy_project(folder: Path, temporary: Path) -> Checkout:
     """Copy what a conformance run needs."""
     copy_to(folder)
-    return Project(folder, temporary)
+    return Checkout(folder, temporary)

@@ -22,7 +22,7 @@ from harness.sites.site_file import read_site_file
 from lab import control, images
 from lab.site import LabSettings, labs_folder
 from tests.lab.ground import command_lines, running_lab, say
-from tests.lab.projects import Project
+from tests.lab.projects import Checkout
 from tests.settling import settled
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ time.sleep(600)
 """
 
 
-def test_a_lab_ends_with_the_process_that_started_it(engine: docker.DockerClient, project: Project) -> None:
+def test_a_lab_ends_with_the_process_that_started_it(engine: docker.DockerClient, project: Checkout) -> None:
     """When the starter is killed, the lab takes itself down within seconds, its folder included."""
     folder = project.temporary / f"lab-{secrets.token_hex(3)}"
     with project.start("-c", _STARTER, str(folder)) as starter:
@@ -135,7 +135,7 @@ def test_a_lab_that_does_not_come_up_leaves_nothing(engine: docker.DockerClient)
     assert ownership.left_of(engine, folder.name) == []
 
 
-def test_an_interrupted_run_leaves_nothing(engine: docker.DockerClient, project: Project) -> None:
+def test_an_interrupted_run_leaves_nothing(engine: docker.DockerClient, project: Checkout) -> None:
     """Ctrl-C in the middle of a deployment ends the run with everything that it had started."""
     case = "test_a_new_cluster_pulls_from_the_private_registry"
     with interrupted(project.start("-m", "pytest", "suites", "-q", "-k", case)) as run:
@@ -165,7 +165,7 @@ def interrupted(run: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
                 os.killpg(run.pid, signal.SIGTERM)
 
 
-def wait_for_site(project: Project, run: subprocess.Popen[str]) -> Path:
+def wait_for_site(project: Checkout, run: subprocess.Popen[str]) -> Path:
     """Wait until the run's lab is ready; gives its site file."""
     found: list[Path] = []
 

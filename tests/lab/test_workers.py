@@ -17,7 +17,7 @@ from reports import journal
 from reports.records import CaseFinished, RunFinished, RunStarted
 from reports.verdicts import Verdict
 from tests.lab.ground import command_lines
-from tests.lab.projects import Project
+from tests.lab.projects import Checkout
 from tests.settling import settled
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ LIMIT = 400
 
 
 @contextmanager
-def in_workers(project: Project, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def in_workers(project: Checkout, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """Start a run with two workers, and see to it that it is over in any case."""
     with project.start("-m", "pytest", "suites", "-q", "-n", "2", "-k", CASES, *arguments) as run:
         try:
@@ -41,13 +41,13 @@ def in_workers(project: Project, *arguments: str) -> Iterator[subprocess.Popen[s
                 os.killpg(run.pid, signal.SIGTERM)
 
 
-def records(project: Project) -> list[object]:
+def records(project: Checkout) -> list[object]:
     """Return the records of the project's only run."""
     (folder,) = project.runs
     return list(journal.read(folder / journal.FILE_NAME).records)
 
 
-def cases(project: Project) -> list[CaseFinished]:
+def cases(project: Checkout) -> list[CaseFinished]:
     """Return the records of its cases."""
     return [record for record in records(project) if isinstance(record, CaseFinished)]
 
@@ -60,7 +60,7 @@ def workers(run: subprocess.Popen[str]) -> list[int]:
     return []
 
 
-def both_run_a_case(run: subprocess.Popen[str], project: Project) -> list[int]:
+def both_run_a_case(run: subprocess.Popen[str], project: Checkout) -> list[int]:
     """Wait until both workers have asked for something in Palette; return their processes."""
 
     def asked() -> bool:
@@ -72,7 +72,7 @@ def both_run_a_case(run: subprocess.Popen[str], project: Project) -> list[int]:
     return workers(run)
 
 
-def assert_nothing_is_left(engine: docker.DockerClient, project: Project) -> None:
+def assert_nothing_is_left(engine: docker.DockerClient, project: Checkout) -> None:
     """See that no container, file or process of the run is left."""
     number = project.runs[0].name
     names = {str(found.labels) for found in engine.containers.list(all=True)}
@@ -81,7 +81,7 @@ def assert_nothing_is_left(engine: docker.DockerClient, project: Project) -> Non
     assert settled(lambda: [line for line in command_lines() if str(project.temporary) in line] == [], 15)
 
 
-def test_workers_make_one_run(engine: docker.DockerClient, project: Project) -> None:
+def test_workers_make_one_run(engine: docker.DockerClient, project: Checkout) -> None:
     """Every case runs once, in one worker or another, into one journal and one set of reports, a line for each."""
     with in_workers(project) as run:
         output, _ = run.communicate(timeout=LIMIT)
@@ -101,7 +101,7 @@ def test_workers_make_one_run(engine: docker.DockerClient, project: Project) -> 
     assert project.leftovers == []
 
 
-def test_failures_of_workers_are_told_with_their_stories(project: Project) -> None:
+def test_failures_of_workers_are_told_with_their_stories(project: Checkout) -> None:
     """With a fault in both labs the failures of both workers are in the summary."""
     with in_workers(project, "--lab-fault", "answers-not-masked", "--lab-fault", "no-repave-for-credentials") as run:
         output, _ = run.communicate(timeout=LIMIT)
@@ -112,7 +112,7 @@ def test_failures_of_workers_are_told_with_their_stories(project: Project) -> No
     assert all(case.observed in output for case in red)
 
 
-def test_a_worker_that_is_killed_costs_the_case_that_it_ran(engine: docker.DockerClient, project: Project) -> None:
+def test_a_worker_that_is_killed_costs_the_case_that_it_ran(engine: docker.DockerClient, project: Checkout) -> None:
     """After SIGKILL of a worker its case is an error, every other case runs, and nothing is left."""
     with in_workers(project) as run:
         os.kill(both_run_a_case(run, project)[0], signal.SIGKILL)
@@ -129,7 +129,7 @@ def test_a_worker_that_is_killed_costs_the_case_that_it_ran(engine: docker.Docke
 
 @pytest.mark.parametrize("told", ["the terminal", "the controller", "the controller, to terminate"])
 def test_an_interrupted_run_leaves_nothing_of_any_worker(
-    engine: docker.DockerClient, project: Project, told: str
+    engine: docker.DockerClient, project: Checkout, told: str
 ) -> None:
     """Ctrl-C ends all workers cleanly, whether every process of the terminal hears it or the controller alone."""
     with in_workers(project) as run:
@@ -147,7 +147,7 @@ def test_an_interrupted_run_leaves_nothing_of_any_worker(
     assert project.leftovers == []
 
 
-def test_workers_end_with_a_controller_that_is_killed(engine: docker.DockerClient, project: Project) -> None:
+def test_workers_end_with_a_controller_that_is_killed(engine: docker.DockerClient, project: Checkout) -> None:
     """After SIGKILL of the controller its workers clear up and end by themselves."""
     with in_workers(project) as run:
         mine = both_run_a_case(run, project)
@@ -163,7 +163,7 @@ def test_workers_end_with_a_controller_that_is_killed(engine: docker.DockerClien
 
 
 def test_a_run_that_stops_at_a_failure_ends_with_the_failures_code(
-    engine: docker.DockerClient, project: Project
+    engine: docker.DockerClient, project: Checkout
 ) -> None:
     """With ``-x`` the first failure, in whatever worker, ends them all; the exit code is that of the failure."""
     with in_workers(project, "-x", "--lab-fault", "no-repave-for-credentials") as run:
@@ -173,7 +173,7 @@ def test_a_run_that_stops_at_a_failure_ends_with_the_failures_code(
     assert_nothing_is_left(engine, project)
 
 
-def test_a_worker_that_is_told_to_end_makes_the_run_incomplete(engine: docker.DockerClient, project: Project) -> None:
+def test_a_worker_that_is_told_to_end_makes_the_run_incomplete(engine: docker.DockerClient, project: Checkout) -> None:
     """A worker that alone is terminated clears up, and the run is not green without its cases."""
     with in_workers(project) as run:
         os.kill(both_run_a_case(run, project)[0], signal.SIGTERM)

@@ -15,7 +15,7 @@ Judge = Callable[[str, str, requests.Response], None]
 PASSWORD = "Pa!sw#rd*1"
 
 
-class RefusedError(AssertionError):
+class ApiRefusedError(AssertionError):
     """An answer that is not a success."""
 
     def __init__(self, status: int, body: Json) -> None:
@@ -50,7 +50,7 @@ class Api:
         """Send a request and give the body of a success. Raises RefusedError."""
         answer = self.send(method, path, body, **options)
         if not answer.ok:
-            raise RefusedError(answer.status_code, answer.json())
+            raise ApiRefusedError(answer.status_code, answer.json())
         return answer.json() if answer.content else None
 
     def get(self, path: str, body: Any = None, **options: Any) -> Any:  # noqa: ANN401 - JSON

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tests.lab_palette.api import Api, RefusedError, profile
+from tests.lab_palette.api import Api, ApiRefusedError, profile
 from tests.lab_palette.contract import is_present
 from tests.palette.openapi import NO_DESCRIPTION
 
@@ -46,11 +46,11 @@ def test_a_session_is_as_good_as_a_key(make_lab: Callable[..., PaletteLab]) -> N
         login = {"emailId": "qa@example.test", "password": "pw"}
         token = api.call("POST", "/v1/auth/authenticate", login)["Authorization"]
         del api.session.headers["ApiKey"]
-        with pytest.raises(RefusedError, match="send the header ApiKey"):
+        with pytest.raises(ApiRefusedError, match="send the header ApiKey"):
             api.get("/v1/edgehosts")
         api.session.headers["Authorization"] = token
         assert api.get("/v1/edgehosts")["items"] == []
-        with pytest.raises(RefusedError, match="no such user"):
+        with pytest.raises(ApiRefusedError, match="no such user"):
             api.call("POST", "/v1/auth/authenticate", {**login, "password": "other"})
 
 
@@ -61,7 +61,7 @@ def test_a_session_ends(make_lab: Callable[..., PaletteLab]) -> None:
         token = api.call("POST", "/v1/auth/authenticate", {"emailId": "qa@example.test", "password": "pw"})
         del api.session.headers["ApiKey"]
         api.session.headers["Authorization"] = token["Authorization"]
-        with pytest.raises(RefusedError, match="has ended"):
+        with pytest.raises(ApiRefusedError, match="has ended"):
             api.get("/v1/edgehosts")
 
 
@@ -75,14 +75,14 @@ def test_things_of_another_project_are_not_found(api: Api, palette_lab: PaletteL
         paths = [f"/v1/clusterprofiles/{uid}", f"/v1/spectroclusters/{cluster}", "/v1/edgehosts/edge-1"]
         for path in [*paths, f"/v1/events/components/spectrocluster/{cluster}"]:
             for scope in (other.project, ""):
-                with pytest.raises(RefusedError) as refused:
+                with pytest.raises(ApiRefusedError) as refused:
                     other.get(path, headers={"ProjectUid": scope})
                 assert (refused.value.status, refused.value.code) == (404, "ResourceNotFound")
 
 
 def test_an_unknown_project_is_named(api: Api) -> None:
     """The header ProjectUid is checked on every request (docs/palette.md §3.1)."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.get("/v1/registries/metadata", headers={"ProjectUid": "none"})
     assert (refused.value.status, refused.value.code) == (404, "ProjectNotFoundInTenant")
 
@@ -99,7 +99,7 @@ def test_a_profile_of_the_tenant_is_seen_but_not_changed_from_a_project(api: Api
     body = profile("shared", "1.0.0", "options:\n  system.uri: a.test/b:1\n")
     uid = api.call("POST", "/v1/clusterprofiles", body, headers={"ProjectUid": ""})["uid"]
     assert api.get(f"/v1/clusterprofiles/{uid}")["metadata"]["name"] == "shared"
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.call("DELETE", f"/v1/clusterprofiles/{uid}")
     assert (refused.value.status, refused.value.code) == (403, "ResourceAccessDenied")
     api.call("DELETE", f"/v1/clusterprofiles/{uid}", headers={"ProjectUid": ""})
@@ -110,7 +110,7 @@ def test_a_cluster_needs_a_project(api: Api, palette_lab: PaletteLab) -> None:
     palette_lab.agent("edge-1").register()
     uid = api.make_profile()
     api.session.headers["ProjectUid"] = ""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.deploy(uid, "edge-1")
     assert refused.value.code == "ProjectUidRequired"
 
@@ -143,7 +143,7 @@ def test_projects_and_tenant_are_found(api: Api, palette_lab: PaletteLab) -> Non
 )
 def test_a_wrong_body_is_refused_by_field(api: Api, body: Any, message: str) -> None:  # noqa: ANN401 - JSON
     """The message names the field, what is there and what would be right."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.call("POST", "/v1/clusterprofiles", body)
     assert refused.value.status == 400
     assert refused.value.message.startswith(message)
@@ -179,7 +179,7 @@ def test_name_and_version_are_unique_together(api: Api, version: str, *, free: b
     if free:
         api.make_profile(version=version)
     else:
-        with pytest.raises(RefusedError, match="choose another version"):
+        with pytest.raises(ApiRefusedError, match="choose another version"):
             api.make_profile(version=version)
 
 
@@ -188,7 +188,7 @@ def test_name_and_version_are_unique_together(api: Api, version: str, *, free: b
 )
 def test_only_strict_semantic_versions_are_taken(api: Api, version: str) -> None:
     """Malformed versions are rejected (docs/palette.md R-049)."""
-    with pytest.raises(RefusedError, match="is no version"):
+    with pytest.raises(ApiRefusedError, match="is no version"):
         api.make_profile(version=version)
 
 
@@ -202,7 +202,7 @@ def test_an_export_can_be_imported(api: Api) -> None:
     assert before == after
     secret = json.loads(api.send("GET", f"/v1/clusterprofiles/{api.make_profile(name='secret')}/export").text)
     secret["metadata"]["name"] = "secret-copy"
-    with pytest.raises(RefusedError, match="is the mask"):
+    with pytest.raises(ApiRefusedError, match="is the mask"):
         api.call("POST", "/v1/clusterprofiles/import", secret)
 
 
@@ -220,7 +220,7 @@ def test_a_profile_in_use_is_not_deleted(api: Api, palette_lab: PaletteLab) -> N
     uid = api.make_profile()
     cluster = api.deploy(uid, "edge-1")
     assert api.get(f"/v1/clusterprofiles/{uid}")["status"]["inUseClusterUids"] == [cluster]
-    with pytest.raises(RefusedError, match="in use by edge-cluster") as refused:
+    with pytest.raises(ApiRefusedError, match="in use by edge-cluster") as refused:
         api.call("DELETE", f"/v1/clusterprofiles/{uid}")
     assert (refused.value.status, refused.value.code) == (409, "ClusterProfileInUse")
     other = api.new_version(uid, "1.0.1")
@@ -274,7 +274,7 @@ def test_a_pack_that_the_registry_does_not_have_is_refused(api: Api, pack: dict[
     """Layers are taken from the registry by name, version and layer."""
     body = profile("edge", "1.0.0", "options: {}")
     body["spec"]["template"]["packs"][0] = pack
-    with pytest.raises(RefusedError, match=problem):
+    with pytest.raises(ApiRefusedError, match=problem):
         api.call("POST", "/v1/clusterprofiles", body)
     answer = api.call("POST", "/v1/clusterprofiles/validate/packs", body["spec"]["template"])
     assert any(result["errors"] for result in answer["packs"]["results"])
@@ -284,5 +284,5 @@ def test_a_profile_without_a_layer_cannot_be_published(api: Api) -> None:
     """OS, Kubernetes and network layers make an infrastructure profile."""
     body = profile("edge", "1.0.0", "options: {}")
     del body["spec"]["template"]["packs"][2]
-    with pytest.raises(RefusedError, match="no cni layer"):
+    with pytest.raises(ApiRefusedError, match="no cni layer"):
         api.call("POST", "/v1/clusterprofiles?publish=true", body)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab_palette.api import PASSWORD, Api, RefusedError, cluster, eventually, os_values
+from tests.lab_palette.api import PASSWORD, Api, ApiRefusedError, cluster, eventually, os_values
 from tests.lab_palette.scripted_agent import PretendRegistry, ScriptedAgent
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def test_a_provisioning_cluster_refuses_another_profile(api: Api, hosts: Hosts) 
     profile = api.make_profile(password="wrong")
     uid = api.deploy(profile, "edge-1")
     other = api.new_version(profile, "1.0.1")
-    with pytest.raises(RefusedError, match="Provisioning") as refused:
+    with pytest.raises(ApiRefusedError, match="Provisioning") as refused:
         api.move(uid, profile, other)
     assert (refused.value.status, refused.value.code) == (409, "ClusterNotUpdatable")
 
@@ -180,7 +180,7 @@ def test_a_wrong_cluster_is_refused(
     palette_lab.agent("edge-1").register()
     body = cluster("edge-cluster", api.make_profile(), ("edge-1",))
     change(body)
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.call("POST", "/v1/spectroclusters/edge-native", body)
     assert (refused.value.status, refused.value.code) == (status, code)
     assert api.get("/v1/edgehosts/edge-1")["status"]["state"] == "ready"
@@ -191,7 +191,7 @@ def test_a_host_in_use_is_refused(api: Api, hosts: Hosts) -> None:
     hosts("edge-1")
     profile = api.make_profile()
     api.deploy(profile, "edge-1", name="one")
-    with pytest.raises(RefusedError, match="in use by cluster 'one'") as refused:
+    with pytest.raises(ApiRefusedError, match="in use by cluster 'one'") as refused:
         api.deploy(profile, "edge-1", name="two")
     assert (refused.value.status, refused.value.code) == (409, "EdgeHostInUse")
 
@@ -199,7 +199,7 @@ def test_a_host_in_use_is_refused(api: Api, hosts: Hosts) -> None:
 def test_a_draft_is_not_deployed(api: Api, hosts: Hosts) -> None:
     """Only a published profile version can be deployed (docs/palette.md R-048)."""
     hosts("edge-1")
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.deploy(api.make_profile(publish=False), "edge-1")
     assert refused.value.code == "ClusterProfileNotPublished"
 

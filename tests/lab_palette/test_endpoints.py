@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab_palette.api import Api, RefusedError, cluster, eventually
+from tests.lab_palette.api import Api, ApiRefusedError, cluster, eventually
 from tests.lab_palette.conftest import PaletteLab
 from tests.lab_palette.scripted_agent import ScriptedAgent
 
@@ -34,7 +34,7 @@ def test_an_endpoint_of_another_cluster_is_refused(api: Api, hosts: Hosts) -> No
     hosts("edge-1", "edge-2")
     first = made(api, "one", "edge-1", controlPlaneEndpoint=endpoint("10.0.0.100"))
 
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         made(api, "two", "edge-2", controlPlaneEndpoint=endpoint("10.0.0.100"))
 
     assert (refused.value.status, refused.value.code) == (409, "ControlPlaneEndpointInUse")
@@ -52,7 +52,7 @@ def test_an_edge_hosts_own_address_is_no_endpoint(own: str, palette_lab: Palette
     agent.register(nics=[{"nicName": "eth0", "ip": "10.0.0.7"}, {"nicName": "eth1", "ip": "192.0.2.7"}])
     api = palette_lab.client()
 
-    with pytest.raises(RefusedError, match="is the address of Edge host 'edge-2'") as refused:
+    with pytest.raises(ApiRefusedError, match="is the address of Edge host 'edge-2'") as refused:
         made(api, "one", "edge-1", controlPlaneEndpoint=endpoint(own))
 
     assert refused.value.status == 400
@@ -62,7 +62,7 @@ def test_without_an_overlay_an_endpoint_is_needed(api: Api, hosts: Hosts) -> Non
     """An overlay has addresses of its own, so two clusters may have the same endpoint in theirs."""
     hosts("edge-1", "edge-2")
     overlay = {"cidr": "100.64.192.0/23", "enable": True}
-    with pytest.raises(RefusedError, match="controlPlaneEndpoint"):
+    with pytest.raises(ApiRefusedError, match="controlPlaneEndpoint"):
         made(api, "one", "edge-1", controlPlaneEndpoint={})
 
     for name, host in (("one", "edge-1"), ("two", "edge-2")):
@@ -73,7 +73,7 @@ def test_a_two_node_cluster_has_two_control_plane_hosts(api: Api, hosts: Hosts) 
     """Two are right there and wrong elsewhere."""
     hosts("edge-1", "edge-2")
     body = cluster("one", api.make_profile(), ("edge-1", "edge-2"))
-    with pytest.raises(RefusedError, match="it takes 1, 3 or 5"):
+    with pytest.raises(ApiRefusedError, match="it takes 1, 3 or 5"):
         api.call("POST", CREATE, body)
 
     body["spec"]["cloudConfig"]["isTwoNodeCluster"] = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from tests.lab_palette.api import Api, RefusedError, eventually
+from tests.lab_palette.api import Api, ApiRefusedError, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def test_a_host_made_beforehand_is_unpaired_until_it_registers(api: Api, palette
     metadata = {"uid": "edge-1", "name": "edge-1", "labels": {"site": "here"}}
     api.call("POST", "/v1/edgehosts", {"metadata": metadata})
     assert api.get("/v1/edgehosts/edge-1")["status"]["state"] == "unpaired"
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.call("PUT", "/v1/edgehosts/edge-1/reset")
     assert refused.value.code == "EdgeHostDeviceNotRegistered"
     palette_lab.agent("edge-1").register()
@@ -127,7 +127,7 @@ def test_hosts_are_found_by_what_they_are(api: Api, palette_lab: PaletteLab) -> 
         "edge-2",
     }
     assert found(api, {}) == {"edge-1", "edge-2"}
-    with pytest.raises(RefusedError, match="'colour' is not one of"):
+    with pytest.raises(ApiRefusedError, match="'colour' is not one of"):
         found(api, search_for("colour", "string", {}))
     unused = api.get("/v1/edgehosts/metadata?type=edge-native&quickFilter=unusedEdgeHosts")["edgeHosts"]
     assert [host["uid"] for host in unused] == ["edge-2"]
@@ -143,7 +143,7 @@ def test_a_silent_host_becomes_unhealthy_and_is_not_deployed_to(make_lab: Callab
         agent.register()
         agent.report({"kind": "heartbeat"})
         eventually(lambda: api.get("/v1/edgehosts/edge-1")["status"]["health"]["state"] == "unhealthy", "unhealthy")
-        with pytest.raises(RefusedError, match="no heartbeat") as refused:
+        with pytest.raises(ApiRefusedError, match="no heartbeat") as refused:
             api.deploy(api.make_profile(), "edge-1")
         assert refused.value.code == "EdgeHostUnhealthy"
         agent.report({"kind": "heartbeat"})
@@ -192,7 +192,7 @@ def test_a_host_in_use_is_not_deleted(api: Api, palette_lab: PaletteLab) -> None
     """The record of a host that a cluster uses stays."""
     palette_lab.agent("edge-1").register()
     api.deploy(api.make_profile(), "edge-1")
-    with pytest.raises(RefusedError, match="in use by cluster 'edge-cluster'"):
+    with pytest.raises(ApiRefusedError, match="in use by cluster 'edge-cluster'"):
         api.call("DELETE", "/v1/edgehosts/edge-1")
 
 
@@ -208,7 +208,7 @@ def test_a_worker_pool_can_be_added_and_removed(api: Api, hosts: Callable[..., l
     api.call("POST", pools, pool("workers", ("edge-2",), control_plane=False))
     eventually(lambda: api.done(cluster) and worker.running_image, "the worker runs")
     assert len(api.machines(cluster)) == 2
-    with pytest.raises(RefusedError, match="control plane pool cannot be removed"):
+    with pytest.raises(ApiRefusedError, match="control plane pool cannot be removed"):
         api.call("DELETE", f"{pools}/control-plane-pool")
     api.call("DELETE", f"{pools}/workers")
     eventually(lambda: not worker.running_image, "the worker is reset")

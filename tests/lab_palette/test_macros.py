@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lab_palette.api import PASSWORD, Api, RefusedError, eventually, os_values, profile
+from tests.lab_palette.api import PASSWORD, Api, ApiRefusedError, eventually, os_values, profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,7 @@ def test_a_wrong_change_of_macros_is_refused(
 ) -> None:
     """Names are unique in a scope and must exist to be changed; a refused change changes nothing."""
     api.call("POST", project, macros("a", "1"))
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.call(method, project, body)
     assert refused.value.status == status
     assert api.get(project)["macros"] == [{"name": "a", "value": "1"}]
@@ -168,13 +168,13 @@ def test_a_wrong_value_of_a_variable_is_refused(
     palette_lab.agent("edge-1").register()
     uid = with_variable(lambda body: api.call("POST", "/v1/clusterprofiles?publish=true", body)["uid"], **variable)
     sent = [] if value is None else [{"name": "pw", "value": value}]
-    with pytest.raises(RefusedError, match=problem):
+    with pytest.raises(ApiRefusedError, match=problem):
         api.deploy(uid, "edge-1", variables=sent)
 
 
 def test_the_image_cannot_be_built_from_a_variable(api: Api) -> None:
     """Profile variables cannot be used for system.uri (docs/palette.md R-067)."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.make_profile(image="registry.test/edge:{{.spectro.var.tag}}")
     assert refused.value.code == "InvalidVariableUsage"
 
@@ -182,5 +182,5 @@ def test_the_image_cannot_be_built_from_a_variable(api: Api) -> None:
 def test_a_variable_name_holds_no_hyphen(api: Api) -> None:
     """The template engine rejects hyphens in variable names (docs/palette.md R-069)."""
     uid = api.make_profile()
-    with pytest.raises(RefusedError, match="no variable name"):
+    with pytest.raises(ApiRefusedError, match="no variable name"):
         api.call("PUT", f"/v1/clusterprofiles/{uid}/variables", {"variables": [{"name": "a-b"}]})

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lab.joints import MASK_ANSWER, Behaviour, Fault
 from lab.palette.masking import MASK, holds_mask, mask_text, mask_values
 from lab.palette.server import routes
-from tests.lab_palette.api import PASSWORD, Api, RefusedError, eventually, os_values, profile
+from tests.lab_palette.api import PASSWORD, Api, ApiRefusedError, eventually, os_values, profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -114,11 +114,11 @@ def test_sending_the_mask_back_is_refused(api: Api, values: str) -> None:
     """A client that writes the mask is refused and told the field; the stored password stays (vector P-30)."""
     uid = api.make_profile()
     before = api.get(f"/v1/clusterprofiles/{uid}")
-    with pytest.raises(RefusedError, match=r"pack\.values: providerCredentials\.password is the mask") as refused:
+    with pytest.raises(ApiRefusedError, match=r"pack\.values: providerCredentials\.password is the mask") as refused:
         api.set_values(uid, values)
     assert (refused.value.status, refused.value.code) == (400, "MaskedValue")
     assert api.get(f"/v1/clusterprofiles/{uid}") == before
-    with pytest.raises(RefusedError, match="is the mask"):
+    with pytest.raises(ApiRefusedError, match="is the mask"):
         api.call("POST", "/v1/clusterprofiles", profile("other", "1.0.0", values))
 
 

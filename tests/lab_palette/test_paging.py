@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lab_palette.api import Api, RefusedError
+from tests.lab_palette.api import Api, ApiRefusedError
 
 if TYPE_CHECKING:
     from tests.lab_palette.conftest import PaletteLab
@@ -95,7 +95,7 @@ def test_events_can_be_cleared(api: Api, chatty: tuple[str, ScriptedAgent]) -> N
 )
 def test_a_wrong_page_is_refused(api: Api, chatty: tuple[str, ScriptedAgent], params: dict[str, str]) -> None:
     """A parameter that means nothing is refused by its name."""
-    with pytest.raises(RefusedError, match=f"query parameter {next(iter(params))}") as refused:
+    with pytest.raises(ApiRefusedError, match=f"query parameter {next(iter(params))}") as refused:
         api.get(chatty[0], params=params)
     assert refused.value.status == 400
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab_palette.api import Api, RefusedError, eventually, os_values
+from tests.lab_palette.api import Api, ApiRefusedError, eventually, os_values
 from tests.lab_palette.scripted_agent import ScriptedAgent
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def test_going_back_before_approval_reverts_the_repave(
     api.move(uid, new, profile)
     assert repave_state(api, uid) == "Reverted"
     eventually(lambda: api.done(uid), "as before")
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.approve(uid)
     assert refused.value.code == "RepaveNotPending"
 
@@ -198,7 +198,7 @@ def test_an_update_for_later_waits_until_it_is_applied(
     api.call("PATCH", f"/v1/spectroclusters/{uid}/profiles", body)
     assert repave_state(api, uid) == ""
     assert api.get(f"/v1/spectroclusters/{uid}/status/spcApply")["canBeApplied"] is True
-    with pytest.raises(RefusedError, match="no repave"):
+    with pytest.raises(ApiRefusedError, match="no repave"):
         api.approve(uid)
     api.call("POST", f"/v1/spectroclusters/{uid}/status/spcApply")
     assert repave_state(api, uid) == "Pending"
@@ -234,7 +234,7 @@ def test_a_second_infrastructure_profile_is_refused(api: Api, deployed: tuple[st
     """A PATCH without replaceWithProfile does not put a second infrastructure profile beside the first."""
     uid, profile, _agents = deployed
     new = api.new_version(profile, "1.1.0", image=V2)
-    with pytest.raises(RefusedError, match="exactly one infrastructure profile"):
+    with pytest.raises(ApiRefusedError, match="exactly one infrastructure profile"):
         api.call("PATCH", f"/v1/spectroclusters/{uid}/profiles", {"profiles": [{"uid": new}]})
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.palette.values import Credential, RenderError, Scopes, read_os_layer, render_values, resolve_macro
+from lab.palette.values import DeclaredCredential, RenderError, Scopes, read_os_layer, render_values, resolve_macro
 from tests.lab_palette.api import os_values
 
 BYOI = "edge-native-byoi"
@@ -17,7 +17,7 @@ def layer(credentials: str) -> str:
     return f"providerCredentials:\n{credentials}\noptions:\n  system.uri: a.test/b:1\n"
 
 
-def credential_of(text: str) -> Credential:
+def credential_of(text: str) -> DeclaredCredential:
     """Read the credentials of an OS layer."""
     credential = read_os_layer(text).credential
     assert credential is not None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.palette.settings import Strictness
-from tests.lab_palette.api import PASSWORD, Api, RefusedError, eventually, os_values
+from tests.lab_palette.api import PASSWORD, Api, ApiRefusedError, eventually, os_values
 
 if TYPE_CHECKING:
     from tests.lab_palette.conftest import PaletteLab
@@ -58,7 +58,7 @@ def test_what_a_cluster_has_none_of_is_not_found_by_code(part: str, api: Api, ho
     """Every read of the Terraform provider asks; only ``ResourceNotFound`` means none to it."""
     hosts("edge-1")
     uid = api.deploy(api.make_profile(), "edge-1")
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.get(f"/v1/spectroclusters/{uid}/{part}")
 
     assert (refused.value.status, refused.value.code) == (404, "ResourceNotFound")
@@ -108,7 +108,7 @@ def test_a_layer_is_added_as_published(api: Api) -> None:
 
     (manifest,) = api.get(f"/v1/clusterprofiles/{uid}/packs/app/manifests")["items"]
     assert (manifest["metadata"]["name"], manifest["spec"]["published"]["content"]) == ("m", "a: 1")
-    with pytest.raises(RefusedError, match="pack: is missing"):
+    with pytest.raises(ApiRefusedError, match="pack: is missing"):
         api.call("POST", f"/v1/clusterprofiles/{uid}/packs", pack)
 
 
@@ -138,7 +138,7 @@ def test_an_edge_host_is_changed_by_its_whole_record(api: Api, hosts: Hosts) -> 
 
 def test_edge_hosts_are_not_sorted_by_a_field_they_do_not_have(api: Api) -> None:
     """Palette 4.10 answers 422."""
-    with pytest.raises(RefusedError) as refused:
+    with pytest.raises(ApiRefusedError) as refused:
         api.call("POST", "/v1/dashboard/edgehosts/search", {"filter": {}, "sort": [{"field": "environment"}]})
 
     assert refused.value.status == 422
@@ -161,7 +161,7 @@ def sent_back(lab: PaletteLab) -> str:
 
 def test_a_mask_that_comes_back_is_refused(make_lab: Callable[..., PaletteLab]) -> None:
     """That is the lab's choice unless it is told otherwise."""
-    with pytest.raises(RefusedError, match="is the mask"):
+    with pytest.raises(ApiRefusedError, match="is the mask"):
         sent_back(make_lab())
 
 
@@ -174,5 +174,5 @@ def test_a_profile_can_be_sent_back_as_it_was_read(masks: Any, make_lab: Callabl
 def test_a_mask_without_a_password_before_is_refused(make_lab: Callable[..., PaletteLab]) -> None:
     """There is nothing that it could stand for."""
     api = make_lab(strictness=Strictness(masks="unchanged")).client()
-    with pytest.raises(RefusedError, match="is the mask"):
+    with pytest.raises(ApiRefusedError, match="is the mask"):
         api.make_profile(values=os_values(password="******"))

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from reports import kill_matrix, page, results, trend, trend_page
-from reports.records import Event
+from reports.records import EventRow
 from reports.verdicts import Verdict
 from tests.reports import samples
 
@@ -73,7 +73,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         notes=(hostile,),
         pulls=(replace(samples.pulls()[0], puller=hostile, repository=hostile, presented=hostile, host=hostile),),
         timeline=tuple(replace(moment, label=hostile, host=hostile) for moment in samples.timeline()),
-        events=(Event(time=hostile, severity=hostile, reason=hostile, message=hostile),),
+        events=(EventRow(time=hostile, severity=hostile, reason=hostile, message=hostile),),
     )
     earlier = [results.of(samples.all_green())] * 3
     runs = {

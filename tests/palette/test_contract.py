@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from palette.client import ProjectView, View
+from palette.client import ProjectView, ScopedView
 from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
 from palette.profiles import Pack
 from palette.searching import Filter
@@ -171,7 +171,9 @@ def test_requests_and_answers_are_as_published(name: str, exemplary: Server, cli
 def test_every_noun_and_every_method_is_held_against_the_description(client: Callable[..., Palette]) -> None:
     """No public method of the client is left out of the contract tests; waiting is made of methods that are in."""
     project = client("https://palette.invalid").in_project_with("p")
-    nouns = [name for kind in (View, ProjectView) for name, value in vars(kind).items() if hasattr(value, "attrname")]
+    nouns = [
+        name for kind in (ScopedView, ProjectView) for name, value in vars(kind).items() if hasattr(value, "attrname")
+    ]
     missing = [
         f"{noun}.{method}"
         for noun in set(nouns) - {"tenant_macros"}

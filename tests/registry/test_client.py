@@ -8,7 +8,7 @@ import pytest
 from protected import Secret
 from registry.client import RegistryClient
 from registry.manifests import RegistryError, digest_of
-from tests.registry.token_registry import BLOB, TokenRegistry, token_registry
+from tests.registry.token_registry import BLOB, TokenServer, token_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def token_service(tmp_path: Path) -> Iterator[TokenRegistry]:
+def token_service(tmp_path: Path) -> Iterator[TokenServer]:
     """Run a registry that asks for a token."""
     with token_registry(tmp_path) as registry:
         yield registry
 
 
-def client_of(registry: TokenRegistry, password: str | None = None) -> RegistryClient:
+def client_of(registry: TokenServer, password: str | None = None) -> RegistryClient:
     """Return a client of it."""
     chosen = registry.password if password is None else password
     return RegistryClient(registry.address, registry.username, chosen, authorities=registry.authority.pem)
 
 
-def test_a_token_is_fetched_with_basic_and_used_from_then_on(token_service: TokenRegistry) -> None:
+def test_a_token_is_fetched_with_basic_and_used_from_then_on(token_service: TokenServer) -> None:
     """The challenge is answered at the token endpoint, once per scope; the registry itself only sees the token."""
     with client_of(token_service) as client:
         for _ in range(2):
@@ -41,7 +41,7 @@ def test_a_token_is_fetched_with_basic_and_used_from_then_on(token_service: Toke
     assert len([path for path, _ in token_service.seen if path.startswith("/token")]) == 1
 
 
-def test_a_wrong_password_is_refused_at_the_token_endpoint(token_service: TokenRegistry) -> None:
+def test_a_wrong_password_is_refused_at_the_token_endpoint(token_service: TokenServer) -> None:
     """The error names the endpoint and the status, and not the password."""
     with (
         client_of(token_service, "wrong-password") as client,
@@ -52,14 +52,14 @@ def test_a_wrong_password_is_refused_at_the_token_endpoint(token_service: TokenR
     assert "wrong-password" not in str(caught.value)
 
 
-def test_a_password_is_not_sent_to_a_realm_without_tls(token_service: TokenRegistry) -> None:
+def test_a_password_is_not_sent_to_a_realm_without_tls(token_service: TokenServer) -> None:
     """A challenge that points to plain HTTP is refused."""
     token_service.realm = "http://127.0.0.1:1/token"
     with client_of(token_service) as client, pytest.raises(RegistryError, match="not https"):
         client.login()
 
 
-def test_an_anonymous_client_does_not_go_for_a_token(token_service: TokenRegistry) -> None:
+def test_an_anonymous_client_does_not_go_for_a_token(token_service: TokenServer) -> None:
     """Without a user name a challenge is the answer."""
     client = RegistryClient(token_service.address, authorities=token_service.authority.pem)
     with client, pytest.raises(RegistryError, match="401"):

@@ -12,7 +12,7 @@ import pytest
 from registry.address import RegistryAddress
 from registry.contents import configuration, read_file, single_image
 from registry.images import Image, copy, delete, find, push_layout
-from registry.layout import Layout, NotALayout, write_layout
+from registry.layout import ImageLayout, NotALayout, write_layout
 from registry.manifests import DOCKER_MANIFEST, OCI_INDEX, Manifest, RegistryError, digest_of, verified
 from registry.mint import LABEL, RELEASE, Difference, mint, with_fields
 from registry.server import PrivateRegistry
@@ -85,13 +85,13 @@ def test_what_is_no_layout_is_refused_by_its_file(content: str | None, tmp_path:
         (tmp_path / "index.json").write_text(content)
 
     with pytest.raises(NotALayout, match=r"index\.json"):
-        Layout(tmp_path).manifest()
+        ImageLayout(tmp_path).manifest()
 
 
 def test_a_digest_cannot_lead_out_of_a_layout(tmp_path: Path) -> None:
     """A descriptor whose digest is a path is refused."""
     with pytest.raises(NotALayout, match="no digest"):
-        Layout(tmp_path).path("sha256:../../etc/passwd")
+        ImageLayout(tmp_path).path("sha256:../../etc/passwd")
 
 
 def test_a_pushed_image_comes_back_byte_for_byte(private_registry: PrivateRegistry, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from registry.address import RegistryAddress
-from registry.pulls import Journal, Pull
+from registry.pulls import Pull, RequestLog
 from registry.reverse_proxy import ReverseProxy
 from registry.server import usable_port
 from registry.tls import Authority
@@ -52,7 +52,7 @@ class Redirecting(BaseHTTPRequestHandler):
 class Standing:
     """A witness in front of a redirecting registry."""
 
-    def __init__(self, address: RegistryAddress, authority: Authority, journal: Journal) -> None:
+    def __init__(self, address: RegistryAddress, authority: Authority, journal: RequestLog) -> None:
         self.address, self.authority, self.journal = address, authority, journal
 
     def ask(self, method: str, path: str) -> tuple[int, str]:
@@ -89,7 +89,7 @@ def upstream(authority: Authority) -> Iterator[RegistryAddress]:
 @pytest.fixture
 def standing() -> Iterator[Standing]:
     """Stand in front of a registry that redirects."""
-    authority, journal, accounts = Authority(), Journal(), AccountsInForce()
+    authority, journal, accounts = Authority(), RequestLog(), AccountsInForce()
     with upstream(authority) as registry, accounts.expecting("edge", CANARY):
         address = RegistryAddress("127.0.0.1", usable_port("127.0.0.1", 0))
         listener = TlsListener(
@@ -121,10 +121,10 @@ def test_a_failure_of_the_witness_itself_shows_no_credential(
 ) -> None:
     """When it breaks with a credential in its hands, the client gets 500, and no log or traceback shows it."""
 
-    def broken(_journal: Journal, known: Pull) -> None:
+    def broken(_journal: RequestLog, known: Pull) -> None:
         raise RuntimeError(f"broken while {LOGIN} was in hand, at {known.method}")
 
-    monkeypatch.setattr(Journal, "open", broken)
+    monkeypatch.setattr(RequestLog, "open", broken)
     with caplog.at_level(logging.DEBUG):
         status, _ = standing.ask("GET", "/v2/a/blobs/away")
     out, err = capfd.readouterr()

@@ -6,7 +6,7 @@ import datetime as dt
 import pytest
 
 from registry.classify import ANONYMOUS, Presented
-from registry.pulls import Journal, Mark, Pull, Target, changes, overlapping, printable
+from registry.pulls import Mark, Pull, RequestLog, Target, changes, overlapping, printable
 
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 INTACT = Presented("intact", "intact")
@@ -111,7 +111,7 @@ def test_hosts_that_pull_at_the_same_time_overlap() -> None:
 
 def test_a_mark_belongs_to_its_hosts_and_to_its_time() -> None:
     """Marks of single hosts win over the general one, and the ones before come back."""
-    journal = Journal()
+    journal = RequestLog()
     journal.begin(Mark("idle"))
     with journal.marked(Mark("repave", "c1"), ["edge-1"]):
         inside = (journal.mark_of("edge-1"), journal.mark_of("edge-2"))
@@ -125,7 +125,7 @@ def test_a_mark_belongs_to_its_hosts_and_to_its_time() -> None:
 
 def test_an_address_that_moves_to_another_host_is_followed() -> None:
     """Later knowledge about an address wins; unknown ones are no host."""
-    journal = Journal()
+    journal = RequestLog()
     journal.know_hosts({"10.0.0.1": "edge-1"})
     journal.know_hosts({"10.0.0.1": "edge-2"})
 
@@ -134,7 +134,7 @@ def test_an_address_that_moves_to_another_host_is_followed() -> None:
 
 def test_a_request_that_is_over_is_read_once() -> None:
     """Runs ask for all pulls again and again: what is over is not copied each time, what goes on is."""
-    journal = Journal()
+    journal = RequestLog()
     running = journal.open(pull())
     assert journal.pulls()[0] is not journal.pulls()[0]
 

@@ -23,7 +23,7 @@ BLOB = b"behind a token"
 
 
 @dataclass
-class TokenRegistry:
+class TokenServer:
     """What runs, what it expects, and what was asked of it."""
 
     address: RegistryAddress
@@ -36,7 +36,7 @@ class TokenRegistry:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    registry: TokenRegistry
+    registry: TokenServer
 
     def do_GET(self) -> None:
         presented = self.headers.get("Authorization", "")
@@ -66,7 +66,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def token_registry(directory: Path) -> Iterator[TokenRegistry]:
+def token_registry(directory: Path) -> Iterator[TokenServer]:
     """Run one on a free port."""
     authority = Authority()
     certificate = authority.issue("127.0.0.1")
@@ -75,7 +75,7 @@ def token_registry(directory: Path) -> Iterator[TokenRegistry]:
     context.load_cert_chain(directory / "server.pem")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
-    registry = TokenRegistry(RegistryAddress("127.0.0.1", server.server_port), authority)
+    registry = TokenServer(RegistryAddress("127.0.0.1", server.server_port), authority)
     registry.realm = f"{registry.address.url}/token"
     server.RequestHandlerClass = type("Bound", (_Handler,), {"registry": registry})
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from reports.records import (
     CaseFinished,
-    Event,
+    EventRow,
     LeakGate,
     Moment,
-    Pull,
+    PullRecord,
     Record,
-    Requirement,
+    RequirementRecord,
     RunFinished,
     RunStarted,
     WaiverInForce,
@@ -24,42 +24,42 @@ BEGIN = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 GATE = LeakGate(files=9, secrets=2, forms=48, canary_found=True)
 
 REQUIREMENTS = (
-    Requirement(
+    RequirementRecord(
         id="DEPLOY-01",
         claim="A deployment pulls the provider image with the profile's credentials.",
         section="Validate, step 5",
         phases=("deploy",),
     ),
-    Requirement(
+    RequirementRecord(
         id="REPAVE-03",
         claim="Every pull of a repave presents the password unchanged.",
         section="Known issue",
         phases=("repave",),
     ),
-    Requirement(
+    RequirementRecord(
         id="REPAVE-07",
         claim="A repave boots the image of the new profile version.",
         section="Enablement, step 8",
         phases=("repave",),
     ),
-    Requirement(
+    RequirementRecord(
         id="TLS-02",
         claim="A certificate of an unknown authority is refused.",
         section="Limitations",
         phases=("deploy",),
     ),
-    Requirement(
+    RequirementRecord(
         id="NODE-01",
         claim="Hosts of a cluster are repaved one at a time.",
         section="Repave behavior",
         phases=("repave",),
         features=("multi-node",),
     ),
-    Requirement(id="MASK-01", claim="The password never comes back in clear.", section="Enablement, step 6"),
-    Requirement(
+    RequirementRecord(id="MASK-01", claim="The password never comes back in clear.", section="Enablement, step 6"),
+    RequirementRecord(
         id="EVENT-01", claim="Events name the private registry.", section="Validate, step 4", phases=("deploy",)
     ),
-    Requirement(
+    RequirementRecord(
         id="CRED-04",
         claim="An alphanumeric password survives a repave.",
         section="Known issue",
@@ -118,10 +118,10 @@ def finished(**changes: object) -> RunFinished:
     return replace(record, **changes)  # type: ignore[arg-type]  # a test names fields
 
 
-def pulls(presented: str = "intact", status: int = 200, begin: float = 10) -> tuple[Pull, ...]:
+def pulls(presented: str = "intact", status: int = 200, begin: float = 10) -> tuple[PullRecord, ...]:
     """Return the pulls of a deployment that worked and a repave that presented ``presented``."""
     return (
-        Pull(
+        PullRecord(
             time=at(begin),
             phase="deploy",
             puller="agent",
@@ -132,7 +132,7 @@ def pulls(presented: str = "intact", status: int = 200, begin: float = 10) -> tu
             presented="intact",
             status=200,
         ),
-        Pull(
+        PullRecord(
             time=at(begin + 1.4),
             phase="repave",
             puller="node",
@@ -196,13 +196,13 @@ def failing(**changes: object) -> CaseFinished:
         pulls=pulls("base64-decoded", 401),
         timeline=timeline(),
         events=(
-            Event(
+            EventRow(
                 time=at(10),
                 severity="Normal",
                 reason="PullingImage",
                 message="pulling provider/ubuntu-k3s:v1 from registry.lab:5443",
             ),
-            Event(
+            EventRow(
                 time=at(12),
                 severity="Warning",
                 reason="FailedPull",

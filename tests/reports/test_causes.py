@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reports import causes, page, pulls, results, summary, timeline, wording
-from reports.records import Moment, Pull
+from reports.records import Moment, PullRecord
 from reports.verdicts import Verdict
 from tests.reports import samples
 
@@ -125,7 +125,7 @@ def test_phases_are_bands_behind_the_moments() -> None:
 
 def test_a_pull_without_a_time_or_a_phase_is_no_obstacle() -> None:
     """Old and damaged records are drawn as far as they go."""
-    assert timeline.draw(samples.failing(pulls=(Pull(time="", phase="", puller=""),), timeline=())) is None
+    assert timeline.draw(samples.failing(pulls=(PullRecord(time="", phase="", puller=""),), timeline=())) is None
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from reports import github, results
-from reports.records import Requirement
+from reports.records import RequirementRecord
 from reports.verdicts import Verdict
 from tests.reports import samples
 
@@ -56,21 +56,21 @@ def test_hostile_text_becomes_no_markup(text: str) -> None:
 
 
 def _tags(part: str) -> list[str]:
-    requirement = Requirement(id="X-1", claim=part)
+    requirement = RequirementRecord(id="X-1", claim=part)
     case = samples.failing(story=(part,), requirements=("X-1",))
     return re.findall(r"<[a-z]\w*", shown(samples.started(requirements=(requirement,), site=part), case))
 
 
 def test_markdown_in_a_claim_is_shown_as_it_is_written() -> None:
     """What looks like markup is text, and reads as it was written."""
-    told = shown(samples.started(requirements=(Requirement(id="X-1", claim="**a** | `b` <i>c</i> @d #1"),)))
+    told = shown(samples.started(requirements=(RequirementRecord(id="X-1", claim="**a** | `b` <i>c</i> @d #1"),)))
 
     assert "<td>**a** | `b` &lt;i&gt;c&lt;/i&gt; @d #1</td>" in told
 
 
 def test_a_huge_run_is_cut_where_github_would_refuse_it() -> None:
     """A summary stays below one mebibyte, and says that it was cut."""
-    many = tuple(Requirement(id=f"R-{number}", claim="x" * 2000) for number in range(700))
+    many = tuple(RequirementRecord(id=f"R-{number}", claim="x" * 2000) for number in range(700))
     content = github.render(results.of((samples.started(requirements=many), samples.finished())))
 
     assert len(content) < 1 << 20

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from lxml import html
 
 from reports import page, results, timeline
-from reports.records import Event, Moment
+from reports.records import EventRow, Moment
 from reports.verdicts import Verdict
 from tests.reports import samples
 
@@ -225,7 +225,7 @@ def test_hostile_text_stays_text(text: str) -> None:
     plain = dict.fromkeys(hostile, "plain") | {"story": ("plain",)}
     shapes = []
     for fields in (hostile, plain):
-        case = samples.failing(**fields, events=(Event(time=fields["title"], message=fields["title"]),))  # type: ignore[arg-type]  # text
+        case = samples.failing(**fields, events=(EventRow(time=fields["title"], message=fields["title"]),))  # type: ignore[arg-type]  # text
         document = read(
             samples.started(site=fields["title"], facts={"fact": fields["title"]}), case, samples.finished()
         )

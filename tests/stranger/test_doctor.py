@@ -22,7 +22,7 @@ from harness.sites import leases
 from harness.sites.leases import Lease
 from harness.sites.site import Site
 from palette.os_layer import OsLayer
-from registry.layout import Layout, _replace, _store
+from registry.layout import ImageLayout, _replace, _store
 from registry.tls import Authority
 
 if TYPE_CHECKING:
@@ -375,7 +375,7 @@ def test_an_image_in_a_registry_that_is_away_is_found(stranger: Stranger) -> Non
 
 def test_an_image_for_another_machine_is_found(stranger: Stranger) -> None:
     """A provider image for other processors than a host has is found for every such host."""
-    layout = Layout(copied_layout(stranger))
+    layout = ImageLayout(copied_layout(stranger))
     manifest = layout.manifest().content
     configuration = json.loads(layout.path(manifest["config"]["digest"]).read_bytes())
     manifest["config"] = {

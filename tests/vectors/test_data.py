@@ -15,7 +15,7 @@ import yaml
 
 from fixtures.vectors import Vector, VectorError, load, loading
 from fixtures.vectors.__main__ import main
-from fixtures.vectors.catalogue import KINDS, Kind
+from fixtures.vectors.catalogue import KINDS, VectorKind
 from fixtures.vectors.maintenance import problems
 from registry.address import RegistryAddress
 from registry.flawed_certificates import SETUPS, make
@@ -46,7 +46,7 @@ def named(vector: Vector) -> str:
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.name)
-def test_every_file_is_right(kind: Kind) -> None:
+def test_every_file_is_right(kind: VectorKind) -> None:
     """Each file follows its schema, is numbered and formatted, explains its flags and covers every row."""
     assert problems(kind) == []
 
@@ -176,7 +176,7 @@ def test_an_unknown_file_is_refused() -> None:
 
 
 @pytest.fixture
-def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
+def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[VectorKind]:
     """Yield the passwords as a copy that a test may spoil."""
     shutil.copy(KINDS["passwords"].path, tmp_path)
     monkeypatch.setattr("fixtures.vectors.catalogue.FOLDER", tmp_path)
@@ -185,7 +185,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kind]:
     loading._all.cache_clear()
 
 
-def spoil(kind: Kind, **changes: object) -> None:
+def spoil(kind: VectorKind, **changes: object) -> None:
     """Change fields of the record PW-003; None takes a field away."""
     document = json.loads(kind.path.read_text())
     record = document["vectors"][2]
@@ -207,7 +207,7 @@ def spoil(kind: Kind, **changes: object) -> None:
         ({"times": 1}, r"passwords\.json: PW-003\.times: 1 is less than the minimum"),
     ],
 )
-def test_a_wrong_record_is_named(copied: Kind, changes: dict[str, object], message: str) -> None:
+def test_a_wrong_record_is_named(copied: VectorKind, changes: dict[str, object], message: str) -> None:
     """Loading a file with a wrong record names the file, the record, the field and what is wrong with it."""
     spoil(copied, **changes)
 
@@ -228,7 +228,7 @@ def test_a_wrong_record_is_named(copied: Kind, changes: dict[str, object], messa
     ],
 )
 def test_the_check_finds_what_a_schema_cannot(
-    copied: Kind, changes: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
+    copied: VectorKind, changes: dict[str, object], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The command finds unexplained flags, wrong numbers, repeated values, wrong encodings, and ends with an error."""
     spoil(copied, **changes)
@@ -237,7 +237,7 @@ def test_the_check_finds_what_a_schema_cannot(
     assert message in capsys.readouterr().out
 
 
-def test_a_row_without_a_record_is_an_error(copied: Kind) -> None:
+def test_a_row_without_a_record_is_an_error(copied: VectorKind) -> None:
     """Every row of the research must have a record; taking the only one away is noticed."""
     document = json.loads(copied.path.read_text())
     document["vectors"] = [record for record in document["vectors"] if "P-25" not in record["rows"]]
@@ -246,7 +246,7 @@ def test_a_row_without_a_record_is_an_error(copied: Kind) -> None:
     assert any("row P-25 of the research has no record" in problem for problem in problems(copied))
 
 
-def test_a_key_that_stands_twice_is_an_error(copied: Kind) -> None:
+def test_a_key_that_stands_twice_is_an_error(copied: VectorKind) -> None:
     """A record whose key stands twice is refused instead of losing one of the values."""
     copied.path.write_text(copied.path.read_text().replace('{"id": "PW-001",', '{"id": "PW-001", "id": "PW-001",'))
 
@@ -254,7 +254,7 @@ def test_a_key_that_stands_twice_is_an_error(copied: Kind) -> None:
         load("passwords")
 
 
-def test_adding_numbers_and_checks_the_record(copied: Kind, capsys: pytest.CaptureFixture[str]) -> None:
+def test_adding_numbers_and_checks_the_record(copied: VectorKind, capsys: pytest.CaptureFixture[str]) -> None:
     """A record is added under the next number; a wrong one leaves the file as it was."""
     count = len(PASSWORDS)
     record = {
@@ -278,7 +278,7 @@ def test_adding_numbers_and_checks_the_record(copied: Kind, capsys: pytest.Captu
     assert copied.path.read_text() == before
 
 
-def test_renumbering_follows_the_order(copied: Kind, capsys: pytest.CaptureFixture[str]) -> None:
+def test_renumbering_follows_the_order(copied: VectorKind, capsys: pytest.CaptureFixture[str]) -> None:
     """After a record was moved or removed by hand, one command gives ids and form back."""
     document = json.loads(copied.path.read_text())
     document["vectors"].insert(0, document["vectors"].pop())

@@ -28,7 +28,7 @@ LIMIT = 240  # seconds for one run of a few cases, on a machine that may be busy
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownVerdict:
     """What a run showed: its exit code, its terminal, its directory."""
 
     code: int
@@ -46,13 +46,13 @@ class Shown:
         return (self.folder / runs.PAGE).read_text()
 
 
-def conformance(*arguments: str) -> Shown:
+def conformance(*arguments: str) -> ShownVerdict:
     """Run the suites as a user does, less tox."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, "suites"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LIMIT)
     found = re.search(r"^reports: (.+)$", done.stdout, re.MULTILINE)
     assert found, done.stdout[-3000:] + done.stderr[-2000:]
-    return Shown(done.returncode, done.stdout, Path(found[1].strip()))
+    return ShownVerdict(done.returncode, done.stdout, Path(found[1].strip()))
 
 
 def test_a_product_failure_is_red_and_tells_its_story() -> None:

@@ -12,7 +12,7 @@ from waiting import growing, looks
 
 
 @dataclass
-class Clock:
+class SteppingClock:
     """A clock that goes only when somebody sleeps or looks."""
 
     at: float = 0.0
@@ -31,7 +31,7 @@ class Clock:
 @given(within=st.floats(0, 100), takes=st.floats(0, 30), first=st.floats(0.1, 5))
 def test_a_wait_looks_at_least_once_and_ends(within: float, takes: float, first: float) -> None:
     """However long a look takes, the first is made, and none begins after the time is up."""
-    clock, began = Clock(), []
+    clock, began = SteppingClock(), []
     for left in looks(within, growing(first, 10).__next__, now=clock.now, sleep=clock.sleep):
         began.append((clock.at, left))
         clock.at += takes

@@ -9,7 +9,7 @@ from lab.palette.bodies import FLAG, LAYER, PACK_TYPE, TEXT, many, one_of, recor
 from lab.palette.catalogue import PACKS, REGISTRY_UID, CataloguePack, by_name, by_uid
 from lab.palette.errors import invalid, not_found, unauthorized
 from lab.palette.paging import filtered, listing, ordered
-from lab.palette.web import Call, Json, Table
+from lab.palette.web import ApiCall, Json, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,7 +42,7 @@ _SERVICES = ("stylus", "palette", "provider-k3s", "provider-rke2", "provider-kub
     body=record("emailId", "password", emailId=TEXT, password=TEXT, org=TEXT),
     public=True,
 )
-def authenticate(call: Call) -> Json:
+def authenticate(call: ApiCall) -> Json:
     """Return a session token for an e-mail address and password."""
     settings = call.context.settings
     if settings.users.get(call.body["emailId"]) != call.body["password"]:
@@ -51,13 +51,13 @@ def authenticate(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/users/info")
-def user(call: Call) -> Json:
+def user(call: ApiCall) -> Json:
     """Return the user and the tenant."""
     return {"orgName": "lab", "tenantUid": call.context.store.tenant_uid, "userUid": call.context.store.tenant_uid}
 
 
 @TABLE.serves("GET", "/v1/dashboard/projects/metadata")
-def projects(call: Call) -> Json:
+def projects(call: ApiCall) -> Json:
     """List the projects, or the one of a name."""
     name = call.query("name")
     known = call.context.store.projects.values()
@@ -65,7 +65,7 @@ def projects(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/projects/{uid}")
-def project(call: Call) -> Json:
+def project(call: ApiCall) -> Json:
     """Return one project."""
     found = call.context.store.projects.get(call.path("uid"))
     if found is None:
@@ -74,32 +74,32 @@ def project(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/registries/metadata")
-def registries(call: Call) -> Json:
+def registries(call: ApiCall) -> Json:
     """List the registries of packs."""
     scope = call.choice("scope", ("system", "tenant", "all"), default="all")
     return {"items": [shapes.registry()] if scope != "tenant" else []}
 
 
 @TABLE.serves("GET", "/v1/registries/pack")
-def pack_registries(call: Call) -> Json:
+def pack_registries(call: ApiCall) -> Json:
     """List the registries of packs with their endpoints."""
     return listing([shapes.pack_registry(auth={"type": "noAuth"})], call.page(), dict)
 
 
 @TABLE.serves("GET", "/v1/registries/pack/summary")
-def pack_registries_summary(call: Call) -> Json:
+def pack_registries_summary(call: ApiCall) -> Json:
     """List the registries of packs briefly."""
     return listing([shapes.pack_registry()], call.page(), dict)
 
 
 @TABLE.serves("GET", "/v1/registries/oci/summary")
-def oci_registries(_call: Call) -> Json:
+def oci_registries(_call: ApiCall) -> Json:
     """List the OCI registries of packs: there are none."""
     return {"items": []}
 
 
 @TABLE.serves("GET", "/v1/packs")
-def packs(call: Call) -> Json:
+def packs(call: ApiCall) -> Json:
     """List every version of every pack; ``filters`` as ``spec.name=edge-k3sANDspec.version=1.30.5``."""
     known = [_pack_summary(pack, version) for pack in PACKS for version in pack.versions]
     found = ordered(filtered(known, call.query("filters")), call.query("orderBy"))
@@ -122,7 +122,7 @@ def _pack_summary(pack: CataloguePack, version: str) -> Json:
 
 
 @TABLE.serves("POST", "/v1/packs/search", body=_PACK_FILTER)
-def search_packs(call: Call) -> Json:
+def search_packs(call: ApiCall) -> Json:
     """Find packs by name, layer and registry."""
     wanted = call.body.get("filter", {})
     found = [pack for pack in PACKS if _matches(pack, wanted)]
@@ -181,7 +181,7 @@ def _pack_metadata(pack: CataloguePack) -> Json:
 
 
 @TABLE.serves("GET", "/v1/packs/{packName}/registries/{registryUid}")
-def pack_of_registry(call: Call) -> Json:
+def pack_of_registry(call: ApiCall) -> Json:
     """Return a pack with its versions and their default values."""
     pack = by_name(call.path("packName"))
     if call.path("registryUid") != REGISTRY_UID:
@@ -194,7 +194,7 @@ def pack_of_registry(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/packs/{uid}")
-def pack_by_uid(call: Call) -> Json:
+def pack_by_uid(call: ApiCall) -> Json:
     """Return one version of a pack."""
     found = by_uid(call.path("uid"))
     if found is None:
@@ -216,7 +216,7 @@ def _pack_tags(pack: CataloguePack, versions: tuple[str, ...]) -> Json:
 
 
 @TABLE.serves("GET", "/v1/services/{serviceName}/version")
-def service_version(call: Call) -> Json:
+def service_version(call: ApiCall) -> Json:
     """Return the version of a service, such as the agent."""
     name = call.path("serviceName")
     if name not in _SERVICES:

@@ -11,12 +11,12 @@ from lab.palette.operations.catalogue import text_matches
 from lab.palette.operations.hosts import SEARCH
 from lab.palette.operations.search import matches
 from lab.palette.paging import listing
-from lab.palette.web import Call, Created, File, Json, Table
+from lab.palette.web import ApiCall, Created, File, Json, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lab.palette.store import Attached, Cluster
+    from lab.palette.store import Attached, ClusterRecord
 
 TABLE = Table()
 
@@ -26,14 +26,14 @@ _METADATA_FILTER = record(
 )
 
 
-def find(call: Call) -> Cluster:
+def find(call: ApiCall) -> ClusterRecord:
     """Return the cluster that the path names; its secrets are kept out of the answer. Raises ApiError 404."""
     cluster = call.context.store.cluster(call.path("uid"), call.project)
     note_secrets(call, cluster)
     return cluster
 
 
-def note_secrets(call: Call, cluster: Cluster) -> None:
+def note_secrets(call: ApiCall, cluster: ClusterRecord) -> None:
     """Keep a cluster's passwords and sensitive variables out of the answer."""
     call.secrets |= cluster.passwords
     for attached in cluster.attached:
@@ -48,7 +48,7 @@ def sensitive_values(attached: Attached) -> set[str]:
 
 
 @TABLE.serves("POST", "/v1/spectroclusters/edge-native/validate", body=CLUSTER)
-def validate(call: Call) -> Json:
+def validate(call: ApiCall) -> Json:
     """Return what would be wrong with a cluster, pool by pool and profile by profile."""
     spec, project = call.body["spec"], call.in_project()
     pools = cluster_rules.make_pools(cluster_rules.sent_pools(spec))
@@ -60,7 +60,7 @@ def validate(call: Call) -> Json:
     return {"machinePools": {"results": results}, "profiles": _validated_profiles(call, project, spec["profiles"])}
 
 
-def _validated_profiles(call: Call, project: str, sent: Sequence[Json]) -> list[Json]:
+def _validated_profiles(call: ApiCall, project: str, sent: Sequence[Json]) -> list[Json]:
     validated = []
     for one in sent:
         try:
@@ -77,7 +77,7 @@ def _result(name: str, errors: Sequence[tuple[str, str]]) -> Json:
 
 
 @TABLE.serves("POST", "/v1/spectroclusters/edge-native", body=CLUSTER)
-def create(call: Call) -> Created:
+def create(call: ApiCall) -> Created:
     """Make a cluster and begin to deploy it."""
     cluster = cluster_rules.make_cluster(call.context, call.in_project(), call.body)
     call.reconciler.deploy(cluster)
@@ -85,32 +85,32 @@ def create(call: Call) -> Created:
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}")
-def get(call: Call) -> Json:
+def get(call: ApiCall) -> Json:
     """Return a cluster."""
     return shapes_clusters.cluster(call.context, find(call))
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/status")
-def status(call: Call) -> Json:
+def status(call: ApiCall) -> Json:
     """Return a cluster's state."""
     return {"status": {"state": shapes_clusters.told_state(call.context, find(call))}}
 
 
 @TABLE.serves("GET", "/v1/dashboard/spectroclusters/{uid}")
 @TABLE.serves("GET", "/v1/dashboard/spectroclusters/{uid}/overview")
-def overview(call: Call) -> Json:
+def overview(call: ApiCall) -> Json:
     """Return a cluster's summary, with its health and why nodes were replaced."""
     return shapes_clusters.overview(call.context, find(call))
 
 
 @TABLE.serves("DELETE", "/v1/spectroclusters/{uid}")
-def delete(call: Call) -> None:
+def delete(call: ApiCall) -> None:
     """Begin to delete a cluster; ``forceDelete`` ends a deletion that its hosts do not answer."""
     call.reconciler.delete(find(call), force=call.flag("forceDelete"))
 
 
 @TABLE.serves("PUT", "/v1/spectroclusters/{uid}/reset")
-def reset(call: Call) -> None:
+def reset(call: ApiCall) -> None:
     """Reset every host of a cluster to the state after registration; they deploy again."""
     cluster = find(call)
     for node in cluster.nodes:
@@ -120,7 +120,7 @@ def reset(call: Call) -> None:
 
 
 @TABLE.serves("PATCH", "/v1/spectroclusters/{uid}/metadata", body=record("metadata", metadata=META))
-def update_metadata(call: Call) -> None:
+def update_metadata(call: ApiCall) -> None:
     """Change a cluster's labels and annotations."""
     cluster, sent = find(call), call.body["metadata"]
     cluster.meta.labels = dict(sent.get("labels", cluster.meta.labels))
@@ -129,7 +129,7 @@ def update_metadata(call: Call) -> None:
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/edge-native/edgeHosts")
-def edge_hosts(call: Call) -> Json:
+def edge_hosts(call: ApiCall) -> Json:
     """List a cluster's Edge hosts."""
     uids = {node.host_uid for node in find(call).nodes}
     hosts = [host for uid, host in call.context.store.hosts.items() if uid in uids]
@@ -139,7 +139,7 @@ def edge_hosts(call: Call) -> Json:
 @TABLE.serves(
     "POST", "/v1/spectroclusters/{uid}/upgrade/settings", body=record(spectroComponents=one_of("lock", "unlock"))
 )
-def upgrade_settings(call: Call) -> None:
+def upgrade_settings(call: ApiCall) -> None:
     """Pause or resume agent upgrades."""
     find(call).upgrades_locked = call.body.get("spectroComponents") == "lock"
 
@@ -147,7 +147,7 @@ def upgrade_settings(call: Call) -> None:
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/kubeconfig")
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/adminKubeconfig")
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/assets/kubeconfigclient")
-def kubeconfig(call: Call) -> File:
+def kubeconfig(call: ApiCall) -> File:
     """Return the kubeconfig that a control plane host reported. Raises ApiError 404 where hosts run no Kubernetes."""
     cluster = find(call)
     if not cluster.kubeconfig:
@@ -159,7 +159,7 @@ def kubeconfig(call: Call) -> File:
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/features/complianceScan")
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/config/rbacs")
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/config/namespaces")
-def none_configured(call: Call) -> Json:
+def none_configured(call: ApiCall) -> Json:
     """Answer that there is none, which every read of the vendor's Terraform provider asks."""
     raise not_found(f"{call.request.path.rpartition('/')[2]} of cluster", find(call).meta.uid)
 
@@ -167,13 +167,13 @@ def none_configured(call: Call) -> Json:
 # -- lists -----------------------------------------------------------------------------------------------------------
 
 
-def _present(call: Call) -> list[Cluster]:
+def _present(call: ApiCall) -> list[ClusterRecord]:
     """Clusters of the project; deleted ones are listed for a while (72 hours at a real site)."""
     return call.context.store.clusters_of(call.project)
 
 
-def _searchable(call: Call) -> Callable[[Cluster], dict[str, Any]]:
-    def properties(cluster: Cluster) -> dict[str, Any]:
+def _searchable(call: ApiCall) -> Callable[[ClusterRecord], dict[str, Any]]:
+    def properties(cluster: ClusterRecord) -> dict[str, Any]:
         return {
             "name": cluster.meta.name,
             "clusterName": cluster.meta.name,
@@ -191,7 +191,7 @@ def _searchable(call: Call) -> Callable[[Cluster], dict[str, Any]]:
 
 
 @TABLE.serves("POST", "/v1/dashboard/spectroclusters/search", body=SEARCH)
-def search(call: Call) -> Json:
+def search(call: ApiCall) -> Json:
     """Find clusters by name, state, health and tags."""
     properties = _searchable(call)
     found = [cluster for cluster in _present(call) if matches(properties(cluster), call.body.get("filter", {}))]
@@ -204,13 +204,13 @@ def search(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/dashboard/spectroclusters/metadata")
-def metadata(call: Call) -> Json:
+def metadata(call: ApiCall) -> Json:
     """List clusters briefly."""
     return {"items": [shapes.meta(cluster.meta) for cluster in _present(call) if cluster.present]}
 
 
 @TABLE.serves("POST", "/v1/dashboard/spectroclusters/metadata", body=_METADATA_FILTER)
-def filtered_metadata(call: Call) -> Json:
+def filtered_metadata(call: ApiCall) -> Json:
     """List clusters of a name or state briefly."""
     wanted = call.body.get("filter", {})
     found = [
@@ -225,7 +225,7 @@ def filtered_metadata(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/dashboard/spectroclusters/repaveStatus")
-def repaves(call: Call) -> Json:
+def repaves(call: ApiCall) -> Json:
     """List clusters by the state of their repave."""
     wanted = call.choice("repaveState", ("Pending", "Approved", "Reverted"), default="Pending")
     found = [cluster for cluster in _present(call) if cluster.present and cluster.repave == wanted]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.palette.errors import invalid
 from lab.palette.paging import filtered, ordered, projected
-from lab.palette.web import Call, Json, Table
+from lab.palette.web import ApiCall, Json, Table
 
 TABLE = Table()
 
@@ -12,7 +12,7 @@ _PATH = "/v1/events/components/{objectKind}/{objectUid}"
 _KINDS = ("spectrocluster", "edgehost")
 
 
-def _object(call: Call) -> tuple[str, str]:
+def _object(call: ApiCall) -> tuple[str, str]:
     """Return the object that the path names; its secrets are kept out of the answer. Raises ApiError 400, 404."""
     kind, uid = call.path("objectKind"), call.path("objectUid")
     store = call.context.store
@@ -29,7 +29,7 @@ def _object(call: Call) -> tuple[str, str]:
 
 
 @TABLE.serves("GET", _PATH)
-def listed(call: Call) -> Json:
+def listed(call: ApiCall) -> Json:
     """List events, newest first unless ordered otherwise.
 
     A ``continue`` token goes on with the list as it was at its first page, whatever happened since.
@@ -46,6 +46,6 @@ def listed(call: Call) -> Json:
 
 
 @TABLE.serves("DELETE", _PATH)
-def cleared(call: Call) -> None:
+def cleared(call: ApiCall) -> None:
     """Forget the events of an object."""
     call.context.events.clear(*_object(call))

@@ -11,8 +11,8 @@ from lab.palette.bodies import ARCH, FLAG, META, NAME, TEXT, TEXTS, many, one_of
 from lab.palette.errors import ApiError, conflict, invalid
 from lab.palette.operations.search import matches
 from lab.palette.paging import listing
-from lab.palette.store import EdgeHost, Meta, Token, now
-from lab.palette.web import Call, Created, Json, Table
+from lab.palette.store import EdgeHostRecord, Meta, Token, now
+from lab.palette.web import ApiCall, Created, Json, Table
 
 TABLE = Table()
 
@@ -62,20 +62,20 @@ SEARCH = record(
 )
 
 
-def _host(call: Call) -> EdgeHost:
+def _host(call: ApiCall) -> EdgeHostRecord:
     return call.context.store.edge_host(call.path("uid"), call.project)
 
 
-def _of_project(call: Call) -> list[EdgeHost]:
+def _of_project(call: ApiCall) -> list[EdgeHostRecord]:
     return [host for host in call.context.store.hosts.values() if host.meta.project == call.project]
 
 
-def _shape(call: Call, host: EdgeHost) -> Json:
+def _shape(call: ApiCall, host: EdgeHostRecord) -> Json:
     return shapes.edge_host(host, call.context)
 
 
 @TABLE.serves("POST", "/v1/edgehosts/register", body=_REGISTER, public=True)
-def register(call: Call) -> Json:
+def register(call: ApiCall) -> Json:
     """Register the host that asks, also when it comes back; authenticated by its registration token.
 
     A host that was registered with another ``spec.host.hostChecksum`` is another machine with the same identity and
@@ -86,7 +86,7 @@ def register(call: Call) -> Json:
     _check_uid(sent["uid"])
     host = call.context.store.hosts.get(sent["uid"])
     if host is None:
-        host = EdgeHost(Meta(sent["uid"], sent.get("name") or sent["uid"], token.meta.project), paired=False)
+        host = EdgeHostRecord(Meta(sent["uid"], sent.get("name") or sent["uid"], token.meta.project), paired=False)
         call.context.store.hosts[host.meta.uid] = host
     elif host.paired and _is_another_machine(host, spec.get("host", {})):
         raise conflict("EdgeHostAlreadyRegistered", f"Edge host '{sent['uid']}' is registered; delete its record first")
@@ -94,7 +94,7 @@ def register(call: Call) -> Json:
     return _shape(call, host)
 
 
-def _pair(call: Call, host: EdgeHost, token: Token) -> None:
+def _pair(call: ApiCall, host: EdgeHostRecord, token: Token) -> None:
     spec = call.body.get("spec", {})
     first = not host.paired
     host.paired = True
@@ -111,7 +111,7 @@ def _pair(call: Call, host: EdgeHost, token: Token) -> None:
     call.reconciler.settle()
 
 
-def _is_another_machine(host: EdgeHost, described: Json) -> bool:
+def _is_another_machine(host: EdgeHostRecord, described: Json) -> bool:
     known, sent = host.host.get("hostChecksum"), described.get("hostChecksum")
     return bool(known and sent and known != sent)
 
@@ -122,7 +122,7 @@ def _check_uid(uid: str) -> None:
 
 
 @TABLE.serves("POST", "/v1/edgehosts", body=_CREATE)
-def create(call: Call) -> Created:
+def create(call: ApiCall) -> Created:
     """Make the record of a host that is to register later."""
     sent, spec = call.body["metadata"], call.body.get("spec", {})
     _check_uid(sent["uid"])
@@ -130,13 +130,13 @@ def create(call: Call) -> Created:
         raise conflict("EdgeHostAlreadyExists", f"there is already an Edge host '{sent['uid']}'")
     meta = Meta(sent["uid"], sent.get("name") or sent["uid"], call.in_project(), sent.get("labels", {}))
     device = {"archType": spec["archType"]} if "archType" in spec else {}
-    host = EdgeHost(meta, paired=False, device=device, tunnel=spec.get("tunnelConfig", {}))
+    host = EdgeHostRecord(meta, paired=False, device=device, tunnel=spec.get("tunnelConfig", {}))
     call.context.store.hosts[meta.uid] = host
     return Created(meta.uid)
 
 
 @TABLE.serves("GET", "/v1/edgehosts")
-def listed(call: Call) -> Json:
+def listed(call: ApiCall) -> Json:
     """List all hosts of the project (deprecated in 4.9, unpaginated)."""
     hosts = _of_project(call)
     listmeta = {"continue": "", "count": len(hosts), "limit": len(hosts), "offset": len(hosts)}
@@ -144,7 +144,7 @@ def listed(call: Call) -> Json:
 
 
 @TABLE.serves("POST", "/v1/dashboard/edgehosts/search", body=SEARCH)
-def search(call: Call) -> Json:
+def search(call: ApiCall) -> Json:
     """Find hosts by state, health, name, tags and architecture."""
     known: dict[str, Any] = {host.meta.uid: _searchable(call, host) for host in _of_project(call)}
     found = [h for h in _of_project(call) if matches(known[h.meta.uid], call.body.get("filter", {}))]
@@ -165,7 +165,7 @@ def _check_sort(sort: list[Json]) -> None:
             raise ApiError(422, "InvalidSortField", "sort.field: Edge hosts are not sorted by 'environment'")
 
 
-def _searchable(call: Call, host: EdgeHost) -> dict[str, Any]:
+def _searchable(call: ApiCall, host: EdgeHostRecord) -> dict[str, Any]:
     brief = shapes.edge_host_brief(host, call.context)
     meta = shapes.meta(host.meta)
     times = {key: meta[key] for key in ("creationTimestamp", "lastModifiedTimestamp")}
@@ -180,7 +180,7 @@ def _searchable(call: Call, host: EdgeHost) -> dict[str, Any]:
 
 
 @TABLE.serves("GET", "/v1/edgehosts/metadata")
-def metadata(call: Call) -> Json:
+def metadata(call: ApiCall) -> Json:
     """List hosts briefly, all or the unused ones."""
     unused = call.choice("quickFilter", ("unusedEdgeHosts", ""), default="") != ""
     hosts = [host for host in _of_project(call) if not unused or shapes.host_state(host) == "ready"]
@@ -190,20 +190,20 @@ def metadata(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/edgehosts/tags")
-def tags(call: Call) -> Json:
+def tags(call: ApiCall) -> Json:
     """List the labels in use."""
     labels = {f"{key}:{value}" for host in _of_project(call) for key, value in host.meta.labels.items()}
     return {"tags": sorted(labels)}
 
 
 @TABLE.serves("GET", "/v1/edgehosts/{uid}")
-def get(call: Call) -> Json:
+def get(call: ApiCall) -> Json:
     """Return one host."""
     return _shape(call, _host(call))
 
 
 @TABLE.serves("GET", "/v1/edgehosts/{uid}/config")
-def config(call: Call) -> Json:
+def config(call: ApiCall) -> Json:
     """Return the clusters and tunnel of a host."""
     host = _host(call)
     return {"clusterUids": [host.cluster_uid] if host.cluster_uid else [], "tunnelConfig": host.tunnel}
@@ -211,7 +211,7 @@ def config(call: Call) -> Json:
 
 @TABLE.serves("PUT", "/v1/edgehosts/{uid}", body=record(metadata=META))
 @TABLE.serves("PUT", "/v1/edgehosts/{uid}/meta", body=record(metadata=META))
-def update_meta(call: Call) -> None:
+def update_meta(call: ApiCall) -> None:
     """Rename a host or replace its tags."""
     host, sent = _host(call), call.body.get("metadata", {})
     host.meta.name = sent.get("name") or host.meta.name
@@ -220,13 +220,13 @@ def update_meta(call: Call) -> None:
 
 
 @TABLE.serves("PATCH", "/v1/edgehosts/{uid}/tunnelConfig", body=_TUNNEL)
-def update_tunnel(call: Call) -> None:
+def update_tunnel(call: ApiCall) -> None:
     """Allow or forbid remote shells."""
     _host(call).tunnel.update(call.body)
 
 
 @TABLE.serves("PUT", "/v1/edgehosts/{uid}/reset")
-def reset(call: Call) -> None:
+def reset(call: ApiCall) -> None:
     """Reset a host to the state after registration."""
     host = _host(call)
     if not host.paired:
@@ -235,7 +235,7 @@ def reset(call: Call) -> None:
 
 
 @TABLE.serves("DELETE", "/v1/edgehosts/{uid}")
-def delete(call: Call) -> None:
+def delete(call: ApiCall) -> None:
     """Delete the record of a host that is in no cluster."""
     host = _host(call)
     if host.cluster_uid:

@@ -14,8 +14,8 @@ from lab.palette import shapes, shapes_clusters
 from lab.palette.bodies import WHOLE, one_of, record
 from lab.palette.errors import not_found
 from lab.palette.operations.clusters import find, note_secrets
-from lab.palette.store import Cluster, new_uid
-from lab.palette.web import Call, Created, File, Json, Table
+from lab.palette.store import ClusterRecord, new_uid
+from lab.palette.web import ApiCall, Created, File, Json, Table
 
 TABLE = Table()
 
@@ -24,7 +24,7 @@ _REQUEST = record(duration=WHOLE, noOfLines=WHOLE, mode=one_of("cluster", "app")
 
 
 @TABLE.serves("POST", _REQUESTS, body=_REQUEST)
-def request(call: Call) -> Created:
+def request(call: ApiCall) -> Created:
     """Ask for a bundle."""
     cluster = find(call)
     cluster.log_requests.append(new_uid())
@@ -32,7 +32,7 @@ def request(call: Call) -> Created:
 
 
 @TABLE.serves("GET", _REQUESTS)
-def state(call: Call) -> Json:
+def state(call: ApiCall) -> Json:
     """Return how far a bundle is: the one of ``requestId``, or the latest."""
     cluster = find(call)
     uid = call.query("requestId") or next(reversed(cluster.log_requests), "")
@@ -43,7 +43,7 @@ def state(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/features/logFetcher/{uid}/download")
-def download(call: Call) -> File:
+def download(call: ApiCall) -> File:
     """Return a bundle."""
     uid = call.path("uid")
     cluster = next((c for c in call.context.store.clusters_of(call.project) if uid in c.log_requests), None)
@@ -55,17 +55,17 @@ def download(call: Call) -> File:
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/download")
-def download_cluster(call: Call) -> File:
+def download_cluster(call: ApiCall) -> File:
     """Return a cluster as an archive."""
     cluster = find(call)
     return _archive(call, f"{cluster.meta.name}.zip", _cluster(call, cluster))
 
 
-def _cluster(call: Call, cluster: Cluster) -> Json:
+def _cluster(call: ApiCall, cluster: ClusterRecord) -> Json:
     return {"cluster.json": shapes_clusters.cluster(call.context, cluster)}
 
 
-def _archive(call: Call, name: str, files: Json) -> File:
+def _archive(call: ApiCall, name: str, files: Json) -> File:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for path, content in files.items():

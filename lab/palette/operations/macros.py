@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lab.palette.bodies import MACROS
 from lab.palette.errors import ApiError, conflict, invalid, not_found
-from lab.palette.web import Call, Json, Table
+from lab.palette.web import ApiCall, Json, Table
 
 TABLE = Table()
 
@@ -12,7 +12,7 @@ _PROJECT = "/v1/projects/{uid}/macros"
 _TENANT = "/v1/tenants/{tenantUid}/macros"
 
 
-def _macros(call: Call) -> dict[str, str]:
+def _macros(call: ApiCall) -> dict[str, str]:
     """Return the macros that the path names, by name."""
     store = call.context.store
     project = call.request.match_info.get("uid")
@@ -25,7 +25,7 @@ def _macros(call: Call) -> dict[str, str]:
     return store.project_macros.setdefault(project, {})
 
 
-def _sent(call: Call) -> dict[str, str]:
+def _sent(call: ApiCall) -> dict[str, str]:
     sent: dict[str, str] = {}
     for position, macro in enumerate(call.body["macros"]):
         if macro["name"] in sent:
@@ -38,20 +38,20 @@ def _unknown(names: list[str]) -> ApiError:
     return ApiError(404, "ResourceNotFound", f"there is no macro named {', '.join(names)} in this scope")
 
 
-def _changed(call: Call) -> None:
+def _changed(call: ApiCall) -> None:
     call.reconciler.refresh(call.request.match_info.get("uid"))
 
 
 @TABLE.serves("GET", _PROJECT)
 @TABLE.serves("GET", _TENANT)
-def listed(call: Call) -> Json:
+def listed(call: ApiCall) -> Json:
     """List the macros of a scope."""
     return {"macros": [{"name": name, "value": value} for name, value in _macros(call).items()]}
 
 
 @TABLE.serves("POST", _PROJECT, body=MACROS)
 @TABLE.serves("POST", _TENANT, body=MACROS)
-def create(call: Call) -> None:
+def create(call: ApiCall) -> None:
     """Add macros; none of them may exist in the scope."""
     macros, sent = _macros(call), _sent(call)
     existing = [name for name in sent if name in macros]
@@ -63,7 +63,7 @@ def create(call: Call) -> None:
 
 @TABLE.serves("PUT", _PROJECT, body=MACROS)
 @TABLE.serves("PUT", _TENANT, body=MACROS)
-def replace(call: Call) -> None:
+def replace(call: ApiCall) -> None:
     """Make the scope hold exactly these macros."""
     macros, sent = _macros(call), _sent(call)
     macros.clear()
@@ -73,7 +73,7 @@ def replace(call: Call) -> None:
 
 @TABLE.serves("PATCH", _PROJECT, body=MACROS)
 @TABLE.serves("PATCH", _TENANT, body=MACROS)
-def update(call: Call) -> None:
+def update(call: ApiCall) -> None:
     """Change macros by name; all of them must exist."""
     macros, sent = _macros(call), _sent(call)
     missing = [name for name in sent if name not in macros]
@@ -85,7 +85,7 @@ def update(call: Call) -> None:
 
 @TABLE.serves("DELETE", _PROJECT, body=MACROS)
 @TABLE.serves("DELETE", _TENANT, body=MACROS)
-def delete(call: Call) -> None:
+def delete(call: ApiCall) -> None:
     """Delete macros by name; profiles that use them are left as they are (docs/palette.md R-065)."""
     macros, sent = _macros(call), _sent(call)
     missing = [name for name in sent if name not in macros]
@@ -97,7 +97,7 @@ def delete(call: Call) -> None:
 
 
 @TABLE.serves("GET", "/v1/clusterprofiles/macros")
-def visible(call: Call) -> Json:
+def visible(call: ApiCall) -> Json:
     """List what profiles of the project may refer to, each name once, as it would be resolved."""
     store = call.context.store
     seen = {**store.system_macros, **store.tenant_macros, **store.project_macros.get(call.project or "", {})}

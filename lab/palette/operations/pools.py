@@ -9,10 +9,10 @@ from lab.palette import cluster_rules, shapes_clusters
 from lab.palette.bodies import CLOUD_CONFIG, POOL, record
 from lab.palette.errors import ApiError, conflict, invalid, not_found
 from lab.palette.operations.clusters import note_secrets
-from lab.palette.web import Call, Created, Json, Table
+from lab.palette.web import ApiCall, Created, Json, Table
 
 if TYPE_CHECKING:
-    from lab.palette.store import Cluster, Node, Pool
+    from lab.palette.store import ClusterRecord, NodeRecord, Pool
 
 TABLE = Table()
 
@@ -20,13 +20,13 @@ _CONFIG = "/v1/cloudconfigs/edge-native/{configUid}"
 _POOL = f"{_CONFIG}/machinePools/{{machinePoolName}}"
 
 
-def _cluster(call: Call) -> Cluster:
+def _cluster(call: ApiCall) -> ClusterRecord:
     cluster = call.context.store.cluster_by_config(call.path("configUid"), call.project)
     note_secrets(call, cluster)
     return cluster
 
 
-def _pool(call: Call, cluster: Cluster) -> Pool:
+def _pool(call: ApiCall, cluster: ClusterRecord) -> Pool:
     name = call.path("machinePoolName")
     for pool in cluster.pools:
         if pool.name == name:
@@ -34,20 +34,20 @@ def _pool(call: Call, cluster: Cluster) -> Pool:
     raise not_found("machinepool", name)
 
 
-def _running(cluster: Cluster) -> None:
+def _running(cluster: ClusterRecord) -> None:
     if cluster.state != "Running":
         message = f"cluster '{cluster.meta.name}' is {cluster.state}; its pools can be changed once it is Running"
         raise conflict("ClusterNotUpdatable", message)
 
 
 @TABLE.serves("GET", _CONFIG)
-def get(call: Call) -> Json:
+def get(call: ApiCall) -> Json:
     """Return the cloud config."""
     return shapes_clusters.cloud_config(call.context, _cluster(call))
 
 
 @TABLE.serves("PUT", f"{_CONFIG}/clusterConfig", body=record(clusterConfig=CLOUD_CONFIG))
-def update_cluster_config(call: Call) -> None:
+def update_cluster_config(call: ApiCall) -> None:
     """Change the cluster's network settings."""
     cluster = _cluster(call)
     changed = {**cluster.cloud_config, **call.body.get("clusterConfig", {})}
@@ -57,7 +57,7 @@ def update_cluster_config(call: Call) -> None:
 
 
 @TABLE.serves("POST", f"{_CONFIG}/machinePools", body=POOL)
-def add_pool(call: Call) -> Created:
+def add_pool(call: ApiCall) -> Created:
     """Add a pool of workers."""
     cluster = _cluster(call)
     _running(cluster)
@@ -67,7 +67,7 @@ def add_pool(call: Call) -> Created:
 
 
 @TABLE.serves("PUT", _POOL, body=POOL)
-def update_pool(call: Call) -> None:
+def update_pool(call: ApiCall) -> None:
     """Change a pool: hosts that are added deploy, hosts that are left out are reset."""
     cluster = _cluster(call)
     old = _pool(call, cluster)
@@ -79,7 +79,7 @@ def update_pool(call: Call) -> None:
 
 
 @TABLE.serves("DELETE", _POOL)
-def delete_pool(call: Call) -> None:
+def delete_pool(call: ApiCall) -> None:
     """Remove a pool of workers; its hosts are reset."""
     cluster = _cluster(call)
     gone = _pool(call, cluster)
@@ -89,7 +89,7 @@ def delete_pool(call: Call) -> None:
     _change(call, cluster, [pool for pool in cluster.pools if pool is not gone])
 
 
-def _change(call: Call, cluster: Cluster, pools: list[Pool]) -> None:
+def _change(call: ApiCall, cluster: ClusterRecord, pools: list[Pool]) -> None:
     taken = [node.host_uid for node in cluster.nodes]
     two_node = cluster_rules.is_two_node(cluster.cloud_config)
     cluster_rules.refuse(cluster_rules.pool_problems(call.context, call.in_project(), pools, taken, two_node=two_node))
@@ -97,7 +97,7 @@ def _change(call: Call, cluster: Cluster, pools: list[Pool]) -> None:
 
 
 @TABLE.serves("GET", f"{_POOL}/machines")
-def machines(call: Call) -> Json:
+def machines(call: ApiCall) -> Json:
     """List the machines of a pool."""
     cluster = _cluster(call)
     pool = _pool(call, cluster)
@@ -106,13 +106,13 @@ def machines(call: Call) -> Json:
 
 
 @TABLE.serves("GET", f"{_POOL}/machines/{{machineUid}}")
-def machine(call: Call) -> Json:
+def machine(call: ApiCall) -> Json:
     """Return one machine."""
     cluster = _cluster(call)
     return shapes_clusters.machine(call.context, cluster, _node(call, cluster))
 
 
-def _node(call: Call, cluster: Cluster) -> Node:
+def _node(call: ApiCall, cluster: ClusterRecord) -> NodeRecord:
     pool = _pool(call, cluster)
     for node in cluster.nodes:
         if node.uid == call.path("machineUid") and node.pool == pool.name:
@@ -121,7 +121,7 @@ def _node(call: Call, cluster: Cluster) -> Node:
 
 
 @TABLE.serves("DELETE", f"{_POOL}/machines/{{machineUid}}")
-def delete_machine(call: Call) -> None:
+def delete_machine(call: ApiCall) -> None:
     """Take a machine out of its pool; its host is reset."""
     cluster = _cluster(call)
     node, pool = _node(call, cluster), _pool(call, cluster)

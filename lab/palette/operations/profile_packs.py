@@ -11,10 +11,10 @@ from lab.palette.errors import ApiError, invalid, not_found
 from lab.palette.operations.profiles import edited, find, find_own, pack_results
 from lab.palette.rendering import profile_scopes, render_pack
 from lab.palette.values import RenderError, Scopes, read_os_layer
-from lab.palette.web import Call, Created, Json, Table
+from lab.palette.web import ApiCall, Created, Json, Table
 
 if TYPE_CHECKING:
-    from lab.palette.store import Pack, Profile
+    from lab.palette.store import PackRecord, ProfileRecord
 
 TABLE = Table()
 
@@ -24,7 +24,7 @@ _VARIABLES = "/v1/clusterprofiles/{uid}/variables"
 _REFERENCES = record(references=many(TEXT))
 
 
-def _pack(call: Call, profile: Profile) -> Pack:
+def _pack(call: ApiCall, profile: ProfileRecord) -> PackRecord:
     pack = profile.shown.pack(call.path("packName"))
     if pack is None:
         raise not_found("pack", call.path("packName"))
@@ -32,20 +32,20 @@ def _pack(call: Call, profile: Profile) -> Pack:
 
 
 @TABLE.serves("POST", "/v1/clusterprofiles/{uid}/validate/packs", body=TEMPLATE)
-def validate(call: Call) -> Json:
+def validate(call: ApiCall) -> Json:
     """Return what would be wrong with a profile if it had these layers."""
     find(call)
     return pack_results(call)
 
 
 @TABLE.serves("GET", _PACKS)
-def listed(call: Call) -> Json:
+def listed(call: ApiCall) -> Json:
     """Return the layers with their values."""
     return {"items": [shapes.pack_entity(pack) for pack in find(call).shown.packs]}
 
 
 @TABLE.serves("POST", _PACKS, body=record("pack", pack=PACK))
-def add(call: Call) -> Created:
+def add(call: ApiCall) -> Created:
     """Add a layer."""
     profile = find_own(call)
     pack = profile_rules.make_pack(call.body["pack"], "pack", call.masks)
@@ -57,7 +57,7 @@ def add(call: Call) -> Created:
 
 
 @TABLE.serves("GET", f"{_PACKS}/manifests")
-def manifests(call: Call) -> Json:
+def manifests(call: ApiCall) -> Json:
     """Return the layers with their manifests."""
     profile = find(call)
     packs = []
@@ -69,7 +69,7 @@ def manifests(call: Call) -> Json:
 
 
 @TABLE.serves("GET", f"{_PACKS}/resolvedValues", body=_REFERENCES)
-def resolved(call: Call) -> Json:
+def resolved(call: ApiCall) -> Json:
     """Resolve references of a profile.
 
     The answer maps each text that was asked for to what it resolves to; without any it maps every pack's name to its
@@ -84,14 +84,14 @@ def resolved(call: Call) -> Json:
     return {"resolved": {name: _resolved(call, scopes, text) for name, text in wanted.items()}}
 
 
-def _resolved(call: Call, scopes: Scopes, text: str) -> str:
+def _resolved(call: ApiCall, scopes: Scopes, text: str) -> str:
     try:
         return render_pack(call.context, scopes, text)
     except RenderError as error:
         raise ApiError(400, error.reason, str(error)) from error
 
 
-def _note_secrets(call: Call, profile: Profile, scopes: Scopes) -> None:
+def _note_secrets(call: ApiCall, profile: ProfileRecord, scopes: Scopes) -> None:
     """Keep the resolved password and sensitive variables out of the answer."""
     call.secrets |= {v["defaultValue"] for v in profile.variables if v.get("isSensitive") and v.get("defaultValue")}
     for pack in profile.shown.packs:
@@ -105,7 +105,7 @@ def _note_secrets(call: Call, profile: Profile, scopes: Scopes) -> None:
 
 
 @TABLE.serves("GET", _PACK)
-def get(call: Call) -> Json:
+def get(call: ApiCall) -> Json:
     """Return one layer with its values and registry."""
     profile = find(call)
     pack = _pack(call, profile)
@@ -114,7 +114,7 @@ def get(call: Call) -> Json:
 
 
 @TABLE.serves("GET", f"{_PACK}/manifests")
-def manifests_of_pack(call: Call) -> Json:
+def manifests_of_pack(call: ApiCall) -> Json:
     """Return the manifests of one layer."""
     pack = _pack(call, find(call))
     return {
@@ -126,7 +126,7 @@ def manifests_of_pack(call: Call) -> Json:
 
 
 @TABLE.serves("PUT", _PACK, body=PACK_UPDATE)
-def update(call: Call) -> None:
+def update(call: ApiCall) -> None:
     """Change one layer: its values, or its version. The change is a draft until it is published."""
     profile = find_own(call)
     before = _pack(call, profile)
@@ -140,7 +140,7 @@ def update(call: Call) -> None:
 
 
 @TABLE.serves("DELETE", _PACK)
-def delete(call: Call) -> None:
+def delete(call: ApiCall) -> None:
     """Remove a layer."""
     profile = find_own(call)
     gone = _pack(call, profile)
@@ -149,7 +149,7 @@ def delete(call: Call) -> None:
 
 
 @TABLE.serves("GET", f"{_PACK}/config")
-def config(call: Call) -> Json:
+def config(call: ApiCall) -> Json:
     """Return the configuration of one layer; ``packUid`` must be its identity."""
     pack = _pack(call, find(call))
     uid = call.query("packUid")
@@ -164,13 +164,13 @@ def config(call: Call) -> Json:
 
 
 @TABLE.serves("GET", _VARIABLES)
-def variables(call: Call) -> Json:
+def variables(call: ApiCall) -> Json:
     """List the variables; sensitive defaults are masked."""
     return {"variables": find(call).variables}
 
 
 @TABLE.serves("PUT", _VARIABLES, body=VARIABLES)
-def replace_variables(call: Call) -> None:
+def replace_variables(call: ApiCall) -> None:
     """Make the profile have exactly these variables."""
     profile = find_own(call)
     profile.variables = profile_rules.make_variables(call.body.get("variables", []), "variables")
@@ -178,7 +178,7 @@ def replace_variables(call: Call) -> None:
 
 
 @TABLE.serves("PATCH", _VARIABLES, body=VARIABLES)
-def update_variables(call: Call) -> None:
+def update_variables(call: ApiCall) -> None:
     """Change or add variables by name."""
     profile = find_own(call)
     sent = call.body.get("variables", [])
@@ -187,7 +187,7 @@ def update_variables(call: Call) -> None:
 
 
 @TABLE.serves("DELETE", _VARIABLES, body=record("variables", variables=many(NAME)))
-def delete_variables(call: Call) -> None:
+def delete_variables(call: ApiCall) -> None:
     """Delete variables by name."""
     profile, gone = find_own(call), call.body["variables"]
     missing = set(gone) - {variable["name"] for variable in profile.variables}

@@ -26,8 +26,8 @@ from lab.palette.errors import ApiError, conflict, invalid, not_found
 from lab.palette.operations.catalogue import text_matches
 from lab.palette.paging import listing
 from lab.palette.profile_rules import DEFAULT_VERSION
-from lab.palette.store import Meta, Profile, Store, new_uid
-from lab.palette.web import Call, Created, File, Json, Table
+from lab.palette.store import Meta, ProfileRecord, Store, new_uid
+from lab.palette.web import ApiCall, Created, File, Json, Table
 
 TABLE = Table()
 
@@ -55,17 +55,17 @@ _IMPORT = record(
 )
 
 
-def visible(call: Call) -> list[Profile]:
+def visible(call: ApiCall) -> list[ProfileRecord]:
     """Return the profiles that the request's scope can see."""
     return [p for p in call.context.store.profiles.values() if p.meta.project in {call.project, None}]
 
 
-def find(call: Call) -> Profile:
+def find(call: ApiCall) -> ProfileRecord:
     """Return the profile that the path names; what it holds is kept out of the answer. Raises ApiError 404."""
     return call.context.store.profile(call.path("uid"), call.project)
 
 
-def find_own(call: Call) -> Profile:
+def find_own(call: ApiCall) -> ProfileRecord:
     """Return the profile that the path names, to be changed. Raises ApiError 403 for one of another scope, 404."""
     profile = find(call)
     if profile.meta.project != call.project:
@@ -74,7 +74,7 @@ def find_own(call: Call) -> Profile:
     return profile
 
 
-def edited(call: Call, profile: Profile) -> None:
+def edited(call: ApiCall, profile: ProfileRecord) -> None:
     """Note that a profile was changed, and hand a published one to the clusters that still follow it."""
     profile.meta.touch()
     call.context.behaviour.at(EDIT_PROFILE, _leave_other_versions, call.context.store, profile)
@@ -82,32 +82,32 @@ def edited(call: Call, profile: Profile) -> None:
         call.reconciler.follow_profile(profile)
 
 
-def _leave_other_versions(_store: Store, _profile: Profile) -> None:
+def _leave_other_versions(_store: Store, _profile: ProfileRecord) -> None:
     """Every version of a profile stands for itself."""
 
 
-def _check_version(call: Call, version: str, place: str) -> None:
+def _check_version(call: ApiCall, version: str, place: str) -> None:
     call.context.behaviour.at(CHECK_VERSION, profile_rules.check_version, version, place)
 
 
-def _publish(call: Call, profile: Profile) -> None:
+def _publish(call: ApiCall, profile: ProfileRecord) -> None:
     call.context.behaviour.at(PUBLISH, profile_rules.publish, profile)
 
 
 @TABLE.serves("POST", "/v1/clusterprofiles", body=PROFILE)
-def create(call: Call) -> Created:
+def create(call: ApiCall) -> Created:
     """Make a profile, published at once when ``publish`` is true."""
     return Created(_add(call, call.body["metadata"], call.body["spec"], publish=call.flag("publish")).meta.uid)
 
 
-def _add(call: Call, sent: Json, spec: Json, *, publish: bool) -> Profile:
+def _add(call: ApiCall, sent: Json, spec: Json, *, publish: bool) -> ProfileRecord:
     version = spec.get("version") or DEFAULT_VERSION
     _check_version(call, version, "spec.version")
     profile_rules.check_free(call.context.store, call.project, sent["name"], version)
     template = profile_rules.make_template(spec.get("template", {}), "spec.template", call.masks)
     variables = profile_rules.make_variables(spec.get("variables", []), "spec.variables")
     meta = Meta(new_uid(), sent["name"], call.project, sent.get("labels", {}), sent.get("annotations", {}))
-    profile = Profile(meta, version, template, variables=variables)
+    profile = ProfileRecord(meta, version, template, variables=variables)
     if publish:
         _publish(call, profile)
     call.context.store.profiles[meta.uid] = profile
@@ -115,7 +115,7 @@ def _add(call: Call, sent: Json, spec: Json, *, publish: bool) -> Profile:
 
 
 @TABLE.serves("POST", "/v1/clusterprofiles/import", body=_IMPORT)
-def import_profile(call: Call) -> Created:
+def import_profile(call: ApiCall) -> Created:
     """Make a profile of an exported one."""
     spec = dict(call.body["spec"])
     packs = [
@@ -126,7 +126,7 @@ def import_profile(call: Call) -> Created:
 
 
 @TABLE.serves("GET", "/v1/clusterprofiles/validate/name")
-def validate_name(call: Call) -> None:
+def validate_name(call: ApiCall) -> None:
     """Check that a name and version are free."""
     name, version = call.query("name"), call.query("version") or DEFAULT_VERSION
     if not name:
@@ -136,12 +136,12 @@ def validate_name(call: Call) -> None:
 
 
 @TABLE.serves("POST", "/v1/clusterprofiles/validate/packs", body=TEMPLATE)
-def validate_packs(call: Call) -> Json:
+def validate_packs(call: ApiCall) -> Json:
     """Return what is wrong with layers before a profile is made of them."""
     return pack_results(call)
 
 
-def pack_results(call: Call) -> Json:
+def pack_results(call: ApiCall) -> Json:
     """Return ``v1ClusterProfileValidatorResponse`` of sent layers."""
     try:
         made = profile_rules.make_template(call.body, "packs", call.masks)
@@ -154,13 +154,13 @@ def pack_results(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/clusterprofiles/{uid}")
-def get(call: Call) -> Json:
+def get(call: ApiCall) -> Json:
     """Return a profile, its draft and what of it is published."""
     return shapes.profile(find(call), call.context.store)
 
 
 @TABLE.serves("PUT", "/v1/clusterprofiles/{uid}", body=PROFILE_UPDATE)
-def update(call: Call) -> None:
+def update(call: ApiCall) -> None:
     """Change a profile's name, version and layers; the changed layers are a draft until they are published."""
     profile, sent, spec = find_own(call), call.body.get("metadata", {}), call.body.get("spec", {})
     name, version = sent.get("name") or profile.meta.name, spec.get("version") or profile.version
@@ -173,7 +173,7 @@ def update(call: Call) -> None:
     edited(call, profile)
 
 
-def _relabel(profile: Profile, sent: Json) -> None:
+def _relabel(profile: ProfileRecord, sent: Json) -> None:
     profile.meta.labels = dict(sent.get("labels", profile.meta.labels))
     profile.meta.annotations = dict(sent.get("annotations", profile.meta.annotations))
 
@@ -181,7 +181,7 @@ def _relabel(profile: Profile, sent: Json) -> None:
 @TABLE.serves(
     "PATCH", "/v1/clusterprofiles/{uid}/metadata", body=record("metadata", metadata=META, spec=record(version=TEXT))
 )
-def update_metadata(call: Call) -> None:
+def update_metadata(call: ApiCall) -> None:
     """Change a profile's name, labels and version only."""
     profile, sent = find_own(call), call.body["metadata"]
     name = sent.get("name") or profile.meta.name
@@ -194,14 +194,14 @@ def update_metadata(call: Call) -> None:
 
 
 @TABLE.serves("PATCH", "/v1/clusterprofiles/{uid}/publish")
-def publish(call: Call) -> None:
+def publish(call: ApiCall) -> None:
     """Make the draft what clusters use."""
     profile = find_own(call)
     _publish(call, profile)
     edited(call, profile)
 
 
-def _check_clone(call: Call, profile: Profile, wanted: Json) -> tuple[str, str | None]:
+def _check_clone(call: ApiCall, profile: ProfileRecord, wanted: Json) -> tuple[str, str | None]:
     """Return version and project of the clone. Raises ApiError."""
     version = wanted.get("version") or profile.version
     _check_version(call, version, "metadata.version")
@@ -218,29 +218,29 @@ def _check_clone(call: Call, profile: Profile, wanted: Json) -> tuple[str, str |
 
 
 @TABLE.serves("POST", "/v1/clusterprofiles/{uid}/clone", body=CLONE)
-def clone(call: Call) -> Created:
+def clone(call: ApiCall) -> Created:
     """Copy a profile with its values in clear: a new version when only the version differs. The copy is a draft."""
     profile, wanted = find(call), call.body["metadata"]
     version, project = _check_clone(call, profile, wanted)
     meta = Meta(new_uid(), wanted["name"], project, dict(profile.meta.labels), dict(profile.meta.annotations))
     variables = [dict(variable) for variable in profile.variables]
-    call.context.store.profiles[meta.uid] = Profile(meta, version, profile.shown, variables=variables)
+    call.context.store.profiles[meta.uid] = ProfileRecord(meta, version, profile.shown, variables=variables)
     return Created(meta.uid)
 
 
 @TABLE.serves("POST", "/v1/clusterprofiles/{uid}/clone/validate", body=CLONE_META)
-def validate_clone(call: Call) -> None:
+def validate_clone(call: ApiCall) -> None:
     """Check that a profile can be cloned to this name and version."""
     _check_clone(call, find(call), call.body)
 
 
 @TABLE.serves("DELETE", "/v1/clusterprofiles/{uid}")
-def delete(call: Call) -> None:
+def delete(call: ApiCall) -> None:
     """Delete a profile version that no cluster uses."""
     _delete(call, find_own(call))
 
 
-def _delete(call: Call, profile: Profile) -> None:
+def _delete(call: ApiCall, profile: ProfileRecord) -> None:
     users = call.context.store.users_of(profile.meta.uid)
     if users:
         names = ", ".join(cluster.meta.name for cluster in users)
@@ -250,7 +250,7 @@ def _delete(call: Call, profile: Profile) -> None:
 
 
 @TABLE.serves("DELETE", "/v1/clusterprofiles/bulk", body=record("uids", uids=many(NAME)))
-def delete_many(call: Call) -> Json:
+def delete_many(call: ApiCall) -> Json:
     """Delete several profile versions and say which could not be."""
     failures = []
     for uid in call.body["uids"]:
@@ -264,7 +264,7 @@ def delete_many(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/clusterprofiles/{uid}/export")
-def export(call: Call) -> File:
+def export(call: ApiCall) -> File:
     """Return a profile as a file that can be imported; passwords are masked in it."""
     profile = find(call)
     format_ = call.choice("format", ("yaml", "json"), default="json")
@@ -276,7 +276,7 @@ def export(call: Call) -> File:
     return File(f"{profile.meta.name}-{profile.version}.{format_}", text.encode())
 
 
-def _exported(profile: Profile) -> Json:
+def _exported(profile: ProfileRecord) -> Json:
     layers = profile.shown
     packs = []
     for pack in layers.packs:
@@ -297,7 +297,7 @@ def _exported(profile: Profile) -> Json:
 
 
 @TABLE.serves("GET", "/v1/dashboard/clusterprofiles/metadata")
-def metadata(call: Call) -> Json:
+def metadata(call: ApiCall) -> Json:
     """List profiles briefly."""
     return {
         "items": [
@@ -311,7 +311,7 @@ def metadata(call: Call) -> Json:
 
 
 @TABLE.serves("POST", "/v1/dashboard/clusterprofiles", body=_FILTER)
-def search(call: Call) -> Json:
+def search(call: ApiCall) -> Json:
     """Find profiles by name, type, scope and version."""
     wanted = call.body.get("filter", {})
     found = [profile for profile in visible(call) if _fits(profile, wanted)]
@@ -321,7 +321,7 @@ def search(call: Call) -> Json:
     return listing(found, call.page(), lambda profile: shapes.profile_summary(profile, call.context.store))
 
 
-def _fits(profile: Profile, wanted: Json) -> bool:
+def _fits(profile: ProfileRecord, wanted: Json) -> bool:
     scope = "tenant" if profile.meta.project is None else "project"
     return (
         text_matches(profile.meta.name, wanted.get("profileName", {}))
@@ -331,7 +331,7 @@ def _fits(profile: Profile, wanted: Json) -> bool:
     )
 
 
-def _sort_key(profile: Profile, field: str) -> str:
+def _sort_key(profile: ProfileRecord, field: str) -> str:
     keys = {
         "profileName": profile.meta.name,
         "profileType": profile.shown.type,
@@ -341,7 +341,7 @@ def _sort_key(profile: Profile, field: str) -> str:
 
 
 @TABLE.serves("GET", "/v1/dashboard/clusterprofiles/{uid}")
-def summary(call: Call) -> Json:
+def summary(call: ApiCall) -> Json:
     """Return one profile briefly."""
     profile = call.context.store.profiles.get(call.path("uid"))
     if profile is None or profile not in visible(call):

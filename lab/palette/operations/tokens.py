@@ -10,7 +10,7 @@ from lab.palette.bodies import FLAG, META, TEXT, record
 from lab.palette.errors import conflict, invalid, not_found
 from lab.palette.store import Meta, Token, new_uid
 from lab.palette.times import from_text
-from lab.palette.web import Call, Created, Json, Table
+from lab.palette.web import ApiCall, Created, Json, Table
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -20,14 +20,14 @@ TABLE = Table()
 _TOKEN = record("metadata", metadata=META, spec=record(defaultProjectUid=TEXT, expiry=TEXT))
 
 
-def _token(call: Call) -> Token:
+def _token(call: ApiCall) -> Token:
     token = call.context.store.tokens.get(call.path("uid"))
     if token is None:
         raise not_found("edgetoken", call.path("uid"))
     return token
 
 
-def _project_of_token(call: Call, spec: Json) -> str | None:
+def _project_of_token(call: ApiCall, spec: Json) -> str | None:
     uid = spec.get("defaultProjectUid") or None
     if uid is not None and uid not in call.context.store.projects:
         raise invalid("spec.defaultProjectUid", f"this tenant has no project '{uid}'")
@@ -45,13 +45,13 @@ def _expiry(spec: Json) -> datetime | None:
 
 
 @TABLE.serves("GET", "/v1/edgehosts/tokens")
-def tokens(call: Call) -> Json:
+def tokens(call: ApiCall) -> Json:
     """List the registration tokens with their text."""
     return {"items": [shapes.token(token, call.context.store) for token in call.context.store.tokens.values()]}
 
 
 @TABLE.serves("POST", "/v1/edgehosts/tokens", body=_TOKEN)
-def create_token(call: Call) -> Created:
+def create_token(call: ApiCall) -> Created:
     """Make a registration token."""
     name = call.body["metadata"].get("name", "")
     known = call.context.store.tokens
@@ -66,13 +66,13 @@ def create_token(call: Call) -> Created:
 
 
 @TABLE.serves("GET", "/v1/edgehosts/tokens/{uid}")
-def get_token(call: Call) -> Json:
+def get_token(call: ApiCall) -> Json:
     """Return one registration token."""
     return shapes.token(_token(call), call.context.store)
 
 
 @TABLE.serves("PUT", "/v1/edgehosts/tokens/{uid}", body=_TOKEN)
-def update_token(call: Call) -> None:
+def update_token(call: ApiCall) -> None:
     """Change project, name and expiry of a token."""
     token, spec = _token(call), call.body.get("spec", {})
     project, expiry = _project_of_token(call, spec), _expiry(spec)
@@ -82,12 +82,12 @@ def update_token(call: Call) -> None:
 
 
 @TABLE.serves("PUT", "/v1/edgehosts/tokens/{uid}/state", body=record(isActive=FLAG))
-def set_token_state(call: Call) -> None:
+def set_token_state(call: ApiCall) -> None:
     """Switch a token on or off; Go leaves a false out."""
     _token(call).active = call.body.get("isActive", False)
 
 
 @TABLE.serves("DELETE", "/v1/edgehosts/tokens/{uid}")
-def delete_token(call: Call) -> None:
+def delete_token(call: ApiCall) -> None:
     """Delete a token; hosts that registered with it stay."""
     del call.context.store.tokens[_token(call).meta.uid]

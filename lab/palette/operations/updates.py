@@ -12,12 +12,12 @@ from lab.palette.errors import ApiError, invalid, not_found
 from lab.palette.operations.clusters import find
 from lab.palette.rendering import render_pack, scopes_of
 from lab.palette.values import RenderError
-from lab.palette.web import Accepted, Call, Json, Table
+from lab.palette.web import Accepted, ApiCall, Json, Table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lab.palette.store import Attached, Cluster
+    from lab.palette.store import Attached, ClusterRecord
 
 TABLE = Table()
 
@@ -25,7 +25,7 @@ _PROFILES = "/v1/spectroclusters/{uid}/profiles"
 _VARIABLES = "/v1/spectroclusters/{uid}/variables"
 
 
-def _patched(call: Call, cluster: Cluster, sent: Sequence[Json]) -> list[Attached]:
+def _patched(call: ApiCall, cluster: ClusterRecord, sent: Sequence[Json]) -> list[Attached]:
     """Return what the cluster would use after a PATCH. Raises ApiError 400, 404."""
     attached = list(cluster.attached)
     for position, one in enumerate(sent):
@@ -51,12 +51,12 @@ def _place_of(attached: Sequence[Attached], one: Json, place: str) -> int | None
     return found
 
 
-def _later(call: Call) -> bool:
+def _later(call: ApiCall) -> bool:
     return bool(call.body.get("spcApplySettings", {}).get("actionType") == "DownloadAndInstallLater")
 
 
 @TABLE.serves("GET", _PROFILES)
-def profiles(call: Call) -> Json:
+def profiles(call: ApiCall) -> Json:
     """List the attached profiles with their layers."""
     return {"profiles": [_cluster_profile(attached) for attached in find(call).attached]}
 
@@ -74,7 +74,7 @@ def _cluster_profile(attached: Attached) -> Json:
 
 
 @TABLE.serves("PATCH", _PROFILES, body=CLUSTER_PROFILES)
-def patch_profiles(call: Call) -> None:
+def patch_profiles(call: ApiCall) -> None:
     """Move a cluster to another profile version (``replaceWithProfile``), add a profile, or change its own values.
 
     A second infrastructure profile is refused: name the one it replaces.
@@ -84,7 +84,7 @@ def patch_profiles(call: Call) -> None:
 
 
 @TABLE.serves("PUT", _PROFILES, body=CLUSTER_PROFILES)
-def put_profiles(call: Call) -> None:
+def put_profiles(call: ApiCall) -> None:
     """Make a cluster use exactly these profiles."""
     cluster = find(call)
     attached = cluster_rules.attach_profiles(call.context, call.in_project(), call.body["profiles"], "profiles")
@@ -92,7 +92,7 @@ def put_profiles(call: Call) -> None:
 
 
 @TABLE.serves("DELETE", _PROFILES, body=record(profileUids=many(NAME)))
-def delete_profiles(call: Call) -> None:
+def delete_profiles(call: ApiCall) -> None:
     """Detach profiles; the one of the infrastructure stays."""
     cluster, gone = find(call), call.body.get("profileUids", [])
     attached = [profile for profile in cluster.attached if profile.uid not in gone]
@@ -101,7 +101,7 @@ def delete_profiles(call: Call) -> None:
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/profileUpdates")
-def profile_updates(call: Call) -> Json:
+def profile_updates(call: ApiCall) -> Json:
     """List attached profile versions that were edited since the cluster took them."""
     store = call.context.store
     updates = []
@@ -113,7 +113,7 @@ def profile_updates(call: Call) -> Json:
 
 
 @TABLE.serves("GET", f"{_PROFILES}/{{profileUid}}/packs/{{packName}}/config")
-def pack_config(call: Call) -> Json:
+def pack_config(call: ApiCall) -> Json:
     """Return the configuration of one layer as the cluster uses it."""
     attached = next((a for a in find(call).attached if a.uid == call.path("profileUid")), None)
     if attached is None:
@@ -125,13 +125,13 @@ def pack_config(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/packs/resolvedValues", body=record(references=many(TEXT)))
-def resolved(call: Call) -> Json:
+def resolved(call: ApiCall) -> Json:
     """Resolve references, or without any the values of every layer, as the cluster's hosts would get them."""
     cluster = find(call)
     return {"profiles": [_resolved(call, cluster, attached) for attached in cluster.attached]}
 
 
-def _resolved(call: Call, cluster: Cluster, attached: Attached) -> Json:
+def _resolved(call: ApiCall, cluster: ClusterRecord, attached: Attached) -> Json:
     scopes = scopes_of(call.context, cluster, cluster.attached, attached)
     wanted = {r: r if "{{" in r else f"{{{{{r}}}}}" for r in call.body.get("references", [])}
     wanted = wanted or {pack.name: attached.values_of(pack) for pack in attached.template.packs}
@@ -149,7 +149,7 @@ def _resolved(call: Call, cluster: Cluster, attached: Attached) -> Json:
 
 
 @TABLE.serves("GET", _VARIABLES)
-def variables(call: Call) -> list[Json]:
+def variables(call: ApiCall) -> list[Json]:
     """List the variables of the attached profiles with the cluster's values."""
     return [
         {
@@ -164,7 +164,7 @@ _UPDATE = many(record("profileUid", profileUid=NAME, variables=many(record("name
 
 
 @TABLE.serves("PATCH", _VARIABLES, body=_UPDATE)
-def patch_variables(call: Call) -> None:
+def patch_variables(call: ApiCall) -> None:
     """Change variables of a cluster; the change is applied like a new profile version."""
     cluster = find(call)
     attached = list(cluster.attached)
@@ -183,7 +183,7 @@ def patch_variables(call: Call) -> None:
 
 
 @TABLE.serves("POST", "/v1/spectroclusters/{uid}/validate/repave", body=CLUSTER_PACKS)
-def validate_repave(call: Call) -> Json:
+def validate_repave(call: ApiCall) -> Json:
     """Return whether nodes would be replaced, and why."""
     cluster = find(call)
     attached = _patched(call, cluster, call.body.get("profiles", []))
@@ -193,25 +193,25 @@ def validate_repave(call: Call) -> Json:
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/repave/status")
-def repave_status(call: Call) -> Json:
+def repave_status(call: ApiCall) -> Json:
     """Return the state of the latest repave."""
     return shapes_clusters.repave(find(call))
 
 
 @TABLE.serves("PATCH", "/v1/spectroclusters/{uid}/repave/approve")
-def approve(call: Call) -> None:
+def approve(call: ApiCall) -> None:
     """Start the repave that waits for approval."""
     call.reconciler.approve(find(call))
 
 
 @TABLE.serves("POST", "/v1/spectroclusters/{uid}/status/spcApply")
-def apply_now(call: Call) -> Accepted:
+def apply_now(call: ApiCall) -> Accepted:
     """Apply what was to be installed later."""
     call.reconciler.apply_now(find(call))
     return Accepted()
 
 
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/status/spcApply")
-def apply_status(call: Call) -> Json:
+def apply_status(call: ApiCall) -> Json:
     """Return whether something waits to be applied."""
     return shapes_clusters.spc_apply(find(call))

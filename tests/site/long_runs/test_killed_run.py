@@ -26,7 +26,7 @@ from harness.sites.site_file import read_site_file
 from palette import RetryPolicy
 from palette.client import ProjectView
 from tests.lab.ground import running_lab
-from tests.lab.projects import Project, copy_project
+from tests.lab.projects import Checkout, copy_project
 from tests.settling import settled
 from tests.site.long_runs.test_clean import make_profile, standing
 
@@ -38,10 +38,10 @@ MOMENTS = int(os.environ.get("KILLED_MOMENTS", "6"))
 
 
 @dataclass
-class Ground:
+class KillSite:
     """A lab that outlives the runs on it, a copy of the project, and what is somebody else's."""
 
-    project: Project
+    project: Checkout
     site_file: Path
     view: ProjectView
     engine: docker.DockerClient
@@ -64,7 +64,7 @@ class Ground:
 
 
 @pytest.fixture(scope="module")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KillSite]:
     """Start a lab, and put something into it that belongs to nobody's run."""
     try:
         engine = docker.from_env()
@@ -76,7 +76,9 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         view = palette.in_project("Default")
         make_profile(view, "conf-1122-somebody-1-profile", run=None)
         view.macros.create({"conf_1122_somebody": "x"})
-        yield Ground(copy_project(tmp_path_factory.mktemp("copy") / "project", temporary), lab.site_file, view, engine)
+        yield KillSite(
+            copy_project(tmp_path_factory.mktemp("copy") / "project", temporary), lab.site_file, view, engine
+        )
     shutil.rmtree(temporary, ignore_errors=True)
     engine.close()
 
@@ -88,7 +90,7 @@ def lines_of(run: Path | None) -> int:
     return 0
 
 
-def kill_after(process: subprocess.Popen[str], ground: Ground, lines: int, known: set[Path]) -> Path:
+def kill_after(process: subprocess.Popen[str], ground: KillSite, lines: int, known: set[Path]) -> Path:
     """Kill a run once its ledger has so many lines, or when it has ended before; gives its directory."""
 
     def run() -> Path | None:
@@ -103,7 +105,7 @@ def kill_after(process: subprocess.Popen[str], ground: Ground, lines: int, known
     return found
 
 
-def test_a_killed_run_can_be_cleaned_at_any_moment(ground: Ground) -> None:
+def test_a_killed_run_can_be_cleaned_at_any_moment(ground: KillSite) -> None:
     """After SIGKILL at random moments nothing of the run is left in Palette, on the hosts or on the engine."""
     before = ground.picture()
     chance = random.Random(6)  # noqa: S311 - moments, not secrets
@@ -121,7 +123,7 @@ def test_a_killed_run_can_be_cleaned_at_any_moment(ground: Ground) -> None:
             assert ground.view.edge_hosts.wait_until_free(uid, within=30).is_free
 
 
-def test_a_killed_run_is_resumed_and_repeats_nothing_that_finished(ground: Ground) -> None:
+def test_a_killed_run_is_resumed_and_repeats_nothing_that_finished(ground: KillSite) -> None:
     """The resumed run goes on in the same directory, runs what was not done, and its reports tell all of it."""
     before = ground.picture()
     known = set(ground.project.runs)
@@ -156,7 +158,7 @@ def cases_in(run: Path) -> list[str]:
     return []
 
 
-def test_the_first_interrupt_ends_cleanly_and_the_second_at_once(ground: Ground) -> None:
+def test_the_first_interrupt_ends_cleanly_and_the_second_at_once(ground: KillSite) -> None:
     """After one Ctrl-C there are reports, exit 2 and nothing left; after two the process is gone at once."""
     before = ground.picture()
     with begun(ground) as once:
@@ -178,7 +180,7 @@ def test_the_first_interrupt_ends_cleanly_and_the_second_at_once(ground: Ground)
     assert ground.picture() == before
 
 
-def begun(ground: Ground) -> subprocess.Popen[str]:
+def begun(ground: KillSite) -> subprocess.Popen[str]:
     """Start a run and wait until it has asked for a cluster."""
     known = set(ground.project.runs)
     process = ground.start("-k", "third_repave")
@@ -191,7 +193,7 @@ def begun(ground: Ground) -> subprocess.Popen[str]:
     return process
 
 
-def test_a_leased_host_is_given_back_when_its_run_is_cleaned(ground: Ground) -> None:
+def test_a_leased_host_is_given_back_when_its_run_is_cleaned(ground: KillSite) -> None:
     """A run killed right after it leased its hosts leaves leases, and cleaning gives the hosts back."""
     run = kill_after(ground.start("-k", "third_repave"), ground, 5, set(ground.project.runs))
     leased = sorted(host.uid for host in ground.view.edge_hosts.search() if host.labels.get(RUN))

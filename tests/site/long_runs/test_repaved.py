@@ -37,7 +37,7 @@ def values(image: str) -> str:
 
 
 @dataclass
-class Repave:
+class FakeRepave:
     """A cluster in the middle of a repave that its host has not begun."""
 
     stage: Stage
@@ -61,7 +61,7 @@ class Repave:
 
 
 @pytest.fixture
-def repave(stage: Stage) -> Iterator[Repave]:
+def repave(stage: Stage) -> Iterator[FakeRepave]:
     """Deploy, order a repave, and hold the host back; Palette goes on saying Running and healthy."""
     view, agent = stage.project(), stage.agents["edge-1"]
     agent.registry.images.update(IMAGES)
@@ -77,7 +77,7 @@ def repave(stage: Stage) -> Iterator[Repave]:
     nowhere: Any = None
     layer, boots = OsLayer(IMAGES[1], None), cast("dict[str, BootFacts]", {"edge-1": boot})
     cluster = Cluster(nowhere, uid, "conf-1", new, layer, (host,), [old, new], boots=boots)
-    yield Repave(stage, view, cluster, old, new)
+    yield FakeRepave(stage, view, cluster, old, new)
     agent.hold.set()
 
 
@@ -86,7 +86,7 @@ def is_done(watch: RepaveWatch) -> bool:
     return watch.look().is_done
 
 
-def move(repave: Repave) -> None:
+def move(repave: FakeRepave) -> None:
     """Move the cluster to the new version and approve the repave."""
     clusters = repave.view.clusters
     clusters.replace_profile(repave.cluster.uid, old=repave.old, new=repave.new)
@@ -94,7 +94,7 @@ def move(repave: Repave) -> None:
     clusters.approve_repave(repave.cluster.uid)
 
 
-def test_running_from_before_is_not_done(repave: Repave) -> None:
+def test_running_from_before_is_not_done(repave: FakeRepave) -> None:
     """While the host still runs its old boot the repave is not done, whatever Palette says; then it is."""
     move(repave)
     watch = repave.watch()
@@ -106,12 +106,12 @@ def test_running_from_before_is_not_done(repave: Repave) -> None:
     assert settled(lambda: watch.look().is_done, 10)
 
 
-def test_another_profile_version_is_not_done(repave: Repave) -> None:
+def test_another_profile_version_is_not_done(repave: FakeRepave) -> None:
     """Running and healthy with the old version attached is not done."""
     assert repave.watch().look().waiting == "another profile version is attached"
 
 
-def test_a_palette_that_insists_is_believed(repave: Repave) -> None:
+def test_a_palette_that_insists_is_believed(repave: FakeRepave) -> None:
     """When Palette says done for longer than it may be late, the wait ends, so that the case can judge it."""
     move(repave)
     watch = repave.watch(stale_state=0.05)
@@ -120,7 +120,7 @@ def test_a_palette_that_insists_is_believed(repave: Repave) -> None:
     assert settled(lambda: watch.look().is_done, 5)
 
 
-def test_a_host_that_does_not_answer_yet_has_more_time(repave: Repave, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_host_that_does_not_answer_yet_has_more_time(repave: FakeRepave, monkeypatch: pytest.MonkeyPatch) -> None:
     """A host that lets nobody in, though Palette calls it done, has as long as a host may take to be there."""
     move(repave)
 
