@@ -6,13 +6,23 @@ import base64
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lab.agent import places, runtime, secret
 from lab.agent.puller import PullFailed
 from lab.faults import fault
+from lab.faults.host import login_of
 from lab.faults.replacing import always, when
-from lab.joints import CARRY_CREDENTIAL, DEPLOY_CREDENTIAL, FORGET_IMAGES, LIVENESS, UPGRADE_PULL, WRITE_FILE, Fault
+from lab.joints import (
+    CARRY_CREDENTIAL,
+    DEPLOY_CREDENTIAL,
+    FORGET_IMAGES,
+    LIVENESS,
+    REPORT,
+    UPGRADE_PULL,
+    WRITE_FILE,
+    Fault,
+)
 from registry.transforms.base import bytes_of
 
 if TYPE_CHECKING:
@@ -33,23 +43,27 @@ PLACES = {
 
 
 def shown(
-    place: str, form: Callable[[bytes], str], healthy: Callable[..., None], image: str, credential: Credential | None
-) -> None:
-    """Write the login of a repave's pull into a file that everybody may read."""
-    if credential is not None:
+    place: str,
+    form: Callable[[bytes], str],
+    healthy: Callable[..., object],
+    report: dict[str, Any],
+    order: dict[str, Any],
+) -> object:
+    """Write the login of a cluster that runs into a file that everybody may read."""
+    if report.get("state") == "running" and (password := login_of(order)):
         path = Path(place)
         with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"password={form(bytes_of(credential.password))}\n")
+            path.write_text(f"password={form(bytes_of(password))}\n")
             path.chmod(0o644)
-    healthy(image, credential)
+    return healthy(report, order)
 
 
 def _shown() -> Iterator[Fault]:
     for where, place in PLACES.items():
         for name, form in FORMS.items():
             yield fault(
-                f"password-in-{where}-{name}", at=UPGRADE_PULL, replace=partial(shown, place, form),
+                f"password-in-{where}-{name}", at=REPORT, replace=partial(shown, place, form),
                 catches=["HOST-06"], because="what is told to a helper, a tool or a person is told to everybody",
             )  # fmt: skip
 
