@@ -52,7 +52,7 @@ among() {{
     printf '%s\n' "$wanted" "$canary-$1" | {{ exec 3<&0; grep -oF -f /dev/fd/3 <&4 | sort -u | sed "s/^/$1 /"; }}
 }}
 systemctl show '*' --all --no-pager | among unit
-among mount < /proc/mounts
+sed 's/\\\\040/ /g; s/\\\\011/\t/g; s/\\\\134/\\\\/g' /proc/mounts | among mount
 journalctl --no-pager --quiet --all --output=short-iso | among journal
 [ ! -r /dev/kmsg ] || dmesg 2> /dev/null | among kernel
 systemctl stop "$canary" 2> /dev/null; umount "$file.d" 2> /dev/null; rmdir "$file.d"

@@ -123,7 +123,7 @@ def test_a_missing_key_below_is_named(folder: Path, path: str, key: str, right: 
         ("edge_host", "edge_host: unknown key; did you mean 'edge_hosts'?"),
         ("palette.apikey", "palette.apikey: unknown key; did you mean 'api_key'?"),
         ("ssh.knownhosts", "ssh.knownhosts: unknown key; did you mean 'known_hosts'?"),
-        ("registry.adress", "registry.adress: unknown key; known: bind, port, names"),
+        ("registry.adress", "registry.adress: unknown key; known: bind, port, ports, names"),
         ("edge_hosts.0.sshh", "edge_hosts[0].sshh: unknown key; did you mean 'ssh'?"),
         ("timeouts.repav", "timeouts.repav: unknown time-out; did you mean 'repave'?"),
         ("timeouts.x", "timeouts.x: unknown time-out; known: "),
