@@ -117,8 +117,13 @@ def _found(manifest: Manifest, blob: Callable[[str], Iterator[bytes]], tag: str,
 
 def _top(manifest: Manifest, largest: float) -> Manifest:
     """Return an image of the uppermost layers only, down to the first that is too large to be looked into."""
-    small = list(takewhile(lambda layer: layer["size"] <= largest, reversed(manifest.content["layers"])))
+    small = list(takewhile(lambda layer: _is_small(layer, largest), reversed(manifest.content["layers"])))
     return Manifest(json.dumps({**manifest.content, "layers": small[::-1]}).encode(), manifest.media_type)
+
+
+def _is_small(layer: Mapping[str, object], largest: float) -> bool:
+    size = layer.get("size")
+    return isinstance(size, int) and size <= largest
 
 
 def _release(manifest: Manifest, blob: Callable[[str], Iterator[bytes]]) -> Mapping[str, str]:

@@ -123,14 +123,16 @@ def test_an_unregistered_host_is_found(stranger: Stranger) -> None:
 
 
 def test_a_host_in_use_is_found(stranger: Stranger, tmp_path: Path) -> None:
-    """A host that belongs to a cluster is named with the cluster."""
+    """A host that belongs to a cluster is named with the cluster, and so is the virtual IP that the cluster has."""
     with Site.open(stranger.read(), "own-doctor", Ledger(), Evidence(tmp_path)) as site:
         cluster = site.begin_deploy(OsLayer("registry.lab.example:1/no/image:v1"), on=(site.hosts["edge-2"],))
-        line = only(stranger.doctor(), "in use")
+        code, lines = stranger.doctor()
         cluster.delete()
         site.free_hosts(2)
 
-    assert f"host edge-2: it belongs to cluster {cluster.uid}" in line
+    assert (code, lines[-1]) == (4, "2 problems")
+    assert f"host edge-2: it belongs to cluster {cluster.uid}" in lines[0]
+    assert "is the endpoint of another cluster" in lines[1]
 
 
 def test_a_host_that_another_run_leased_is_found(stranger: Stranger, tmp_path: Path) -> None:

@@ -141,7 +141,7 @@ def left_in(registry: PrivateRegistry, run: Path) -> list[str]:
 def test_the_witness_stands_in_front_of_an_existing_registry(theirs: Theirs) -> None:
     """Cases run with the accounts that were given and the witness sees them; what needs others is not covered."""
     before = theirs.registry.accounts.path.read_bytes()
-    cases = "new_version_repaves or pulls_from_the_private or encoded_password_is or state_machine or repave_presents"
+    cases = "new_version_repaves or pulls_from_the_private or state_machine or repave_presents"
     shown = theirs.run(theirs.site_file(), cases)
 
     assert shown.code == ExitCode.OK, shown.terminal[-3000:]
@@ -149,7 +149,6 @@ def test_the_witness_stands_in_front_of_an_existing_registry(theirs: Theirs) -> 
     assert verdicts["test_a_new_version_repaves_the_cluster"] == Verdict.PASS.value
     assert verdicts["test_a_new_cluster_pulls_from_the_private_registry"] == Verdict.PASS.value
     assert {name for name, verdict in verdicts.items() if verdict == Verdict.NOT_COVERED.value} == {
-        "test_an_encoded_password_is_decoded_once",
         "test_repave_presents_the_password_unchanged",
         "test_a_cluster_keeps_its_promises_all_its_life",
     }
