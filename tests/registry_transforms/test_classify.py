@@ -279,24 +279,6 @@ def _spent(ready: Prepared, header: bytes) -> int:
     return time.thread_time_ns() - began
 
 
-def test_a_pull_is_classified_within_a_millisecond() -> None:
-    """Whatever an account's pulls present, classifying one takes at most a millisecond of the thread's own time.
-
-    What else the machine does meanwhile is not counted, nor what its caches forgot: the best of a few counts.
-    ``tests/bench/bench_witness.py`` shows all of it.
-    """
-    dice, slowest = random.Random(11), 0  # noqa: S311 - test data
-    for password in POOL[:: len(POOL) // 120]:
-        ready, context = account(password), Context(password, "user", "old", "other")
-        changed = [dice.choice(TRANSFORMS).apply(context) or b"" for _ in range(16)]
-        twice = [dice.choice(TRANSFORMS).apply(context.holding(middle)) or b"" for middle in changed]
-        for value in (*changed, *twice, b"unknown", b"?" * 4096, context.password):
-            header = basic("user", value)
-            slowest = max(slowest, min(_spent(ready, header) for _ in range(5)))
-
-    assert slowest < 1_000_000, f"{slowest / 1e6:.2f} ms"
-
-
 def test_an_account_leaves_the_collector_little_to_do() -> None:
     """What is prepared for an account is no load for full garbage collections, for which some pull would wait."""
     account()
