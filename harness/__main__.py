@@ -52,7 +52,7 @@ PYTEST: dict[str, Pytest] = {
     "tests": Pytest(
         ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile", "--durations", "20", "--durations-min", "10"),
         SLOWEST_FIRST, (("PY_COLORS", "0"),),
-        "own tests: about 15 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
+        "own tests: 15 to 20 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
     ),
     "endurance": Pytest(
         (),
