@@ -10,10 +10,8 @@ import functools
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import docker
@@ -27,6 +25,9 @@ from harness.clusters import Cluster
 from lab.control import RunningLab
 from lab.site import LabSettings
 from palette.waiting import Wait
+from registry.address import RegistryAddress
+from registry.server import usable_port
+from registry.token_realm import listening
 from waiting import looks
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from harness.shared_clusters import SharedClusters
     from harness.sites.site import Site
 
-REGISTRY, WITNESS, HOST, PALETTE = "registry", "witness", "host", "Palette"
+REGISTRY, HOST, PALETTE = "registry", "host", "Palette"
 #: How the note begins that says that an outage did begin; without it the cell of the matrix proves nothing.
 BEGUN = "outage: "
 HEALING = 90.0
@@ -79,7 +80,7 @@ class OutageStage:
 
     def container(self) -> Any:  # noqa: ANN401 - docker-py has no types
         """Return the registry's container."""
-        return self.engine.containers.get(self.private._runner.name)  # noqa: SLF001 - nothing else pauses it
+        return self.engine.containers.get(self.private.container)
 
 
 @contextmanager
@@ -98,7 +99,7 @@ def _paused(container: Any) -> Iterator[None]:  # noqa: ANN401 - docker-py has n
 
 @contextmanager
 def _witness_stopped(stage: OutageStage) -> Iterator[None]:
-    listener = stage.registry.seen._listener  # noqa: SLF001 - stopped without the registry behind it
+    listener = stage.registry.seen.listener
     listener.stop()
     yield
     listener.start()
@@ -119,15 +120,12 @@ def _registry_answers(stage: OutageStage, pause: float) -> Iterator[None]:
         def log_message(self, *_words: object) -> None:
             """Write nothing."""
 
-    proxy: Any = stage.registry.seen._listener._handler  # noqa: SLF001 - its upstream is fixed otherwise
-    before = proxy._upstream  # noqa: SLF001
-    with ThreadingHTTPServer(("127.0.0.1", 0), Failing) as server:
-        server.daemon_threads, server.block_on_close = True, False
-        Thread(target=server.serve_forever, daemon=True).start()
-        proxy._upstream = SimpleNamespace(url=f"http://127.0.0.1:{server.server_port}")  # noqa: SLF001
+    proxy, place = stage.registry.seen.proxy, RegistryAddress("127.0.0.1", usable_port("127.0.0.1", 0))
+    before = proxy.upstream
+    with listening(Failing, place.host, place.port, stage.registry.authority.issue(place.host)):
+        proxy.upstream = place
         yield
-        proxy._upstream = before  # noqa: SLF001
-        server.shutdown()
+        proxy.upstream = before
 
 
 @contextmanager

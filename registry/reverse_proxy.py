@@ -74,7 +74,7 @@ class ReverseProxy:
         renamed: bool = False,
     ) -> None:
         """Pass on to ``upstream``; ``renamed`` tells it its own name instead of the one that clients know us by."""
-        self._upstream, self._context, self._renamed = upstream, context, renamed
+        self.upstream, self._context, self._renamed = upstream, context, renamed
         self._journal, self._judge = journal, judge
         self._session: aiohttp.ClientSession | None = None
         self._sockets = Sockets()
@@ -183,7 +183,7 @@ class ReverseProxy:
         self, request: web.Request, running: OpenRequest, origin: str, form: bytes | None
     ) -> web.StreamResponse:
         try:
-            url, headers = self._url(request.raw_path, origin or self._upstream.url), _passed_on(request)
+            url, headers = self._url(request.raw_path, origin or self.upstream.url), _passed_on(request)
             if self._renamed or origin:  # several names may be served at one address, and ours is none of them
                 headers.popall(hdrs.HOST, None)
             if origin:  # the answer is read here
@@ -245,7 +245,7 @@ class ReverseProxy:
 
     def _below(self, location: str) -> str:
         """Return a location without the registry's address: never past us to the registry."""
-        for url in (self._upstream.url, self._upstream.url.removesuffix(f":{HTTPS_PORT}")):
+        for url in (self.upstream.url, self.upstream.url.removesuffix(f":{HTTPS_PORT}")):
             if location.startswith(f"{url}/"):
                 return location.removeprefix(url)
         return location

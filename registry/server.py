@@ -118,6 +118,12 @@ class PrivateRegistry:
     ) -> None:
         self._exits.close()
 
+    @property
+    def container(self) -> str:
+        """The name of its container, while its context lasts."""
+        assert self._runner is not None
+        return self._runner.name
+
     @contextlib.contextmanager
     def account(self, username: str | None = None, password: str | None = None) -> Iterator[Account]:
         """Yield an account that may log in while the context lasts; what is not given is made up.

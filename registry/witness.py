@@ -198,17 +198,18 @@ class Witness:
         self.journal = RequestLog()
         self.accounts = AccountsInForce()
         self._certificate = certificate or registry.authority.issue(bind, *names)
-        proxy = ReverseProxy(registry.address, registry.client_context(), self.journal, self.accounts, renamed=renamed)
-        self._listener = TlsListener(self.address, self._certificate, proxy)
+        context = registry.client_context()
+        self.proxy = ReverseProxy(registry.address, context, self.journal, self.accounts, renamed=renamed)
+        self.listener = TlsListener(self.address, self._certificate, self.proxy)
 
     def __enter__(self) -> Self:
-        self._listener.start()
+        self.listener.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._listener.stop()
+        self.listener.stop()
 
     # --- in the registry's place -------------------------------------------------------------------------------------
 
@@ -251,11 +252,11 @@ class Witness:
     def start(self) -> None:
         """End an outage."""
         self.registry.start()
-        self._listener.start()
+        self.listener.start()
 
     def stop(self) -> None:
         """Begin an outage: connections are reset, new ones refused, here and at the registry."""
-        self._listener.stop()
+        self.listener.stop()
         self.registry.stop()
 
     def restart(self) -> None:
@@ -271,12 +272,12 @@ class Witness:
     def presenting(self, certificate: ServerCertificate) -> Iterator[None]:
         """Present another certificate while the context lasts; connections that are open end with their request."""
         before, self._certificate = self._certificate, certificate
-        self._listener.present(certificate)
+        self.listener.present(certificate)
         try:
             yield
         finally:
             self._certificate = before
-            self._listener.present(before)
+            self.listener.present(before)
 
     # --- what is going on --------------------------------------------------------------------------------------------
 

@@ -158,7 +158,7 @@ def test_an_interrupt_during_the_start_leaves_nothing(
 def test_an_error_inside_is_not_hidden_by_a_container_that_is_gone(engine: docker.DockerClient) -> None:
     """Somebody else removing the container does not make leaving fail."""
     with PrivateRegistry(engine, labels=LABELS) as registry:
-        container = engine.containers.get(registry._runner.name)  # type: ignore[union-attr]
+        container = engine.containers.get(registry.container)
         container.remove(force=True)
 
     with pytest.raises(NotFound):
@@ -168,7 +168,7 @@ def test_an_error_inside_is_not_hidden_by_a_container_that_is_gone(engine: docke
 def test_a_container_without_labels_of_its_own_belongs_to_this_process(engine: docker.DockerClient) -> None:
     """A registry started without labels carries those by which a later run clears what a killed one left."""
     with PrivateRegistry(engine) as registry:
-        container = engine.containers.get(registry._runner.name)  # type: ignore[union-attr]
+        container = engine.containers.get(registry.container)
 
         assert Owner.this_process("private-registry").labels.items() <= container.labels.items()
 

@@ -174,7 +174,7 @@ def test_no_credential_leaves_the_witness(
         with raw_connection(witness) as connection:
             connection.sendall(f"GET /v2/ HTTP/1.1\r\nAuthorization: {canary}".encode())
             drained(connection)
-        shown = [repr(one) for one in (account, witness, witness.journal, witness.accounts, witness._listener)]
+        shown = [repr(one) for one in (account, witness, witness.journal, witness.accounts, witness.listener)]
         shown += [f"{one!r} {one}" for one in (*witness.pulls(), *witness.failed_connections())]
     out, err = capfd.readouterr()
     heard = "\n".join([caplog.text, out, err, *shown])
