@@ -7,7 +7,6 @@ which fault is in force. When a fault has been caught for every requirement that
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import random
 from dataclasses import asdict, dataclass
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis.errors import HypothesisException
 
 from harness.run import NotCovered
 from lab.control import RunningLab
@@ -23,7 +21,7 @@ from lab.site import LabSettings
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterator
+    from collections.abc import Collection, Iterator
 
     from harness.run import Run
     from harness.shared_clusters import SharedClusters
@@ -174,43 +172,6 @@ def suspect(request: pytest.FixtureRequest, site: Site, run: Run, shared_cluster
     if chosen.specification and run.verdict in CAUGHT:
         caught |= proves
     _wait_until_healed(request.session, site)
-
-
-class _FirstFailureError(BaseException):
-    """Carries the failure of an example past Hypothesis, which would run that example again to make sure."""
-
-    def __init__(self, failure: BaseException) -> None:
-        super().__init__(failure)
-        self.failure = failure
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """End a property at the first example that fails: here it counts that one does, and which."""
-    handle = getattr(pyfuncitem.obj, "hypothesis", None)
-    if handle is None:
-        return (yield)
-    inner = handle.inner_test
-    handle.inner_test = _ending_at_once(inner)
-    try:
-        return (yield)
-    except _FirstFailureError as first:
-        raise first.failure from None
-    finally:
-        handle.inner_test = inner
-
-
-def _ending_at_once(inner: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(inner)
-    def case(*arguments: object, **named: object) -> None:
-        try:
-            inner(*arguments, **named)
-        except HypothesisException:
-            raise  # how an example is left out
-        except (Exception, pytest.fail.Exception) as failure:
-            raise _FirstFailureError(failure) from failure
-
-    return case
 
 
 @contextlib.contextmanager

@@ -7,7 +7,6 @@ import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from secrets import token_hex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from doctor.findings import Finding, Kind
 from doctor.in_palette import CLOCK_TOLERANCE, told
 from doctor.no_proxy import goes_past
 from edge.access import HostUnreachable, PenalisedError, SudoRefusedError
+from foreign import is_ip
 
 if TYPE_CHECKING:
     from doctor.image import ImageFacts
@@ -253,7 +253,7 @@ def _registry(view: HostView) -> list[Finding]:
 
 
 def _name(view: HostView, name: str, tool: str | None) -> Finding | None:
-    if not _is_number(name) and view.host.run("getent ahosts %s", name).exit_status != 0:
+    if not is_ip(name) and view.host.run("getent ahosts %s", name).exit_status != 0:
         advice = "add it to the hosts' DNS or /etc/hosts, or remove it from registry.names"
         return view.finding(Kind.NOT_RESOLVABLE, f"it cannot resolve {name}", advice)
     if tool is None:
@@ -265,7 +265,7 @@ def _name(view: HostView, name: str, tool: str | None) -> Finding | None:
 def ask(view: HostView, name: str, tool: str) -> tuple[str, str]:
     """Ask for the registry's ``/v2/`` from the host with a tool it has; gives what was answered and what was said."""
     assert view.listener is not None
-    number = _is_number(name)
+    number = is_ip(name)
     command = TOOLS[tool].format(
         url=_in_url(name),
         name="%s",
@@ -299,14 +299,6 @@ def judged(view: HostView, name: str, answer: str, said: str) -> Finding | None:
 
 def _in_url(name: str) -> str:
     return f"[{name}]" if ":" in name else name
-
-
-def _is_number(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True
 
 
 def _last_line(text: str) -> str:

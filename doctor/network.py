@@ -8,6 +8,7 @@ from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
 from typing import TYPE_CHECKING
 
 from doctor.findings import Finding, Kind
+from foreign import is_ip
 from harness.pull_addresses import numbers_of
 from harness.sites.base_profile import EXTERNAL
 from reports.text import plural
@@ -77,7 +78,7 @@ def _interfaces(lines: Sequence[str]) -> Iterator[IPv4Interface | IPv6Interface]
 
 
 def _vips(view: HostView, own: Sequence[IPv4Interface | IPv6Interface]) -> Iterator[Finding]:
-    numbers = [vip for vip in view.vips if _is_number(vip)]
+    numbers = [vip for vip in view.vips if is_ip(vip)]
     there = _neighbours(view, numbers) if view.asks_neighbours and numbers else {}
     for vip in numbers:
         address = ip_address(vip)
@@ -135,11 +136,3 @@ def shared(views: Sequence[HostView]) -> Iterator[Finding]:
             said = f"requests of {', '.join(uids)} come from one address, {address}"
             advice = "cases that need to know which host pulled are not covered"
             yield Finding(Kind.NOTE, "pull_addresses", said, advice)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True

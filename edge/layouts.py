@@ -47,7 +47,6 @@ class ModeTable:
     """What depends on the mode. ``user_data_folder`` is where further user data is read from, file after file."""
 
     agent_unit: str
-    operator_unit: str
     containerd_unit: str
     containerd_socket: str
     user_data_folder: str | None
@@ -60,15 +59,12 @@ class DistributionTable:
 
     units: tuple[str, ...]
     runtime_socket: str | None
-    registry_configuration: str
     kubeconfig: str
-    provider_log: str
 
 
 MODES = {
     Mode.APPLIANCE: ModeTable(
         agent_unit="stylus-agent",
-        operator_unit="stylus-operator",
         containerd_unit="containerd",
         containerd_socket="/run/containerd/containerd.sock",
         user_data_folder="/oem",
@@ -76,7 +72,6 @@ MODES = {
     ),
     Mode.AGENT: ModeTable(
         agent_unit="spectro-stylus-agent",
-        operator_unit="spectro-stylus-operator",
         containerd_unit="spectro-containerd",
         containerd_socket="/run/spectro/containerd/containerd.sock",
         user_data_folder=None,  # one file, /var/lib/spectro/userdata
@@ -87,23 +82,17 @@ DISTRIBUTIONS = {
     Distribution.K3S: DistributionTable(
         units=("k3s", "k3s-agent"),
         runtime_socket="/run/k3s/containerd/containerd.sock",
-        registry_configuration="/etc/rancher/k3s/registries.yaml",
         kubeconfig="/run/kubeconfig",
-        provider_log="/var/log/provider-k3s.log",
     ),
     Distribution.RKE2: DistributionTable(
         units=("rke2-server", "rke2-agent"),
         runtime_socket="/run/k3s/containerd/containerd.sock",
-        registry_configuration="/etc/rancher/rke2/registries.yaml",
         kubeconfig="/etc/rancher/rke2/rke2.yaml",
-        provider_log="/var/log/provider-rke2.log",
     ),
     Distribution.PXKE: DistributionTable(
         units=("kubelet",),
         runtime_socket=None,  # the mode's containerd
-        registry_configuration="/etc/containerd/conf.d",
         kubeconfig="/etc/kubernetes/admin.conf",
-        provider_log="/var/log/provider-kubeadm.log",
     ),
 }
 

@@ -34,7 +34,7 @@ class UnsafeTextError(ValueError):
 
 def host_address(text: str) -> str:
     """Return a host name or an IP address as it stands. Raises UnsafeTextError for anything else."""
-    if _HOST_NAME.fullmatch(text) or (_ADDRESS.fullmatch(text) and _is_ip(text)):
+    if _HOST_NAME.fullmatch(text) or (_ADDRESS.fullmatch(text) and is_ip(text)):
         return text
     raise UnsafeTextError(f"{_quoted(text)} is neither a host name nor an IP address")
 
@@ -67,7 +67,8 @@ def file_name(text: str) -> str:
     return f"{name or 'unnamed'}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
 
 
-def _is_ip(text: str) -> bool:
+def is_ip(text: str) -> bool:
+    """Return whether a text is an IP address, of either version."""
     try:
         ip_address(text)
     except ValueError:

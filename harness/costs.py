@@ -48,10 +48,9 @@ class Cost:
 
 @dataclass
 class Costs:
-    """What earlier runs tell about costs on the site of this name. ``examples`` is how often a property runs."""
+    """What earlier runs tell about costs on the site of this name."""
 
     site: str
-    examples: int
     each: tuple[float, float]
     _last: dict[str, CaseFinished] = field(default_factory=dict)
     _times: dict[str, list[CaseFinished]] = field(default_factory=dict)
@@ -70,10 +69,7 @@ class Costs:
         clusters, repaves = self._counts(item)
         own = [case for case in self._times.get(item.nodeid, ()) if not group_of(item) or case.clusters <= clusters]
         deploy, repave = self.each
-        if own:
-            seconds = median(case.seconds * self._times_more(item, case) for case in own)
-        else:
-            seconds = clusters * deploy + repaves * repave
+        seconds = median(case.seconds for case in own) if own else clusters * deploy + repaves * repave
         least = max(LEAST, deploy / _LOOKS) if group_of(item) else LEAST
         seconds = max(seconds + made[0] * deploy + made[1] * repave, 0 if own else least)
         return Cost(clusters + made[0], repaves + made[1], seconds, measured=bool(own) and not any(made))
@@ -93,24 +89,18 @@ class Costs:
     def _counts(self, item: pytest.Item) -> tuple[int, int]:
         group = group_of(item)
         if not group and (case := self._last.get(item.nodeid)):
-            more = self._times_more(item, case)
-            return round(case.clusters * more), round(case.repaves * more)
+            return case.clusters, case.repaves
         marker = item.get_closest_marker("requirement")
         said = marker.kwargs if marker else {}
         phase = (0, 0) if group else _BY_PHASE.get(str(said.get("phase", "")), (1, 1))
         given = (said.get("clusters"), said.get("repaves"))
         clusters, repaves = (usual if count is None else count for count, usual in zip(given, phase, strict=True))
-        times = self.examples if _is_property(item) else 1
-        return clusters * times, repaves * times
-
-    def _times_more(self, item: pytest.Item, case: CaseFinished) -> float:
-        """Return how often the case does now what it did then."""
-        return self.examples / max(1, case.examples) if _is_property(item) else 1.0
+        return clusters, repaves
 
 
-def known_costs(site: str, examples: int, home: Path, *, real: bool) -> Costs:
+def known_costs(site: str, home: Path, *, real: bool) -> Costs:
     """Return what the runs of this machine know about costs."""
-    costs = Costs(site, examples, REAL if real else LAB)
+    costs = Costs(site, REAL if real else LAB)
     costs.learn(_readable(runs.every(home)[-_RUNS_LOOKED_AT:]))
     return costs
 
@@ -126,10 +116,6 @@ def _readable(folders: Iterable[Path]) -> Iterable[Results]:
 def _is_possible(case: CaseFinished) -> bool:
     """Return whether a record's numbers can be true; a damaged journal may say anything."""
     return 0 <= case.seconds < _LONGEST and 0 <= case.clusters < _LONGEST and 0 <= case.repaves < _LONGEST
-
-
-def _is_property(item: pytest.Item) -> bool:
-    return hasattr(getattr(item, "function", None), "hypothesis")
 
 
 def total(each: Sequence[Cost]) -> Cost:

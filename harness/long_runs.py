@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.costs import Cost, Costs, known_costs
-from harness.drawing import examples_of
 from harness.interrupts import CtrlC
-from harness.levels import CERTIFICATION, SMOKE, depth_of, smoke
+from harness.levels import CERTIFICATION, SMOKE, smoke
 from harness.planning import Schedule, plan, seconds_of, told_left_out, units, within
 from harness.plugin import OPTIONS, RUN
 from harness.progress import VIEW, Progress, open_view, rough, speaker
@@ -84,7 +83,7 @@ def _keep(config: pytest.Config, items: list[pytest.Item], chosen: list[pytest.I
 def _costs(options: Options) -> Costs:
     real = options.site is not None
     name = options.site.name if options.site else "lab"
-    return known_costs(name, examples_of(options.site, depth_of(options.level)), options.home, real=real)
+    return known_costs(name, options.home, real=real)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -8,7 +8,6 @@ about it; :data:`SETUPS` lists them by name. The catalogue follows the classes C
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from foreign import is_ip
 from registry.tls import Authority, ServerCertificate, Signer, alternative_name, sign
 
 if TYPE_CHECKING:
@@ -132,16 +132,16 @@ def address_as_dns_name(host: str) -> Setup:
     """The IP address is written as a DNS name, the usual repair that repairs nothing."""
     authority = Authority()
     leaf = _leaf(host, authority.signer, names=[x509.DNSName(host)])
-    return Setup(_chain(leaf), authority.pem, "invalid" if _is_address(host) else "valid")
+    return Setup(_chain(leaf), authority.pem, "invalid" if is_ip(host) else "valid")
 
 
 @_setup
 def wildcard(host: str) -> Setup:
     """The certificate is for every host of the domain; an IP address never matches one."""
     authority = Authority()
-    domain = "example.org" if _is_address(host) else host.partition(".")[2]
+    domain = "example.org" if is_ip(host) else host.partition(".")[2]
     leaf = _leaf(host, authority.signer, names=[x509.DNSName(f"*.{domain}" if domain else "*")])
-    verdict: Verdict = "invalid" if _is_address(host) or not domain else "valid" if "." in domain else "acceptable"
+    verdict: Verdict = "invalid" if is_ip(host) or not domain else "valid" if "." in domain else "acceptable"
     return Setup(_chain(leaf), authority.pem, verdict)
 
 
@@ -366,14 +366,6 @@ def documentation_sample(host: str) -> Setup:
         return "\n".join([*lines[:2], "-" * 64, *lines[-2:], ""])
 
     return _good(host, with_dashes, "invalid")
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def make(name: str, host: str) -> Setup:

@@ -8,44 +8,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 from detection.__main__ import write
 from detection.collecting import ROOT, NoCasesError, collect
 from detection.judging import Findings
 from detection.labs import HEALTHY_LAB, Done
 from detection.matrix import SEED, Detection
-from detection.switching import HEALTHY, Plan, Suspect, _ending_at_once, _FirstFailureError, cases_file
-from harness.drawing import settings_for_hosts
+from detection.switching import HEALTHY, Plan, Suspect, cases_file
 from reports import runs
 from reports.kill_matrix import JSON, PAGE, Matrix
 from reports.records import CaseFinished
 from reports.verdicts import Verdict
 
 MATRIX = Matrix(started="2026-11-22T06:00:00Z")
-
-
-def test_a_property_ends_at_its_first_failure() -> None:
-    """An example that fails is not run again: it counts that it fails, and which one it is."""
-    seen: list[int] = []
-
-    def inner(number: int) -> None:
-        assume(number != 1)
-        seen.append(number)
-        assert len(seen) < 3
-
-    @settings(settings_for_hosts(20), database=None)
-    @given(number=st.integers(0, 1000))
-    def case(number: int) -> None:
-        inner(number)
-
-    case.hypothesis.inner_test = _ending_at_once(case.hypothesis.inner_test)  # type: ignore[attr-defined]
-    with pytest.raises(_FirstFailureError) as first:
-        case()
-
-    assert len(seen) == 3
-    assert isinstance(first.value.failure, AssertionError)
 
 
 @pytest.mark.parametrize(

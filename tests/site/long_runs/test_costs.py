@@ -17,11 +17,10 @@ from reports.verdicts import Verdict
 CASE = "suites/lifecycle/test_repave.py::test_a"
 
 
-def item(phase: str = "repave", *, drawn: bool = False) -> Any:  # noqa: ANN401 - as much of a case as costs look at
-    """Return a case of a phase, drawn by Hypothesis or not."""
+def item(phase: str = "repave") -> Any:  # noqa: ANN401 - as much of a case as costs look at
+    """Return a case of a phase."""
     marker = SimpleNamespace(kwargs={"phase": phase})
-    function = SimpleNamespace(hypothesis=1) if drawn else SimpleNamespace()
-    return SimpleNamespace(nodeid=CASE, function=function, get_closest_marker=lambda _name: marker)
+    return SimpleNamespace(nodeid=CASE, get_closest_marker=lambda _name: marker)
 
 
 def noted(home: Path, site: str = "lab", **case: Any) -> Path:  # noqa: ANN401 - fields of a record
@@ -40,18 +39,16 @@ def noted(home: Path, site: str = "lab", **case: Any) -> Path:  # noqa: ANN401 -
     return folder
 
 
-def cost(home: Path, case: Any, *, examples: int = 20, real: bool = False) -> Cost:  # noqa: ANN401 - as above
+def cost(home: Path, case: Any, *, real: bool = False) -> Cost:  # noqa: ANN401 - as above
     """Return what the case costs on the lab, or on a real site called ``far``."""
-    return known_costs("far" if real else "lab", examples, home, real=real).of(case)
+    return known_costs("far" if real else "lab", home, real=real).of(case)
 
 
 def test_a_case_that_never_ran_costs_what_its_phase_says(tmp_path: Path) -> None:
-    """A deployment, a repave after one, or nothing; a property as often as it is drawn."""
-    deploy, repave = LAB
+    """A deployment, a repave after one, or nothing."""
     assert cost(tmp_path, item("deploy")) == Cost(1, 0, 2.0)
-    assert cost(tmp_path, item("repave")) == Cost(1, 1, deploy + repave)
+    assert cost(tmp_path, item("repave")) == Cost(1, 1, sum(LAB))
     assert cost(tmp_path, item("")) == Cost(0, 0, 2.0)
-    assert cost(tmp_path, item("deploy", drawn=True)) == Cost(20, 0, 20 * deploy)
 
 
 def test_a_case_costs_what_it_did_when_it_ran(tmp_path: Path) -> None:
@@ -59,13 +56,6 @@ def test_a_case_costs_what_it_did_when_it_ran(tmp_path: Path) -> None:
     noted(tmp_path)
     assert cost(tmp_path, item("deploy")) == Cost(2, 3, 30.0, measured=True)
     assert cost(tmp_path, item("deploy"), real=True) == Cost(2, 3, 2 * REAL[0] + 3 * REAL[1])
-
-
-def test_a_property_costs_more_with_more_examples(tmp_path: Path) -> None:
-    """What 20 examples did, 150 do in proportion."""
-    noted(tmp_path, clusters=20, repaves=40, seconds=60.0, examples=20)
-
-    assert cost(tmp_path, item(drawn=True), examples=150) == Cost(150, 300, 450.0, measured=True)
 
 
 def test_a_journal_from_before_cases_were_counted_says_nothing_of_counts(tmp_path: Path) -> None:
