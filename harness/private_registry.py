@@ -18,7 +18,7 @@ from registry.witness import LOGIN_OF, Witness
 from reports.records import PullRecord, utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
     import docker
@@ -131,19 +131,9 @@ def _diagnosis(puller: str, pulls: list[Request]) -> Diagnosis:
     """Combine what one path presented; a host that never presented anything for a password counts as well."""
     shown = [pull for pull in pulls if pull.has_credential]
     changed = dict.fromkeys(pull.place for pull in shown if pull.presented.password_name not in ("", "intact"))
-    silent = [pull.presented for pull in (*changes(pulls), *_silent(pulls)) if not pull.has_credential]
+    silent = [pull.presented for pull in changes(pulls) if not pull.has_credential]
     transforms = narrow((pull.presented for pull in shown), silent) if changed else ()
     return Diagnosis(puller, tuple(changed), transforms)
-
-
-def _silent(pulls: list[Request]) -> Iterable[Request]:
-    """Return the first request of each pull of a tag that never presented anything, whatever else was pulled."""
-    shown = {(pull.place, pull.reference) for pull in pulls if pull.has_credential}
-    first: dict[tuple[str, str], Request] = {}
-    for pull in pulls:
-        if pull.reference and (pull.place, pull.reference) not in shown:
-            first.setdefault((pull.place, pull.reference), pull)
-    return first.values()
 
 
 def _narrowed(cluster: Cluster, phase: str | None) -> Which:
