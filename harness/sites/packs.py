@@ -64,7 +64,7 @@ def find_packs(project: ProjectView, wanted: WantedPacks, held: Kubernetes | Non
     """
     layers = [("cni", wanted.cni), *([("csi", wanted.csi)] if wanted.csi else [])]
     return (
-        newest(_versions(project, "os", WantedPack(PACK))),
+        newest(_versions(project, "os", WantedPack(PACK)).by_tag),
         _kubernetes(project, wanted.kubernetes, held),
         *(_chosen(project, layer, pack) for layer, pack in layers),
     )
@@ -85,11 +85,11 @@ def _kubernetes(project: ProjectView, wanted: WantedPack, held: Kubernetes | Non
     versions = _versions(project, "kubernetes", WantedPack(name, registry=wanted.registry))
     if name in PACKS.values() and name != PACKS[held.distribution]:
         raise UnusableProfileError(f"{held.misfit(name, '(any tag)')}; write {PACKS[held.distribution]}", f"{key}.name")
-    fitting = [tag for tag in versions.by_tag if held.takes(tag)]
+    fitting = {tag: pack for tag, pack in versions.by_tag.items() if held.takes(tag)}
     if not fitting:
         said = f"the provider image holds {held}, and {name} has no such tag: it has {_tags(versions)}"
         raise UnusableProfileError(f"{said}; write {key}.tag, or name another provider image", f"{key}.tag")
-    return _with(versions.by_tag[max(fitting, key=version_key)], wanted)
+    return _with(newest(fitting), wanted)
 
 
 def _chosen(project: ProjectView, layer: str, wanted: WantedPack) -> Pack:
@@ -97,7 +97,7 @@ def _chosen(project: ProjectView, layer: str, wanted: WantedPack) -> Pack:
     if wanted.tag and wanted.tag not in versions.by_tag:
         said = f"{wanted.name} has no tag {wanted.tag}; it has {_tags(versions)}"
         raise UnusableProfileError(said, f"packs.{layer}.tag")
-    return _with(versions.by_tag[wanted.tag] if wanted.tag else newest(versions), wanted)
+    return _with(versions.by_tag[wanted.tag] if wanted.tag else newest(versions.by_tag), wanted)
 
 
 def _versions(project: ProjectView, layer: str, wanted: WantedPack) -> PackVersions:
@@ -115,9 +115,9 @@ def _versions(project: ProjectView, layer: str, wanted: WantedPack) -> PackVersi
     return found
 
 
-def newest(versions: PackVersions) -> Pack:
+def newest(by_tag: Mapping[str, Pack]) -> Pack:
     """Return the pack of the newest tag."""
-    return versions.by_tag[max(versions.by_tag, key=version_key)]
+    return by_tag[max(by_tag, key=version_key)]
 
 
 def _with(pack: Pack, wanted: WantedPack) -> Pack:

@@ -11,7 +11,6 @@ from harness.sites.base_profile import UnusableProfileError, WantedProfile, find
 from harness.sites.packs import WantedPack, WantedPacks, find_packs, newest
 from harness.sites.provider_kubernetes import Kubernetes, held_kubernetes, kubernetes_of
 from harness.sites.site_references import BadSiteFileError
-from palette.packs import PackVersions
 from palette.profiles import Pack
 from palette.versions import version_key
 from tests.harness.palette_site import PaletteSite, image, palette_site
@@ -42,7 +41,9 @@ def test_versions_are_compared_as_versions() -> None:
 
     assert sorted(shuffled, key=version_key) == list(IN_ORDER)
     by_tag = {tag: Pack("edge-k3s", tag=tag) for tag in shuffled}
-    assert newest(PackVersions("edge-k3s", "k8s", "r", by_tag)).tag == "1.34.0"
+    assert newest(by_tag).tag == "1.34.0"
+    del by_tag["1.34.0"]
+    assert newest(by_tag).tag == "1.33.10-k3s10"
 
 
 @pytest.mark.parametrize(
