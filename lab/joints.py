@@ -166,6 +166,10 @@ class Fault:
     road: str = ""
 
 
+class FaultError(Exception):
+    """A seeded fault made a mistake of programming, so nothing that follows says anything about the suite."""
+
+
 @dataclass(frozen=True)
 class Touch:
     """That a fault was asked at a joint, and whether something else came of it than without it."""
@@ -204,6 +208,9 @@ class Behaviour:
         try:
             given = act(*args)
             outcome = ("gives", given)
+        except (AttributeError, NameError, TypeError) as error:
+            names = ", ".join(fault.name for fault in wrong)
+            raise FaultError(f"the seeded fault {names} is itself wrong at {joint.name}: {error!r}") from error
         except Exception as error:
             outcome = ("raises", repr(error))
             raise

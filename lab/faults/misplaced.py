@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from lab.agent.secret import Credential
     from lab.faults.replacing import Replacement
+    from lab.palette.store import LayerRecords
+    from lab.palette.values import DeclaredCredential
 
 # --- one host, one try, one repave
 
@@ -74,22 +76,24 @@ def _gated() -> Iterator[Fault]:
 
 
 class KeptBy:
-    """The login of a cluster's layers as it was when ``key(where, layers)`` was seen first; clusters apart."""
+    """The login of a cluster's layers as it was when ``key(login, image)`` was seen first; clusters apart."""
 
-    def __init__(self, key: Callable[[Where, Any], Hashable]) -> None:
+    def __init__(self, key: Callable[[DeclaredCredential, str], Hashable]) -> None:
         self._key = key
         self._kept: dict[Hashable, Any] = {}
 
-    def __call__(self, healthy: Callable[..., Any], current: Any, new: Any, *, where: Where) -> Any:  # noqa: ANN401 - layers
+    def __call__(
+        self, healthy: Callable[..., LayerRecords], current: object, new: LayerRecords, *, where: Where
+    ) -> LayerRecords:
         """Return the new layers with the login that is kept under their key."""
         layers = healthy(current, new)
         if layers.os.credential is None:
             return layers
-        key = (where.cluster, self._key(where, layers))
+        key = (where.cluster, self._key(layers.os.credential, layers.os.image))
         return replace(layers, os=replace(layers.os, credential=self._kept.setdefault(key, layers.os.credential)))
 
 
-def newest_ever(_healthy: object, current: Any, new: Any) -> Any:  # noqa: ANN401 - layers of the endpoint
+def newest_ever(_healthy: object, current: LayerRecords | None, new: LayerRecords) -> LayerRecords:
     """Stay with a login once given, unless the image is another repository's."""
     if current is None or current.os.credential is None:
         return new
@@ -127,19 +131,19 @@ def registry_of_the_image(healthy: Callable[..., Credential | None], found: Cred
 FAULTS: tuple[Fault, ...] = (
     *_gated(),
     fault("login-kept-by-user-name", at=APPLY_VERSION, catches=["CRED-02"],
-          replace=KeptBy(lambda _at, layers: layers.os.credential.username),
+          replace=KeptBy(lambda login, _image: login.user),
           because="a cache of logins whose key is the user"),
     fault("login-kept-by-registry", at=APPLY_VERSION, catches=["CRED-02"],
-          replace=KeptBy(lambda _at, layers: layers.os.credential.registry),
+          replace=KeptBy(lambda login, _image: login.registry),
           because="a cache of logins whose key is the registry"),
     fault("login-kept-by-registry-without-port", at=APPLY_VERSION, catches=["CRED-02"],
-          replace=KeptBy(lambda _at, layers: layers.os.credential.registry.partition(":")[0]),
+          replace=KeptBy(lambda login, _image: login.registry.partition(":")[0]),
           because="a cache of logins whose key is the name of the registry"),
     fault("login-kept-by-repository", at=APPLY_VERSION, catches=["CRED-02"],
-          replace=KeptBy(lambda _at, layers: layers.os.image.rpartition(":")[0]),
+          replace=KeptBy(lambda _login, image: image.rpartition(":")[0]),
           because="a cache of logins whose key is the image without its tag"),
     fault("login-kept-by-profile", at=APPLY_VERSION, catches=["CRED-02"],
-          replace=KeptBy(lambda at, _layers: at.cluster),
+          replace=KeptBy(lambda _login, _image: "cluster"),
           because="a cache of logins whose key is the cluster"),
     fault("login-of-the-running-version", at=APPLY_VERSION, replace=newest_ever, catches=["CRED-02", "CRED-06"],
           because="the login is read of the version that runs, the image of the one that is to run"),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from lab.joints import ANSWER, Behaviour, Touch
+from lab.joints import ANSWER, Behaviour, FaultError, Touch
 from lab.palette.access import Access
 from lab.palette.agents import AgentChannel
 from lab.palette.bodies import check, read_json
@@ -240,6 +240,8 @@ async def _enveloped(request: web.Request, handler: Handler) -> web.StreamRespon
         failure = _unroutable(request, error)
     except (ConnectionResetError, asyncio.CancelledError):
         raise
+    except FaultError as error:
+        failure = ApiError(500, "FaultError", str(error))
     except Exception:  # noqa: BLE001 - whatever went wrong, a client gets an envelope
         _log.exception("%s %s failed", request.method, request.path)
         failure = ApiError(500, "StatusInternalServerError", "the lab's endpoint failed; its log says where")

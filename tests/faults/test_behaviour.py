@@ -8,7 +8,7 @@ import pytest
 
 from lab.faults import fault
 from lab.faults.replacing import when
-from lab.joints import DEPLOY_CREDENTIAL, UPGRADE_PULL, Behaviour, Joint, Touch, Where
+from lab.joints import DEPLOY_CREDENTIAL, UPGRADE_PULL, Behaviour, FaultError, Joint, Touch, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,3 +81,13 @@ def test_what_has_effects_is_not_done_twice() -> None:
 
     assert touches(lambda healthy, image: healthy(image), done.append, UPGRADE_PULL, "image") == [True]
     assert done == ["image"] * 2  # once for each time that it was asked
+
+
+def test_a_fault_that_is_wrong_itself_is_not_told_as_an_outage() -> None:
+    """A replacement with a mistake of programming ends as that, with its name, at whatever joint."""
+    wrong = fault(
+        "wrong", at=DEPLOY_CREDENTIAL, replace=lambda _healthy, found: found.user_name, catches=[], because=""
+    )
+
+    with pytest.raises(FaultError, match="the seeded fault wrong is itself wrong at deploy-credential: Attribute"):
+        Behaviour((wrong,)).at(DEPLOY_CREDENTIAL, str.upper, "x")

@@ -10,7 +10,9 @@ import pytest
 from harness import requirements
 from lab.agent.secret import Credential
 from lab.faults import catalogue, families
-from lab.joints import DEPLOY_CREDENTIAL, JOINTS, UPGRADE_CREDENTIAL, Behaviour
+from lab.joints import APPLY_VERSION, DEPLOY_CREDENTIAL, JOINTS, UPGRADE_CREDENTIAL, Behaviour, Where
+from lab.palette.store import LayerRecords
+from lab.palette.values import DeclaredCredential, OsLayerValues
 
 if TYPE_CHECKING:
     from lab.joints import Fault
@@ -52,6 +54,22 @@ def test_a_name_can_be_typed() -> None:
     assert [
         fault.name for fault in FAULTS if not fault.name.replace("-", "").isalnum() or fault.name.lower() != fault.name
     ] == []
+
+
+CACHES = ("user-name", "registry", "registry-without-port", "repository", "profile")
+
+
+@pytest.mark.parametrize("key", CACHES)
+def test_a_cache_of_logins_gives_the_first_login_again(key: str) -> None:
+    """A second version with the same user, registry and repository gets the first one's password."""
+    first, second = (
+        LayerRecords("", "", OsLayerValues(f"r.example:1/a:{tag}", DeclaredCredential("r.example:1", "user", password)))
+        for tag, password in (("v1", "first"), ("v2", "second"))
+    )
+    behaviour = Behaviour((catalogue()[f"login-kept-by-{key}"],), Where(cluster="a"))
+    given = [behaviour.at(APPLY_VERSION, lambda _old, new: new, None, layers) for layers in (first, second)]
+
+    assert [layers.os.credential.password for layers in given] == ["first", "first"]
 
 
 def test_alphanumeric_base64_is_the_known_issue() -> None:
