@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import string
 import subprocess
 import sys
 from collections import Counter
@@ -15,6 +16,7 @@ import pytest
 
 from fixtures.credential_classes import PASSWORD_CLASSES, USERNAME_CLASSES, CredentialClass
 from fixtures.deck import deck, one_round, size_of
+from fixtures.edges import FRAGMENTS
 from fixtures.vectors.catalogue import KINDS
 from harness.drawing import EXAMPLES
 from registry.htpasswd import unusable
@@ -157,3 +159,13 @@ def test_what_is_drawn_is_accepted(seed: int) -> None:
         assert [unusable(name, password) for name in names if unusable(name, password)] == []
         assert password
         assert set(password) != {"*"} or len(password) == 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_a_round_begins_and_ends_with_every_special_character(seed: int) -> None:
+    """Whatever a program makes of the first or the last character, or of a known fragment, one password shows it."""
+    passwords = deck(seed, ROUND)
+
+    assert set(string.punctuation) <= {password[0] for password in passwords}
+    assert set(string.punctuation) <= {password[-1] for password in passwords}
+    assert [fragment for fragment in FRAGMENTS if not any(fragment in password for password in passwords)] == []
