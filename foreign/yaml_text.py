@@ -6,6 +6,7 @@ value in it, for that may be a secret: of a line it shows what stands before the
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -58,19 +59,38 @@ class Written:
 def read_yaml(text: str | bytes, *, only_text: bool = False) -> Written:
     """Read one document. Raises BadYamlError."""
     plain = _decoded(text) if isinstance(text, bytes) else text
-    if len(plain) > LARGEST:
-        raise BadYamlError(0, f"larger than {LARGEST >> 10} KiB")
-    try:
+    with _refusing(plain):
         loader = (_TextLoader if only_text else _Loader)(plain)
         root = loader.get_single_node()
         if root is None:
             return Written(None, {})
+        _bound(root)
         lines = dict(_walked(root))
         return Written(loader.construct_document(root), lines)
+
+
+def compose_documents(text: str) -> list[yaml.Node]:
+    """Return the nodes of every document, whatever they say twice or take from elsewhere. Raises BadYamlError."""
+    with _refusing(text):
+        documents = []
+        loader = _Loader(text)
+        while loader.check_node():
+            documents.append(loader.get_node())
+            _bound(documents[-1])
+        return documents
+
+
+@contextmanager
+def _refusing(text: str) -> Iterator[None]:
+    """Raise BadYamlError for a text that is too large, and for whatever the parser raises."""
+    if len(text) > LARGEST:
+        raise BadYamlError(0, f"larger than {LARGEST >> 10} KiB")
+    try:
+        yield
     except yaml.MarkedYAMLError as error:
-        raise _explained(plain, error) from None
+        raise _explained(text, error) from None
     except ReaderError as error:
-        line = plain.count("\n", 0, error.position) + 1
+        line = text.count("\n", 0, error.position) + 1
         raise BadYamlError(line, "a character that no text has, such as a control character; take it out") from None
 
 
@@ -116,28 +136,35 @@ class _TextLoader(_Bounded, yaml.BaseLoader):
     """Text, as it was written."""
 
 
-def _walked(root: yaml.Node) -> Iterator[tuple[str, int]]:
-    """Yield places and lines, once for each use of a node.
-
-    Raises BadYamlError for what is said twice or without end.
-    """
-    pending: list[tuple[str, yaml.Node, tuple[int, ...]]] = [("", root, ())]
+def _bound(root: yaml.Node) -> None:
+    """Raise BadYamlError for a document that aliases make endless or too large."""
+    pending: list[tuple[yaml.Node, tuple[int, ...]]] = [(root, ())]
     seen = 0
     while pending:
-        place, node, around = pending.pop()
+        node, around = pending.pop()
         seen += 1
         if id(node) in around or seen > MOST_NODES:
             raise BadYamlError(node.start_mark.line + 1, "aliases that make it too large")
-        inside = (*around, id(node))
+        if isinstance(node, yaml.CollectionNode):
+            inside = (*around, id(node))
+            parts = (part for each in node.value for part in (each if isinstance(each, tuple) else (each,)))
+            pending += [(part, inside) for part in parts]
+
+
+def _walked(root: yaml.Node) -> Iterator[tuple[str, int]]:
+    """Yield places and lines, once for each use of a node. Raises BadYamlError for what is said twice."""
+    pending: list[tuple[str, yaml.Node]] = [("", root)]
+    while pending:
+        place, node = pending.pop()
         if isinstance(node, yaml.MappingNode):
             for key, value, line in _pairs(node):
                 at = f"{place}.{key}" if place else key
                 yield at, line
-                pending.append((at, value, inside))
+                pending.append((at, value))
         elif isinstance(node, yaml.SequenceNode):
             for number, item in enumerate(node.value):
                 yield f"{place}[{number}]", item.start_mark.line + 1
-                pending.append((f"{place}[{number}]", item, inside))
+                pending.append((f"{place}[{number}]", item))
 
 
 def _pairs(node: yaml.MappingNode) -> Iterator[tuple[str, yaml.Node, int]]:

@@ -7,11 +7,13 @@ So text is replaced at the positions that the parser reports, and the result is 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from textwrap import indent
 from typing import TYPE_CHECKING
 
 import yaml
 
+from foreign.yaml_text import BadYamlError, compose_documents
 from palette.os_layer import IMAGE_MACRO, credentials_block, double_quoted
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class OsValues:
         for path in CHANGED[1:]:
             _refuse_flow_style(self.text, path)
         for key, value in _entries(root):
-            if _is_masked(value):
+            if _is_masked(key) or _is_masked(value):
                 raise UnusableValuesError(f"line {_line(key)}: a value below {key.value!r} is masked ({MASK})")
 
     def with_layer(self, layer: OsLayer) -> str:
@@ -69,20 +71,19 @@ class OsValues:
         """Return the text of every root key but those that the guide changes something of, to stand below others."""
         keys = [key for key, _value in _entries(_root(self.text))]
         starts = [_start_of_line(self.text, key.start_mark.index) for key in keys]
-        ends = [*starts[1:], len(self.text)]
+        ends = [*starts[1:], len(self.text)][: len(starts)]
         changed = {path[0] for path in CHANGED}
         kept = zip(keys, starts, ends, strict=True)
         return "".join(self.text[start:end] for key, start, end in kept if key.value not in changed)
 
 
+@lru_cache(maxsize=8)  # each edit asks for several places of one text
 def _root(text: str) -> yaml.MappingNode | None:
     """Return the root of the only document, None for one without a key. Raises UnusableValuesError."""
     try:
-        documents = list(yaml.compose_all(text, yaml.SafeLoader))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f"line {mark.line + 1}: " if mark else ""
-        raise UnusableValuesError(f"{place}not YAML: {getattr(error, 'problem', None) or 'unreadable'}") from None
+        documents = compose_documents(text)
+    except BadYamlError as error:
+        raise UnusableValuesError(f"line {max(error.line, 1)}: not YAML: {error.said}") from None
     if len(documents) > 1:
         raise UnusableValuesError(f"{len(documents)} YAML documents; an OS layer is one")
     root = documents[0] if documents else None

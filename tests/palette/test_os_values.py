@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from palette.os_layer import IMAGE_MACRO, OsLayer, ProviderCredentials
 from palette.os_values import MASK, OsValues, UnusableValuesError
+from tests.foreign.test_yaml_text import LAUGHS
 
 CREDENTIALS = ProviderCredentials("r.test:5000", "robot$x", "p#w 'q\"", "-----BEGIN CERTIFICATE-----\nMII=\n")
 LAYER = OsLayer("r.test:5000/provider:v2", CREDENTIALS)
@@ -128,6 +129,11 @@ def test_changing_twice_is_like_changing_once(text: str) -> None:
         ("options:\n  system.uri: x\noptions:\n  system.uri: y\n", "line 3: options is there twice"),
         ("a: 1\noptions: {system.osName: ubuntu}\n", "line 2: options is in flow style"),
         ("pack: {content: {images: [{image: x}]}}\n", "line 1: pack is in flow style"),
+        ("a: " + "[" * 3000 + "]" * 3000, "line 1: not YAML: nested deeper than 30 levels"),
+        ("a: &a [*a]\n", "line 1: not YAML: aliases that make it too large"),
+        (LAUGHS, "line 1: not YAML: aliases that make it too large"),
+        ("a: " + "x" * (1 << 20), "line 1: not YAML: larger than 1024 KiB"),
+        (f"stages: {{}}\n'{MASK}': x\n", "line 2: a value below '******' is masked".replace("*", r"\*")),
     ],
 )
 def test_values_that_cannot_be_changed_are_refused(text: str, said: str) -> None:
@@ -152,6 +158,13 @@ def test_images_that_a_case_names_replace_the_users() -> None:
 
     assert yaml.safe_load(values.with_layer(LAYER))["pack"]["content"]["images"] == [{"image": IMAGE_MACRO}, *theirs]
     assert named["pack"]["content"]["images"] == [{"image": "x/y:1"}, {"image": "x/z:1"}]
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet\n", " \n\n", "---\n"])
+def test_a_layer_without_keys_keeps_nothing_below(text: str) -> None:
+    """A pack may have no values at all; then a case's own text has nothing below it."""
+    assert OsValues(text).other_than_the_guides() == ""
+    assert yaml.safe_load(OsValues(text).with_layer(LAYER))["options"]["system.uri"] == LAYER.image
 
 
 def test_what_is_not_the_guides_can_stand_below_other_text() -> None:
