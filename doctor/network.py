@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from doctor.findings import Finding, Kind
@@ -23,13 +24,25 @@ if TYPE_CHECKING:
 #: Files of user data (docs/palette.md §5.1), and where runtimes are told to trust anybody.
 USER_DATA = "/oem/*.yaml /oem/*.yml /usr/local/cloud-config/*.yaml /var/lib/spectro/userdata"
 RUNTIMES = "/etc/containerd/certs.d/*/hosts.toml /etc/rancher/*/registries.yaml /etc/containers/registries.conf"
-INSECURE = r"insecure|allow-insecure-registries|insecure_skip_verify|skip_verify"
+INSECURE = ("insecure", "allow-insecure-registries", "insecure_skip_verify", "skip_verify")
+#: What YAML and TOML take for true, as Go reads them.
+TRUE = r"""["']?(true|yes|on|y)\>"""
+
+
+def settings(keys: Sequence[str], files: str, value: str = "") -> str:
+    """Return a command that prints ``file:key:value`` where a file sets one of the keys, quoted or in braces as well.
+
+    What stands before a key is not printed: it may be a secret. Comments do not count.
+    """
+    setting = rf"""["']?({"|".join(keys)})["']?[[:space:]]*[:=][[:space:]]*{value}"""
+    found, shortened = rf"^([^#]*[[:space:]{{,])?{setting}", rf"s/:.*[[:space:]{{,]({setting})/:\1/I"
+    return f"grep -osiE {quote(found)} /dev/null {files} | sed -E {quote(shortened)}"
+
+
 #: Prints the host's addresses with their networks, and keys of its configuration with their files; never a value.
 LOOK = (
     "ip -o addr show scope global 2>/dev/null | awk '{print $4}'; echo ---; "
-    f"grep -osE '^[[:space:]-]*({'|'.join(key[:-1] for key in EXTERNAL)})[[:space:]]*:' /dev/null {USER_DATA}; "
-    "echo ---; "
-    f"grep -osE '^[[:space:]-]*({INSECURE})[[:space:]]*[:=][[:space:]]*true' /dev/null {USER_DATA} {RUNTIMES}"
+    f"{settings(EXTERNAL, USER_DATA)}; echo ---; {settings(INSECURE, f'{USER_DATA} {RUNTIMES}', TRUE)}"
 )
 #: Asks for each of the words, all at once, and prints the neighbours that are known then.
 NEIGHBOURS = (
@@ -112,7 +125,7 @@ def _found(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
     for line in lines:
         file, _, text = line.partition(":")
         if file.startswith("/") and text:
-            yield file, text.strip(" -\t").removesuffix(":").strip()
+            yield file, text.replace('"', "").replace("'", "").strip().removesuffix(":").strip()
 
 
 def seen_from(view: HostView) -> Iterator[Finding]:

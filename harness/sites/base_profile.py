@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 CLOUD = "edge-native"
 #: Keys of user data that make Palette ignore the profile's credentials (docs/palette.md §1.6), wherever they stand.
-EXTERNAL = ("registryCredentials:", "externalRegistries:")
+EXTERNAL = ("registryCredentials", "externalRegistries")
+_EXTERNAL = re.compile(rf"""^[^#\n]*?(?<![\w-])({"|".join(EXTERNAL)})["']?[ \t]*:""", re.MULTILINE)
 #: What stands for the provider image where there is none.
 NO_IMAGE = re.compile(r"""^\s+["']?system\.uri["']?\s*:\s*["']?NA["']?\s*(?:#.*)?$""", re.MULTILINE)
 
@@ -89,8 +90,8 @@ def find_base(project: ProjectView, wanted: WantedProfile) -> BaseProfile:
         raise UnusableProfileError(f"{place} is for {profile.cloud_type or 'no cloud'}; name one for {CLOUD}")
     pack = _os_pack(place, profile)
     values = pack.values if wanted.os_values is None else wanted.os_values
-    if external := next((key for key in EXTERNAL if key in values), ""):
-        found = f"the OS layer of {place} has {external[:-1]}"
+    if external := _EXTERNAL.search(values):
+        found = f"the OS layer of {place} has {external[1]}"
         raise UnusableProfileError(f"{found}: Palette then ignores the credentials of the profile; remove it")
     if NO_IMAGE.search(values):
         said = f"the OS layer of {place} has system.uri: NA: its images are systemd extensions (Palette 4.10)"

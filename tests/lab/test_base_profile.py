@@ -82,6 +82,7 @@ def test_a_profile_that_is_not_there_is_refused(project: ProjectView) -> None:
     ("values", "said"),
     [
         ("providerCredentials:\n  user: u\n", "line 1: providerCredentials is there already"),
+        ("stylus: {a: 1, 'registryCredentials' : {domain: x}}\n", "has registryCredentials"),
         ("stages:\n  boot:\n  - stylus:\n      registryCredentials:\n        domain: x\n", "has registryCredentials"),
         ("a: 1\n---\nb: 1\n", "2 YAML documents"),
         (f"token: '{MASK}'\n", "masked .*; give the layer's values as they are with profile.os_values"),
