@@ -14,6 +14,7 @@ from ipaddress import ip_address
 #: A label of a host name; the underscore is not the DNS', but hosts have it.
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _HOST_NAME = re.compile(rf"(?=.{{1,253}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
+_NUMBER_LAST = re.compile(r"(?:^|\.)(?:[0-9]+|0[xX][0-9A-Fa-f]*)\.?\Z")
 _ADDRESS = re.compile(r"[0-9A-Fa-f:.]+(?:%[A-Za-z0-9_.-]{1,15})?")
 _UID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,252}")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\+-]{0,252}\$?")
@@ -33,8 +34,13 @@ class UnsafeTextError(ValueError):
 
 
 def host_address(text: str) -> str:
-    """Return a host name or an IP address as it stands. Raises UnsafeTextError for anything else."""
-    if _HOST_NAME.fullmatch(text) or (_ADDRESS.fullmatch(text) and is_ip(text)):
+    """Return a host name or an IP address as it stands. Raises UnsafeTextError for anything else.
+
+    A name whose last part is a number is none: resolvers take ``1`` and ``0x7f.1`` for addresses of their own.
+    """
+    if _ADDRESS.fullmatch(text) and is_ip(text):
+        return text
+    if _HOST_NAME.fullmatch(text) and not _NUMBER_LAST.search(text):
         return text
     raise UnsafeTextError(f"{_quoted(text)} is neither a host name nor an IP address")
 

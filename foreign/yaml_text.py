@@ -72,11 +72,9 @@ def read_yaml(text: str | bytes, *, only_text: bool = False) -> Written:
 def compose_documents(text: str) -> list[yaml.Node]:
     """Return the nodes of every document, whatever they say twice or take from elsewhere. Raises BadYamlError."""
     with _refusing(text):
-        documents = []
-        loader = _Loader(text)
-        while loader.check_node():
-            documents.append(loader.get_node())
-            _bound(documents[-1])
+        documents = list(yaml.compose_all(text, _Loader))
+        for document in documents:
+            _bound(document)
         return documents
 
 

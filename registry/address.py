@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
+
+from foreign import host_address
 
 HTTPS_PORT = 443
 _HIGHEST_PORT = 65535
@@ -18,12 +19,10 @@ class RegistryAddress:
     port: int = HTTPS_PORT
 
     def __post_init__(self) -> None:
-        if not self.host or any(character in self.host for character in "/[]@ "):
-            raise ValueError(
-                f"registry host {self.host!r} is no name or IP address; write it as 'registry.example.org'"
-            )
-        if ":" in self.host and not self._is_ipv6():
-            raise ValueError(f"registry host {self.host!r} has a colon and is no IPv6 address; give the port apart")
+        try:
+            host_address(self.host if self.host.isascii() else self.host.encode("idna").decode())
+        except ValueError as error:  # also of an international name that is none
+            raise ValueError(f"registry host {error}; write it as 'registry.example.org', the port apart") from None
         if not 0 < self.port <= _HIGHEST_PORT:
             raise ValueError(f"registry port {self.port} is out of range; write a number from 1 to {_HIGHEST_PORT}")
 
@@ -66,12 +65,6 @@ class RegistryAddress:
         """
         separator = "@" if ":" in tag_or_digest else ":"
         return f"{self}/{repository}{separator}{tag_or_digest}"
-
-    def _is_ipv6(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.host).version == 6  # noqa: PLR2004 - the IP version
-        except ValueError:
-            return False
 
 
 def is_of_one_family(host: str, other: str) -> bool:

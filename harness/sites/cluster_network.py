@@ -7,6 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from foreign import is_ip
+from harness.sites.site_schema import is_a_hosts
 from palette.cluster_request import MachinePool, PoolHost
 
 if TYPE_CHECKING:
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 TWO = 2
 #: A range with more addresses is a slip of the pen: no run has that many clusters at a time.
 MOST_VIPS = 256
-_RANGE = re.compile(r"(?P<first>[0-9A-Fa-f.:]+)\s*-\s*(?P<last>[0-9A-Fa-f.:]+)")
+_RANGE = re.compile(r"(?P<first>[0-9A-Fa-f]*[.:][0-9A-Fa-f.:]*)\s*-\s*(?P<last>[0-9A-Fa-f.:]+)")
+#: Addresses of the smallest overlay: one for the endpoint and one for a host, with those of the network itself.
+LEAST_OVERLAY, WIDEST = 4, 8
 
 
 @dataclass(frozen=True)
@@ -108,6 +112,9 @@ def _static(site: SiteText, place: str, words: Mapping[str, Any]) -> None:
         gateway = ipaddress.ip_address(words.get("default_gateway", words["static_ip"]))
     except ValueError as error:
         raise site.wrong(f"{place}.static_ip", f"{error}; write an address, and a mask as in 255.255.255.0") from error
+    if words["static_ip"] in {str(network[0]), str(network[-1])} and network.num_addresses > TWO:
+        said = f"{words['static_ip']} stands for the network {network} itself"
+        raise site.wrong(f"{place}.static_ip", f"{said}; write the address of a host")
     if gateway not in network:
         said = f"{gateway} is not in {network}, the network of {words['static_ip']}"
         raise site.wrong(f"{place}.default_gateway", f"{said}; write an address of it")
@@ -117,7 +124,7 @@ def _addresses(site: SiteText, text: str) -> Sequence[str]:
     """Return the address or name that a text is, or every address of a range."""
     match = _RANGE.fullmatch(text)
     if match is None:
-        return (text,)
+        return (_one(site, text),)
     try:
         first, last = (ipaddress.ip_address(match[name]) for name in ("first", "last"))
         count = int(last) - int(first) + 1
@@ -129,10 +136,25 @@ def _addresses(site: SiteText, text: str) -> Sequence[str]:
     return [str(first + number) for number in range(count)]
 
 
+def _one(site: SiteText, text: str) -> str:
+    """Return a name as it stands, and an address as Palette writes it."""
+    try:
+        if is_a_hosts(text) and "%" not in text:
+            return str(ipaddress.ip_address(text)) if is_ip(text) else text
+        said = f"no host can have {text!a}"
+    except ValueError as error:
+        said = str(error)
+    raise site.wrong("cluster.vip", f"{said}; write an address without mask or port, FIRST-LAST, or a host name")
+
+
 def _overlay(site: SiteText, cidr: str) -> str:
     try:
-        if cidr and ipaddress.ip_network(cidr, strict=False).num_addresses == 1:
-            raise ValueError(f"{cidr!r} holds one address only")  # noqa: TRY301 - told like any other wrong range
+        network = ipaddress.ip_network(cidr, strict=False) if cidr else None
+        if network and (network.num_addresses < LEAST_OVERLAY or network.prefixlen < WIDEST):
+            size = "large" if network.prefixlen < WIDEST else "small"
+            raise ValueError(f"{cidr!r} is too {size}")  # noqa: TRY301 - told like any other
+        if network and not cidr.endswith(f"/{network.prefixlen}"):
+            raise ValueError(f"{cidr!r} has no prefix")  # noqa: TRY301 - told like any other
     except ValueError as error:
         right = "write a range that no host's network uses, as in 100.64.192.0/23"
         raise site.wrong("cluster.overlay_cidr_range", f"{error}; {right}") from error

@@ -16,6 +16,7 @@ from harness.sites.cluster_network import ClusterNetwork, HostNetwork, read_clus
 from harness.sites.packs import WantedPacks, read_packs
 from harness.sites.site_references import BadSiteFileError, SiteText, authority_at, file_at, secret_at
 from harness.sites.site_schema import SCHEMA, mistakes_of, nearest
+from palette.transport import check_key
 from palette.waiting import Timeouts
 from protected import Secret
 from registry.address import RegistryAddress
@@ -195,7 +196,7 @@ def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
         name=document.get("name", site.path.stem),
         palette_url=str(palette.get("url")).rstrip("/"),
         project=palette.get("project", ""),
-        api_key=attempt("palette.api_key", secret_at, site, "palette.api_key", palette.get("api_key", {})),
+        api_key=attempt("palette.api_key", _api_key, site, palette.get("api_key", {})),
         palette_authority=attempt(
             "palette.authority", authority_at, site, "palette.authority", palette.get("authority")
         ),
@@ -222,6 +223,15 @@ def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
         profile=attempt("profile", _profile, site, document.get("profile")),
         packs=attempt("packs", _packs, site, document),
     )
+
+
+def _api_key(site: SiteText, reference: Mapping[str, str]) -> Secret:
+    key = secret_at(site, "palette.api_key", reference)
+    try:
+        check_key(key)
+    except ValueError as error:
+        raise site.wrong("palette.api_key", str(error)) from None
+    return key
 
 
 def _section(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:

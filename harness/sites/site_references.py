@@ -74,13 +74,16 @@ def _around(outer: str, inner: str) -> bool:
 
 
 def secret_at(site: SiteText, place: str, reference: Mapping[str, str], *, exact: bool = False) -> Secret:
-    """Read a secret; ``exact`` takes one line end off a file, for a password may begin or end with white space.
+    """Read a secret without the white space around it.
+
+    ``exact`` takes one line end off a file and nothing else, for a password may begin or end with white space.
 
     Raises BadSiteFileError, which names the place and never what stands there.
     """
     if "env" in reference:
         name = reference["env"]
         value = os.environ.get(name, "")
+        value = value if exact else value.strip()  # a file of variables with CR LF leaves the CR
         if not value:
             shown = name if _VARIABLE.fullmatch(name) else "that is named there, in what may be a secret itself,"
             raise site.wrong(place, f"environment variable {shown} is not set")

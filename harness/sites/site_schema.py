@@ -5,13 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import partial
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema.validators import extend
+
+from foreign import host_address, is_ip
+from palette.transport import checked_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from jsonschema.exceptions import ValidationError
 
@@ -27,6 +34,50 @@ TEMPLATE_WORDS = {
 MORE_WORDS = {"PROFILE": "the name of one of the profiles that can be cloned"}
 _USER = "USER@"
 _LONGEST_QUOTE = 80
+#: What the schema's formats stand for. A format holds where its check returns true and raises nothing.
+FORMATS = FormatChecker(formats=())
+
+
+def _holds_of_text(holds: Callable[[str], object], value: object) -> bool:
+    return not isinstance(value, str) or bool(holds(value))  # another type is another mistake
+
+
+def _is_line(text: str) -> bool:
+    return text.isprintable() and text == text.strip() != ""
+
+
+def _is_url(text: str) -> bool:
+    host = host_address(str(urlsplit(checked_url(text)).hostname))
+    return bool(host) and text.isprintable() and not text.rstrip("/").endswith(":")
+
+
+def _is_proxy(text: str) -> bool:
+    url = urlsplit(text)
+    return bool(host_address(str(url.hostname)) and url.port) and text.isprintable()
+
+
+def is_a_hosts(text: str) -> bool:
+    """Return whether a host can have this name or address. Raises foreign.UnsafeTextError for what is neither."""
+    if not is_ip(host_address(text)):
+        return True
+    address = ip_address(text)
+    return not (address.is_unspecified or address.is_multicast or text == "255.255.255.255")
+
+
+def _is_mask(text: str) -> bool:
+    return text.isdecimal() or str(ip_network(f"0.0.0.0/{text}").netmask) == text
+
+
+for _name, _holds in {
+    "line": _is_line, "url": _is_url, "proxy": _is_proxy, "address": host_address, "ip": is_ip, "host": is_a_hosts,
+    "mask": _is_mask,
+}.items():  # fmt: skip
+    FORMATS.checks(_name, raises=ValueError)(partial(_holds_of_text, _holds))
+#: ``5443.0`` is no whole number here: what counts with it would not take it.
+_Validator = extend(  # type: ignore[no-untyped-call] # of jsonschema's stubs
+    Draft202012Validator,
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("integer", lambda _, value: type(value) is int),
+)
 
 
 def mistakes_of(document: object) -> Iterator[tuple[str, str]]:
@@ -35,7 +86,7 @@ def mistakes_of(document: object) -> Iterator[tuple[str, str]]:
         yield "", "the file is no mapping of keys; see docs/real-sites.md"
         return
     found = list(_left_words(document, ""))
-    for error in Draft202012Validator(SCHEMA).iter_errors(document):
+    for error in _Validator(SCHEMA, format_checker=FORMATS).iter_errors(document):
         found += _explained(error)
     told: set[str] = set()
     for place, said in found:  # one place is told once: a value of a wrong type has a wrong form as well

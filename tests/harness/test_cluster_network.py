@@ -39,7 +39,7 @@ def test_virtual_ips_are_an_address_a_name_a_range_or_a_list(vip: object, addres
         ({"vip": "10.0.0.300-10.0.0.301"}, "does not appear to be an IPv4 or IPv6 address"),
         ({"vip": ["10.0.0.1-10.0.0.3", "10.0.0.2"]}, "10.0.0.2 is there twice"),
         ({"overlay_cidr_range": "100.64.0.0/33"}, "site.yaml: cluster.overlay_cidr_range"),
-        ({"overlay_cidr_range": "100.64.0.1"}, "holds one address only"),
+        ({"overlay_cidr_range": "100.64.0.1"}, "is too small"),
         ({"endpoint_type": "DDNS"}, "cluster.endpoint_type: DDNS needs names or addresses"),
         ({"vip": "a.example", "ddns_search_domain": "example"}, "cluster.ddns_search_domain: the endpoint is of type"),
     ],

@@ -184,3 +184,66 @@ def test_each_worker_can_have_a_port(folder: Path) -> None:
     ]
 
     assert ports == [(5443, 5444, 5445), (5443,), ()]
+
+
+@pytest.mark.parametrize(
+    ("path", "values"),
+    [
+        ("palette.url", ["https://h?x", "https://h:", "https://h:99999", "https://[x", "https://h\tx", "https://-h"]),
+        ("palette.proxy", ["http://[x:1", "http://a:99999", "http://a:0", "http://a\n:1", "http://?:1"]),
+        ("palette.project", ["\x1b[2J", "a\nb", " "]),
+        ("name", ["\x1b[2J", "\u202e"]),
+        ("registry.bind", ["0.0.0.0", "::", "224.0.0.1", "10.0.0.300", "10.0.0.9:5443", "x y", "0x7f000001"]),  # noqa: S104 - not bound
+        ("registry.names", [["registry:5000"], ["https://x"], ["a\nb"], ["-x"], ["10.0.0.300"]]),
+        ("registry.port", [5443.0]),
+        ("examples", [3.0]),
+        ("timeouts", [{"repave": float("inf")}, {"repave": 1e9}]),
+        ("cluster.vip", ["10.0.0.300", "10.0.0.1/24", "10.0.0.1:6443", "a,b", "$(id)", "0.0.0.0", "fd00::1%eth0", "1"]),  # noqa: S104
+        ("cluster.vip", [["fd00::1", "fd00:0::1"], "10.0.0.1 - 10.0.0.x"]),
+        ("cluster.overlay_cidr_range", ["0.0.0.0/0", "10.0.0.0/255.255.255.0", "10.0.0.0/31"]),
+        ("cluster.ntp_servers", [["a b"], ["a\nb"]]),
+        ("cluster.ssh_keys", [["-----BEGIN OPENSSH PRIVATE KEY-----"], ["ssh-rsa AA x\nssh-rsa BB y"], ["key"]]),
+        ("edge_hosts.0.ssh", ["k@[1]", "k@10.0.0.300", "k@0x7f000001"]),
+        ("edge_hosts.0.host_name", ["a b", "a\nb"]),
+        ("edge_hosts.0.nic_name", ["eth0 x", "sixteen-letters-", "a/b"]),
+        ("edge_hosts.0.subnet_mask", ["0.0.0.255", "255.0.255.0", "x"]),
+        ("edge_hosts.0.default_gateway", ["x", "10.0.0.1/24"]),
+        ("edge_hosts.0.dns_servers", [["x"]]),
+        ("provider_image", [{"reference": f"r/{it}"} for it in ("../p:1", "p?x:1", "p#x:1", "P:1", "p:1\n", "p:-1")]),
+        ("provider_image", [{"reference": f"{host}/p:1"} for host in ("-r", "r\n", "10.0.0.300")]),
+    ],
+)  # fmt: skip
+def test_an_address_that_is_none_is_refused_where_it_stands(folder: Path, path: str, values: list[object]) -> None:
+    """What would be a broken request, an endless wait or a wrong network later is one line with its key."""
+    for value in values:
+        key = path.replace(".0.", "[0].")
+        assert refusal(folder, changed(path, value)).startswith(f"site.yaml: {key}"), value
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("cluster.vip", "beef-cafe"),
+        ("cluster.vip", "10.0.0.1 - 10.0.0.3"),
+        ("registry.names", ["registry.qa.example", "fd00::9"]),
+        ("edge_hosts.0.subnet_mask", "24"),
+        ("timeouts", {"repave": 86400}),
+        ("cluster.ssh_keys", ["ssh-ed25519 AAAA qa@example one\n", "sk-ssh-ed25519@openssh.com AAAA"]),
+    ],
+)
+def test_an_unusual_address_is_taken(folder: Path, path: str, value: object) -> None:
+    """Names, ranges with blanks and prefix lengths are as good as the usual forms."""
+    assert read(folder, changed(path, value)).name == "lab-berlin"
+
+
+@pytest.mark.parametrize(("key", "said"), [("k\u00e9y-abcdef", "outside ASCII"), ("key abc\ndef", "line breaks")])
+def test_an_api_key_that_no_header_can_hold_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, key: str, said: str
+) -> None:
+    """The line names its place and not the key; white space around it is none of it."""
+    monkeypatch.setenv("PALETTE_API_KEY", key)
+    told = refusal(folder, changed("name", "x"))
+    monkeypatch.setenv("PALETTE_API_KEY", f" {SECRET}\r\n")
+
+    assert (told.startswith("site.yaml: palette.api_key: "), said in told, key in told) == (True, True, False), told
+    assert read(folder, changed("name", "x")).api_key.reveal() == SECRET
