@@ -7,12 +7,17 @@ The rule is that of the vendor's own client: first pause 2 s, doubled each time,
 from __future__ import annotations
 
 import random
+import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+#: Seconds have no fraction by RFC 9110; some servers write one.
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True)
@@ -58,12 +63,20 @@ class RetryPolicy:
 def asked_pause(retry_after: str, date: str) -> float | None:
     """Return the seconds that a ``Retry-After`` asks for, or None.
 
-    A date in it is compared with the answer's own ``Date``, so that a difference of clocks does not count.
+    A date in it is compared with the answer's own ``Date``, so that a difference of clocks does not count; where there
+    is none, with this machine's clock.
     """
     asked = retry_after.strip()
-    if asked.isascii() and asked.isdigit():
+    if _SECONDS.fullmatch(asked):
         return float(asked)
+    until = _moment(asked)
+    return None if until is None else max(0.0, (until - (_moment(date) or datetime.now(UTC))).total_seconds())
+
+
+def _moment(text: str) -> datetime | None:
+    """Return the time of an HTTP date; its old form (asctime) names no zone, for all are GMT."""
     try:
-        return max(0.0, (parsedate_to_datetime(asked) - parsedate_to_datetime(date)).total_seconds())
+        found = parsedate_to_datetime(text)
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError):
         return None
