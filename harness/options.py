@@ -48,6 +48,7 @@ class Options:
     keep_lab: bool
     lab_version: str
     lab_kind: KindName
+    lab_kubernetes: bool
     provision: bool
     registry_image: str
     registry_port: int | None
@@ -79,6 +80,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--lab-version", metavar="X.Y.Z", default=LabSettings.version, help="the version the lab's Palette says it has"
     )
     group.addoption("--lab-kind", choices=KINDS, default=DEFAULT_KIND, help="the lab's Kubernetes distribution")
+    group.addoption("--lab-kubernetes", action="store_true", help="the lab's clusters run a real Kubernetes")
     group.addoption("--keep-lab", action="store_true", help="leave the lab running; the next run picks it up")
     group.addoption("--no-provision", action="store_true", help="never install packages or start a Docker engine")
     group.addoption(
@@ -112,8 +114,9 @@ def checked(config: pytest.Config) -> Options:
     keeps_a_run = not (option("--plan") or option("--collect-only"))
     home = _home(option("--runs-in")) if keeps_a_run else Path(option("--runs-in")).resolve()
     resumed = _resumed(option("--resume"), home, site)
-    if site is not None and (faults or option("--keep-lab")):
-        raise pytest.UsageError("--lab-fault and --keep-lab are for the lab; a site given with --site has neither")
+    if site is not None and (faults or option("--keep-lab") or option("--lab-kubernetes")):
+        said = "--lab-fault, --lab-kubernetes and --keep-lab are for the lab; a site given with --site has none of them"
+        raise pytest.UsageError(said)
     level = option("--level") if resumed is None else resumed.started.level
     return Options(
         site=site,
@@ -121,6 +124,7 @@ def checked(config: pytest.Config) -> Options:
         lab_faults=faults,
         lab_version=_version(option("--lab-version")),
         lab_kind=option("--lab-kind"),
+        lab_kubernetes=option("--lab-kubernetes"),
         keep_lab=bool(option("--keep-lab")),
         provision=not option("--no-provision"),
         registry_image=option("--registry-image"),

@@ -78,6 +78,7 @@ def _serving_parser() -> argparse.ArgumentParser:
     hidden.add_argument("--version", default="4.9.0")
     hidden.add_argument("--masks", choices=get_args(Masks), default="refuse")
     hidden.add_argument("--kind", choices=KINDS, default=DEFAULT)
+    hidden.add_argument("--kubernetes", type=Path)
     hidden.set_defaults(command=_serve)
     return hidden
 
@@ -166,6 +167,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         arguments.masks,
         arguments.kind,
         arguments.takes,
+        arguments.kubernetes,
     )
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ownership.sign(settings.keeper)

@@ -167,6 +167,7 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     command += ["--version", settings.version, "--masks", settings.masks, "--kind", settings.kind]
     command += ["--strict", str(settings.strict_seed)] if settings.strict_seed is not None else []
     command += ["--takes", ",".join(map(str, settings.takes))] if any(settings.takes) else []
+    command += ["--kubernetes", str(settings.kubernetes)] if settings.kubernetes else []
     source = Path(__file__).resolve().parent.parent
     log = (settings.folder / "log").open("w")
     process = subprocess.Popen(

@@ -29,6 +29,8 @@ CAPABILITIES = (
 )  # fmt: skip
 #: Names under which hosts reach this machine: the registry, and strangers for cases about wrong addresses.
 NAMES = ("registry.lab.example", "registry2.lab.example", "stranger.lab.example", "palette.lab.example")
+#: What a kubelet and its runtime need beside: a network's loopback, raw sockets, other users' processes.
+FOR_KUBERNETES = ("NET_ADMIN", "NET_RAW", "SYS_PTRACE")
 _FIRST_VIP = 150  # above the gateway; hosts are numbered from the gateway upwards
 
 
@@ -82,6 +84,7 @@ class HostSettings:
     address: str
     user_data: Mapping[str, object]
     authorized_key: str
+    programs: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def start_host(
         hostname=settings.name,
         labels=dict(labels),
         cap_drop=["ALL"],
-        cap_add=list(CAPABILITIES),
+        cap_add=[*CAPABILITIES, *(FOR_KUBERNETES if settings.programs else ())],
         security_opt=unconfined(client),
         cgroupns="private",
         tmpfs={"/run": "", "/tmp": ""},  # noqa: S108 - the container's own
@@ -137,12 +140,17 @@ def start_host(
             Mount("/user-data", str(user_data), type="bind", read_only=True),
             Mount("/opt/lab/lab", str(SOURCE), type="bind", read_only=True),
             *_ours(),
+            *(
+                [Mount("/opt/lab/programs", str(settings.programs), "bind", read_only=True)]
+                if settings.programs
+                else ()
+            ),
         ],
         extra_hosts=dict.fromkeys(NAMES, network.gateway),
         network=network_name,
         networking_config={network_name: client.api.create_endpoint_config(ipv4_address=settings.address)},
         pids_limit=4096,
-        mem_limit="768m",
+        mem_limit="1g" if settings.programs else "768m",
     )
     container.start()
     return LabHost(settings, container)

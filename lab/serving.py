@@ -138,6 +138,7 @@ class _Counter:
             "hosts": len(self.lab.hosts),
             "version": settings.version,
             "kind": settings.kind,
+            "kubernetes": settings.kubernetes is not None,
             "url": self.lab.url,
             "strict": settings.strict_seed is not None or settings.masks != "refuse",
             "own_faults": [fault["name"] for fault in settings.faults],

@@ -61,6 +61,8 @@ class LabSettings:
     masks: Masks = "refuse"
     kind: KindName = DEFAULT
     takes: tuple[float, float] = (0.0, 0.0)
+    kubernetes: Path | None = None
+    """The directory with the programs of a Kubernetes that clusters are to run; None for clusters without one."""
 
     @property
     def site_file(self) -> Path:
@@ -173,6 +175,7 @@ async def _start_palette(
             registration_tokens=((settings.folder / "token").read_text(),),
             strictness=strict,
             agent_version=settings.version,
+            kubernetes=settings.kubernetes is not None,
         ),
         behaviour_of(settings.faults),
     )
@@ -232,7 +235,7 @@ def _start_host(lab: Lab, owner: ownership.Owner, number: int, key: str) -> host
         },
         "stages": {"initramfs": [{"users": {USER: {"ssh_authorized_keys": [key]}}}]},
     }
-    settings = hosts.HostSettings(name, lab.network.address_of(number), user_data, key)
+    settings = hosts.HostSettings(name, lab.network.address_of(number), user_data, key, lab.settings.kubernetes)
     return hosts.start_host(
         lab.client, lab.images, lab.network, settings, run=owner.run, area=lab.settings.folder, labels=owner.labels
     )
@@ -275,6 +278,8 @@ def _write_site(lab: Lab, host_keys: str) -> None:
         "examples": EXAMPLES,
         "timeouts": TIMEOUTS if lab.settings.strict_seed is None else {**TIMEOUTS, **STRICT_TIMEOUTS},
     }
+    if lab.settings.kubernetes:
+        document |= {"features": ["kubernetes"], "timeouts": {**TIMEOUTS, **KUBERNETES_TIMEOUTS}}
     partial = folder / "site.yaml.new"
     partial.write_text("# written by the lab; a site file like any other\n" + yaml.safe_dump(document, sort_keys=False))
     partial.rename(lab.settings.site_file)
@@ -322,3 +327,5 @@ TIMEOUTS = {
 EXAMPLES = 20
 #: A strict Palette shows a new state late.
 STRICT_TIMEOUTS = {"stale_state": 5.0, "cluster_running": 120.0, "repave": 120.0}
+#: A node of a Kubernetes is Ready some seconds after its boot.
+KUBERNETES_TIMEOUTS = {"cluster_running": 180.0, "repave": 180.0, "edge_host_ready": 60.0}

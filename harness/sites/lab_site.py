@@ -20,6 +20,7 @@ from harness.interrupts import end_session
 from harness.sites.site_file import SiteFile, read_site_file
 from lab import control
 from lab.images import build, engine_image
+from lab.kubernetes import programs
 from lab.site import LabSettings, Message, labs_folder
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def prepare(options: Options, client: docker.DockerClient, say: Say) -> None:
         return
     try:
         build(client, say, options.lab_kind)
+        if options.lab_kubernetes:
+            programs.provide(say)
     except (BuildFailed, ProgramMissing) as error:
         raise BadSetupError(str(error)) from error
 
@@ -150,17 +153,27 @@ def _unlike(status: Message, options: Options) -> str:
         return "its Palette is strict; name it with --site"
     if status["hosts"] < options.lab_hosts:
         return f"it has {status['hosts']} Edge hosts and this run wants {options.lab_hosts}"
-    if status["version"] != options.lab_version:
-        return f"its Palette is version {status['version']} and this run wants {options.lab_version}"
-    if status["kind"] != options.lab_kind:
-        return f"it is of kind {status['kind']} and this run wants {options.lab_kind}"
+    if status["kubernetes"] != options.lab_kubernetes:
+        return f"its clusters run {'a' if status['kubernetes'] else 'no'} real Kubernetes"
+    for what, has, wanted in (
+        ("its Palette is version", status["version"], options.lab_version),
+        ("it is of kind", status["kind"], options.lab_kind),
+    ):
+        if has != wanted:
+            return f"{what} {has} and this run wants {wanted}"
     return ""
 
 
 def _new(options: Options, run: str, say: Say, stack: ExitStack) -> control.RunningLab:
     """Start a lab, which goes with the run unless it is to be kept; the faults go in any case."""
     folder = labs_folder() / f"lab-{run}"
-    settings = LabSettings(folder, options.lab_hosts, version=options.lab_version, kind=options.lab_kind)
+    settings = LabSettings(
+        folder,
+        options.lab_hosts,
+        version=options.lab_version,
+        kind=options.lab_kind,
+        kubernetes=programs.find() if options.lab_kubernetes else None,
+    )
     try:
         lab = control.start(settings, say)
         stack.callback(_leave if options.keep_lab else control.RunningLab.stop, lab)

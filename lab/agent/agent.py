@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from lab.agent import places, puller, runtime, scope, secret, slots
+from lab.agent import kubernetes, places, puller, runtime, scope, secret, slots
 from lab.agent.channel import Channel, PaletteUnreachable
 from lab.agent.external import external_registry
 from lab.agent.orders import Inbox, Order, Overtaken, StepTookTooLong, run_step
@@ -236,7 +236,15 @@ class Agent:
         elif problem := misfit(cluster["kubernetes"], places.release()):
             self._reporter.trouble(cluster, problem)
         else:
-            self._reporter.state("running", cluster)
+            self._reporter.state("running", cluster, **self._kubernetes(cluster))
+
+    def _kubernetes(self, cluster: dict[str, Any]) -> dict[str, str]:
+        """Run the cluster's Kubernetes with this node in service, where there is one. Gives what is reported of it."""
+        if not kubernetes.is_here():
+            return {}
+        kubeconfig = kubernetes.up(cluster, self._orders.is_overtaken)
+        kubernetes.back_in_service(cluster)
+        return {"kubeconfig": kubeconfig}
 
     def _installed(self) -> slots.Slot | None:
         record = self._state.get("installed")
@@ -284,6 +292,8 @@ class Agent:
             self._report_running(cluster)
             return
         self._announce_pull(cluster, image, credential, REPAVE)
+        if kubernetes.is_here():
+            kubernetes.up(cluster, self._orders.is_overtaken)
         answer = self._run_upgrade(image)
         if "error" in answer:
             raise PullFailed(str(answer["error"]))
@@ -349,7 +359,7 @@ class Agent:
         return image, Credential(given["registry"], given["user"], given["password"])
 
     def _write_cluster_config(self, cluster: dict[str, Any]) -> None:
-        self._state |= {"cluster": cluster["uid"]}
+        self._state |= {"cluster": cluster["uid"], "role": cluster["role"], "node": self.uid}
         self._save()
         document = {"cluster": cluster["uid"], "osValues": cluster["osValues"], "k8sValues": cluster["k8sValues"]}
         places.mark_worker(worker=cluster["role"] == "worker")
@@ -390,6 +400,8 @@ class Agent:
             path.unlink(missing_ok=True)
         if "cluster" in self._state:
             self._reporter.state("resetting", {})
+            if kubernetes.is_here():
+                kubernetes.down()
             self._behaviour.at(FORGET_IMAGES, _forget_images)
         self._state = {"reset": count}
         self._save()

@@ -31,9 +31,9 @@ class Reporter:
     edit: Callable[[dict[str, Any]], dict[str, Any] | None] = dict
     """Has the last word on a report before it is sent; None is not sent."""
 
-    def state(self, state: str, cluster: dict[str, Any], message: str = "") -> None:
+    def state(self, state: str, cluster: dict[str, Any], message: str = "", **more: str) -> None:
         """Report a state of the work on ``cluster``."""
-        record: dict[str, Any] = {"state": state, "image": slots.booted().image, "message": message}
+        record: dict[str, Any] = {"state": state, "image": slots.booted().image, "message": message, **more}
         if "generation" in cluster:
             record["generation"] = int(cluster["generation"])
         self._report({"kind": "state", **record, **facts()})

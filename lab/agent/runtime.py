@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,11 +125,28 @@ def forget() -> None:
             _ctr("images", "rm", "--sync", name)
 
 
+def end_containers() -> None:
+    """End what runs of pods, and forget it."""
+    for task in _ctr("tasks", "ls", "-q").split():
+        _ctr("tasks", "rm", "--force", task)
+    for container in _ctr("containers", "ls", "-q").split():
+        _ctr("containers", "rm", container)
+
+
 def _ctr(*arguments: str) -> str:
     done = subprocess.run(
         ["ctr", "-a", socket(), "-n", NAMESPACE, *arguments], check=True, capture_output=True, text=True
     )
     return done.stdout
+
+
+def unit() -> str:
+    """Return the unit that runs the node's runtime."""
+    units = ("k3s", "k3s-agent", "rke2-server", "rke2-agent")
+    active = (
+        name for name in units if subprocess.run(["systemctl", "-q", "is-active", name], check=False).returncode == 0
+    )
+    return next(active, "containerd") if Path(EMBEDDED_SOCKET).exists() else "containerd"
 
 
 def socket() -> str:
@@ -190,3 +208,7 @@ def _read_varint(message: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < _MORE:
             return value, at
+
+
+if __name__ == "__main__":  # in the pod of an upgrade, within the host's root
+    slot_of(sys.argv[1])

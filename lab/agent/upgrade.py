@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lab.agent import places, runtime, scope, secret
+from lab.agent import kubernetes, places, runtime, scope, secret
 from lab.agent.puller import PullFailed, by_digest
 from lab.faults import behaviour_of
 from lab.joints import (
@@ -43,7 +43,9 @@ def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
         wanted = at(PULL_POLICY, _if_not_present, image, runtime.has_image(image))
         if wanted:
             login = at(SCOPE_LOGIN, partial(scope.login_for, behaviour=behaviour), image, credential, authority)
-            at(UPGRADE_PULL, runtime.pull, image, login)
+            at(UPGRADE_PULL, kubernetes.upgrade if kubernetes.is_here() else runtime.pull, image, login)
+        elif kubernetes.is_here():
+            kubernetes.upgrade(image, None, pull=False)
         slot = runtime.slot_of(image)
     except PullFailed as error:
         return {"error": str(error)}

@@ -26,6 +26,7 @@ from lab.joints import APPLY_VERSION, APPROVE, DECIDE_REPAVE, DELIVER_ORDER, ORD
 from lab.palette.context import known_of, known_on
 from lab.palette.errors import ApiError, conflict
 from lab.palette.events import Source
+from lab.palette.kubernetes import given_of_kubernetes
 from lab.palette.rendering import render_layers
 from lab.palette.repave import Reason, repave_reasons
 from lab.palette.store import (
@@ -372,6 +373,8 @@ class Reconciler:
             node = next(node for node in cluster.nodes if node.host_uid == host.meta.uid)
             if node.delivery is not None and cluster.state != "Deleting":
                 given = _cluster_order(cluster, node, node.delivery)
+                if self._context.settings.kubernetes:
+                    given["realKubernetes"] = given_of_kubernetes(cluster, host, self._store)
         return {"cluster": given, "faults": list(self._context.faults), "reset": host.resets}
 
     def _hosts_of(self, cluster: ClusterRecord) -> list[EdgeHostRecord]:

@@ -83,6 +83,8 @@ class Settings:
     session_s: float = 15 * 60.0
     force_delete_after_s: float = 0.0
     agent_version: str = "4.9.0"
+    kubernetes: bool = False
+    """Whether clusters run a Kubernetes, for which they are given certificates."""
 
     def __post_init__(self) -> None:
         if not self.api_keys or not all(self.api_keys):

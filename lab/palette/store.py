@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Iterable, Mapping
 
+    from lab.kubernetes.pki import ClusterPki
     from lab.palette.repave import Reason
     from lab.palette.values import OsLayerValues
 
@@ -199,6 +200,10 @@ class ClusterRecord:
     deleting_since: datetime | None = None
     upgrades_locked: bool = False
     kubeconfig: str = field(default="", repr=False)
+    certificates: ClusterPki | None = field(default=None, repr=False)
+    """The authority of the cluster's Kubernetes, where it has one."""
+    kubernetes: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    """What each host is given of it, by the host's uid."""
     passwords: set[str] = field(default_factory=set, repr=False)
     log_requests: list[str] = field(default_factory=list)
 

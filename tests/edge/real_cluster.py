@@ -17,8 +17,8 @@ from typing import Any
 import requests
 
 from engine.children import environment
-from tests.edge.cluster_pki import ClusterPki
-from tests.edge.control_plane import ControlPlane
+from lab.kubernetes.control_plane import ControlPlane
+from lab.kubernetes.pki import ClusterPki
 from tests.edge.mock_cluster_api import IMAGE, POD, event, node, pod
 
 READY = 60.0  # seconds; two on an idle machine

@@ -15,8 +15,8 @@ from edge import cluster_api
 from edge.cluster_api import ClusterApi, ClusterApiError
 from harness.in_kubernetes import look
 from lab.kubernetes import programs
+from lab.kubernetes.pki import ClusterPki
 from protected import Secret
-from tests.edge.cluster_pki import ClusterPki
 from tests.edge.mock_cluster_api import IMAGE, POD
 from tests.edge.real_cluster import SPACE, RealCluster, fill, real_cluster
 from tests.vectors.test_kubelet_keyring import entry, logins

@@ -45,10 +45,10 @@ def say(_message: str) -> None:
 
 
 @contextmanager
-def running_lab(hosts: int, kind: KindName = "k3s") -> Iterator[control.RunningLab]:
+def running_lab(hosts: int, kind: KindName = "k3s", kubernetes: Path | None = None) -> Iterator[control.RunningLab]:
     """Run a lab with a folder and a name of its own."""
     folder = labs_folder() / f"lab-test-{secrets.token_hex(3)}"
-    lab = control.start(LabSettings(folder, hosts, kind=kind), say)
+    lab = control.start(LabSettings(folder, hosts, kind=kind, kubernetes=kubernetes), say)
     try:
         yield lab
     finally:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 API_PORT, ETCD_PORT, PEER_PORT = 6443, 2379, 2380
 SERVICES = "10.152.0.0/24"
-#: Where kube-apiserver finds the files of :meth:`tests.edge.cluster_pki.ClusterPki.server_files`.
+#: Where kube-apiserver finds the files of :meth:`lab.kubernetes.pki.ClusterPki.server_files`.
 _FILES = {
     "client-ca-file": "ca.crt",
     "tls-cert-file": "apiserver.crt",

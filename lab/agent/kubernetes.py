@@ -1,0 +1,450 @@
+"""The Kubernetes of a lab host that has its programs: control plane, kubelet, and upgrades whose images kubelet pulls.
+
+The units live in ``/run``, so every boot starts them anew; what a cluster keeps is in ``/etc/kubernetes``, which
+outlives a boot. Everything asks the API as ``kubectl`` would, with the cluster's own kubeconfig.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import http.client
+import io
+import json
+import shutil
+import ssl
+import subprocess
+import tarfile
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit
+
+import yaml
+
+from lab.agent import places, runtime
+from lab.agent.orders import Overtaken
+from lab.agent.puller import PULL_TIMEOUT, PullFailed
+from lab.kubernetes.control_plane import ControlPlane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lab.agent.secret import Credential
+
+Json = dict[str, Any]
+
+PROGRAMS = Path("/run/lab/programs")
+AREA = Path("/etc/kubernetes/lab")
+ADMIN, KUBELET = AREA / "admin.conf", AREA / "kubelet.conf"
+UNITS = Path("/run/systemd/system")
+READY = 60.0  # seconds until this node is Ready; about five after a boot
+PAUSE = "lab.example/pause:1"
+_PAUSE_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+#: What kubelet would write of the whole machine's kernel; it leaves alone what is as it wants it.
+_SYSCTLS = {
+    "vm/overcommit_memory": 1, "kernel/panic": 10, "kernel/panic_on_oops": 1,
+    "kernel/keys/root_maxkeys": 1_000_000, "kernel/keys/root_maxbytes": 25_000_000,
+}  # fmt: skip
+_CONTAINERD = f"""
+[plugins."io.containerd.grpc.v1.cri"]
+  sandbox_image = "{PAUSE}"
+  restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+  bin_dir = "/usr/lib/cni"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+  privileged_without_host_devices = true
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  NoNewKeyring = true
+  NoPivotRoot = true
+"""
+#: An API server that is told to end waits a minute for whoever watches it: the other nodes.
+_UNIT = """\
+[Unit]
+Description={name}
+[Service]
+ExecStart={start}
+Restart=always
+RestartSec=0.5
+KillMode=process
+TimeoutStopSec=1
+"""
+_NETWORK = '{"cniVersion":"0.4.0","name":"lo","plugins":[{"type":"loopback"}]}'
+#: Reasons for which a container waits that no waiting mends.
+_NO_IMAGE = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull",
+     "CreateContainerError"}
+)  # fmt: skip
+#: The pull policy that does what was decided: whether to pull, and whether the node has the image.
+_POLICIES = {(True, True): "Always", (False, False): "Never"}
+PLAN_LABEL, NODE_LABEL = "upgrade.cattle.io/plan", "upgrade.cattle.io/node"
+SECRET = "provider-credentials"  # noqa: S105 - the name of an object
+
+
+def is_here() -> bool:
+    """Return whether this host has the programs of a Kubernetes."""
+    return PROGRAMS.exists()
+
+
+# --- the cluster's programs on this host ------------------------------------------------------------------------------
+
+
+def up(cluster: Json, overtaken: Callable[[], bool]) -> str:
+    """Start what this host runs of its cluster, wait until its node is Ready, and return the cluster's kubeconfig.
+
+    Raises:
+        Overtaken: a newer order arrived.
+        TimeoutError: in the words of what was missing.
+
+    """
+    given = cluster["realKubernetes"]
+    for name, text in given["files"].items():
+        places.write_private(AREA / name, text)
+    if not (UNITS / "kubelet-lab.service").exists():
+        _prepare_host()
+        commands = {"kubelet-lab": _kubelet(given["node"])}
+        if cluster["role"] == "control-plane":
+            plane = ControlPlane(PROGRAMS, AREA, given["address"])
+            commands = {"etcd": plane.etcd(), "kube-apiserver": plane.api_server(), **commands}
+        for name, command in commands.items():
+            _unit(name, command)
+        _run("systemctl", "daemon-reload")
+        _run("systemctl", "start", "--no-block", *commands)
+    _await_ready(given["node"], overtaken)
+    return str(given["files"]["admin.conf"])
+
+
+def down() -> None:
+    """Stop everything and forget the cluster."""
+    units = ("kubelet-lab", "kube-apiserver", "etcd")
+    subprocess.run(["systemctl", "stop", *units], check=False, capture_output=True)
+    for name in units:
+        (UNITS / f"{name}.service").unlink(missing_ok=True)
+    runtime.end_containers()
+    shutil.rmtree(AREA, ignore_errors=True)
+
+
+def _unit(name: str, command: list[str]) -> None:
+    start = " ".join(command)
+    UNITS.mkdir(parents=True, exist_ok=True)
+    (UNITS / f"{name}.service").write_text(_UNIT.format(name=name, start=start))
+
+
+def _kubelet(node: str) -> list[str]:
+    configuration = {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {"x509": {"clientCAFile": str(AREA / "ca.crt")}},
+        "containerRuntimeEndpoint": f"unix://{runtime.socket()}",
+        "cgroupDriver": "cgroupfs",
+        "cgroupsPerQOS": False,
+        "enforceNodeAllocatable": [],
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "localStorageCapacityIsolation": False,
+        "registryPullQPS": 0,  # else five a second
+        "featureGates": {"KubeletInUserNamespace": True},
+        "evictionHard": dict.fromkeys(("memory.available", "nodefs.available", "imagefs.available"), "0%"),
+        "imageGCHighThresholdPercent": 100,
+    }
+    (AREA / "kubelet.yaml").write_text(yaml.safe_dump(configuration))
+    options = {"config": AREA / "kubelet.yaml", "kubeconfig": KUBELET, "hostname-override": node}
+    return [str(PROGRAMS / "kubelet"), *(f"--{name}={value}" for name, value in options.items())]
+
+
+def _await_ready(node: str, overtaken: Callable[[], bool]) -> None:
+    deadline, missing = time.monotonic() + READY, "the API does not answer"
+    while time.monotonic() < deadline:
+        try:
+            missing = _unready(_api("GET", f"nodes/{node}"))
+        except (OSError, LookupError) as error:
+            missing = f"{type(error).__name__}: {error}"
+        if not missing:
+            return
+        if overtaken():
+            raise Overtaken
+        time.sleep(0.1)
+    raise TimeoutError(f"node {node} is not Ready after {READY:g} s: {missing}")
+
+
+def _unready(node: Json) -> str:
+    if node["status"]["nodeInfo"]["bootID"] != places.BOOT_ID.read_text().strip():
+        return "its kubelet has not reported since the boot"
+    ready = [each for each in node["status"]["conditions"] if each["type"] == "Ready"]
+    return "" if ready and ready[0]["status"] == "True" else str(ready[0]["message"] if ready else "no condition yet")
+
+
+# --- the host: what a container lacks of a machine --------------------------------------------------------------------
+
+
+def _prepare_host() -> None:
+    kmsg = Path("/dev/kmsg")
+    if not kmsg.exists():
+        kmsg.symlink_to("/dev/null")
+    views = Path("/run/lab-sysctls")
+    views.mkdir(exist_ok=True)
+    for name, value in _SYSCTLS.items():
+        view = views / name.replace("/", "-")
+        view.write_text(f"{value}\n")
+        _run("mount", "--bind", str(view), f"/proc/sys/{name}")
+    _mount_cgroups()
+    Path("/etc/cni/net.d").mkdir(parents=True, exist_ok=True)
+    Path("/etc/cni/net.d/10-lo.conflist").write_text(_NETWORK)
+    with Path("/etc/containerd/config.toml").open("a") as file:
+        file.write(_CONTAINERD)
+    _run("systemctl", "restart", runtime.unit())
+    _import_pause()
+
+
+def _mount_cgroups() -> None:
+    """Mount the controllers of version 1, which kubelet and runc look for; version 2 is one tree and there already."""
+    tree = Path("/sys/fs/cgroup")
+    if (tree / "cgroup.controllers").exists():
+        return
+    _run("mount", "-o", "remount,rw", str(tree))
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        controllers = line.split(":")[1]
+        place = tree / controllers
+        if controllers and not controllers.startswith("name=") and not place.is_mount():
+            if place.is_symlink():  # systemd expects cpu and cpuacct in one hierarchy; here they may be two
+                place.unlink()
+            place.mkdir(exist_ok=True)
+            _run("mount", "-t", "cgroup", "-o", controllers, "cgroup", str(place))
+
+
+def _import_pause() -> None:
+    """Make the image of a pod's first process: the medium's base layer, which the node has, and a command."""
+    medium = places.read_json(places.MEDIUM_RECORD)
+    blob = places.MEDIUM / "containerd/io.containerd.content.v1.content/blobs/sha256" / medium["layer"]
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["/bin/sleep", "infinity"]},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{medium['diff_id']}"]},
+    }
+    files: dict[str, bytes] = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
+    layer = {"mediaType": _PAUSE_LAYER, "digest": f"sha256:{medium['layer']}", "size": blob.stat().st_size}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": _blob(files, config, "application/vnd.oci.image.config.v1+json"),
+        "layers": [layer],
+    }
+    described = _blob(files, manifest, str(manifest["mediaType"]))
+    named = {**described, "annotations": {"io.containerd.image.name": PAUSE}}
+    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [named]}).encode()
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    command = ["ctr", "-a", runtime.socket(), "-n", runtime.NAMESPACE, "images", "import", "-"]
+    subprocess.run(command, input=archive.getvalue(), check=True, capture_output=True)
+
+
+def _blob(files: dict[str, bytes], document: Json, media_type: str) -> Json:
+    content = json.dumps(document).encode()
+    digest = hashlib.sha256(content).hexdigest()
+    files[f"blobs/sha256/{digest}"] = content
+    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
+
+
+def _run(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True)
+
+
+# --- an upgrade: a pod whose image is the provider image --------------------------------------------------------------
+
+
+def upgrade(image: str, credential: Credential | None, *, pull: bool = True) -> None:
+    """Drain the node and run the upgrade's pod, whose image kubelet pulls if it is to. Raises PullFailed."""
+    record = places.read_json(places.STATE)
+    node, space = str(record["node"]), f"spectro-task-{record['cluster']}"
+    name = _plan_name(node, image, str(record["role"]))
+    policy = _POLICIES.get((pull, runtime.has_image(image)), "IfNotPresent")
+    try:
+        _drain(node)
+        _ensure("namespaces", {"metadata": {"name": space}})
+        _ensure(f"namespaces/{space}/serviceaccounts", {"metadata": {"name": "system-upgrade"}})
+        _delete_upgrades(space, node)
+        secrets = _write_secret(space, image, credential)
+        _api("POST", f"namespaces/{space}/pods", _pod(name, node, image, policy, secrets))
+        _await_upgrade(space, name)
+    except OSError as error:
+        raise PullFailed(f"the upgrade of node {node} could not be run: {error}") from error
+
+
+def back_in_service(cluster: Json) -> None:
+    """Let pods come to the node again, and drop what still waits of an upgrade that is not wanted any more."""
+    node = str(cluster["realKubernetes"]["node"])
+    _delete_upgrades(f"spectro-task-{cluster['uid']}", node, only="status.phase=Pending")
+    _cordon(node, on=False)
+
+
+def _delete_upgrades(space: str, node: str, only: str = "") -> None:
+    """Delete the pods of this node's upgrades: a failed one would go on with its pulls."""
+    selected = urlencode({"labelSelector": f"{NODE_LABEL}={node}", "fieldSelector": only})
+    for pod in _api("GET", f"namespaces/{space}/pods?{selected}")["items"]:
+        _delete(f"namespaces/{space}/pods/{pod['metadata']['name']}")
+
+
+def _write_secret(space: str, image: str, credential: Credential | None) -> list[Json]:
+    """Write the pull secret of an upgrade. Gives the references to it: none without a login."""
+    if credential is None:
+        return []
+    secret = _pull_secret(image, credential)
+    if not _ensure(f"namespaces/{space}/secrets", secret):
+        _api("PUT", f"namespaces/{space}/secrets/{SECRET}", secret)
+    return [{"name": SECRET}]
+
+
+def _drain(node: str) -> None:
+    """Keep pods away from the node and delete those on it, but for upgrades, whatever namespace they are in."""
+    _cordon(node, on=True)
+    selected = urlencode({"labelSelector": f"!{PLAN_LABEL}", "fieldSelector": f"spec.nodeName={node}"})
+    for pod in _api("GET", f"pods?{selected}")["items"]:
+        _delete(f"namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}")
+
+
+def _cordon(node: str, *, on: bool) -> None:
+    _api("PATCH", f"nodes/{node}", {"spec": {"unschedulable": on}})
+
+
+def _plan_name(node: str, image: str, role: str) -> str:
+    plan = "worker" if role == "worker" else "control"
+    return f"apply-{plan}-plan-on-{node}-with-{hashlib.sha256(image.encode()).hexdigest()[:10]}"
+
+
+def _pull_secret(image: str, credential: Credential) -> Json:
+    """Return the Secret as ``kubectl create secret docker-registry`` writes it."""
+    pair = f"{credential.username}:{credential.password}".encode("utf-8", "surrogateescape")
+    login = {
+        "username": credential.username,
+        "password": credential.password,
+        "auth": base64.b64encode(pair).decode(),
+    }
+    document = json.dumps({"auths": {credential.registry or image.partition("/")[0]: login}})
+    return {
+        "metadata": {"name": SECRET},
+        "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": base64.b64encode(document.encode()).decode()},
+    }
+
+
+def _pod(name: str, node: str, image: str, policy: str, secrets: list[Json]) -> Json:
+    prepare = ["chroot", "/host", "env", "PYTHONPATH=/run/lab", "python3", "-m", "lab.agent.runtime", image]
+    upgrade = {
+        "name": "upgrade",
+        "image": image,
+        "imagePullPolicy": policy,
+        "command": prepare,
+        "securityContext": {"privileged": True},
+        "volumeMounts": [{"name": "host", "mountPath": "/host"}],
+    }
+    plan = name.partition("-on-")[0].removeprefix("apply-")
+    return {
+        "metadata": {"name": name, "labels": {PLAN_LABEL: plan, NODE_LABEL: node}},
+        "spec": {
+            "nodeName": node,
+            "hostNetwork": True,
+            "hostPID": True,
+            "restartPolicy": "Never",
+            "serviceAccountName": "system-upgrade",
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "tolerations": [{"operator": "Exists"}],
+            "imagePullSecrets": secrets,
+            "containers": [upgrade],
+            "volumes": [{"name": "host", "hostPath": {"path": "/"}}],
+        },
+    }
+
+
+def _await_upgrade(space: str, name: str) -> None:
+    deadline = time.monotonic() + PULL_TIMEOUT
+    while time.monotonic() < deadline:
+        status = _api("GET", f"namespaces/{space}/pods/{name}")["status"]
+        if status.get("phase") == "Succeeded":
+            return
+        for said in _troubles(status):
+            raise PullFailed(said)
+        time.sleep(0.1)
+    raise PullFailed(f"pod {name} did not end within {PULL_TIMEOUT} s")
+
+
+def _troubles(status: Json) -> Iterator[str]:
+    if status.get("phase") == "Failed":
+        yield f"the upgrade's pod failed: {status.get('message') or status.get('reason') or status}"
+    for container in status.get("containerStatuses", ()):
+        waiting = container["state"].get("waiting") or {}
+        if waiting.get("reason") in _NO_IMAGE:
+            yield f"{waiting['reason']}: {waiting.get('message', '')}"
+
+
+# --- the API ----------------------------------------------------------------------------------------------------------
+
+
+class Refused(OSError):  # noqa: N818 - it names what happened
+    """The API refused a request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"the Kubernetes API answers {status}: {message}")
+        self.status = status
+
+
+def _ensure(kind: str, document: Json) -> bool:
+    """Create an object. Gives False where there is one of its name."""
+    try:
+        _api("POST", kind, document)
+    except Refused as refused:
+        if refused.status != http.client.CONFLICT:
+            raise
+        return False
+    return True
+
+
+def _delete(path: str) -> None:
+    """Delete an object, and wait until it is gone."""
+    try:
+        _api("DELETE", f"{path}?gracePeriodSeconds=0")
+        while True:
+            _api("GET", path)
+            time.sleep(0.05)
+    except Refused as refused:
+        if refused.status != http.client.NOT_FOUND:
+            raise
+
+
+@lru_cache(maxsize=1)
+def _administrator(kubeconfig: str) -> tuple[str, int | None, ssl.SSLContext]:
+    """Return where the API is, and how to prove there to be its administrator."""
+    config = yaml.safe_load(kubeconfig)
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    with places.work_area() as area:  # TLS takes a client's key from a file
+        pem = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
+        places.write_private(area / "admin.pem", pem.decode())
+        context.load_cert_chain(area / "admin.pem")
+    where = urlsplit(cluster["server"])
+    return where.hostname or "", where.port, context
+
+
+def _api(method: str, path: str, body: Json | None = None) -> Json:
+    """Ask the API as the cluster's administrator. Raises Refused, OSError."""
+    host, port, context = _administrator(ADMIN.read_text())
+    connection = http.client.HTTPSConnection(host, port, timeout=20, context=context)
+    kind = "application/strategic-merge-patch+json" if method == "PATCH" else "application/json"
+    try:
+        connection.request(method, f"/api/v1/{path}", json.dumps(body) if body else None, {"Content-Type": kind})
+        answer = connection.getresponse()
+        document: Json = json.loads(answer.read())
+    except (http.client.HTTPException, ValueError) as error:
+        raise OSError(f"the Kubernetes API is cut off: {error}") from error
+    finally:
+        connection.close()
+    if answer.status >= http.client.BAD_REQUEST:
+        raise Refused(answer.status, str(document.get("message", "")))
+    return document
