@@ -89,14 +89,13 @@ class SshAccess:
 
     def arguments(self) -> list[str]:
         """Return the options of ssh as a list."""
-        shared = ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={self.control / '%C'}"]
+        shared = ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={_as_option(self.control, '/%C')}"]
         return self._words(*self.options, *shared, *self._through_jump())
 
     def _words(self, *more: str) -> list[str]:
-        known = [f"UserKnownHostsFile={self.known_hosts}"] if self.known_hosts else []
-        only = ["IdentitiesOnly=yes"] if self.key else []
-        arguments = [word for option in (*ALWAYS, *known, *only, *more) for word in ("-o", option)]
-        return [*arguments, *(["-i", str(self.key)] if self.key else [])]
+        known = [f"UserKnownHostsFile={_as_option(self.known_hosts)}"] if self.known_hosts else []
+        only = ["IdentitiesOnly=yes", f"IdentityFile={_as_option(self.key)}"] if self.key else []
+        return [word for option in (*ALWAYS, *known, *only, *more) for word in ("-o", option)]
 
     def _through_jump(self) -> list[str]:
         """Return the option that leads through the jump host with this access' own key and known hosts.
@@ -135,6 +134,14 @@ class SshAccess:
         """End the shared connection, if it stands."""
         with suppress(UnfinishedError):
             converse(self.command("-O", "exit"), within=CONNECT_TIMEOUT, environment=_environment())
+
+
+def _as_option(path: Path, end: str = "") -> str:
+    """Return a path as an option of ssh means it, which takes blanks, quotes and ``%`` for its own."""
+    text = str(path).replace("%", "%%") + end
+    if not set(text) & set(" \t\"'\\"):
+        return text
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def taken_apart(text: str) -> tuple[str, str, int]:

@@ -352,6 +352,15 @@ def test_a_jump_host_is_taken_apart(text: str, parts: tuple[str, str, int]) -> N
     assert taken_apart(text) == parts
 
 
+@pytest.mark.parametrize("name", ["my job", "feature%2Fx", "it's", 'a"b', "back\\slash", "per%h"])
+def test_a_folder_may_have_any_name(name: str) -> None:
+    """Workspaces of build servers have blanks and percent signs: keys, known hosts and sockets work there too."""
+    with tempfile.TemporaryDirectory(prefix="s-") as folder:
+        (place := Path(folder, name)).mkdir()
+        with serving(place) as server:
+            assert server.host().run("echo here").stdout == "here\n"
+
+
 def test_a_program_that_takes_no_input_is_no_trouble() -> None:
     """What a program does not read is dropped, whatever its size."""
     assert converse(["sh", "-c", "echo done"], b"x" * (1 << 20)).out == b"done\n"
