@@ -26,7 +26,7 @@ _PLANTED = 3  # words of the line that names what is planted
 PUBLIC, EVERYTHING = "-perm -004", "-perm -0"
 #: Modes, canary and words are read from standard input; no argument and no file shows a word. Each surface has a canary
 #: of its own, for one may repeat another. Environments come first: from then on our own has the words. Options are
-#: POSIX', for the sake of busybox.
+#: POSIX', for the sake of busybox. A zero byte in a text makes it binary for grep, which then prints no match.
 SEARCH = f"""\
 IFS= read -r modes; IFS= read -r canary; wanted=$(cat)
 case $modes in *004) mask=022;; *) mask=077;; esac
@@ -49,7 +49,9 @@ find "$@" -xdev -type f $modes -size -4096 -exec \
 printf '%s\n' "$wanted" "$canary-process" | grep -lF -f - /proc/[0-9]*/cmdline | sed 's/^/process /'
 among() {{
     exec 4<&0
-    printf '%s\n' "$wanted" "$canary-$1" | {{ exec 3<&0; grep -oF -f /dev/fd/3 <&4 | sort -u | sed "s/^/$1 /"; }}
+    printf '%s\n' "$wanted" "$canary-$1" | {{
+        exec 3<&0; tr '\\000' '\\n' <&4 | grep -oF -f /dev/fd/3 | sort -u | sed "s/^/$1 /"
+    }}
 }}
 systemctl show '*' --all --no-pager | among unit
 sed 's/\\\\040/ /g; s/\\\\011/\t/g; s/\\\\134/\\\\/g' /proc/mounts | among mount

@@ -23,7 +23,7 @@ from edge.access import CommandRefusedError, PenalisedError, SshAccess, SudoRefu
 from edge.boot import BootFacts, read_facts
 from edge.conversation import Said, Script, UnfinishedError, converse
 from edge.layouts import UnknownLayoutError, read_layout
-from edge.search import BlindSearchError
+from edge.search import SEARCH, BlindSearchError
 from foreign import UnsafeTextError
 from tests.edge.ssh_server import SshServer, serving
 
@@ -264,6 +264,20 @@ def test_a_search_that_cannot_find_says_so(server: SshServer, tmp_path: Path) ->
     with pytest.raises(BlindSearchError, match="files and processes and units and mounts and the journal"):
         server.host().shown(["s3cret"])
     assert not [*Path("/run").glob("conformance-*")]
+
+
+def test_a_zero_byte_in_the_journal_hides_nothing(server: SshServer, tmp_path: Path) -> None:
+    """One binary message makes no search of a journal blind for what stands around it."""
+    (tools := tmp_path / "tools").mkdir()
+    scripts = {"logger": "cat >> $0.log", "journalctl": f"printf 'a\\0b\\n'; cat {tools}/logger.log", "find": "exit"}
+    for name, script in scripts.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o700)
+    server.behaviour.shell = ("/bin/sh", "-c", f'PATH={tools}:$PATH; eval "$0"')
+
+    found = server.host().feed("-perm -004\ncanary\ns3cret\n", SEARCH).splitlines()
+
+    assert "journal canary-journal" in found
 
 
 def test_a_word_that_cannot_be_searched_for_is_refused(server: SshServer) -> None:
