@@ -157,7 +157,7 @@ def _sudo(view: HostView, said: str) -> Finding:
     if "tty" in said:
         advice = f"allow it without a terminal: echo 'Defaults:{user} !requiretty' > /etc/sudoers.d/{user}-no-tty"
         return view.finding(Kind.NO_SUDO, f"sudo wants a terminal: {said}", advice)
-    if "not found" in said:
+    if "not found" in said or "No such file" in said:
         return view.finding(Kind.NO_SUDO, f"it has no sudo: {said}", "install sudo, or log in as root with sudo: false")
     advice = f"allow it: echo '{user} ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/{user}, or log in as another user"
     return view.finding(Kind.NO_SUDO, f"{user} may not use sudo without a password: {said}", advice)

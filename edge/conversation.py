@@ -19,6 +19,8 @@ WITHIN = 120.0
 #: Bytes that a command may print; more than any journal that a case needs.
 MOST = 64 << 20
 _CHUNK = 1 << 16
+#: sudo without a password, whose words are those that can be recognised.
+SUDO = "env LC_ALL=C sudo -n "
 #: Characters that some login shell takes for its own even between single quotes (csh: ``!``; fish: a backslash).
 _TOUCHED = re.compile(r"['\\!\x00-\x1f\x7f-\U0010ffff]")
 
@@ -44,7 +46,7 @@ class Script:
     """A shell command between two marks, drawn anew for each: only what is printed between them is its answer.
 
     A login shell, a banner or ``/etc/profile.d`` may print before and after. The exit status comes with the last mark,
-    so that it is told from the status of ssh, of sudo and of the login shell.
+    so that it is told from the status of ssh, of sudo and of the login shell. What programs say is in English.
     """
 
     command: str
@@ -61,12 +63,12 @@ class Script:
         The script stands in single quotes and everything in it that a shell might touch there is written in octal.
         """
         begin, end = f"begin-{self.mark}", f"end-{self.mark}"
-        marked = f"echo; echo {begin}; (echo; echo {begin}) >&2; (\n{self.command}\n); said=$?"
+        marked = f"LC_ALL=C; export LC_ALL; echo; echo {begin}; (echo; echo {begin}) >&2; (\n{self.command}\n); said=$?"
         text = f"{marked}; echo; echo {end} $said; (echo; echo {end}) >&2"
         octal = _TOUCHED.sub(
             lambda found: "".join(f"\\0{byte:03o}" for byte in found[0].encode("utf-8", "surrogateescape")), text
         )
-        return f"""{"sudo -n " if sudo else ""}/bin/sh -c 'eval "$(printf %b "$0")"' '{octal}'"""
+        return f"""{SUDO if sudo else ""}/bin/sh -c 'eval "$(printf %b "$0")"' '{octal}'"""
 
     def began(self, said: Said) -> bool:
         """Whether the command was begun at all."""

@@ -63,10 +63,14 @@ _STATUSES: dict[ErrorCause, frozenset[int]] = {
 }
 
 
-#: What an event says where the node had nothing to pull with, or its machine no room.
+#: What is said where nothing can be written any more.
+DISK = ("No space left", "Disk quota exceeded", "Input/output error", "Read-only file system")
+#: What an event says where the node had nothing to pull with, or its machine no room, no memory or no name server.
 _NO_RUNTIME = re.compile(
     r"unknown service runtime\.v\w+\.(Image|Runtime)Service|containerd\.sock: connect: "
-    r"|failed to create inotify|too many open files|no space left on device",
+    r"|failed to create inotify|too many open files|cannot allocate memory|resource temporarily unavailable"
+    r"|temporary failure in name resolution|lookup \S+( on \S+)?: (server misbehaving|.*i/o timeout)"
+    rf"|toomanyrequests|too many requests|{'|'.join(DISK)}",
     re.IGNORECASE,
 )
 

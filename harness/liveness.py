@@ -17,7 +17,7 @@ import requests
 
 from edge import HostUnreachable
 from edge.layouts import AGENT_UNITS
-from harness.errors import is_of_the_machine
+from harness.errors import DISK, is_of_the_machine
 from palette.errors import PaletteError
 from registry.client import RegistryClient
 from registry.existing import ExistingRegistry
@@ -40,14 +40,20 @@ ONCE = RetryPolicy(attempts=1)
 #: Seconds that a host has at most: it may be on its way up from a reboot.
 LONGEST_BOOT = 60.0
 SERVER_ERROR = 500
-#: Says whether the agent is active, and the words of a full disk where files are written; then the
+#: Statuses with which a registry asks for patience: a quota of pulls, a proxy that waited too long.
+PATIENCE = frozenset({408, 425, 429})
+#: Seconds by which a host's clock may differ: certificates made here are good for a day before.
+CLOCK = 3600.0
+#: Says the time, whether the agent is active, and the words of a full or broken disk where files are written; then the
 #: last words of the boot before.
 LOOK = (
+    "date +'clock %s'; "
     f"systemctl is-active {' '.join(AGENT_UNITS)} | tr '\\n' ' '; echo; for folder in /tmp /var/lib /usr/local; do "
     'file=$(mktemp -p "$folder" 2>&1) && { head -c 65536 /dev/zero 2>&1 > "$file"; rm -f "$file"; } || echo "$file"; '
-    "done 2>&1 | grep -m 1 'No space left'; "
+    f"done 2>&1 | grep -m 1 -E '{'|'.join(DISK)}'; "
     "echo ---; journalctl -q --no-pager -b -1 -n 1 -o cat 2>/dev/null; true"
 )
+_CLOCK = re.compile(r"^clock ([0-9]{1,12})\n", re.MULTILINE)
 _NO_ANSWER = (HostUnreachable, PaletteError, RegistryError, requests.RequestException, ValueError, LookupError, OSError)
 _ALIVE = {"active", "activating", "reloading"}
 #: How the journal of a boot ends that was shut down.
@@ -111,10 +117,14 @@ def hosts_gone(cluster: Cluster) -> list[str]:
 
 
 def _host(host: EdgeHost, began: datetime) -> str:
-    now, _, before = str(host.run(LOOK).stdout).partition("---\n")
+    asked = time.time()
+    output = str(host.run(LOOK).stdout)
+    if (clock := _CLOCK.match(output)) and not asked - CLOCK < int(clock[1]) < time.time() + CLOCK:
+        return f"has another time, {int(clock[1]) - asked:+.0f} s: certificates are refused there"
+    now, _, before = _CLOCK.sub("", output).partition("---\n")
     states, _, trouble = now.strip().partition("\n")
     if trouble:
-        return f"has a full disk: {trouble}"
+        return f"has a full or broken disk: {trouble}"
     if not _ALIVE & set(states.split()):
         return f"has no agent: {' and '.join(AGENT_UNITS)} are {' and '.join(states.split())}"
     return _lost_power(host, before.strip(), began)
@@ -142,7 +152,7 @@ def _witnesses(evidence: Evidence) -> Iterable[SiteWitness]:
 
 def _lost(witness: SiteWitness, case: str) -> list[str]:
     for pull in witness.seen.pulls(case=case):
-        if pull.status >= SERVER_ERROR or pull.ended.startswith("the registry"):
+        if pull.status >= SERVER_ERROR or pull.status in PATIENCE or pull.ended.startswith("the registry"):
             what = f"{pull.method} {pull.repository or '/v2/'} {pull.reference}".strip()
             return [f"the registry did not serve {what}: {pull.status or 'no answer'} {pull.ended}".rstrip()]
     return []

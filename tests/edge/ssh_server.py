@@ -17,6 +17,7 @@ from typing import Any
 import asyncssh
 
 from edge import EdgeHost, SshAccess
+from edge.conversation import SUDO
 
 Answer = Callable[["asyncssh.SSHServerProcess[bytes]"], Coroutine[Any, Any, None]]
 
@@ -46,7 +47,7 @@ class ServerBehaviour:
             return
         process.stdout.write(self.before)
         process.stderr.write(self.before)
-        words = [*self.shell, (process.command or "").removeprefix("sudo -n ")]
+        words = [*self.shell, (process.command or "").removeprefix(SUDO)]
         pipe = asyncio.subprocess.PIPE
         shell = await asyncio.create_subprocess_exec(*words, stdin=pipe, stdout=pipe, stderr=pipe)
         out, err = await shell.communicate(await process.stdin.read())

@@ -366,6 +366,14 @@ def test_a_jump_host_is_taken_apart(text: str, parts: tuple[str, str, int]) -> N
     assert taken_apart(text) == parts
 
 
+def test_a_host_speaks_english_whatever_its_users_speak(server: SshServer) -> None:
+    """Words of programs are recognised on a host whose login shell sets another language."""
+    server.behaviour.shell = ("/bin/sh", "-c", 'LC_ALL=de_DE.UTF-8; export LC_ALL; eval "$0"')
+
+    assert server.host().run("echo $LC_ALL").stdout == "C\n"
+    assert server.host(sudo=True).run("echo $LC_ALL").stdout == "C\n"
+
+
 @pytest.mark.parametrize("name", ["my job", "feature%2Fx", "it's", 'a"b', "back\\slash", "per%h"])
 def test_a_folder_may_have_any_name(name: str) -> None:
     """Workspaces of build servers have blanks and percent signs: keys, known hosts and sockets work there too."""

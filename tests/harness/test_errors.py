@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.clusters import Cluster, Phase
-from harness.errors import ErrorCause
+from harness.errors import ErrorCause, is_of_the_machine
 from harness.evidence import Evidence
 from palette.events import Event
 from palette.os_layer import OsLayer
@@ -176,3 +176,23 @@ def test_events_are_put_in_order_and_older_ones_left_out(stage: Callable[..., Sc
     staged.cluster.runs_or_fails()
 
     assert [known.message for known in staged.cluster.errors()] == ["second", "third"]
+
+
+@pytest.mark.parametrize(
+    ("message", "of_the_machine"),
+    [
+        ("mkdir /var/lib/x: read-only file system", True),
+        ("write /run/x: input/output error", True),
+        ("fork/exec /usr/bin/unpigz: cannot allocate memory", True),
+        ("dial tcp: lookup r.test on 10.0.0.2:53: server misbehaving", True),
+        ("dial tcp: lookup r.test: Temporary failure in name resolution", True),
+        ("lookup r.test on 10.0.0.2:53: read udp 10.0.0.9:1->10.0.0.2:53: i/o timeout", True),
+        ("429 Too Many Requests - toomanyrequests: pull rate limit", True),
+        ("dial tcp 10.0.0.5:5443: i/o timeout", False),
+        ("dial tcp: lookup r.test on 10.0.0.2:53: no such host", False),
+        (REFUSED, False),
+    ],
+)
+def test_what_a_machine_is_short_of_is_no_answer_to_a_pull(message: str, of_the_machine: bool) -> None:  # noqa: FBT001 - a column
+    """A disk, memory, name server or quota that fails says nothing of Palette; a refused or silent registry may."""
+    assert is_of_the_machine(message) is of_the_machine

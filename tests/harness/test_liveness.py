@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -102,6 +103,20 @@ def test_an_account_that_is_locked_after_wrong_passwords_is_not_blamed_on_the_pr
     assert "locked an account after wrong passwords" in line
 
 
+def test_a_quota_of_pulls_is_not_blamed_on_the_product(evidence: Evidence) -> None:
+    """A registry that answered a host's pull with 429 did not serve it, whatever it answers now."""
+    account = GivenAccount("edge", Secret("right-S3cret"))
+    with scripted(lambda _method, path, _login: (429 if "manifests" in path else 200, {}, b"{}")) as server:
+        existing = ExistingRegistry(RegistryAddress("127.0.0.1", server.port), account, (account,), AUTHORITY.pem)
+        with Witness(existing, renamed=True) as witness:
+            registry = SiteRegistry(existing, witness, ())
+            evidence.witness = registry.witness
+            pull(registry)
+            lines = Liveness(palette(), registry).look(evidence)
+
+    assert any(line.startswith("the registry did not serve GET conformance/provider v1: 429") for line in lines), lines
+
+
 def test_a_registry_that_is_gone_is_named(registry: SiteRegistry, evidence: Evidence) -> None:
     """The registry behind the witness was killed: it does not answer, and did not serve the case."""
     registry.seen.registry.stop()
@@ -189,7 +204,10 @@ def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a
         ("active\n---\n", ""),
         ("active\n---\nsession opened for user root\n", "lost its power, or crashed, before "),
         ("failed inactive \n", "has no agent: stylus-agent and spectro-stylus-agent are failed and inactive"),
-        ("active\nmktemp: No space left on device\n", "has a full disk: mktemp: No space left on device"),
+        ("active\nmktemp: No space left on device\n", "has a full or broken disk: mktemp: No space left on device"),
+        ("clock 1000\nactive\n", "has another time, -"),
+        (f"clock {time.time() + 86400:.0f}\nactive\n", "has another time, +"),
+        (f"clock {time.time() - 600:.0f}\nactive\n", ""),
         (HostUnreachable("kairos@10.0.0.1:22: No route to host"), "does not answer: kairos@10.0.0.1:22: No route"),
     ],
     ids=[
@@ -200,6 +218,9 @@ def cluster_on(*answers: str | Exception) -> Any:  # noqa: ANN401 - as much of a
         "power cut",
         "failed",
         "disk full",
+        "no time",
+        "tomorrow",
+        "a little late",
         "unreachable",
     ],
 )
