@@ -16,11 +16,13 @@ from detection.matrix import SEED, Detection, choose, random_ones
 from detection.outages import OUTAGES
 from detection.random_faults import FAMILY
 from engine import ownership
+from engine.debian import BuildFailed, ProgramMissing
 from engine.reach import EngineUnavailable, connect
 from engine.tempdirs import of_user
 from foreign.arguments import Parser
 from lab.control import LabFailed
 from lab.faults import UnknownFault
+from lab.kubernetes import programs
 from reports import infrastructure as outage_pages
 from reports import kill_matrix, runs
 from reports.infrastructure import Infrastructure
@@ -47,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # labs and pytests are taken along
     try:
         matrix = _try_outages(asked) if asked.infrastructure or asked.outage else _make(asked)
-    except (UnknownFault, NoCasesError, EngineUnavailable, LabFailed) as error:
+    except (UnknownFault, NoCasesError, EngineUnavailable, LabFailed, ProgramMissing, BuildFailed) as error:
         sys.stderr.write(visible(f"detection: {error}\n"))
         return BAD_SETUP
     except KeyboardInterrupt:
@@ -83,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seeds", type=int, default=odds.SEEDS, help=f"seeds of --thorough (default {odds.SEEDS})")
     parser.add_argument("--healthy-runs", type=int, help="runs of the healthy lab, each with a seed of its own")
     parser.add_argument("--labs", type=int, default=3, help="labs that run at the same time (default 3)")
+    parser.add_argument("--lab-kubernetes", action="store_true", help="the labs' clusters run a real Kubernetes")
     parser.add_argument("--seed", type=int, default=SEED, help=f"the seed of all cases (default {SEED})")
     parser.add_argument("--suites", action="append", metavar="PATH", help="a folder or file of cases, wherever it is")
     parser.add_argument("--to", type=Path, default=HOME, help="the directory for the matrix")
@@ -90,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _make(asked: argparse.Namespace) -> Matrix:
+    kubernetes = programs.provide(_say) if asked.lab_kubernetes else None
     wanted = random_ones(asked.random, asked.seed) if asked.random else []
     if asked.fault or asked.lab_fault or not wanted:
         wanted += choose(asked.fault, asked.lab_fault, full=asked.full)
@@ -103,6 +107,7 @@ def _make(asked: argparse.Namespace) -> Matrix:
         wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, whole=whole,
         seeds=asked.seeds if asked.thorough else 0, suites=suites, healthy_runs=healthy_runs,
         arguments=("--level", asked.level) if asked.level else (),
+        kubernetes=kubernetes,
     )  # fmt: skip
     _say(f"{len(wanted)} faults, {len(cases)} cases, {asked.labs} labs; pytest's own words are in {area}")
     matrix = detection.make()

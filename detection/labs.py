@@ -40,6 +40,8 @@ TIMEOUTS = {
     "force_delete_after": 4.0,
     "edge_host_ready": 12.0,
 }
+#: How much longer clusters and repaves take that run a real Kubernetes.
+WITH_KUBERNETES = 5.0
 #: Seconds in which a lab starts on such a machine; where it takes longer, everything is given more time.
 USUAL_START = 3.0
 MOST_PATIENT = 5.0
@@ -90,6 +92,8 @@ class Worker:
     area: Path
     hosts: int
     say: Callable[[str], None]
+    kubernetes: Path | None = None
+    """Where the programs of a Kubernetes are, if clusters are to run one."""
     stopped: threading.Event = field(default_factory=threading.Event)
     _tried: list[Suspect] = field(default_factory=list)
     _lab: RunningLab | None = None
@@ -184,9 +188,12 @@ class Worker:
         if self._lab is None:
             folder = labs_folder() / f"detection-{os.getpid()}-{self.number}-{time.monotonic_ns() % 10**6}"
             began = time.monotonic()
-            self._lab = control.start(LabSettings(folder, self.hosts), lambda _message: None)
+            self._lab = control.start(
+                LabSettings(folder, self.hosts, kubernetes=self.kubernetes), lambda _message: None
+            )
             self._has_had_a_lab = True
             slower = min(MOST_PATIENT, max(1.0, (time.monotonic() - began) / USUAL_START))
+            slower *= WITH_KUBERNETES if self.kubernetes else 1
             site = yaml.safe_load(self._lab.site_file.read_text())
             site["timeouts"] |= {name: round(slower * seconds, 1) for name, seconds in TIMEOUTS.items()}
             (folder / "detection.yaml").write_text(yaml.safe_dump(site, sort_keys=False))

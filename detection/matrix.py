@@ -95,6 +95,7 @@ class Detection:
     healthy_runs: int = 1
     arguments: tuple[str, ...] = ()
     """More of pytest's arguments, such as a level."""
+    kubernetes: Path | None = None
     _rows: dict[str, Row] = field(default_factory=dict)
     _healthy: list[Cell] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -151,7 +152,8 @@ class Detection:
         todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             todo.put(job)
-        workers = [Worker(n, self.area, self._hosts, self.say) for n in range(1, min(self.labs, len(jobs)) + 1)]
+        numbers = range(1, min(self.labs, len(jobs)) + 1)
+        workers = [Worker(n, self.area, self._hosts, self.say, self.kubernetes) for n in numbers]
         failures: list[BaseException] = []
         threads = [threading.Thread(target=self._work, args=(worker, todo, failures)) for worker in workers]
         try:

@@ -74,6 +74,15 @@ def test_an_unknown_outage_is_one_line(capsys: pytest.CaptureFixture[str]) -> No
     assert "detection: --outage flood: there is no such outage; there are: none, registry" in capsys.readouterr().err
 
 
+def test_missing_kubernetes_programs_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line names the variable and what its directory lacks."""
+    monkeypatch.setenv("LAB_KUBERNETES", str(tmp_path))
+    assert main(["--lab-kubernetes", "--fault", "strict-base64"]) == 4
+    assert f"detection: LAB_KUBERNETES={tmp_path} has no etcd, kube-apiserver" in capsys.readouterr().err
+
+
 def test_outages_of_a_real_lab_are_told_as_dead(engine: docker.DockerClient, tmp_path: Path) -> None:
     """The registry goes once its refusal was told; Palette resets each connection; without an outage all is well."""
     _ = engine  # without one there is no lab
