@@ -33,6 +33,7 @@ from harness.provider_images import ProviderImages
 from harness.sites.site import Site
 from harness.sites.site_file import read_site_file
 from lab import control
+from lab.kubernetes import programs
 from lab.site import LabSettings, labs_folder
 
 ROUNDS = 5
@@ -145,15 +146,24 @@ def reset(cluster: Cluster, site: Site) -> None:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure the lab, and again with a real Kubernetes where its programs are, and print."""
     client = connect(print)
+    measure(client, None)
+    if (found := programs.find()) is not None:
+        print("\nwith a real Kubernetes")
+        measure(client, found)
+
+
+def measure(client: docker.DockerClient, kubernetes: Path | None) -> None:
+    """Measure one kind of lab and print."""
     memory = Memory(client)
     memory.start()
     print(f"{'':<44} {'least':>9} {'median':>9} {'most':>9}")
     starts = []
     for number in range(ROUNDS):
         began = time.perf_counter()
-        lab = control.start(LabSettings(labs_folder() / f"bench-{number}"), lambda _message: None)
+        settings = LabSettings(labs_folder() / f"bench-{number}", kubernetes=kubernetes)
+        lab = control.start(settings, lambda _message: None)
         starts.append(time.perf_counter() - began)
         if number < ROUNDS - 1:
             lab.stop()
@@ -183,6 +193,6 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except (EngineUnavailable, control.LabFailed) as error:
+    except (EngineUnavailable, control.LabFailed, programs.ProgramsMissing) as error:
         print(f"bench: {error}", file=sys.stderr)
         sys.exit(4)
