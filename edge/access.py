@@ -27,6 +27,8 @@ CONNECT_TIMEOUT = 5
 CLOSED = 0.2
 REFUSED_PAUSES = (1.0, 2.0, 5.0)
 SSH_FAILED = 255
+#: Bytes of what a program said that are looked at for the reason of a failure.
+LAST_WORDS = 1 << 13
 #: What an sshd with penalties says in place of its version (OpenSSH 9.8 and later), and one with too many logins.
 PENALISED = ("Not allowed at this time", "Exceeded MaxStartups")
 #: Whatever the user's configuration of ssh says: commands, terminals, forwarding and variables are never its to choose.
@@ -177,7 +179,7 @@ class _Host(Host):  # type: ignore[misc] # testinfra is published without types
     @staticmethod
     def _expected(done: CommandResult, expected: list[int]) -> CommandResult:
         if done.rc not in expected:
-            last = one_line((str(done.stderr).strip().splitlines() or ["nothing"])[-1])
+            last = (_words_of(done.stderr_bytes) or ["nothing"])[-1]
             raise CommandRefusedError(f"a command ended with {done.rc} and said: {last}")
         return done
 
@@ -227,6 +229,11 @@ def ask(access: SshAccess, command: str, given: bytes = b"", *, within: float = 
     raise _trouble(access, said, began=script.began(said))
 
 
+def _words_of(errors: bytes) -> list[str]:
+    """Return the last lines of what a program said, each on one line."""
+    return [one_line(line.strip()) for line in readable(errors[-LAST_WORDS:]).strip().splitlines()]
+
+
 def noise(access: SshAccess) -> str:
     """Return what a login shell prints before a command. Raises HostUnreachable."""
     script = Script.of("true")
@@ -238,7 +245,7 @@ def noise(access: SshAccess) -> str:
 
 
 def _trouble(access: SshAccess, said: Said, *, began: bool) -> HostUnreachable:
-    words = [one_line(line.strip()) for line in readable(said.err).strip().splitlines()]
+    words = _words_of(said.err)
     last = words[-1] if words else f"ssh ended with {said.status}"
     if access.sudo and not began and (refused := next(filter(_SUDO.search, words), "")):
         return SudoRefusedError(f"{access}: {refused}")
@@ -261,7 +268,7 @@ def feed(access: SshAccess, text: str, command: str, *words: str, within: float 
     there = command % tuple(map(shlex.quote, words)) if words else command
     done = ask(access, there, text.encode("utf-8", "surrogateescape"), within=within)
     if done.status:
-        said = one_line((readable(done.err).strip().splitlines() or ["nothing"])[-1])
+        said = (_words_of(done.err) or ["nothing"])[-1]
         raise CommandRefusedError(f"'{command.split()[0]}' ended with {done.status} and said: {said}")
     return readable(done.out)
 

@@ -23,10 +23,13 @@ _LONGEST_NAME = 120
 # Control, format (invisible, or turns the line around), surrogate, private use, unassigned, line and paragraph
 # separator: none of them has a shape of its own.
 _SHAPELESS = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+# Letters and marks without a shape: fillers, joiners, variation selectors (Unicode's Default_Ignorable_Code_Point), and
+# the empty pattern of Braille.
+_BLANK = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 _PLAIN = re.compile(r"[\n\x20-\x7e]*\Z")
 # What build servers obey in a log: "::error::" at the beginning of a line (GitHub), "##[error]", "##vso[…]" (Azure),
 # "##teamcity[…]".
-_COMMAND = re.compile(r"^(\s*)::(?=[A-Za-z][\w-]*[^\n]*::)|##(?=\w*\[)", re.MULTILINE)
+_COMMAND = re.compile(r"^([^\S\n]*)::(?=[A-Za-z][^\n]*::)|##(?=\w*\[)", re.MULTILINE)
 
 
 class UnsafeTextError(ValueError):
@@ -111,6 +114,6 @@ def _broken(command: re.Match[str]) -> str:
 
 
 def _escape(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in _SHAPELESS:
+    if character == "\n" or not (unicodedata.category(character) in _SHAPELESS or _BLANK.match(character)):
         return character
     return character.encode("unicode_escape").decode("ascii")

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
+#: Characters of an event that are kept; a stack of Go is a tenth of it.
+LONGEST = 100_000
 NEWEST_FIRST = "metadata.creationTimestamp=-1"
 
 
@@ -74,7 +76,7 @@ def _event(value: Mapping[str, Any]) -> Event:
         at=moment(value, "metadata", "creationTimestamp"),
         severity=text(value, "severity"),
         reason=text(value, "reason"),
-        message=text(value, "message"),
+        message=text(value, "message")[:LONGEST],
         component=text(value, "source", "component"),
         host=text(value, "source", "host"),
         kind=text(value, "involvedObject", "kind"),

@@ -10,6 +10,7 @@ import re
 _VERSION = re.compile(r"v?(?P<release>\d+(?:\.\d+)*)(?:[-+._]?(?P<rest>.*))?", re.IGNORECASE)
 _PARTS = re.compile(r"\d+|[a-z]+")
 _EARLY = re.compile(r"alpha|beta|rc|pre|dev")
+_DIGITS = 18  # of a number in a version; Python refuses to read thousands of them
 
 Key = tuple[tuple[int, ...], bool, tuple[tuple[int, str], ...]]
 
@@ -22,7 +23,7 @@ def version_key(text: str) -> Key:
 def release_of(text: str) -> tuple[int, ...]:
     """Return the numbers at the front of a version: ``v1.33.5+k3s1`` is release (1, 33, 5)."""
     found = _VERSION.fullmatch(text)
-    return tuple(int(number) for number in found["release"].split(".")) if found else ()
+    return tuple(int(number[:_DIGITS]) for number in found["release"].split(".")) if found else ()
 
 
 def revision_of(text: str) -> str:
@@ -32,4 +33,4 @@ def revision_of(text: str) -> str:
 
 
 def _parts(revision: str) -> tuple[tuple[int, str], ...]:
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in _PARTS.findall(revision))
+    return tuple((int(part[:_DIGITS]), "") if part.isdecimal() else (-1, part) for part in _PARTS.findall(revision))

@@ -252,4 +252,4 @@ _UNCHANGED = {"", "intact", "anonymous"}
 
 
 def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text.split("-", 1)[0])[:3])
+    return tuple(int(part) for part in re.findall(r"\d{1,18}", text.split("-", 1)[0])[:3])

@@ -21,7 +21,7 @@ CLOUD = "edge-native"
 EXTERNAL = ("registryCredentials", "externalRegistries")
 _EXTERNAL = re.compile(rf"""^[^#\n]*?(?<![\w-])({"|".join(EXTERNAL)})["']?[ \t]*:""", re.MULTILINE)
 #: What stands for the provider image where there is none.
-NO_IMAGE = re.compile(r"""^\s+["']?system\.uri["']?\s*:\s*["']?NA["']?\s*(?:#.*)?$""", re.MULTILINE)
+NO_IMAGE = re.compile(r"""^[ \t]+["']?system\.uri["']?[ \t]*:[ \t]*["']?NA["']?[ \t]*(?:#.*)?\r?$""", re.MULTILINE)
 
 
 class UnusableProfileError(ValueError):
