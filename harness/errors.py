@@ -69,7 +69,8 @@ DISK = ("No space left", "Disk quota exceeded", "Input/output error", "Read-only
 _NO_RUNTIME = re.compile(
     r"unknown service runtime\.v\w+\.(Image|Runtime)Service|containerd\.sock: connect: "
     r"|failed to create inotify|too many open files|cannot allocate memory|resource temporarily unavailable"
-    r"|temporary failure in name resolution|lookup \S{1,253}( on \S{1,99})?: (server misbehaving|[^\n]{0,200}i/o timeout)"
+    r"|temporary failure in name resolution"
+    r"|lookup \S{1,253}( on \S{1,99})?: (server misbehaving|[^\n]{0,200}i/o timeout)"
     rf"|toomanyrequests|too many requests|{'|'.join(DISK)}",
     re.IGNORECASE,
 )
