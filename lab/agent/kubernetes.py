@@ -8,22 +8,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import http.client
-import io
 import json
 import shutil
-import ssl
 import subprocess
-import tarfile
 import time
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import yaml
 
-from lab.agent import places, runtime
+from lab.agent import kubernetes_api, kubernetes_host, places, runtime
 from lab.agent.orders import Overtaken
 from lab.agent.puller import PULL_TIMEOUT, PullFailed
 from lab.kubernetes.control_plane import ControlPlane
@@ -36,30 +31,9 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 PROGRAMS = Path("/run/lab/programs")
-AREA = Path("/etc/kubernetes/lab")
-ADMIN, KUBELET = AREA / "admin.conf", AREA / "kubelet.conf"
+AREA = kubernetes_api.ADMIN.parent
 UNITS = Path("/run/systemd/system")
 READY = 60.0  # seconds until this node is Ready; about five after a boot
-PAUSE = "lab.example/pause:1"
-_PAUSE_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-#: What kubelet would write of the whole machine's kernel; it leaves alone what is as it wants it.
-_SYSCTLS = {
-    "vm/overcommit_memory": 1, "kernel/panic": 10, "kernel/panic_on_oops": 1,
-    "kernel/keys/root_maxkeys": 1_000_000, "kernel/keys/root_maxbytes": 25_000_000,
-}  # fmt: skip
-_CONTAINERD = f"""
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
-  restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-  bin_dir = "/usr/lib/cni"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-  runtime_type = "io.containerd.runc.v2"
-  privileged_without_host_devices = true
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-  NoNewKeyring = true
-  NoPivotRoot = true
-"""
 #: An API server that is told to end waits a minute for whoever watches it: the other nodes.
 _UNIT = """\
 [Unit]
@@ -71,7 +45,6 @@ RestartSec=0.5
 KillMode=process
 TimeoutStopSec=1
 """
-_NETWORK = '{"cniVersion":"0.4.0","name":"lo","plugins":[{"type":"loopback"}]}'
 #: Reasons for which a container waits that no waiting mends.
 _NO_IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull",
@@ -103,15 +76,15 @@ def up(cluster: Json, overtaken: Callable[[], bool]) -> str:
     for name, text in given["files"].items():
         places.write_private(AREA / name, text)
     if not (UNITS / "kubelet-lab.service").exists():
-        _prepare_host()
+        kubernetes_host.prepare()
         commands = {"kubelet-lab": _kubelet(given["node"])}
         if cluster["role"] == "control-plane":
             plane = ControlPlane(PROGRAMS, AREA, given["address"])
             commands = {"etcd": plane.etcd(), "kube-apiserver": plane.api_server(), **commands}
         for name, command in commands.items():
             _unit(name, command)
-        _run("systemctl", "daemon-reload")
-        _run("systemctl", "start", "--no-block", *commands)
+        subprocess.run(["systemctl", "daemon-reload"], check=True, capture_output=True)
+        subprocess.run(["systemctl", "start", "--no-block", *commands], check=True, capture_output=True)
     _await_ready(given["node"], overtaken)
     return str(given["files"]["admin.conf"])
 
@@ -150,7 +123,7 @@ def _kubelet(node: str) -> list[str]:
         "imageGCHighThresholdPercent": 100,
     }
     (AREA / "kubelet.yaml").write_text(yaml.safe_dump(configuration))
-    options = {"config": AREA / "kubelet.yaml", "kubeconfig": KUBELET, "hostname-override": node}
+    options = {"config": AREA / "kubelet.yaml", "kubeconfig": AREA / "kubelet.conf", "hostname-override": node}
     return [str(PROGRAMS / "kubelet"), *(f"--{name}={value}" for name, value in options.items())]
 
 
@@ -158,7 +131,7 @@ def _await_ready(node: str, overtaken: Callable[[], bool]) -> None:
     deadline, missing = time.monotonic() + READY, "the API does not answer"
     while time.monotonic() < deadline:
         try:
-            missing = _unready(_api("GET", f"nodes/{node}"))
+            missing = _unready(kubernetes_api.ask("GET", f"nodes/{node}"))
         except (OSError, LookupError) as error:
             missing = f"{type(error).__name__}: {error}"
         if not missing:
@@ -176,86 +149,6 @@ def _unready(node: Json) -> str:
     return "" if ready and ready[0]["status"] == "True" else str(ready[0]["message"] if ready else "no condition yet")
 
 
-# --- the host: what a container lacks of a machine --------------------------------------------------------------------
-
-
-def _prepare_host() -> None:
-    kmsg = Path("/dev/kmsg")
-    if not kmsg.exists():
-        kmsg.symlink_to("/dev/null")
-    views = Path("/run/lab-sysctls")
-    views.mkdir(exist_ok=True)
-    for name, value in _SYSCTLS.items():
-        view = views / name.replace("/", "-")
-        view.write_text(f"{value}\n")
-        _run("mount", "--bind", str(view), f"/proc/sys/{name}")
-    _mount_cgroups()
-    Path("/etc/cni/net.d").mkdir(parents=True, exist_ok=True)
-    Path("/etc/cni/net.d/10-lo.conflist").write_text(_NETWORK)
-    with Path("/etc/containerd/config.toml").open("a") as file:
-        file.write(_CONTAINERD)
-    _run("systemctl", "restart", runtime.unit())
-    _import_pause()
-
-
-def _mount_cgroups() -> None:
-    """Mount the controllers of version 1, which kubelet and runc look for; version 2 is one tree and there already."""
-    tree = Path("/sys/fs/cgroup")
-    if (tree / "cgroup.controllers").exists():
-        return
-    _run("mount", "-o", "remount,rw", str(tree))
-    for line in Path("/proc/self/cgroup").read_text().splitlines():
-        controllers = line.split(":")[1]
-        place = tree / controllers
-        if controllers and not controllers.startswith("name=") and not place.is_mount():
-            if place.is_symlink():  # systemd expects cpu and cpuacct in one hierarchy; here they may be two
-                place.unlink()
-            place.mkdir(exist_ok=True)
-            _run("mount", "-t", "cgroup", "-o", controllers, "cgroup", str(place))
-
-
-def _import_pause() -> None:
-    """Make the image of a pod's first process: the medium's base layer, which the node has, and a command."""
-    medium = places.read_json(places.MEDIUM_RECORD)
-    blob = places.MEDIUM / "containerd/io.containerd.content.v1.content/blobs/sha256" / medium["layer"]
-    config = {
-        "architecture": "amd64",
-        "os": "linux",
-        "config": {"Cmd": ["/bin/sleep", "infinity"]},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{medium['diff_id']}"]},
-    }
-    files: dict[str, bytes] = {"oci-layout": b'{"imageLayoutVersion": "1.0.0"}'}
-    layer = {"mediaType": _PAUSE_LAYER, "digest": f"sha256:{medium['layer']}", "size": blob.stat().st_size}
-    manifest = {
-        "schemaVersion": 2,
-        "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": _blob(files, config, "application/vnd.oci.image.config.v1+json"),
-        "layers": [layer],
-    }
-    described = _blob(files, manifest, str(manifest["mediaType"]))
-    named = {**described, "annotations": {"io.containerd.image.name": PAUSE}}
-    files["index.json"] = json.dumps({"schemaVersion": 2, "manifests": [named]}).encode()
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    command = ["ctr", "-a", runtime.socket(), "-n", runtime.NAMESPACE, "images", "import", "-"]
-    subprocess.run(command, input=archive.getvalue(), check=True, capture_output=True)
-
-
-def _blob(files: dict[str, bytes], document: Json, media_type: str) -> Json:
-    content = json.dumps(document).encode()
-    digest = hashlib.sha256(content).hexdigest()
-    files[f"blobs/sha256/{digest}"] = content
-    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content)}
-
-
-def _run(*command: str) -> None:
-    subprocess.run(command, check=True, capture_output=True)
-
-
 # --- an upgrade: a pod whose image is the provider image --------------------------------------------------------------
 
 
@@ -267,11 +160,11 @@ def upgrade(image: str, credential: Credential | None, *, pull: bool = True) -> 
     policy = _POLICIES.get((pull, runtime.has_image(image)), "IfNotPresent")
     try:
         _drain(node)
-        _ensure("namespaces", {"metadata": {"name": space}})
-        _ensure(f"namespaces/{space}/serviceaccounts", {"metadata": {"name": "system-upgrade"}})
+        kubernetes_api.ensure("namespaces", {"metadata": {"name": space}})
+        kubernetes_api.ensure(f"namespaces/{space}/serviceaccounts", {"metadata": {"name": "system-upgrade"}})
         _delete_upgrades(space, node)
         secrets = _write_secret(space, image, credential)
-        _api("POST", f"namespaces/{space}/pods", _pod(name, node, image, policy, secrets))
+        kubernetes_api.ask("POST", f"namespaces/{space}/pods", _pod(name, node, image, policy, secrets))
         _await_upgrade(space, name)
     except OSError as error:
         raise PullFailed(f"the upgrade of node {node} could not be run: {error}") from error
@@ -287,8 +180,8 @@ def back_in_service(cluster: Json) -> None:
 def _delete_upgrades(space: str, node: str, only: str = "") -> None:
     """Delete the pods of this node's upgrades: a failed one would go on with its pulls."""
     selected = urlencode({"labelSelector": f"{NODE_LABEL}={node}", "fieldSelector": only})
-    for pod in _api("GET", f"namespaces/{space}/pods?{selected}")["items"]:
-        _delete(f"namespaces/{space}/pods/{pod['metadata']['name']}")
+    for pod in kubernetes_api.ask("GET", f"namespaces/{space}/pods?{selected}")["items"]:
+        kubernetes_api.delete(f"namespaces/{space}/pods/{pod['metadata']['name']}")
 
 
 def _write_secret(space: str, image: str, credential: Credential | None) -> list[Json]:
@@ -296,8 +189,8 @@ def _write_secret(space: str, image: str, credential: Credential | None) -> list
     if credential is None:
         return []
     secret = _pull_secret(image, credential)
-    if not _ensure(f"namespaces/{space}/secrets", secret):
-        _api("PUT", f"namespaces/{space}/secrets/{SECRET}", secret)
+    if not kubernetes_api.ensure(f"namespaces/{space}/secrets", secret):
+        kubernetes_api.ask("PUT", f"namespaces/{space}/secrets/{SECRET}", secret)
     return [{"name": SECRET}]
 
 
@@ -305,12 +198,12 @@ def _drain(node: str) -> None:
     """Keep pods away from the node and delete those on it, but for upgrades, whatever namespace they are in."""
     _cordon(node, on=True)
     selected = urlencode({"labelSelector": f"!{PLAN_LABEL}", "fieldSelector": f"spec.nodeName={node}"})
-    for pod in _api("GET", f"pods?{selected}")["items"]:
-        _delete(f"namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}")
+    for pod in kubernetes_api.ask("GET", f"pods?{selected}")["items"]:
+        kubernetes_api.delete(f"namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}")
 
 
 def _cordon(node: str, *, on: bool) -> None:
-    _api("PATCH", f"nodes/{node}", {"spec": {"unschedulable": on}})
+    kubernetes_api.ask("PATCH", f"nodes/{node}", {"spec": {"unschedulable": on}})
 
 
 def _plan_name(node: str, image: str, role: str) -> str:
@@ -366,7 +259,7 @@ def _pod(name: str, node: str, image: str, policy: str, secrets: list[Json]) -> 
 def _await_upgrade(space: str, name: str) -> None:
     deadline = time.monotonic() + PULL_TIMEOUT
     while time.monotonic() < deadline:
-        status = _api("GET", f"namespaces/{space}/pods/{name}")["status"]
+        status = kubernetes_api.ask("GET", f"namespaces/{space}/pods/{name}")["status"]
         if status.get("phase") == "Succeeded":
             return
         for said in _troubles(status):
@@ -382,69 +275,3 @@ def _troubles(status: Json) -> Iterator[str]:
         waiting = container["state"].get("waiting") or {}
         if waiting.get("reason") in _NO_IMAGE:
             yield f"{waiting['reason']}: {waiting.get('message', '')}"
-
-
-# --- the API ----------------------------------------------------------------------------------------------------------
-
-
-class Refused(OSError):  # noqa: N818 - it names what happened
-    """The API refused a request."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(f"the Kubernetes API answers {status}: {message}")
-        self.status = status
-
-
-def _ensure(kind: str, document: Json) -> bool:
-    """Create an object. Gives False where there is one of its name."""
-    try:
-        _api("POST", kind, document)
-    except Refused as refused:
-        if refused.status != http.client.CONFLICT:
-            raise
-        return False
-    return True
-
-
-def _delete(path: str) -> None:
-    """Delete an object, and wait until it is gone."""
-    try:
-        _api("DELETE", f"{path}?gracePeriodSeconds=0")
-        while True:
-            _api("GET", path)
-            time.sleep(0.05)
-    except Refused as refused:
-        if refused.status != http.client.NOT_FOUND:
-            raise
-
-
-@lru_cache(maxsize=1)
-def _administrator(kubeconfig: str) -> tuple[str, int | None, ssl.SSLContext]:
-    """Return where the API is, and how to prove there to be its administrator."""
-    config = yaml.safe_load(kubeconfig)
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    with places.work_area() as area:  # TLS takes a client's key from a file
-        pem = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
-        places.write_private(area / "admin.pem", pem.decode())
-        context.load_cert_chain(area / "admin.pem")
-    where = urlsplit(cluster["server"])
-    return where.hostname or "", where.port, context
-
-
-def _api(method: str, path: str, body: Json | None = None) -> Json:
-    """Ask the API as the cluster's administrator. Raises Refused, OSError."""
-    host, port, context = _administrator(ADMIN.read_text())
-    connection = http.client.HTTPSConnection(host, port, timeout=20, context=context)
-    kind = "application/strategic-merge-patch+json" if method == "PATCH" else "application/json"
-    try:
-        connection.request(method, f"/api/v1/{path}", json.dumps(body) if body else None, {"Content-Type": kind})
-        answer = connection.getresponse()
-        document: Json = json.loads(answer.read())
-    except (http.client.HTTPException, ValueError) as error:
-        raise OSError(f"the Kubernetes API is cut off: {error}") from error
-    finally:
-        connection.close()
-    if answer.status >= http.client.BAD_REQUEST:
-        raise Refused(answer.status, str(document.get("message", "")))
-    return document

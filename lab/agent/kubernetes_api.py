@@ -1,0 +1,86 @@
+"""A cluster's API as the agent asks it: as ``kubectl`` would, with the administrator's kubeconfig."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import json
+import ssl
+import time
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import yaml
+
+from lab.agent import places
+
+Json = dict[str, Any]
+ADMIN = Path("/etc/kubernetes/lab/admin.conf")
+GONE = 60.0  # seconds until what is deleted is gone
+
+
+class Refused(OSError):  # noqa: N818 - it names what happened
+    """The API refused a request."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(f"the Kubernetes API answers {status}: {message}")
+        self.status = status
+
+
+def ensure(kind: str, document: Json) -> bool:
+    """Create an object. Gives False where there is one of its name."""
+    try:
+        ask("POST", kind, document)
+    except Refused as refused:
+        if refused.status != http.client.CONFLICT:
+            raise
+        return False
+    return True
+
+
+def delete(path: str) -> None:
+    """Delete an object, and wait until it is gone. Raises TimeoutError."""
+    deadline = time.monotonic() + GONE
+    try:
+        ask("DELETE", f"{path}?gracePeriodSeconds=0")
+        while ask("GET", path) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    except Refused as refused:
+        if refused.status == http.client.NOT_FOUND:
+            return
+        raise
+    raise TimeoutError(f"{path} is still there after {GONE:g} s")
+
+
+@lru_cache(maxsize=1)
+def _administrator(kubeconfig: str) -> tuple[str, int | None, ssl.SSLContext]:
+    """Return where the API is, and how to prove there to be its administrator."""
+    config = yaml.safe_load(kubeconfig)
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+    with places.work_area() as area:  # TLS takes a client's key from a file
+        pem = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
+        places.write_private(area / "admin.pem", pem.decode())
+        context.load_cert_chain(area / "admin.pem")
+    where = urlsplit(cluster["server"])
+    return where.hostname or "", where.port, context
+
+
+def ask(method: str, path: str, body: Json | None = None) -> Json:
+    """Ask the API as the cluster's administrator. Raises Refused, OSError."""
+    host, port, context = _administrator(ADMIN.read_text())
+    connection = http.client.HTTPSConnection(host, port, timeout=20, context=context)
+    kind = "application/strategic-merge-patch+json" if method == "PATCH" else "application/json"
+    try:
+        connection.request(method, f"/api/v1/{path}", json.dumps(body) if body else None, {"Content-Type": kind})
+        answer = connection.getresponse()
+        document: Json = json.loads(answer.read())
+    except (http.client.HTTPException, ValueError) as error:
+        raise OSError(f"the Kubernetes API is cut off: {error}") from error
+    finally:
+        connection.close()
+    if answer.status >= http.client.BAD_REQUEST:
+        raise Refused(answer.status, str(document.get("message", "")))
+    return document
