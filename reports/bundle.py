@@ -115,11 +115,14 @@ def verify_bytes(content: bytes, key: Ed25519PublicKey, *, on: dt.date | None = 
     """Check a bundle that is in memory, as :func:`verify` does. Nothing is parsed before its signature holds."""
     files = unpack(content)
     claimed = _signed_claims(files, key)
-    _compare_files(files, claimed.pop("files", None))
+    digests = claimed.pop("files", None)
+    _compare_files(files, digests)
     contents = journal.parse(files[journal.FILE_NAME])
     outcome = results.of(contents.records, contents.damage)
     if trouble := certificate.contradiction(claimed, outcome) or certificate.waiver_trouble(outcome, on):
         raise RefusedError(f"{CLAIMS}: {trouble}")
+    if files[CLAIMS] != certificate.write({**certificate.claims(outcome), "files": digests}):
+        raise RefusedError(f"{CLAIMS}: it is not written as the harness writes it, and others may read it otherwise")
     for name in (runs.JUNIT, runs.PAGE):
         if outcome.started.run_id.encode() not in files[name]:
             raise RefusedError(f"{name} is of another run than {outcome.started.run_id}")

@@ -71,6 +71,25 @@ def test_an_honest_bundle_verifies() -> None:
     assert found.claims["leak_gate"]["canary_found"] is True
 
 
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        (b' "result": ', b' "result": "FAILED",\n "result": '),
+        (b"true", b"1"),
+        (b'"pass"', b'"pa\\u0073s"'),
+        (b"{", b" {"),
+    ],
+    ids=["twice", "a number for true", "escaped", "a blank"],
+)
+def test_claims_that_others_may_read_otherwise_are_refused(written: bytes, instead: bytes) -> None:
+    """A document that says a thing twice, or as another type, is no certificate, whoever signed it."""
+    files = bundle.unpack(made())
+    files[bundle.CLAIMS] = files[bundle.CLAIMS].replace(written, instead, 1)
+    files[bundle.SIGNATURE] = SIGNER.sign(files[bundle.CLAIMS])
+
+    refused(bundle.archive(files), "not written as the harness writes it")
+
+
 @pytest.mark.parametrize("number", range(100))
 def test_a_hundred_honest_bundles_all_verify(number: int) -> None:
     """Whatever a run's cases ended as, its honest bundle verifies."""
