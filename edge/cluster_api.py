@@ -7,6 +7,9 @@ pods carry the label ``upgrade.cattle.io/plan``; a job is deleted 15 minutes aft
 
 from __future__ import annotations
 
+import base64
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -30,6 +33,8 @@ ANSWER_SECONDS = (5.0, 20.0)
 PAGE, MOST_PAGES = 200, 500
 """Objects in one answer, and answers that make a list, at most."""
 
+#: A server to which a credential may go, and which a message may name.
+_SERVER = re.compile(r"https://[A-Za-z0-9._:\[\]-]+(/[A-Za-z0-9._~/-]*)?")
 #: Keys of a kubeconfig that would run a program here, and those that would send a file of this machine somewhere.
 _PROGRAMS = frozenset({"exec", "auth-provider"})
 _FILES = frozenset({"tokenFile", "client-certificate", "client-key", "certificate-authority"})
@@ -207,7 +212,29 @@ def _checked(text: str) -> dict[str, Any]:
             f"the kubeconfig cannot be used: it names files of this machine ({named}); "
             "give one that holds their content: kubectl config view --raw --flatten"
         )
+    for server in (str(cluster.get("server")) for cluster in _parts(found, "cluster")):
+        if not _SERVER.fullmatch(server):
+            raise ClusterApiError("the kubeconfig cannot be used: a server in it is not https://host[:port]")
     return found
+
+
+def credentials_of(kubeconfig: Secret) -> list[str]:
+    """Return the tokens, passwords and keys in a kubeconfig, each of which is a secret by itself."""
+    try:
+        users = list(_parts(read_yaml(kubeconfig.reveal()).value, "user"))
+    except BadYamlError:
+        return []
+    found = [str(user[key]) for user in users for key in ("token", "password") if key in user]
+    for data in (user["client-key-data"] for user in users if "client-key-data" in user):
+        with suppress(ValueError):
+            found.append(base64.b64decode(str(data)).decode())
+    return found
+
+
+def _parts(found: object, kind: str) -> Iterator[dict[str, Any]]:
+    """Yield the ``user`` or ``cluster`` of each named entry."""
+    entries = _dicts(found.get(f"{kind}s")) if isinstance(found, dict) else []
+    return (entry[kind] for entry in entries if isinstance(entry.get(kind), dict))
 
 
 def _dicts(given: object) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge.access import taken_apart
+from edge.cluster_api import credentials_of
 from foreign import UnsafeTextError, host_address, uid, user_name
 from foreign.yaml_text import BadYamlError, read_yaml
 from harness.sites.base_profile import WantedProfile
@@ -156,7 +157,8 @@ class SiteFile:
         if isinstance(image, RemoteImage) and image.username is not None:
             found.append(("password of the provider image's registry", image.password))
         if self.kubeconfig is not None:
-            found.append(("kubeconfig", self.kubeconfig))
+            parts = (Secret(part) for part in credentials_of(self.kubeconfig) if len(part) >= _TELLING)
+            found += [("kubeconfig", self.kubeconfig), *(("credential in the kubeconfig", part) for part in parts)]
         accounts = (registry.pusher, *registry.given) if registry is not None else ()
         named = ((f"password of registry account {known.username}", known.password) for known in accounts)
         return (*found, *(entry for entry in named if not is_common_knowledge(entry[1])))

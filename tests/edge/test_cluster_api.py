@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.cluster_api import ClusterApi, ClusterApiError
+from edge.cluster_api import ClusterApi, ClusterApiError, credentials_of
 from harness.in_kubernetes import Seen, look, within
 from protected import Secret
 from registry.tls import Authority
@@ -134,6 +136,26 @@ def test_what_is_no_kubeconfig_is_refused(tmp_path: Path, kubeconfig: Secret, sa
     """A text that is no kubeconfig is refused, and not quoted."""
     with pytest.raises(ClusterApiError, match=said):
         ClusterApi(kubeconfig, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "server", ["http://10.0.0.1:6443", "https://qa:s3cret@10.0.0.1", "https://h/\x1b[2J", "file:///x"]
+)
+def test_a_kubeconfig_with_another_kind_of_server_is_refused(tmp_path: Path, server: str) -> None:
+    """No token travels in clear, and no message quotes a password that stands in a URL."""
+    text = json.dumps({"clusters": [{"name": "c", "cluster": {"server": server}}], "users": [], "contexts": []})
+    with pytest.raises(ClusterApiError, match=r"a server in it is not https://host\[:port\]$"):
+        ClusterApi(Secret(text), tmp_path)
+
+
+def test_the_credentials_in_a_kubeconfig_are_secrets_by_themselves() -> None:
+    """A token or a key of it may leak without the rest."""
+    key = base64.b64encode(b"-----BEGIN KEY-----").decode()
+    users = [{"user": {"token": "t0ken"}}, {"user": {"password": "pass", "client-key-data": key}}, {"user": None}, 1]
+
+    assert credentials_of(Secret(json.dumps({"users": users}))) == ["t0ken", "pass", "-----BEGIN KEY-----"]
+    for text in ("", "[", "users: 1", "users: [{user: {client-key-data: 'a'}}]"):
+        assert credentials_of(Secret(text)) == []
 
 
 def test_a_kubeconfig_that_runs_a_program_is_refused(mock: MockClusterApi, tmp_path: Path) -> None:

@@ -252,12 +252,16 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
 
 def test_a_kubeconfig_is_a_guarded_secret_and_brings_its_feature(folder: Path) -> None:
     """A site file that refers to a kubeconfig has the feature, and the kubeconfig is searched for in artefacts."""
-    (folder / "kubeconfig").write_text("clusters: [of-the-site]\n")
+    (folder / "kubeconfig").write_text("clusters: [of-the-site]\nusers: [{user: {token: a-token-of-it}}]\n")
     site = read(folder, changed("kubernetes", {"kubeconfig": {"file": "kubeconfig"}}))
 
     assert site.features == {"kubernetes"}
     assert site.kubeconfig is not None
-    assert [name for name, _secret in site.secrets()] == ["Palette API key", "kubeconfig"]
+    assert [name for name, _secret in site.secrets()] == [
+        "Palette API key",
+        "kubeconfig",
+        "credential in the kubeconfig",
+    ]
     assert "of-the-site" not in repr(site)
     assert refusal(folder, changed("kubernetes", {"kubeconfig": "clusters: []"})).startswith(
         "site.yaml: kubernetes.kubeconfig: found something else than where the secret is kept; write {env: VARIABLE}"
