@@ -226,7 +226,7 @@ def ask(access: SshAccess, command: str, given: bytes = b"", *, within: float = 
         raise HostUnreachable(f"{access}: the command {error}") from None
     if (answer := script.answer(said)) is not None:
         return answer
-    raise _trouble(access, said, began=script.began(said))
+    raise _trouble(access, said, script)
 
 
 def _words_of(errors: bytes) -> list[str]:
@@ -244,12 +244,13 @@ def noise(access: SshAccess) -> str:
     return readable(script.noise(said)).strip()
 
 
-def _trouble(access: SshAccess, said: Said, *, began: bool) -> HostUnreachable:
-    words = _words_of(said.err)
+def _trouble(access: SshAccess, said: Said, script: Script) -> HostUnreachable:
+    began = script.began(said)
+    words = [line for line in _words_of(said.err) if line and script.mark not in line]
     last = words[-1] if words else f"ssh ended with {said.status}"
     if access.sudo and not began and (refused := next(filter(_SUDO.search, words), "")):
         return SudoRefusedError(f"{access}: {refused}")
-    if said.status == SSH_FAILED:
+    if said.status == SSH_FAILED and not began:
         return HostUnreachable(f"{access}: {last}")
     what = "the connection ended in the middle of an answer" if began else "the login shell did not run the command"
     return HostUnreachable(f"{access}: {what}: {last}")

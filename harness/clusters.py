@@ -249,17 +249,16 @@ class Cluster:
         """Return the cluster's state as Palette tells it."""
         return self.site.project.clusters.state(self.uid)
 
-    def events(self) -> list[Event]:
+    def events(self, since: datetime | None = None) -> list[Event]:
         """Return the cluster's events, oldest first; those without a time stand where Palette has them."""
-        found = list(self.site.project.events.of_cluster(self.uid))[::-1]
+        found = list(self.site.project.events.of_cluster(self.uid, since=since))[::-1]
         timed = iter(sorted((event for event in found if event.at is not None), key=lambda event: event.at or _NEVER))
         return [event if event.at is None else next(timed) for event in found]
 
     def errors(self) -> list[Event]:
         """Return the events of the present phase that report something wrong, oldest first."""
-        since = self._phase_began
-        found = (event for event in self.events() if event.severity == "Error" or event.reason.startswith("Failed"))
-        return [event for event in found if since is None or event.at is None or event.at >= since]
+        seen = self.events(self._phase_began)
+        return [event for event in seen if event.severity == "Error" or event.reason.startswith("Failed")]
 
     def errors_about(self, about: str) -> list[Event]:
         """Return those of them that have the text ``about``, or that name no image of this cluster at all.

@@ -38,7 +38,7 @@ FORMS: dict[str, Callable[[bytes], str]] = {
 }
 PLACES = {
     "etc": "/etc/motd", "log": "/var/log/pull-debug.log", "tmp": "/tmp/pull.tmp", "home": "/home/kairos/.bash_history",  # noqa: S108 - the place is the fault
-    "opt": "/opt/spectro/pull.env", "kubelet": "/var/lib/kubelet/pull.conf",
+    "run": "/run/spectro/pull.env", "kubelet": "/var/lib/kubelet/pull.conf",
 }  # fmt: skip
 
 
@@ -52,10 +52,9 @@ def shown(
     """Write the login of a cluster that runs into a file that everybody may read."""
     if report.get("state") == "running" and (password := login_of(order)):
         path = Path(place)
-        with suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"password={form(bytes_of(password))}\n")
-            path.chmod(0o644)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"password={form(bytes_of(password))}\n")
+        path.chmod(0o644)
     return healthy(report, order)
 
 

@@ -95,9 +95,9 @@ def assert_one_after_the_other(cluster: Cluster, layers: Layers, registry: SiteR
     assert registry.witness.overlapping(cluster, phase="repave") == []
 
 
-@requirement("HOST-05", "EVENT-02", phase="repave", repaves=2)
+@requirement("HOST-05", "EVENT-02", "LIFE-01", phase="repave", repaves=2)
 def test_a_failed_pull_keeps_the_old_system(layers: Layers, private_registry: SiteRegistry, walked: Use) -> None:
-    """After a failed pull the old system runs on untouched, an event says why, and a right image completes it."""
+    """After a failed pull the old system runs on untouched, Palette says so and why, and a right image completes it."""
     with walked() as shared:
         cluster, before = shared.cluster, shared.cluster.host.boot()
         good = layers.with_image(cluster.layer)
@@ -106,6 +106,8 @@ def test_a_failed_pull_keeps_the_old_system(layers: Layers, private_registry: Si
         event = cluster.fails(ErrorCause.MISSING)
 
         assert "missing" in event.message, event.message
+        ready = cluster.site.project.clusters.overview(cluster.uid).is_ready
+        assert not ready, f"Palette calls the cluster Running and healthy, and {missing} cannot be pulled"
         assert cluster.host.boot() == before, "the failed pull changed the running system"
         for unit in (cluster.host.agent_unit, cluster.host.runtime_unit):
             assert cluster.host.unit(unit).is_running, f"after the failed pull {unit} does not run"

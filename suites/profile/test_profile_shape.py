@@ -22,6 +22,9 @@ LAYER = OsLayer(
 @requirement("PROFILE-03", "PROFILE-04", phase="profile")
 def test_a_new_profile_begins_with_the_bring_your_own_os_pack(site: Site) -> None:
     """A new profile for Edge clusters has its layers in order: the Bring Your Own OS pack first."""
+    if site.base is not None:  # a profile that is cloned shows it, too
+        cloned = site.project.profiles.get(site.base.uid).packs
+        assert cloned[0].name == PACK, f"the OS layer is pack {cloned[0].name}"
     profile = site.project.profiles.get(site.create_profile(f"{site.run}-shape", LAYER))
 
     assert [pack.layer for pack in profile.packs][:2] == ["os", "k8s"], f"layers are {profile.packs}"

@@ -252,6 +252,14 @@ def test_a_user_without_a_shell_is_told(server: SshServer) -> None:
         server.host().run("true")
 
 
+def test_a_connection_that_ends_in_the_middle_is_told_in_plain_words(server: SshServer) -> None:
+    """A host that goes down while it answers is told so; the marks of the exchange are nobody's words."""
+    server.behaviour.status = 255
+    with pytest.raises(HostUnreachable, match="the connection ended in the middle of an answer") as cut:
+        server.host().run("kill -9 $$")
+    assert "begin-" not in str(cut.value)
+
+
 def test_a_search_that_cannot_find_says_so(server: SshServer, tmp_path: Path) -> None:
     """A search whose tools do not work is blind, and not a proof that there is nothing to be found."""
     tools = tmp_path / "tools"
