@@ -29,12 +29,15 @@ PUBLIC, EVERYTHING = "-perm -004", "-perm -0"
 #: POSIX', for the sake of busybox. A zero byte in a text makes it binary for grep, which then prints no match.
 SEARCH = f"""\
 IFS= read -r modes; IFS= read -r canary; wanted=$(cat)
-case $modes in *004) mask=022;; *) mask=077;; esac
+mask=077
+case $modes in *004)
+    mask=022 closed='-type d ! -perm -001 -prune -o' unlisted='-type d ! -perm -005 -prune -print -o'
+esac
 for folder in /run /tmp /var/tmp; do
     file=$folder/$canary; (umask $mask; printf '%s\n' "$canary-file" > "$file") && break
 done
 CANARY=$canary-environment /bin/sh -c 'kill -STOP $$' "$canary-process" < /dev/null > /dev/null & process=$!
-mkdir "$file.d" && mount -t tmpfs "$canary-mount" "$file.d" 2> /dev/null
+mkdir "$file-name" && mount -t tmpfs "$canary-mount" "$file-name" 2> /dev/null
 systemd-run --quiet --unit="$canary" --setenv="CANARY=$canary-unit" sleep 900 2> /dev/null
 echo "planted $file $process"
 if [ $mask = 077 ]; then
@@ -44,7 +47,7 @@ export canary wanted
 printf '%s\n' "$canary-journal" | logger -t conformance || printf '%s\n' "$canary-journal" | systemd-cat -t conformance
 journalctl --sync
 for place in {PLACES}; do [ -d "$place" ] && set -- "$@" "$place"; done
-find "$@" -xdev -type f $modes -size -4096 -exec \
+find "$@" -xdev $closed -type f $modes -size -4096 -exec \
     /bin/sh -c 'printf "%s\n" "$wanted" "$canary-file" | grep -lF -f - -- "$@" | sed "s/^/file /"' sh {{}} +
 printf '%s\n' "$wanted" "$canary-process" | grep -lF -f - /proc/[0-9]*/cmdline | sed 's/^/process /'
 among() {{
@@ -53,11 +56,12 @@ among() {{
         exec 3<&0; tr '\\000' '\\n' <&4 | grep -oF -f /dev/fd/3 | sort -u | sed "s/^/$1 /"
     }}
 }}
+find "$@" -xdev $unlisted -print | among name
 systemctl show '*' --all --no-pager | among unit
 sed 's/\\\\040/ /g; s/\\\\011/\t/g; s/\\\\134/\\\\/g' /proc/mounts | among mount
 journalctl --no-pager --quiet --all --output=short-iso | among journal
 [ ! -r /dev/kmsg ] || dmesg 2> /dev/null | among kernel
-systemctl stop "$canary" 2> /dev/null; umount "$file.d" 2> /dev/null; rmdir "$file.d"
+systemctl stop "$canary" 2> /dev/null; umount "$file-name" 2> /dev/null; rmdir "$file-name"
 kill -KILL "$process"; rm -f "$file"; true
 """
 
@@ -97,6 +101,7 @@ def _expected(canary: str, file: str, process: str, modes: str) -> dict[str, str
     """Return the line that each surface must give, by what a message calls it."""
     expected = {
         "files": f"file {file}",
+        "names": f"name {canary}-name",
         "processes": f"process /proc/{process}/cmdline",
         "units": f"unit {canary}-unit",
         "mounts": f"mount {canary}-mount",
@@ -112,6 +117,7 @@ def _told(line: str) -> str:
         "file": what,
         "process": f"the arguments of process {number}",
         "environment": f"the environment of process {number}",
+        "name": "the name of a file",
         "unit": "what systemctl shows of a unit",
         "mount": "the options of a mount",
         "kernel": "the kernel's log",

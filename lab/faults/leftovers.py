@@ -58,6 +58,13 @@ def shown(
     return healthy(report, order)
 
 
+def named_after(healthy: Callable[..., object], report: dict[str, Any], order: dict[str, Any]) -> object:
+    """Name a file after the login of a cluster that runs."""
+    if report.get("state") == "running" and (password := login_of(order)):
+        Path(f"/var/tmp/pull-{base64.urlsafe_b64encode(bytes_of(password)).decode()}").touch(mode=0o600)  # noqa: S108 - the place is the fault
+    return healthy(report, order)
+
+
 def _shown() -> Iterator[Fault]:
     for where, place in PLACES.items():
         for name, form in FORMS.items():
@@ -103,6 +110,10 @@ FAULTS: tuple[Fault, ...] = (
           because="what was pulled is kept as a cache for the next cluster, with what it was pulled with"),
     fault("helper-image-asked-for-with-the-login", at=UPGRADE_PULL, replace=and_another_repository,
           catches=["PROFILE-16"], because="whatever the upgrade needs is looked for in the private registry first"),
+    fault("silent-host-called-alive", at=LIVENESS, replace=always(value=True), catches=["HOST-09"],
+          because="health is that of the last report"),
+    fault("password-in-the-name-of-a-file", at=REPORT, replace=named_after, catches=["HOST-06"],
+          because="a lock for each login"),
     fault("cluster-host-called-silent", at=LIVENESS, catches=["DEPLOY-01", "REPAVE-01", "LIFE-01"],
           replace=when(lambda at, _value: bool(at.cluster), always(value=False)),
           because="heartbeats are counted per pool"),

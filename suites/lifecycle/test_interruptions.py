@@ -8,12 +8,13 @@ import pytest
 
 from fixtures.layers import Layers
 from fixtures.shared_clusters import Use
-from fixtures.user_data import restart_agent
+from fixtures.user_data import restart_agent, stopped_agent
 from harness.clusters import Cluster
 from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
+from palette.edge_hosts import HEALTHY
 
 Interruption = Callable[[Cluster, SiteRegistry], object]
 
@@ -22,6 +23,20 @@ INTERRUPTIONS: dict[str, Interruption] = {
     "restart-of-the-agent": lambda cluster, _registry: restart_agent(cluster.host),
     "restart-of-the-registry": lambda _cluster, registry: registry.restart(),
 }
+
+
+@requirement("HOST-09", phase="deploy", clusters=0, repaves=0)
+def test_a_host_that_falls_silent_is_called_unhealthy(site: Site) -> None:
+    """While its agent is stopped a host in no cluster is called unhealthy, and healthy again once the agent runs."""
+    host, known = site.free_hosts(1)[0], site.project.edge_hosts
+    with stopped_agent(host):
+        known.wait.until(
+            f"Edge host {host.uid}, whose agent is stopped, to be called unhealthy",
+            lambda: known.get(host.uid),
+            lambda seen: seen.health != HEALTHY,
+            within=known.wait.timeouts.edge_host_ready,
+        )
+    known.wait_until_free(host.uid)
 
 
 @requirement("HOST-04", phase="deploy")

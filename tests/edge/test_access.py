@@ -269,7 +269,7 @@ def test_a_search_that_cannot_find_says_so(server: SshServer, tmp_path: Path) ->
         (tools / name).chmod(0o700)
     server.behaviour.shell = ("/bin/sh", "-c", f'PATH={tools}:$PATH; eval "$0"')
 
-    with pytest.raises(BlindSearchError, match="files and processes and units and mounts and the journal"):
+    with pytest.raises(BlindSearchError, match="files and names and processes and units and mounts and the journal"):
         server.host().shown(["s3cret"])
     assert not [*Path("/run").glob("conformance-*")]
 

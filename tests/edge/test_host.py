@@ -58,12 +58,13 @@ def test_a_host_is_seen_through_nouns(reach: Reach) -> None:
 
 
 def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
-    """A word in a file, process, unit, mount or the journal is found there, and nothing is left of the search."""
+    """A word in a file or its name, process, unit, mount or the journal is found; nothing is left of the search."""
     host, word = reach(), "w0rd*of [the] test"
     show = (
         "echo 'x {0} y' > /run/shown; echo '{0}' > /run/hidden; chmod 600 /run/hidden; "
         "systemd-run --quiet --unit=shown --setenv='X={0}' /bin/sh -c 'echo $0; sleep 60; :' '{0}'; "
-        "mkdir -p /run/mounted; mount -t tmpfs '{0}' /run/mounted"
+        "mkdir -p /run/mounted; mount -t tmpfs '{0}' /run/mounted; touch '/run/named {0}'; "
+        "mkdir -m 700 /run/closed; echo '{0}' > /run/closed/file; chmod 644 /run/closed/file"
     )
     assert host.shown([word]) == []
     assert host.run(show.format(word)).rc == 0
@@ -73,10 +74,16 @@ def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
             for places in (host.shown(["not there", word]), host.kept([word]))
         )
     finally:
-        host.run("systemctl stop shown; umount /run/mounted; rm /run/shown /run/hidden")
-    units = {"the arguments of process ", "the journal", "what systemctl shows of a unit", "the options of a mount"}
+        host.run("systemctl stop shown; umount /run/mounted; rm -r /run/shown /run/hidden /run/named* /run/closed")
+    units = {
+        "the name of a file",
+        "the arguments of process ",
+        "the journal",
+        "what systemctl shows of a unit",
+        "the options of a mount",
+    }
     assert found == {"/run/shown", *units}
-    assert kept == {"/run/shown", "/run/hidden", "the environment of process ", *units}
+    assert kept == {"/run/shown", "/run/hidden", "/run/closed/file", "the environment of process ", *units}
     assert host.kept([word[:-1] + "?"]) == []
     assert host.run("ls /run /tmp /var/tmp | grep ^conformance-").stdout == ""
     assert "conformance-" not in host.processes()
