@@ -8,7 +8,7 @@ import pytest
 
 from edge import HostUnreachable
 from edge.access import SshAccess, _trouble
-from edge.conversation import Said
+from edge.conversation import Said, Script
 from foreign import one_line, visible
 from harness.errors import is_of_the_machine
 from harness.sites.base_profile import _EXTERNAL, NO_IMAGE
@@ -49,7 +49,7 @@ def test_a_long_text_is_looked_at_in_no_time(text: str, tmp_path_factory: pytest
     NO_IMAGE.search(text)
     _EXTERNAL.search(text)
     is_of_the_machine(text[:100_000])
-    trouble = _trouble(access, Said(1, b"", text.encode()), began=False)
+    trouble = _trouble(access, Said(1, b"", text.encode()), Script.of("true"))
 
     assert isinstance(trouble, HostUnreachable)
     assert time.process_time() - began < 5
