@@ -66,18 +66,12 @@ def configuration(client: RegistryClient, repository: str, manifest: Manifest) -
     return document_of(pieces, f"configuration of image {manifest.digest}")
 
 
-def read_file(client: RegistryClient, image: Image, path: str, platform: tuple[str, str] = PLATFORM) -> bytes:
-    """Return the bytes of the file at the absolute ``path`` of an image, following links.
+def read_file_of(client: RegistryClient, repository: str, manifest: Manifest, path: str) -> bytes:
+    """Return the bytes of the file at the absolute ``path`` of a single image, following links.
 
     Layers are streamed from the top until one has the file; each that is looked at is verified whole. Raises
     :exc:`FileNotFoundError` when no layer has it or an upper one deletes it.
     """
-    manifest = single_image(client, image, platform)
-    return read_file_of(client, image.repository, manifest, path)
-
-
-def read_file_of(client: RegistryClient, repository: str, manifest: Manifest, path: str) -> bytes:
-    """Do the same for the manifest of a single image."""
     return find_file(lambda digest: client.blob(repository, digest), manifest, path, place=repository)
 
 

@@ -13,14 +13,13 @@ import os
 import tempfile
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bcrypt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
 BCRYPT_COST = 4
 """The least that bcrypt allows: a hash takes a millisecond, and nothing here has to withstand an attacker."""
@@ -98,13 +97,6 @@ class AccountFile:
             before = entries.get(username)
             entries[username] = entry
         return before
-
-    def add_all(self, accounts: Mapping[str, str]) -> None:
-        """Add many accounts (name to password) in one step, hashing on all cores. Raises as :meth:`add`."""
-        with ThreadPoolExecutor(os.cpu_count()) as pool:  # bcrypt releases the interpreter lock
-            added = dict(zip(accounts, pool.map(_entry, accounts.keys(), accounts.values()), strict=True))
-        with self._changing() as entries:
-            entries.update(added)
 
     def remove(self, *usernames: str) -> None:
         """Remove accounts; the next request already misses them. Unknown names are no error."""

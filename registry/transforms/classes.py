@@ -12,7 +12,7 @@ from registry.transforms.base import text_of
 from registry.transforms.base64_rules import go_raw, go_standard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 
 #: Lengths in bytes at which software makes differences.
@@ -168,8 +168,3 @@ CLASSES = {known.id: known for known in _ALL}
 def classes_of(password: bytes) -> tuple[str, ...]:
     """Name every class that a password belongs to."""
     return tuple(known.id for known in _ALL if known.contains(password))
-
-
-def in_any(password: bytes, classes: Iterable[str]) -> bool:
-    """Return whether a password belongs to one of the classes; KeyError names a class that does not exist."""
-    return any(CLASSES[name].contains(password) for name in classes)

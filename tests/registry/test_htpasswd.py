@@ -115,7 +115,8 @@ def test_every_change_is_seen_by_the_very_next_request(private_registry: Private
 def test_no_login_fails_while_other_accounts_change(private_registry: PrivateRegistry) -> None:
     """Logins of an account succeed without exception while a large file is replaced as fast as possible."""
     accounts = private_registry.accounts
-    accounts.add_all({f"crowd-{number}": "pw" for number in range(500)})
+    for number in range(500):
+        accounts.add(f"crowd-{number}", "pw")
     changes, done = 0, threading.Event()
 
     def keep_changing() -> None:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from registry.address import RegistryAddress
-from registry.contents import configuration, read_file, single_image
+from registry.client import RegistryClient
+from registry.contents import PLATFORM, configuration, read_file_of, single_image
 from registry.images import Image, copy, delete, find, push_layout
 from registry.layout import ImageLayout, NotALayout, write_layout
 from registry.manifests import DOCKER_MANIFEST, OCI_INDEX, Manifest, RegistryError, digest_of, verified
@@ -49,6 +50,11 @@ def index_of(registry: PrivateRegistry, image: Image, *architectures: str) -> Im
     manifest = Manifest(json.dumps(content).encode(), OCI_INDEX)
     client.push_manifest(image.repository, "multi", manifest)
     return Image(registry.address, image.repository, "multi", manifest.digest)
+
+
+def read_file(client: RegistryClient, image: Image, path: str, platform: tuple[str, str] = PLATFORM) -> bytes:
+    """Return a file of the image for a platform."""
+    return read_file_of(client, image.repository, single_image(client, image, platform), path)
 
 
 # --- layouts and pushing ---------------------------------------------------------------------------------------------

@@ -73,7 +73,8 @@ def users(login: Login) -> dict[str, str]:
     """Return every password vector that the registry accepts an account; maps the vector's id to the user name."""
     accepted = [vector for vector in PASSWORDS if vector.registry_accepts and vector.is_text]
     named = {vector.id: vector.details.get("username", f"user-{vector.id}") for vector in accepted}
-    login.registry.accounts.add_all({named[vector.id]: vector.text for vector in accepted})
+    for vector in accepted:
+        login.registry.accounts.add(named[vector.id], vector.text)
     return named
 
 
@@ -189,6 +190,7 @@ def test_drawn_passwords_are_accepted(login: Login) -> None:
         if each.accepted
         for number in numbers
     }
-    login.registry.accounts.add_all(members)
+    for name, password in members.items():
+        login.registry.accounts.add(name, password)
 
     assert {name for name, password in members.items() if login.status(name, password) != OK} == set()
