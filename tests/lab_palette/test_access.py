@@ -170,17 +170,12 @@ def test_an_unknown_path_is_answered_in_the_envelope(api: Api, method: str, path
     assert answer.json()["code"] in {"NotFound", "MethodNotAllowed"}
 
 
-@pytest.mark.parametrize(("version", "free"), [("1.0.0", False), ("1.0.1", True), ("1.0.0-rc.1", True)])
-def test_name_and_version_are_unique_together(api: Api, version: str, *, free: bool) -> None:
-    """The same name may have many versions, each once; the check says so beforehand."""
-    api.make_profile()
-    check = f"/v1/clusterprofiles/validate/name?name=edge&version={version}"
-    assert api.send("GET", check).status_code == (204 if free else 409)
-    if free:
+def test_name_and_version_are_unique_together(api: Api) -> None:
+    """The same name may have many versions, each once."""
+    for version in ("1.0.0", "1.0.1", "1.0.0-rc.1"):
         api.make_profile(version=version)
-    else:
-        with pytest.raises(ApiRefusedError, match="choose another version"):
-            api.make_profile(version=version)
+    with pytest.raises(ApiRefusedError, match="choose another version"):
+        api.make_profile(version="1.0.1")
 
 
 @pytest.mark.parametrize(
@@ -276,8 +271,6 @@ def test_a_pack_that_the_registry_does_not_have_is_refused(api: Api, pack: dict[
     body["spec"]["template"]["packs"][0] = pack
     with pytest.raises(ApiRefusedError, match=problem):
         api.call("POST", "/v1/clusterprofiles", body)
-    answer = api.call("POST", "/v1/clusterprofiles/validate/packs", body["spec"]["template"])
-    assert any(result["errors"] for result in answer["packs"]["results"])
 
 
 def test_a_profile_without_a_layer_cannot_be_published(api: Api) -> None:

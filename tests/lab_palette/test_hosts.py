@@ -131,7 +131,6 @@ def test_hosts_are_found_by_what_they_are(api: Api, palette_lab: PaletteLab) -> 
         found(api, search_for("colour", "string", {}))
     unused = api.get("/v1/edgehosts/metadata?type=edge-native&quickFilter=unusedEdgeHosts")["edgeHosts"]
     assert [host["uid"] for host in unused] == ["edge-2"]
-    assert api.get("/v1/edgehosts/tags")["tags"] == ["site:b"]
 
 
 def test_a_silent_host_becomes_unhealthy_and_is_not_deployed_to(make_lab: Callable[..., PaletteLab]) -> None:

@@ -194,7 +194,7 @@ def answers(api: Api, cluster: str, uid: str) -> dict[str, str]:
     texts["host events"] = api.send("GET", "/v1/events/components/edgehost/edge-1").text
     sent: dict[str, Any] = {"profiles": [{"uid": uid}]}
     texts["repave"] = api.send("POST", f"/v1/spectroclusters/{cluster}/validate/repave", sent).text
-    for dashboard in ("clusterprofiles", "spectroclusters/search", "spectroclusters/metadata", "edgehosts/search"):
+    for dashboard in ("clusterprofiles", "spectroclusters/search", "edgehosts/search"):
         texts[dashboard] = api.send("POST", f"/v1/dashboard/{dashboard}", {}).text
     return texts
 

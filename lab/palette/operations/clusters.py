@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lab.palette import cluster_rules, shapes, shapes_clusters
-from lab.palette.bodies import CLUSTER, FLAG, META, TEXT, one_of, record
+from lab.palette.bodies import CLUSTER, META, one_of, record
 from lab.palette.errors import ApiError, not_found
-from lab.palette.operations.catalogue import text_matches
 from lab.palette.operations.hosts import SEARCH
 from lab.palette.operations.search import matches
 from lab.palette.paging import listing
@@ -19,11 +18,6 @@ if TYPE_CHECKING:
     from lab.palette.store import Attached, ClusterRecord
 
 TABLE = Table()
-
-_METADATA_FILTER = record(
-    filter=record(name={"type": "object"}, state=TEXT, environment=TEXT, includeVirtual=FLAG),
-    sort=one_of("environment", "state", "name"),
-)
 
 
 def find(call: ApiCall) -> ClusterRecord:
@@ -109,16 +103,6 @@ def delete(call: ApiCall) -> None:
     call.reconciler.delete(find(call), force=call.flag("forceDelete"))
 
 
-@TABLE.serves("PUT", "/v1/spectroclusters/{uid}/reset")
-def reset(call: ApiCall) -> None:
-    """Reset every host of a cluster to the state after registration; they deploy again."""
-    cluster = find(call)
-    for node in cluster.nodes:
-        host = call.context.store.hosts.get(node.host_uid)
-        if host is not None and host.cluster_uid == cluster.meta.uid:
-            call.reconciler.reset(host)
-
-
 @TABLE.serves("PATCH", "/v1/spectroclusters/{uid}/metadata", body=record("metadata", metadata=META))
 def update_metadata(call: ApiCall) -> None:
     """Change a cluster's labels and annotations."""
@@ -198,37 +182,6 @@ def search(call: ApiCall) -> Json:
     for order in reversed(call.body.get("sort", [])):
         field = order.get("field", "creationTimestamp")
         found.sort(key=lambda c, f=field: str(properties(c).get(f, "")), reverse=order.get("order") == "desc")  # type: ignore[misc]
-    for cluster in found:
-        note_secrets(call, cluster)
-    return listing(found, call.page(), lambda cluster: shapes_clusters.summary(call.context, cluster))
-
-
-@TABLE.serves("GET", "/v1/dashboard/spectroclusters/metadata")
-def metadata(call: ApiCall) -> Json:
-    """List clusters briefly."""
-    return {"items": [shapes.meta(cluster.meta) for cluster in _present(call) if cluster.present]}
-
-
-@TABLE.serves("POST", "/v1/dashboard/spectroclusters/metadata", body=_METADATA_FILTER)
-def filtered_metadata(call: ApiCall) -> Json:
-    """List clusters of a name or state briefly."""
-    wanted = call.body.get("filter", {})
-    found = [
-        cluster
-        for cluster in _present(call)
-        if text_matches(cluster.meta.name, wanted.get("name", {}))
-        and wanted.get("state") in {None, "", shapes_clusters.told_state(call.context, cluster)}
-    ]
-    if call.body.get("sort"):
-        found.sort(key=lambda cluster: cluster.meta.name)
-    return {"items": [shapes.meta(cluster.meta) for cluster in found]}
-
-
-@TABLE.serves("GET", "/v1/dashboard/spectroclusters/repaveStatus")
-def repaves(call: ApiCall) -> Json:
-    """List clusters by the state of their repave."""
-    wanted = call.choice("repaveState", ("Pending", "Approved", "Reverted"), default="Pending")
-    found = [cluster for cluster in _present(call) if cluster.present and cluster.repave == wanted]
     for cluster in found:
         note_secrets(call, cluster)
     return listing(found, call.page(), lambda cluster: shapes_clusters.summary(call.context, cluster))

@@ -189,13 +189,6 @@ def metadata(call: ApiCall) -> Json:
     return {"edgeHosts": [shapes.edge_host_brief(host, call.context) for host in hosts]}
 
 
-@TABLE.serves("GET", "/v1/edgehosts/tags")
-def tags(call: ApiCall) -> Json:
-    """List the labels in use."""
-    labels = {f"{key}:{value}" for host in _of_project(call) for key, value in host.meta.labels.items()}
-    return {"tags": sorted(labels)}
-
-
 @TABLE.serves("GET", "/v1/edgehosts/{uid}")
 def get(call: ApiCall) -> Json:
     """Return one host."""

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lab.palette import profile_rules, shapes
-from lab.palette.bodies import NAME, PACK, PACK_UPDATE, TEMPLATE, TEXT, VARIABLES, many, record
+from lab.palette.bodies import NAME, PACK, PACK_UPDATE, TEXT, VARIABLES, many, record
 from lab.palette.errors import ApiError, invalid, not_found
-from lab.palette.operations.profiles import edited, find, find_own, pack_results
+from lab.palette.operations.profiles import edited, find, find_own
 from lab.palette.rendering import profile_scopes, render_pack
 from lab.palette.values import RenderError, Scopes, read_os_layer
 from lab.palette.web import ApiCall, Created, Json, Table
@@ -29,13 +29,6 @@ def _pack(call: ApiCall, profile: ProfileRecord) -> PackRecord:
     if pack is None:
         raise not_found("pack", call.path("packName"))
     return pack
-
-
-@TABLE.serves("POST", "/v1/clusterprofiles/{uid}/validate/packs", body=TEMPLATE)
-def validate(call: ApiCall) -> Json:
-    """Return what would be wrong with a profile if it had these layers."""
-    find(call)
-    return pack_results(call)
 
 
 @TABLE.serves("GET", _PACKS)
@@ -146,18 +139,6 @@ def delete(call: ApiCall) -> None:
     gone = _pack(call, profile)
     profile.draft = replace(profile.shown, packs=tuple(pack for pack in profile.shown.packs if pack is not gone))
     edited(call, profile)
-
-
-@TABLE.serves("GET", f"{_PACK}/config")
-def config(call: ApiCall) -> Json:
-    """Return the configuration of one layer; ``packUid`` must be its identity."""
-    pack = _pack(call, find(call))
-    uid = call.query("packUid")
-    if not uid:
-        raise invalid("query parameter packUid", "is missing")
-    if uid != pack.uid:
-        raise not_found("pack", uid)
-    return {"items": [shapes.pack_config(pack)]}
 
 
 # -- variables -------------------------------------------------------------------------------------------------------

@@ -10,13 +10,11 @@ from lab.joints import CHECK_VERSION, EDIT_PROFILE, PUBLISH
 from lab.palette import profile_rules, shapes
 from lab.palette.bodies import (
     CLONE,
-    CLONE_META,
     META,
     NAME,
     PROFILE,
     PROFILE_TYPE,
     PROFILE_UPDATE,
-    TEMPLATE,
     TEXT,
     many,
     one_of,
@@ -125,34 +123,6 @@ def import_profile(call: ApiCall) -> Created:
     return Created(_add(call, call.body["metadata"], spec, publish=call.flag("publish")).meta.uid)
 
 
-@TABLE.serves("GET", "/v1/clusterprofiles/validate/name")
-def validate_name(call: ApiCall) -> None:
-    """Check that a name and version are free."""
-    name, version = call.query("name"), call.query("version") or DEFAULT_VERSION
-    if not name:
-        raise invalid("query parameter name", "is missing")
-    _check_version(call, version, "query parameter version")
-    profile_rules.check_free(call.context.store, call.project, name, version)
-
-
-@TABLE.serves("POST", "/v1/clusterprofiles/validate/packs", body=TEMPLATE)
-def validate_packs(call: ApiCall) -> Json:
-    """Return what is wrong with layers before a profile is made of them."""
-    return pack_results(call)
-
-
-def pack_results(call: ApiCall) -> Json:
-    """Return ``v1ClusterProfileValidatorResponse`` of sent layers."""
-    try:
-        made = profile_rules.make_template(call.body, "packs", call.masks)
-        problems = profile_rules.template_problems(made)
-    except ApiError as error:
-        problems = [("", error.code, error.message)]
-    results = [{"name": pack["name"], "displayName": pack["name"], "errors": []} for pack in call.body.get("packs", [])]
-    results += [{"name": name, "displayName": name, "errors": [{"code": c, "message": m}]} for name, c, m in problems]
-    return {"packs": {"results": results}}
-
-
 @TABLE.serves("GET", "/v1/clusterprofiles/{uid}")
 def get(call: ApiCall) -> Json:
     """Return a profile, its draft and what of it is published."""
@@ -226,12 +196,6 @@ def clone(call: ApiCall) -> Created:
     variables = [dict(variable) for variable in profile.variables]
     call.context.store.profiles[meta.uid] = ProfileRecord(meta, version, profile.shown, variables=variables)
     return Created(meta.uid)
-
-
-@TABLE.serves("POST", "/v1/clusterprofiles/{uid}/clone/validate", body=CLONE_META)
-def validate_clone(call: ApiCall) -> None:
-    """Check that a profile can be cloned to this name and version."""
-    _check_clone(call, find(call), call.body)
 
 
 @TABLE.serves("DELETE", "/v1/clusterprofiles/{uid}")
