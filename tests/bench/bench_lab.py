@@ -37,6 +37,8 @@ from lab.kubernetes import programs
 from lab.site import LabSettings, labs_folder
 
 ROUNDS = 5
+#: How the runs and labs of the bench are called, by which their containers and processes are known.
+NAME, RUN_LABEL = "bench", f"{ownership.PREFIX}.run"
 
 
 def timed(work: Callable[[], object]) -> float:
@@ -53,16 +55,16 @@ def show(what: str, seconds: list[float]) -> None:
 
 
 class Memory(threading.Thread):
-    """Watches the memory of the lab's containers and of our own processes; ``peak`` is in MiB, None if never seen."""
+    """Watches the memory of the bench's containers and processes, of no other lab's; ``peak`` is MiB, or None."""
 
-    def __init__(self, client: docker.DockerClient) -> None:
+    def __init__(self, client: docker.DockerClient, every: float = 0.5) -> None:
         super().__init__(daemon=True)
-        self._client, self.over = client, threading.Event()
+        self._client, self._every, self.over = client, every, threading.Event()
         self.peak: float | None = None
 
     def run(self) -> None:
-        """Look twice a second; a look during which a container went away counts for nothing."""
-        while not self.over.wait(0.5):
+        """Look again and again; a look during which a container went away, or none is there, counts for nothing."""
+        while not self.over.wait(self._every):
             try:
                 now = self._containers() + _our_processes()
             except (DockerException, OSError, ValueError, LookupError):  # ValueError: an answer that is cut off
@@ -70,13 +72,16 @@ class Memory(threading.Thread):
             self.peak = max(self.peak or 0.0, now)
 
     def _containers(self) -> float:
-        total = 0.0
-        for container in self._client.containers.list(ignore_removed=True):
-            figures: Any = container.stats(stream=False)
-            used = figures["memory_stats"]
-            inactive = used.get("stats", {}).get("total_inactive_file", 0)
-            total += (used["usage"] - inactive) / 2**20
-        return total
+        every = self._client.containers.list(ignore_removed=True)
+        ours = [each for each in every if each.labels.get(RUN_LABEL, "").startswith(NAME)]
+        if not ours:
+            raise LookupError("the lab is not there yet, or no more")
+        return sum(map(_used, ours))
+
+
+def _used(container: Any) -> float:  # noqa: ANN401 - docker-py has no types
+    used = container.stats(stream=False)["memory_stats"]
+    return float(used["usage"] - used.get("stats", {}).get("total_inactive_file", 0)) / 2**20
 
 
 def _our_processes() -> float:
@@ -84,7 +89,7 @@ def _our_processes() -> float:
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             words = (folder / "cmdline").read_bytes()
-            if b"bench_lab" in words or b"-m\0lab\0serve" in words:
+            if b"bench_lab" in words or (b"-m\0lab\0serve" in words and f"/{NAME}-".encode() in words):
                 total += int((folder / "statm").read_text().split()[1]) * 4096 / 2**20
         except OSError:
             continue
@@ -162,7 +167,7 @@ def measure(client: docker.DockerClient, kubernetes: Path | None) -> None:
     starts = []
     for number in range(ROUNDS):
         began = time.perf_counter()
-        settings = LabSettings(labs_folder() / f"bench-{number}", kubernetes=kubernetes)
+        settings = LabSettings(labs_folder() / f"{NAME}-{number}", kubernetes=kubernetes)
         lab = control.start(settings, lambda _message: None)
         starts.append(time.perf_counter() - began)
         if number < ROUNDS - 1:
@@ -170,11 +175,11 @@ def measure(client: docker.DockerClient, kubernetes: Path | None) -> None:
     show("lab of two hosts, up and registered", starts)
     try:
         described = read_site_file(lab.site_file)
-        owner = ownership.Owner.this_process("bench")
+        owner = ownership.Owner.this_process(NAME)
         with (
             tempfile.TemporaryDirectory() as folder,
             open_registry(described, None, client, owner, lambda _message: None) as registry,
-            Site.open(described, "bench", Ledger(), Evidence(Path(folder))) as site,
+            Site.open(described, NAME, Ledger(), Evidence(Path(folder))) as site,
         ):
             images = ProviderImages(
                 registry.client(), described.provider_image, lambda _message: None, registry.address

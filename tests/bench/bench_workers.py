@@ -57,4 +57,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except control.LabFailed as error:
+        print(f"bench: {error}", file=sys.stderr)
+        sys.exit(4)
