@@ -106,7 +106,7 @@ class Trial:
             with (home / "pytest.txt").open("w") as output:
                 process = subprocess.Popen(
                     command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
-                    env=environment(PYTHONDONTWRITEBYTECODE="1"),
+                    env=environment(),
                 )  # fmt: skip
                 return self._follow(process, home)
         finally:

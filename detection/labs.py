@@ -144,7 +144,7 @@ class Worker:
         with (home / "pytest.txt").open("w") as output:
             process = subprocess.Popen(
                 self._command(job, lab, plan, home), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
-                env=environment(PYTHONDONTWRITEBYTECODE="1"),
+                env=environment(),
             )  # fmt: skip
         try:
             yield from self._follow(process, plan, home, suspects)

@@ -41,17 +41,16 @@ QUICK = (
     "tests/detection/test_catalogue.py", "tests/detection/test_judging.py", "tests/detection/test_matrix.py",
     "tests/faults", "tests/palette", "tests/registry_transforms", "tests/reports", "tests/vectors",
 )  # fmt: skip
-#: What to collect of own tests: files that take minutes begin first, so that no worker is left with one at the end.
-SLOWEST_FIRST = (
-    "tests/stranger", "tests/site", "tests/lab", "tests/detection", "tests/verdicts", "tests/registry", "tests",
-)  # fmt: skip
 PYTEST: dict[str, Pytest] = {
     "conformance": Pytest(("-q",), ("suites",)),
     "nightly": Pytest(("-q", "--level", "nightly", "--lab-hosts", "3"), ("suites",)),
     "requirements": Pytest(("--collect-only", "-qqq", "--requirements"), ("suites",)),
     "tests": Pytest(
-        ("--ignore", "tests/page", "-n", "2", "--dist", "loadfile", "--durations", "20", "--durations-min", "10"),
-        SLOWEST_FIRST, (("PY_COLORS", "0"),),
+        (
+            "--ignore", "tests/page", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20",
+            "--durations-min", "10",
+        ),
+        ("tests",), (("PY_COLORS", "0"),),
         "own tests: 15 to 20 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
     ),
     "endurance": Pytest(

@@ -44,12 +44,12 @@ def test_a_fault_whose_lab_was_lost_is_tried_again(verdicts: tuple[Verdict, ...]
 
 def test_further_healthy_runs_have_an_order_of_their_own(tmp_path: Path) -> None:
     """A seed gives all cases a random order, the same one every time; without one they come in their usual order."""
-    orders = [ordered(tmp_path, shuffle) for shuffle in (None, 1, 1, 2)]
-    usual, first, again, other = orders
+    orders = [ordered(tmp_path, shuffle) for shuffle in (None, 1, 1)]
+    usual, first, again = orders
 
     assert len({*map(tuple, map(sorted, orders))}) == 1
     assert first == again
-    assert len({tuple(usual), tuple(first), tuple(other)}) == 3
+    assert usual != first
     detection = Detection((), (), tmp_path, print, print, whole=True, healthy_runs=3)
     assert [job.shuffle for job in detection._jobs()] == [None, SEED + 1, SEED + 2]
 
