@@ -39,7 +39,8 @@ class Pytest:
 #: Own tests that need neither an engine nor more than a moment each.
 QUICK = (
     "tests/detection/test_catalogue.py", "tests/detection/test_judging.py", "tests/detection/test_matrix.py",
-    "tests/faults", "tests/palette", "tests/registry_transforms", "tests/reports", "tests/vectors",
+    "tests/doctor", "tests/faults", "tests/foreign", "tests/lab_palette", "tests/palette", "tests/registry_transforms",
+    "tests/reports", "tests/vectors", "tests/waiting",
 )  # fmt: skip
 PYTEST: dict[str, Pytest] = {
     "conformance": Pytest(("-q",), ("suites",)),
@@ -58,9 +59,9 @@ PYTEST: dict[str, Pytest] = {
         (
             "tests/stranger/test_far_site.py", "tests/site/long_runs/test_killed_run.py",
             "tests/edge/test_hostile_host.py", "tests/registry/test_hostile_registry.py",
-            "tests/palette/test_hostile_answers.py",
+            "tests/palette/test_hostile_answers.py", "tests/endurance/check_kills.py",
         ),
-        (("FAR_SITE", "whole"), ("KILLED_MOMENTS", "30"), ("HOSTILE_ANSWERS", "10000")), "own tests of an hour",
+        (("FAR_SITE", "whole"), ("KILLED_MOMENTS", "30"), ("HOSTILE_ANSWERS", "10000")), "own tests of over an hour",
     ),
     "page": Pytest((), ("tests/page",), (("PAGE_TESTS", "required"),)),
 }  # fmt: skip

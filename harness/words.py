@@ -34,7 +34,7 @@ WORDS = {
     "tests": Word("[--quick]", "own tests: 15 to 20 minutes; --quick: a part of two minutes", developer=True),
     "lint": Word("", "ruff, mypy --strict, import-linter", developer=True),
     "page": Word("", "the report page in a real headless Chromium", developer=True),
-    "endurance": Word("", "own tests of an hour: far site, killed runs, hostile answers", engine=True, developer=True),
+    "endurance": Word("", "own tests, over an hour: far site, kills, hostile answers", engine=True, developer=True),
     "vectors": Word("check|add|renumber", "check, add and number the vectors"),
     "update-lock": Word("", "renew the lock files to the newest versions, and run own tests with them", developer=True),
     "help": Word("", "these lines"),
