@@ -11,7 +11,8 @@ import docker
 import pytest
 
 from tests.lab.ground import open_ground, running_lab
-from tests.lab.projects import Checkout, copy_project
+from tests.lab.projects import Checkout
+from tests.packages import copy_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +36,18 @@ def ground(lab: RunningLab, engine: docker.DockerClient, tmp_path_factory: pytes
         yield ground
 
 
+@pytest.fixture(scope="session")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the project, once: Python compiles it for the first test, and the others begin sooner."""
+    folder = tmp_path_factory.mktemp("copy") / "project"
+    copy_to(folder)
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> Iterator[Checkout]:
-    """Copy the project; the path for temporary files is short, because sockets are made there."""
+def project(copied: Path) -> Iterator[Checkout]:
+    """Yield a copy of the project without runs; the path for temporary files is short, for sockets are made there."""
+    shutil.rmtree(copied / "reports" / "runs", ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix="t-", dir="/tmp"))
-    yield copy_project(tmp_path / "project", temporary)
+    yield Checkout(copied, temporary)
     shutil.rmtree(temporary)

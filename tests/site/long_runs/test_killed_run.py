@@ -33,8 +33,8 @@ from tests.site.long_runs.test_clean import make_profile, standing
 #: Cases with clusters, profile versions, macros and two hosts; their ledger has about this many lines.
 CASES = "new_version_repaves or replaced_one_after or macro_changes or project_macro"
 LINES = 45
-#: How many moments a test tries; set it in the environment to try more.
-MOMENTS = int(os.environ.get("KILLED_MOMENTS", "6"))
+#: How many moments a test tries; ``./run endurance`` sets 30.
+MOMENTS = int(os.environ.get("KILLED_MOMENTS", "2"))
 
 
 @dataclass
