@@ -31,7 +31,6 @@ from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from datetime import datetime
-    from types import TracebackType
     from typing import Self
 
     from protected import Secret
@@ -170,7 +169,5 @@ class Palette(ScopedView):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
     from docker import DockerClient
 
@@ -113,9 +112,7 @@ class PrivateRegistry:
             self._exits = unwinding.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._exits.close()
 
     @property

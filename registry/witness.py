@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from registry.classify import Prepared
     from registry.client import RegistryClient
@@ -206,9 +205,7 @@ class Witness:
         self.listener.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.listener.stop()
 
     # --- in the registry's place -------------------------------------------------------------------------------------

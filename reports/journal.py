@@ -14,7 +14,6 @@ from reports.records import Record, UnreadableRecordError, from_json, to_json
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from types import TracebackType
 
 FILE_NAME = "journal.ndjson"
 
@@ -40,9 +39,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _append(self, line: bytes) -> None:

@@ -2,51 +2,39 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from harness.sites.site_file import BadSiteFileError, NoOwnAddressError, SiteFile, read_site_file
+from harness.sites.site_file import BadSiteFileError, NoOwnAddressError, SiteFile
 from registry.existing import AccountNotGivenError, ExistingRegistry
 from registry.probes import probes
+from tests.harness.test_site_file import SECRET, changed, folder
+from tests.harness.test_site_file import read as read_document
+
+__all__ = ["folder"]  # the fixture of that module, asked for by name
 
 Json = dict[str, Any]
 PUSHER, READER = "push-S3cret-of-theirs", "pull-S3cret-of-theirs"
-RIGHT: Json = {
-    "palette": {"url": "https://palette.example/", "project": "Default", "api_key": {"env": "PALETTE_API_KEY"}},
-    "edge_hosts": [{"uid": "edge-1", "ssh": "kairos@10.0.0.1"}],
-    "registry": {
-        "existing": {
-            "address": "registry.example:5000",
-            "pusher": {"username": "push", "password": {"env": "PALETTE_PUSH"}},
-            "accounts": [{"username": "pull", "password": {"file": "pull"}}],
-        }
-    },
-    "provider_image": "oci:image",
+THEIRS: Json = {
+    "address": "registry.example:5000",
+    "pusher": {"username": "push", "password": {"env": "PALETTE_PUSH"}},
+    "accounts": [{"username": "pull", "password": {"file": "pull"}}],
 }
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder with what a site file refers to."""
-    (tmp_path / "image").mkdir()
-    (tmp_path / "image" / "index.json").write_text("{}")
-    (tmp_path / "pull").write_text(f"{READER}\n")
-    monkeypatch.setenv("PALETTE_API_KEY", "s3cret-key")
+@pytest.fixture(autouse=True)
+def passwords(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the passwords where the site file says."""
+    (folder / "pull").write_text(f"{READER}\n")
     monkeypatch.setenv("PALETTE_PUSH", PUSHER)
-    return tmp_path
 
 
 def read(folder: Path, **existing: object) -> SiteFile:
     """Read a site file whose existing registry is described differently."""
-    document = copy.deepcopy(RIGHT)
-    document["registry"]["existing"].update(existing)
-    (folder / "site.yaml").write_text(yaml.safe_dump(document))
-    return read_site_file(folder / "site.yaml")
+    return read_document(folder, changed("registry", {"existing": {**THEIRS, **existing}}))
 
 
 def registry_of(site: SiteFile) -> ExistingRegistry:
@@ -61,7 +49,7 @@ def test_an_existing_registry_is_read_and_its_secrets_are_guarded(folder: Path) 
     registry = registry_of(site)
 
     assert (str(registry.address), registry.pusher.username) == ("registry.example:5000", "push")
-    assert {secret.reveal() for _name, secret in site.secrets()} == {"s3cret-key", PUSHER, READER}
+    assert {secret.reveal() for _name, secret in site.secrets()} == {SECRET, PUSHER, READER}
     assert not [text for text in (repr(site), repr(registry)) if PUSHER in text or READER in text]
 
 

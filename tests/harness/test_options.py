@@ -99,12 +99,19 @@ def test_without_options_it_is_a_healthy_lab_of_two_hosts() -> None:
     assert options.seed != other.seed
 
 
-@pytest.mark.parametrize("number", ["-1", "0", "17", "x", "1.5", "", "²", "--5", "1e1"])
-def test_a_number_of_hosts_that_is_none_is_refused(number: str) -> None:
-    """A number of hosts is whole and from 1 to 16; everything else is quoted, with the range."""
-    found = f"--lab-hosts {number}: found {number!r}; give a whole number from 1 to 16"
-
-    assert refusal(f"--lab-hosts={number}") == found
+@pytest.mark.parametrize(
+    ("option", "right", "wrong"),
+    [
+        ("--lab-hosts", " from 1 to 16", ["-1", "0", "17", "x", "1.5", "", "²", "--5", "1e1"]),
+        ("--registry-port", " from 1 to 65535", ["0", "65536", "http", "-1"]),
+        ("--hypothesis-seed", "", ["x", "-1", "1.0", "²"]),
+    ],
+)
+def test_a_number_that_is_none_is_refused(option: str, right: str, wrong: list[str]) -> None:
+    """A number is whole and within its range; everything else is quoted, with the range."""
+    for number in wrong:
+        assert refusal(f"{option}={number}") == f"{option} {number}: found {number!r}; give a whole number{right}"
+    assert check("--hypothesis-seed=7").seed == 7
 
 
 def test_an_unknown_fault_is_refused_with_near_names() -> None:
@@ -148,12 +155,6 @@ def test_a_wrong_site_file_is_refused(tmp_path: Path, text: str | None, said: st
 def test_what_is_for_the_lab_is_refused_for_a_site(site_yaml: Path, option: str) -> None:
     """Faults, and a lab that is kept, are nothing for a real site."""
     assert "are for the lab" in refusal("--site", str(site_yaml), option)
-
-
-@pytest.mark.parametrize("port", ["0", "65536", "http", "-1"])
-def test_a_port_that_is_none_is_refused(port: str) -> None:
-    """A port is a whole number from 1 to 65535."""
-    assert refusal(f"--registry-port={port}").endswith("give a whole number from 1 to 65535")
 
 
 def test_a_port_that_is_taken_everywhere_is_refused_for_the_lab() -> None:
@@ -224,13 +225,6 @@ def test_a_certificate_is_signed_with_a_key_that_is_read_first(tmp_path: Path) -
     assert "not a private key in PEM form" in refusal(*certification, str(tmp_path / "rubbish"))
     assert "'./run keygen FILE' makes one" in refusal(*certification, str(tmp_path / "missing"))
     assert refusal("--key", "key").startswith("--key key: only --level certification is signed")
-
-
-@pytest.mark.parametrize("seed", ["x", "-1", "1.0", "²"])
-def test_a_seed_that_is_none_is_refused(seed: str) -> None:
-    """A seed is a whole number from 0 up; the given one is the run's."""
-    assert refusal(f"--hypothesis-seed={seed}").endswith("give a whole number")
-    assert check("--hypothesis-seed=7").seed == 7
 
 
 # --- the machine ----------------------------------------------------------------------------------------------------

@@ -153,41 +153,29 @@ def test_an_answer_that_only_trickles_ends_at_the_timeout(client: Callable[..., 
     assert error.code == "Timeout"
 
 
-def test_a_port_without_listener_is_unreachable(client: Callable[..., Palette]) -> None:
-    """A refused connection says so and cannot have changed anything."""
+def test_a_port_without_listener_or_a_name_without_address_is_unreachable(client: Callable[..., Palette]) -> None:
+    """A refused connection says so and cannot have changed anything; an unknown host name says so."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         error = failure(client(f"http://127.0.0.1:{taken.getsockname()[1]}", retry=ONCE))
 
     assert (error.code, error.outcome_unknown) == ("Refused", False)
+    assert failure(client("https://palette.invalid", retry=ONCE)).code == "Name"
 
 
-def test_a_name_that_does_not_resolve_is_unreachable(client: Callable[..., Palette]) -> None:
-    """An unknown host name says so."""
-    error = failure(client("https://palette.invalid", retry=ONCE))
-
-    assert error.code == "Name"
-
-
-def test_a_certificate_of_another_authority_is_refused(client: Callable[..., Palette]) -> None:
-    """A server that the authority does not vouch for is not talked to, and not tried again."""
-    certificate = trustme.CA().issue_cert("127.0.0.1")
-    with serving(answer({}), certificate=certificate) as server:
-        error = failure(client(server.url))
+@pytest.mark.parametrize(("trusted", "name"), [(False, "127.0.0.1"), (True, "other.example.test")])
+def test_a_certificate_of_another_authority_or_name_is_refused(
+    name: str, client: Callable[..., Palette], tmp_path: Path, *, trusted: bool
+) -> None:
+    """A server that the authority does not vouch for by the URL's name is not talked to, and not tried again."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with serving(answer({}), certificate=authority.issue_cert(name)) as server:
+        error = failure(client(server.url, **({"authority": tmp_path / "ca.pem"} if trusted else {})))
 
     assert error.code == "TLS"
     assert "certificate is not accepted" in str(error)
     assert server.requests == []
-
-
-def test_a_certificate_for_another_name_is_refused(client: Callable[..., Palette], tmp_path: Path) -> None:
-    """The certificate must name the host of the URL."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    with serving(answer({}), certificate=authority.issue_cert("other.example.test")) as server:
-        error = failure(client(server.url, authority=tmp_path / "ca.pem"))
-
-    assert error.code == "TLS"
 
 
 def test_an_own_authority_is_used_whatever_the_environment_says(

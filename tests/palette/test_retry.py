@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from palette import PaletteError, RetryPolicy
-from palette.errors import ConflictError, NotFoundError, RateLimitedError, ServerError, UnauthorizedError
+from palette.errors import ConflictError, NotFoundError, RateLimitedError, ServerError
 from palette.profiles import Pack
 from tests.palette.servers import Request, answer, cut_off, hang_up, in_turn, page, refuse, reset, serving
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tests.palette.conftest import SteppedClock
 
 HOST = answer({"metadata": {"uid": "host-1"}})
+THEN = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+LONG_AGO = format_datetime(THEN, usegmt=True)
 OLD, NEW = "2020-01-01T00:00:00.000Z", "2099-01-01T00:00:00.000Z"
 
 
@@ -36,9 +38,9 @@ def test_a_read_is_repeated_until_it_succeeds(
     assert len(server.requests) == 3
 
 
-@pytest.mark.parametrize("status", [400, 403, 404, 409, 422, 500])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 500])
 def test_a_refusal_is_not_repeated(status: int, client: Callable[..., Palette]) -> None:
-    """What was understood and refused, and status 500 itself, is raised at once."""
+    """What was understood and refused, a refused key, and status 500 itself, is raised at once."""
     with serving(refuse(status)) as server, pytest.raises(PaletteError):
         client(server.url).edge_hosts.get("host-1")
 
@@ -62,36 +64,22 @@ def test_no_attempt_is_started_after_the_policys_time(client: Callable[..., Pale
     assert stepped.slept == [10, 10, 10]
 
 
-def test_retry_after_in_seconds_is_honoured(client: Callable[..., Palette], stepped: SteppedClock) -> None:
-    """A pause that the server asks for is kept."""
-    with serving(in_turn(refuse(429, Retry_After="7"), HOST)) as server:
-        client(server.url).edge_hosts.get("host-1")
-
-    assert stepped.slept == [7.0]
-
-
-def test_retry_after_as_a_date_ignores_the_difference_of_clocks(
-    client: Callable[..., Palette], stepped: SteppedClock
+@pytest.mark.parametrize(
+    ("headers", "pause"),
+    [
+        ({"Retry_After": "7"}, 7.0),
+        ({"Retry_After": format_datetime(THEN + timedelta(seconds=11), usegmt=True), "Date": LONG_AGO}, 11.0),
+        *[({"Retry_After": odd.encode().decode("latin-1")}, 2.0) for odd in ("soon", "-5", "", "1e3", "٣")],
+    ],
+)
+def test_a_pause_that_the_server_asks_for_is_kept(
+    headers: dict[str, str], pause: float, client: Callable[..., Palette], stepped: SteppedClock
 ) -> None:
-    """A date is compared with the server's own clock, which may be years off."""
-    then = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
-    until = format_datetime(then + timedelta(seconds=11), usegmt=True)
-    with serving(in_turn(refuse(503, Retry_After=until, Date=format_datetime(then, usegmt=True)), HOST)) as server:
-        client(server.url).edge_hosts.get("host-1")
-
-    assert stepped.slept == [11.0]
-
-
-@pytest.mark.parametrize("asked", ["soon", "-5", "", "1e3", "٣"])
-def test_an_unreadable_retry_after_is_ignored(
-    asked: str, client: Callable[..., Palette], stepped: SteppedClock
-) -> None:
-    """Without a readable wish the policy's own pause counts."""
-    headers = {"Retry_After": asked.encode().decode("latin-1")}
+    """Seconds count, and a date by the server's own clock, which may be years off; else the policy's own pause does."""
     with serving(in_turn(refuse(429, **headers), HOST)) as server:
         client(server.url).edge_hosts.get("host-1")
 
-    assert stepped.slept == [2.0]
+    assert stepped.slept == [pause]
 
 
 def test_a_retry_after_beyond_the_policys_time_ends_the_attempts(client: Callable[..., Palette]) -> None:
@@ -102,16 +90,12 @@ def test_a_retry_after_beyond_the_policys_time_ends_the_attempts(client: Callabl
     assert len(server.requests) == 1
 
 
-def test_jitter_leaves_part_of_the_pause_to_chance() -> None:
-    """The pause lies between the planned one and the planned one less the jitter."""
+def test_pauses_are_bounded_and_partly_left_to_chance() -> None:
+    """A pause lies between the planned one and that less the jitter, and never above the longest."""
     lowest = RetryPolicy(first_pause=8, jitter=0.25, chance=lambda: 1.0)
     highest = RetryPolicy(first_pause=8, jitter=0.25, chance=lambda: 0.0)
 
     assert (lowest.pause(1), highest.pause(1), highest.pause(2)) == (6.0, 8.0, 16.0)
-
-
-def test_pauses_do_not_grow_without_end() -> None:
-    """The longest pause bounds them, however often the attempt failed."""
     assert RetryPolicy(longest_pause=30, jitter=0).pause(10_000 // 16) == 30
 
 
@@ -273,14 +257,6 @@ def test_a_profile_takes_the_place_of_the_attached_one(client: Callable[..., Pal
         "spcApplySettings": {"actionType": "DownloadAndInstall"},
     }
     assert server.requests[0].query == {"resolveNotification": "true"}
-
-
-def test_a_key_that_is_refused_is_not_tried_again(client: Callable[..., Palette]) -> None:
-    """Repeating a refused key would only lock it."""
-    with serving(refuse(401)) as server, pytest.raises(UnauthorizedError):
-        client(server.url).edge_hosts.get("h")
-
-    assert len(server.requests) == 1
 
 
 def test_an_idle_connection_that_the_server_closed_does_not_fail_a_creation(client: Callable[..., Palette]) -> None:

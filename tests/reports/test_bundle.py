@@ -158,24 +158,21 @@ def test_the_same_files_in_another_archive_are_refused(change: dict[str, object]
     refused(packed.getvalue(), "the archive has been changed")
 
 
-def test_a_changed_file_is_named() -> None:
-    """A file whose content is not what was signed is named."""
-    refused(changed(made(), lambda files: files.update({"junit.xml": b"<all-good/>"})), "^junit.xml has been changed")
-
-
-def test_a_missing_file_is_named() -> None:
-    """A file that was signed for and is not there is named."""
-    refused(changed(made(), lambda files: files.pop("report.html")), "^report.html is missing")
-
-
-def test_an_extra_file_is_named() -> None:
-    """A file that nobody signed for is named."""
-    refused(changed(made(), lambda files: files.update({"z.txt": b""})), "^z.txt is not part of what was signed")
-
-
-def test_a_bundle_without_a_signature_is_refused() -> None:
-    """An unsigned bundle is no bundle."""
-    refused(changed(made(), lambda files: files.pop(bundle.SIGNATURE)), "not signed")
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda files: files.update({"junit.xml": b"<all-good/>"}), "^junit.xml has been changed"),
+        (lambda files: files.pop("report.html"), "^report.html is missing"),
+        (lambda files: files.update({"z.txt": b""}), "^z.txt is not part of what was signed"),
+        (lambda files: files.pop(bundle.SIGNATURE), "not signed"),
+    ],
+    ids=["changed", "missing", "extra", "unsigned"],
+)
+def test_files_that_are_not_those_that_were_signed_are_named(
+    change: Callable[[dict[str, bytes]], object], told: str
+) -> None:
+    """A file that was changed, is missing or was added is named, and an unsigned bundle is no bundle."""
+    refused(changed(made(), change), told)
 
 
 def test_another_key_is_refused() -> None:
