@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge import reboot_proof
@@ -133,24 +135,21 @@ def test_a_cluster_rolls_back_to_the_version_before(
                 private_registry.witness.changes(cluster, phase="again")
 
 
-@requirement("LIMIT-03", phase="repave", witness=True, clusters=1, repaves=2)
+@requirement("LIMIT-03", phase="repave", witness=True, repaves=2, ends=True)
 def test_an_existing_cluster_is_given_no_certificate(
-    site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
+    layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry, walked: Use
 ) -> None:
     """An update that brings a new authority, for another registry or for the same, fails on TLS at the repave."""
     authority = Authority("the next authority")
-    with (
-        private_registry.account() as account,
-        site.deploy(layers.fresh(account)) as cluster,
-        another_registry() as others,
-        others.registry.account() as other_account,
-    ):
+    with another_registry() as others, others.registry.account() as other_account, walked() as shared:
+        shared.spent, cluster, credentials = True, shared.cluster, shared.cluster.layer.credentials
         cluster.begin_repave(others.fresh(other_account))
         event = cluster.fails(ErrorCause.TLS)
 
         assert ErrorCause.TLS.is_told_by(event.message), f"the event gives no reason: {event.message}"
         assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
-        changed = layers.fresh(None, credentials=layers.credentials(account, certificates=authority.pem))
+        assert credentials is not None
+        changed = layers.fresh(None, credentials=replace(credentials, certificates=authority.pem))
         with private_registry.presenting(authority.issue(private_registry.address.host)):
             cluster.begin_repave(changed, phase="next authority")
             cluster.fails(ErrorCause.TLS, about=changed.image)

@@ -7,6 +7,7 @@ from fixtures.shared_clusters import Use
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
+from harness.run import NotCovered
 from harness.sites.site import Site
 
 
@@ -17,20 +18,18 @@ def test_a_registry_is_named_by_number(private_registry: SiteRegistry, deployed:
         assert private_registry.witness.changes(shared.cluster, phase="deploy") == []
 
 
-@requirement("PROFILE-15", phase="deploy", witness=True)
-def test_a_registry_is_named_by_domain_or_with_a_path(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
-    """Each domain of the registry, and its address with a project behind it as in Harbor, can stand in the profile."""
+@requirement("PROFILE-15", phase="deploy", witness=True, clusters=0)
+def test_a_registry_is_named_by_domain(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """Each domain under which the site's hosts reach the registry can stand in the profile."""
     _number, *names = private_registry.addresses
-    written = [(str(name), name) for name in names]
-    written.append((f"{private_registry.address}/conformance", private_registry.address))
+    if not names:
+        raise NotCovered("the site file gives the registry no name beside its address (registry.names)")
     with private_registry.account() as account:
-        for registry, address in written:
+        for address in names:
             image = layers.images.fresh().at(address).reference
-            credentials = layers.credentials(account, registry=registry)
+            credentials = layers.credentials(account, registry=str(address))
             with site.deploy(layers.fresh(None, image=image, credentials=credentials)) as cluster:
-                assert private_registry.witness.changes(cluster, phase="deploy") == [], f"registry {registry}"
+                assert private_registry.witness.changes(cluster, phase="deploy") == [], f"registry {address}"
 
 
 @requirement("PROFILE-05", phase="repave", records=True, repaves=1)

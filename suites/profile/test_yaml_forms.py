@@ -22,7 +22,6 @@ FORMS = {
     Form.SINGLE: "72044e0",
     Form.LITERAL_STRIP: "v1.4.5",
     Form.FOLDED_STRIP: "",
-    Form.PLAIN: "",
 }
 
 
@@ -31,11 +30,10 @@ FORMS = {
 def test_every_form_of_yaml_means_the_same_password(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, form: Form
 ) -> None:
-    """Quoted, as a block, or bare where it may be, the same password is presented, and the tag is pulled as written."""
-    password = "Passw0rd-bare" if form is Form.PLAIN else PASSWORD
-    evidence.example(repr(password), expected=f"every pull presents {password!r}", password=password)
+    """Quoted in any way or as a block, the same password is presented, and the tag is pulled as it is written."""
+    evidence.example(repr(PASSWORD), expected=f"every pull presents {PASSWORD!r}", password=PASSWORD)
     image = layers.images.named(FORMS[form]) if FORMS[form] else layers.images.fresh()
-    with private_registry.account(password=password) as account:
+    with private_registry.account(password=PASSWORD) as account:
         with site.begin_deploy(layers.fresh(account, image=image.reference, password_form=form)) as cluster:
             runs = cluster.runs_or_fails()
             asked = {pull.reference for pull in private_registry.witness.pulls(cluster)}
@@ -43,6 +41,18 @@ def test_every_form_of_yaml_means_the_same_password(
             assert image.tag in asked, f"the registry was asked for {sorted(asked)}"
             assert private_registry.witness.changes(cluster, phase="deploy") == []
             assert runs, f"the cluster does not run: {cluster.errors()[0].message}"
+
+
+@requirement("PROFILE-11", "PROFILE-15", phase="deploy", witness=True)
+def test_a_bare_password_and_a_registry_with_a_path_are_text(
+    site: Site, layers: Layers, private_registry: SiteRegistry
+) -> None:
+    """A password without quotes is presented as it is written, at an address with a project behind it as in Harbor."""
+    with private_registry.account(password="Passw0rd-bare") as account:
+        credentials = layers.credentials(account, registry=f"{private_registry.address}/conformance")
+        layer = layers.fresh(None, credentials=credentials, password_form=Form.PLAIN)
+        with site.deploy(layer) as cluster:
+            assert private_registry.witness.changes(cluster, phase="deploy") == []
 
 
 @requirement("PROFILE-12", phase="deploy", records=True)

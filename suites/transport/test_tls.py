@@ -55,7 +55,7 @@ def judged(vector: Vector, setup: Setup, *, refused: bool, where: str) -> str:
 
 IN_SHORT = (
     "well-formed", "expired", "not-yet-valid", "wrong-name", "common-name-only", "unknown-authority", "no-authority",
-    "same-name-other-key", "client-certificate", "missing-intermediate", "chain-out-of-order", "several-authorities",
+    "same-name-other-key", "client-certificate", "missing-intermediate", "chain-out-of-order", "with-intermediate",
     "windows-line-ends", "one-line", "self-signed-leaf",
 )  # fmt: skip
 
@@ -167,7 +167,7 @@ def test_a_repave_accepts_good_certificates_only(
 @requirement("TLS-02", phase="repave", witness=True)
 @each(
     [vector for vector in CERTIFICATES if vector.result == "valid" and "name" not in vector.flags],
-    in_short=("with-intermediate",),
+    in_short=("several-authorities",),
 )
 def test_a_cluster_deploys_and_repaves_behind_a_good_certificate(
     site: Site, layers: Layers, private_registry: SiteRegistry, evidence: Evidence, vector: Vector
