@@ -396,13 +396,14 @@ class Agent:
     def _reset(self, count: int) -> None:
         """Forget the cluster: its files, its login, its images. The running system stays until the next deployment."""
         files = (places.CLUSTER_CONFIG, places.SECRET, places.TRUST, places.UPGRADE_LOG)
-        for path in self._behaviour.at(FORGET_CLUSTER, _unchanged, files):
+        role = self._state.get("role", "")
+        for path in self._behaviour.at(FORGET_CLUSTER, _unchanged, files, role=role):
             path.unlink(missing_ok=True)
         if "cluster" in self._state:
             self._reporter.state("resetting", {})
             if kubernetes.is_here():
                 kubernetes.down()
-            self._behaviour.at(FORGET_IMAGES, _forget_images)
+            self._behaviour.at(FORGET_IMAGES, _forget_images, role=role)
         self._state = {"reset": count}
         self._save()
         self._reporter.idle(count)

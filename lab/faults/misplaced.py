@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.faults import fault
 from lab.faults.credentials import profile_before_user_data
+from lab.faults.host import without_the_secret
 from lab.faults.replacing import always, changed_by, user_name, when
 from lab.joints import (
     APPLY_VERSION,
@@ -15,6 +16,7 @@ from lab.joints import (
     CHOOSE_SOURCE,
     DEPLOY_AUTHORITY,
     DEPLOY_CREDENTIAL,
+    FORGET_CLUSTER,
     INSTALL_SYSTEM,
     REPLACE_SYSTEM,
     RESOLVE_MACRO,
@@ -161,6 +163,9 @@ FAULTS: tuple[Fault, ...] = (
     fault("repaved-on-the-control-plane-only", at=REPLACE_SYSTEM, catches=["REPAVE-06"],
           replace=when(GATES["on-workers"], always(value=False)),
           because="the version of a pool is that of its first node"),
+    fault("login-left-on-workers", at=FORGET_CLUSTER, catches=["HOST-08"],
+          replace=when(GATES["on-workers"], without_the_secret),
+          because="the clean-up of a cluster is that of its control plane"),
     fault("login-stored-for-another-port", at=CARRY_CREDENTIAL, replace=registry_of_the_image, catches=["REPAVE-01"],
           because="the Secret names the registry without its port"),
 )  # fmt: skip
