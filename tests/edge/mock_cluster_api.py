@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
-import ssl
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +18,7 @@ import yaml
 
 from protected import Secret
 from registry.tls import Authority
+from tests.palette.servers import Request, serving
 
 Json = dict[str, Any]
 TOKEN = "t0ken-of-a-mock-cluster"
@@ -123,39 +120,14 @@ class MockClusterApi:
 
 
 @contextmanager
-def mocked(api: MockClusterApi, folder: Path) -> Iterator[MockClusterApi]:
+def mocked(api: MockClusterApi) -> Iterator[MockClusterApi]:
     """Run the mock on a free port of loopback."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            where = urlsplit(self.path)
-            status, body = api.answer(where.path, parse_qs(where.query), self.headers.get("Authorization", ""))
-            content = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+    def act(request: Request) -> None:
+        asked = parse_qs(urlsplit(request.url).query)
+        status, body = api.answer(request.path, asked, request.handler.headers.get("Authorization", ""))
+        request.send(status, json.dumps(body).encode(), Content_Type="application/json")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: object) -> None:
-            pass  # a client that refuses the certificate
-
-    server = Server(("127.0.0.1", 0), Handler)
-    certificate = api.authority.issue("127.0.0.1")
-    (folder / "mock.pem").write_text(certificate.chain_pem + certificate.key_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "mock.pem")
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    api.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with serving(act, certificate=api.authority.issue("127.0.0.1")) as server:
+        api.port = server.port
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

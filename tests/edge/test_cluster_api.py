@@ -22,7 +22,7 @@ FAILED = f'Failed to pull image "{IMAGE}": 401 Unauthorized'
 
 
 @pytest.fixture
-def mock(tmp_path: Path) -> Iterator[MockClusterApi]:
+def mock() -> Iterator[MockClusterApi]:
     """Yield a mock of a cluster whose upgrade cannot pull its image."""
     api = MockClusterApi(
         nodes=[node("edge-1", cordoned=True), node("edge-2", ready=False)],
@@ -36,7 +36,7 @@ def mock(tmp_path: Path) -> Iterator[MockClusterApi]:
             event("Scheduled", "Successfully assigned", second=0),
         ],
     )
-    with mocked(api, tmp_path) as listening:
+    with mocked(api) as listening:
         yield listening
 
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import http.server
-import json
-import ssl
 import sys
-import threading
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 from lab.agent import places, reporter, secret, slots
 from lab.agent.channel import Channel, PaletteRefused, PaletteUnreachable
@@ -22,6 +17,8 @@ from lab.agent.reporter import Reporter
 from lab.agent.secret import Credential
 from lab.agent.slots import Slot
 from lab.firmware import command_line
+from registry.tls import Authority
+from tests.palette.servers import Request, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,36 +119,18 @@ def palette() -> Iterator[FakePalette]:
     """Run an endpoint over HTTPS that answers as it is told."""
     told = FakePalette()
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def act(request: Request) -> None:
+        status = told.statuses.pop(0) if told.statuses else HTTPStatus.OK
+        if status == HTTPStatus.OK:
+            told.bodies.append(request.body)
+        request.send(status, told.text)
+        request.handler.close_connection = told.close
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            status = told.statuses.pop(0) if told.statuses else HTTPStatus.OK
-            if status == HTTPStatus.OK:
-                told.bodies.append(json.loads(body))
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(told.text)))
-            self.end_headers()
-            self.wfile.write(told.text)
-            self.close_connection = told.close
-
-        def log_message(self, *_words: object) -> None:
-            """Write nothing."""
-
-    authority = trustme.CA()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        told.endpoint, told.authority = f"127.0.0.1:{server.server_port}", authority.cert_pem.bytes().decode()
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    authority = Authority()
+    with serving(act, certificate=authority.issue("127.0.0.1")) as server:
+        told.endpoint, told.authority = f"127.0.0.1:{server.port}", authority.pem
         yield told
         told.hang_up()
-        server.shutdown()
-        thread.join()
 
 
 def test_a_connection_that_palette_closed_is_made_anew(palette: FakePalette) -> None:
@@ -167,7 +146,7 @@ def test_a_connection_that_palette_closed_is_made_anew(palette: FakePalette) -> 
 def test_an_endpoint_that_nobody_serves_is_unreachable() -> None:
     """A refused connection, and an answer that is no JSON, both mean that Palette was not reached."""
     with pytest.raises(PaletteUnreachable, match="POST /a"):
-        Channel("127.0.0.1:1", "token", trustme.CA().cert_pem.bytes().decode()).post("/a", {})
+        Channel("127.0.0.1:1", "token", Authority().pem).post("/a", {})
 
 
 def test_an_answer_that_is_no_json_is_no_answer(palette: FakePalette) -> None:

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import trustme
+    from registry.tls import ServerCertificate
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Request:
         for name, value in named.items():
             handler.send_header(name, value)
         handler.end_headers()
-        handler.wfile.write(content)
+        handler.wfile.write(content if self.method != "HEAD" else b"")
         handler.wfile.flush()
 
 
@@ -144,6 +144,11 @@ class Server:
     requests: list[Request] = field(default_factory=list)
 
     @property
+    def port(self) -> int:
+        """The port on which it listens."""
+        return int(self.url.rpartition(":")[2])
+
+    @property
     def asked(self) -> list[str]:
         """Method and path of every request, in order."""
         return [f"{request.method} {request.path}" for request in self.requests]
@@ -164,7 +169,7 @@ def in_turn(*behaviours: Callable[[Request], None]) -> Callable[[Request], None]
 
 @contextmanager
 def serving(
-    behaviour: Callable[[Request], None], *, certificate: trustme.LeafCert | None = None, host: str = "127.0.0.1"
+    behaviour: Callable[[Request], None], *, certificate: ServerCertificate | None = None, host: str = "127.0.0.1"
 ) -> Iterator[Server]:
     """Run a server on a free port, with TLS when a certificate is given."""
     stop = threading.Event()
@@ -181,7 +186,7 @@ def serving(
             got.append(request)
             behaviour(request)
 
-        do_GET = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815 - http.server names them so
+        do_GET = do_HEAD = do_PUT = do_POST = do_PATCH = do_DELETE = handle_any  # noqa: N815 - http.server names them so
 
         def log_message(self, *_args: object) -> None:
             """Keep quiet."""
@@ -211,12 +216,12 @@ class _Quiet(ThreadingHTTPServer):
 
     daemon_threads = True
     block_on_close = False
-    certificate: trustme.LeafCert | None = None
+    certificate: ServerCertificate | None = None
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - socketserver's own types
         if self.certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            self.certificate.configure_cert(context)
+            self.certificate.load_into(context)
             request = context.wrap_socket(request, server_side=True)
         try:
             super().finish_request(request, client_address)

@@ -6,7 +6,6 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-import trustme
 
 from palette import PaletteError, RetryPolicy, Timeouts
 from palette.clock import Clock
@@ -22,6 +21,7 @@ from palette.errors import (
     UnauthorizedError,
     UnreachableError,
 )
+from registry.tls import Authority
 from tests.palette.servers import (
     Request,
     answer,
@@ -168,9 +168,9 @@ def test_a_certificate_of_another_authority_or_name_is_refused(
     name: str, client: Callable[..., Palette], tmp_path: Path, *, trusted: bool
 ) -> None:
     """A server that the authority does not vouch for by the URL's name is not talked to, and not tried again."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    with serving(answer({}), certificate=authority.issue_cert(name)) as server:
+    authority = Authority()
+    (tmp_path / "ca.pem").write_text(authority.pem)
+    with serving(answer({}), certificate=authority.issue(name)) as server:
         error = failure(client(server.url, **({"authority": tmp_path / "ca.pem"} if trusted else {})))
 
     assert error.code == "TLS"
@@ -182,12 +182,12 @@ def test_an_own_authority_is_used_whatever_the_environment_says(
     client: Callable[..., Palette], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """REQUESTS_CA_BUNDLE and the proxies of the environment do not reach the client."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other.pem"))
+    authority = Authority()
+    (tmp_path / "ca.pem").write_text(authority.pem)
+    (tmp_path / "other.pem").write_text(Authority().pem)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "other.pem"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    with serving(answer({"metadata": {"uid": "h"}}), certificate=authority.issue_cert("127.0.0.1")) as server:
+    with serving(answer({"metadata": {"uid": "h"}}), certificate=authority.issue("127.0.0.1")) as server:
         host = client(server.url, authority=tmp_path / "ca.pem").edge_hosts.get("h")
 
     assert host.uid == "h"

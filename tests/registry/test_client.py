@@ -12,15 +12,14 @@ from tests.registry.token_registry import BLOB, TokenServer, token_registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from registry.server import PrivateRegistry
 
 
 @pytest.fixture
-def token_service(tmp_path: Path) -> Iterator[TokenServer]:
+def token_service() -> Iterator[TokenServer]:
     """Run a registry that asks for a token."""
-    with token_registry(tmp_path) as registry:
+    with token_registry() as registry:
         yield registry
 
 

@@ -7,14 +7,10 @@ import email.utils
 import io
 import json
 import random
-import ssl
 import tarfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
@@ -57,44 +53,20 @@ class Scripted:
         return RegistryClient(address, "edge", "secret-4711", authorities=AUTHORITY.pem, retry=HASTY)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    scripted: Scripted
-
-    def _do(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        asked = (self.command, self.path, self.headers.get("Authorization", ""))
-        self.scripted.seen.append(asked)
-        status, headers, body = self.scripted.answer(*asked)
-        self.send_response_only(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        with contextlib.suppress(OSError):
-            self.wfile.write(body if self.command != "HEAD" else b"")
-
-    do_GET = do_HEAD = do_POST = do_PUT = _do  # noqa: N815 - http.server's own names
-
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
-
-
 @contextlib.contextmanager
 def scripted(answer: Callable[[str, str, str], Answer]) -> Iterator[Scripted]:
     """Run one."""
     registry = Scripted(answer)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"scripted": registry}))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    AUTHORITY.issue("127.0.0.1").load_into(context)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.daemon_threads, registry.port = True, server.server_port
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+
+    def act(request: Request) -> None:
+        asked = (request.method, request.url, request.handler.headers.get("Authorization", ""))
+        registry.seen.append(asked)
+        status, headers, body = registry.answer(*asked)
+        request.send(status, body, **{"Connection": "close", **headers})
+
+    with serving(act, certificate=AUTHORITY.issue("127.0.0.1")) as server:
+        registry.port = server.port
         yield registry
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def with_login(then: Answer) -> Callable[[str, str, str], Answer]:
@@ -247,10 +219,8 @@ def hostile() -> Iterator[tuple[RegistryAddress, list[bytes]]]:
         with contextlib.suppress(OSError):  # the client hangs up on what is too much
             request.handler.connection.sendall(said[0])
 
-    pair = AUTHORITY.issue("127.0.0.1")
-    certificate = SimpleNamespace(configure_cert=pair.load_into)
-    with serving(act, certificate=cast("Any", certificate)) as server:
-        yield RegistryAddress("127.0.0.1", int(server.url.rpartition(":")[2])), said
+    with serving(act, certificate=AUTHORITY.issue("127.0.0.1")) as server:
+        yield RegistryAddress("127.0.0.1", server.port), said
 
 
 @many

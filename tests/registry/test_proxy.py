@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import base64
 import logging
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.client import HTTPSConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -17,43 +14,27 @@ from registry.pulls import Pull, RequestLog
 from registry.reverse_proxy import ReverseProxy
 from registry.server import usable_port
 from registry.tls import Authority
-from registry.tls_listener import TlsListener, server_context
+from registry.tls_listener import TlsListener
 from registry.witness import AccountsInForce
+from tests.palette.servers import Request, Server, serving
 
 CANARY = "Canary4711Canary"
 LOGIN = "Basic " + base64.b64encode(f"edge:{CANARY}".encode()).decode()
 ELSEWHERE = "https://blobs.example.com/data?signature=abc%2Fdef&x=%20"
 
 
-class Redirecting(BaseHTTPRequestHandler):
-    """A registry that keeps its blobs elsewhere, as those of the great clouds do."""
-
-    protocol_version = "HTTP/1.1"
-    requests: int = 0
-
-    def do_GET(self) -> None:
-        """Point elsewhere: by the last part of the path to another server, to itself, or to a path."""
-        type(self).requests += 1
-        here = self.connection.getsockname()
-        where = {"away": ELSEWHERE, "itself": f"https://{here[0]}:{here[1]}/v2/there"}
-        self.send_response(307)
-        self.send_header("Location", where.get(self.path.rpartition("/")[2], "/v2/there"))
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def do_HEAD(self) -> None:
-        """Answer as to GET, which has no body either."""
-        self.do_GET()
-
-    def log_message(self, *_: object) -> None:
-        """Write nothing."""
+def point_elsewhere(request: Request) -> None:
+    """Answer as a registry that keeps its blobs elsewhere: on another server, on itself by URL, or by a path."""
+    here = request.handler.connection.getsockname()
+    where = {"away": ELSEWHERE, "itself": f"https://{here[0]}:{here[1]}/v2/there"}
+    request.send(307, Location=where.get(request.path.rpartition("/")[2], "/v2/there"))
 
 
 class Standing:
     """A witness in front of a redirecting registry."""
 
-    def __init__(self, address: RegistryAddress, authority: Authority, journal: RequestLog) -> None:
-        self.address, self.authority, self.journal = address, authority, journal
+    def __init__(self, address: RegistryAddress, authority: Authority, journal: RequestLog, upstream: Server) -> None:
+        self.address, self.authority, self.journal, self.upstream = address, authority, journal, upstream
 
     def ask(self, method: str, path: str) -> tuple[int, str]:
         """Return the status and the Location of an answer."""
@@ -69,37 +50,23 @@ class Standing:
             connection.close()
 
 
-@contextmanager
-def upstream(authority: Authority) -> Iterator[RegistryAddress]:
-    """Run the redirecting registry."""
-    Redirecting.requests = 0
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Redirecting)
-    server.daemon_threads = True
-    server.socket = server_context(authority.issue("127.0.0.1")).wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
-        yield RegistryAddress("127.0.0.1", server.server_address[1])
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 @pytest.fixture
 def standing() -> Iterator[Standing]:
     """Stand in front of a registry that redirects."""
     authority, journal, accounts = Authority(), RequestLog(), AccountsInForce()
-    with upstream(authority) as registry, accounts.expecting("edge", CANARY):
+    with (
+        serving(point_elsewhere, certificate=authority.issue("127.0.0.1")) as server,
+        accounts.expecting("edge", CANARY),
+    ):
         address = RegistryAddress("127.0.0.1", usable_port("127.0.0.1", 0))
         listener = TlsListener(
             address,
             authority.issue("127.0.0.1"),
-            ReverseProxy(registry, authority.client_context(), journal, accounts),
+            ReverseProxy(RegistryAddress("127.0.0.1", server.port), authority.client_context(), journal, accounts),
         )
         listener.start()
         try:
-            yield Standing(address, authority, journal)
+            yield Standing(address, authority, journal, server)
         finally:
             listener.stop()
 
@@ -109,7 +76,7 @@ def standing() -> Iterator[Standing]:
 def test_a_redirect_is_the_clients_to_follow(standing: Standing, method: str, kind: str, location: str) -> None:
     """A redirect is handed back, not followed; one to the registry itself leads the client through the witness."""
     assert standing.ask(method, f"/v2/a/blobs/{kind}") == (307, location)
-    assert Redirecting.requests == 1
+    assert len(standing.upstream.requests) == 1
     assert [(pull.status, pull.presented.name) for pull in standing.journal.pulls()] == [(307, "intact")]
 
 

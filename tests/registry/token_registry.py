@@ -5,19 +5,15 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import ssl
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
 
 from registry.address import RegistryAddress
 from registry.tls import Authority
+from tests.palette.servers import Request, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BLOB = b"behind a token"
 
@@ -33,56 +29,26 @@ class TokenServer:
     realm: str = ""
     seen: list[tuple[str, str]] = field(default_factory=list)
 
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    registry: TokenServer
-
-    def do_GET(self) -> None:
-        presented = self.headers.get("Authorization", "")
-        self.registry.seen.append((self.path, presented.partition(" ")[0]))
-        path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
-        if path == "/token":
-            pair = f"{self.registry.username}:{self.registry.password}".encode()
+    def answer(self, request: Request) -> None:
+        """Give a token for the right login, and the blob for the token."""
+        presented = request.handler.headers.get("Authorization", "")
+        self.seen.append((request.url, presented.partition(" ")[0]))
+        if request.path == "/token":
+            pair = f"{self.username}:{self.password}".encode()
             right = presented == f"Basic {base64.b64encode(pair).decode()}"
-            token = f"token for {' '.join(query.get('scope', []))}"
-            self._answer(200 if right else 401, json.dumps({"access_token": token}).encode())
-        elif presented == f"Bearer token for {'repository:a/b:pull' if 'blobs' in path else ''}":
-            self._answer(200, BLOB)
+            token = f"token for {request.query.get('scope', '')}"
+            request.send(200 if right else 401, json.dumps({"access_token": token}).encode())
+        elif presented == f"Bearer token for {'repository:a/b:pull' if 'blobs' in request.path else ''}":
+            request.send(200, BLOB)
         else:
-            challenge = f'Bearer realm="{self.registry.realm}",service="test"'
-            self._answer(401, b"{}", challenge)
-
-    def _answer(self, status: int, body: bytes, challenge: str = "") -> None:
-        self.send_response(status)
-        if challenge:
-            self.send_header("WWW-Authenticate", challenge)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Stay silent."""
+            request.send(401, b"{}", WWW_Authenticate=f'Bearer realm="{self.realm}",service="test"')
 
 
 @contextlib.contextmanager
-def token_registry(directory: Path) -> Iterator[TokenServer]:
+def token_registry() -> Iterator[TokenServer]:
     """Run one on a free port."""
-    authority = Authority()
-    certificate = authority.issue("127.0.0.1")
-    (directory / "server.pem").write_text(certificate.chain_pem + certificate.key_pem)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "server.pem")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    registry = TokenServer(RegistryAddress("127.0.0.1", server.server_port), authority)
-    registry.realm = f"{registry.address.url}/token"
-    server.RequestHandlerClass = type("Bound", (_Handler,), {"registry": registry})
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    registry = TokenServer(RegistryAddress("127.0.0.1", 1), Authority())
+    with serving(registry.answer, certificate=registry.authority.issue("127.0.0.1")) as server:
+        registry.address = RegistryAddress("127.0.0.1", server.port)
+        registry.realm = f"{registry.address.url}/token"
         yield registry
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
