@@ -1,8 +1,8 @@
 # ruff: noqa: D401 - each docstring is a sentence about the set-up, and is shown to users as such
 """TLS set-ups that are wrong, or unusual in one respect: what a server presents and what the client is told to trust.
 
-Each function makes one set-up for a registry that is reached as ``host`` and says in one sentence what is special
-about it; :data:`SETUPS` lists them by name. The catalogue follows the classes C-01 to C-13 of the research notes.
+Each function or row makes one set-up for a registry that is reached as ``host`` and says in one sentence what is
+special about it; :data:`SETUPS` lists them by name. It follows classes C-01 to C-13 of docs/vectors.md.
 """
 
 from __future__ import annotations
@@ -220,152 +220,81 @@ def self_signed_untrusted(host: str) -> Setup:
 # --- chains ---------------------------------------------------------------------------------------------------------
 
 
-def _three(host: str) -> tuple[Signer, Signer, Signer]:
-    """Return root, intermediate and leaf."""
-    root = sign("root authority", authority=True)
-    middle = sign("intermediate authority", by=root, authority=True, path_length=0)
-    return root, middle, _leaf(host, middle)
+def _of_chain(presented: str, trusted: str, verdict: Verdict) -> Callable[[str], Setup]:
+    def make(host: str) -> Setup:
+        root = sign("root authority", authority=True)
+        middle = sign("intermediate authority", by=root, authority=True, path_length=0)
+        chain = {"root": root, "middle": middle, "leaf": _leaf(host, middle)}
+        server = _chain(*(chain[part] for part in presented.split()))
+        return Setup(server, "".join(chain[part].pem for part in trusted.split()), verdict)
+
+    return make
 
 
-@_setup
-def with_intermediate(host: str) -> Setup:
-    """The server presents its certificate and the intermediate; the client trusts the root."""
-    root, middle, leaf = _three(host)
-    return Setup(_chain(leaf, middle), root.pem, "valid")
-
-
-@_setup
-def whole_chain(host: str) -> Setup:
-    """The server presents the root, too, which is allowed and useless."""
-    root, middle, leaf = _three(host)
-    return Setup(_chain(leaf, middle, root), root.pem, "valid")
-
-
-@_setup
-def chain_out_of_order(host: str) -> Setup:
-    """After its own certificate the server presents the root before the intermediate; TLS 1.3 tells clients to cope."""
-    root, middle, leaf = _three(host)
-    return Setup(_chain(leaf, root, middle), root.pem, "valid")
-
-
-@_setup
-def chain_with_duplicates(host: str) -> Setup:
-    """The server presents the intermediate twice."""
-    root, middle, leaf = _three(host)
-    return Setup(_chain(leaf, middle, middle), root.pem, "valid")
-
-
-@_setup
-def missing_intermediate(host: str) -> Setup:
-    """The server leaves the intermediate out and the client knows the root only."""
-    root, _, leaf = _three(host)
-    return Setup(_chain(leaf), root.pem, "invalid")
-
-
-@_setup
-def intermediate_in_the_bundle(host: str) -> Setup:
-    """The server leaves the intermediate out; the client's bundle has it beside the root."""
-    root, middle, leaf = _three(host)
-    return Setup(_chain(leaf), root.pem + middle.pem, "valid")
-
-
-@_setup
-def intermediate_trusted_alone(host: str) -> Setup:
-    """The client trusts the intermediate and not the root: enough for Go, not for OpenSSL without partial chains."""
-    _, middle, leaf = _three(host)
-    return Setup(_chain(leaf, middle), middle.pem, "acceptable")
+_CHAINS: tuple[tuple[str, str, str, Verdict, str], ...] = (
+    ("with-intermediate", "leaf middle", "root", "valid",
+     "The server presents its certificate and the intermediate; the client trusts the root."),
+    ("whole-chain", "leaf middle root", "root", "valid",
+     "The server presents the root, too, which is allowed and useless."),
+    ("chain-out-of-order", "leaf root middle", "root", "valid",
+     "After its own certificate the server presents the root before the intermediate; TLS 1.3 tells clients to cope."),
+    ("chain-with-duplicates", "leaf middle middle", "root", "valid",
+     "The server presents the intermediate twice."),
+    ("missing-intermediate", "leaf", "root", "invalid",
+     "The server leaves the intermediate out and the client knows the root only."),
+    ("intermediate-in-the-bundle", "leaf", "root middle", "valid",
+     "The server leaves the intermediate out; the client's bundle has it beside the root."),
+    ("intermediate-trusted-alone", "leaf middle", "middle", "acceptable",
+     "The client trusts the intermediate and not the root: enough for Go, not for OpenSSL without partial chains."),
+)  # fmt: skip
+for _name, _presented, _trusted, _verdict, _comment in _CHAINS:
+    SETUPS[_name] = CertificateRecipe(_name, _comment, _of_chain(_presented, _trusted, _verdict))
 
 
 # --- the form of the trusted text -----------------------------------------------------------------------------------
 
 
-def _good(host: str, rewrite: Callable[[str], str], verdict: Verdict = "valid") -> Setup:
-    authority = Authority()
-    return Setup(authority.issue(host), rewrite(authority.pem), verdict)
+def _written(rewrite: Callable[[str], str], verdict: Verdict) -> Callable[[str], Setup]:
+    def make(host: str) -> Setup:
+        authority = Authority()
+        return Setup(authority.issue(host), rewrite(authority.pem), verdict)
+
+    return make
 
 
-@_setup
-def several_authorities(host: str) -> Setup:
-    """The right authority is the second of three."""
-    first, last = Authority("first"), Authority("last")
-    return _good(host, lambda pem: first.pem + pem + last.pem)
+def _among_others(pem: str) -> str:
+    return Authority("first").pem + pem + Authority("last").pem
 
 
-@_setup
-def authority_twice(host: str) -> Setup:
-    """The right authority stands there twice."""
-    return _good(host, lambda pem: pem + pem)
+def _with_dashes(pem: str) -> str:
+    lines = pem.splitlines()
+    return "\n".join([*lines[:2], "-" * 64, *lines[-2:], ""])
 
 
-@_setup
-def windows_line_ends(host: str) -> Setup:
-    """Lines end in CR LF."""
-    return _good(host, lambda pem: pem.replace("\n", "\r\n"))
-
-
-@_setup
-def no_last_line_end(host: str) -> Setup:
-    """The last line has no line end."""
-    return _good(host, str.rstrip)
-
-
-@_setup
-def blank_lines_around(host: str) -> Setup:
-    """Blank lines stand before and after the certificate."""
-    return _good(host, lambda pem: f"\n\n{pem}\n\n")
-
-
-@_setup
-def trailing_blanks(host: str) -> Setup:
-    """Every line ends in blanks."""
-    return _good(host, lambda pem: pem.replace("\n", "  \n"), "acceptable")
-
-
-@_setup
-def indented(host: str) -> Setup:
-    """Every line is indented, as when a YAML block is cut out by hand."""
-    return _good(host, lambda pem: textwrap.indent(pem, "    "), "acceptable")
-
-
-@_setup
-def explained(host: str) -> Setup:
-    """Text stands before the certificate, as `openssl x509 -text` writes it."""
-    return _good(host, lambda pem: f"subject=CN = conformance run authority\n# internal root\n{pem}")
-
-
-@_setup
-def byte_order_mark(host: str) -> Setup:
-    """A byte order mark stands before the first line."""
-    return _good(host, lambda pem: f"\ufeff{pem}", "acceptable")
-
-
-@_setup
-def one_line(host: str) -> Setup:
-    """All line ends were lost, as in an environment variable."""
-    return _good(host, lambda pem: pem.replace("\n", ""), "invalid")
-
-
-@_setup
-def escaped_line_ends(host: str) -> Setup:
-    r"""Line ends are the two characters ``\n``, as when JSON text is pasted into YAML."""
-    return _good(host, lambda pem: pem.replace("\n", "\\n"), "invalid")
-
-
-@_setup
-def cut_short(host: str) -> Setup:
-    """The second half of the certificate is missing."""
-    return _good(host, lambda pem: pem[: len(pem) // 2], "invalid")
-
-
-@_setup
-def documentation_sample(host: str) -> Setup:
-    """A line of dashes stands in the middle, as the vendor's guide prints its sample."""
-
-    def with_dashes(pem: str) -> str:
-        lines = pem.splitlines()
-        return "\n".join([*lines[:2], "-" * 64, *lines[-2:], ""])
-
-    return _good(host, with_dashes, "invalid")
+_FORMS: tuple[tuple[str, Verdict, str, Callable[[str], str]], ...] = (
+    ("several-authorities", "valid", "The right authority is the second of three.", _among_others),
+    ("authority-twice", "valid", "The right authority stands there twice.", lambda pem: pem + pem),
+    ("windows-line-ends", "valid", "Lines end in CR LF.", lambda pem: pem.replace("\n", "\r\n")),
+    ("no-last-line-end", "valid", "The last line has no line end.", str.rstrip),
+    ("blank-lines-around", "valid", "Blank lines stand before and after the certificate.",
+     lambda pem: f"\n\n{pem}\n\n"),
+    ("trailing-blanks", "acceptable", "Every line ends in blanks.", lambda pem: pem.replace("\n", "  \n")),
+    ("indented", "acceptable", "Every line is indented, as when a YAML block is cut out by hand.",
+     lambda pem: textwrap.indent(pem, "    ")),
+    ("explained", "valid", "Text stands before the certificate, as `openssl x509 -text` writes it.",
+     lambda pem: f"subject=CN = conformance run authority\n# internal root\n{pem}"),
+    ("byte-order-mark", "acceptable", "A byte order mark stands before the first line.", lambda pem: f"\ufeff{pem}"),
+    ("one-line", "invalid", "All line ends were lost, as in an environment variable.",
+     lambda pem: pem.replace("\n", "")),
+    ("escaped-line-ends", "invalid",
+     r"Line ends are the two characters ``\n``, as when JSON text is pasted into YAML.",
+     lambda pem: pem.replace("\n", "\\n")),
+    ("cut-short", "invalid", "The second half of the certificate is missing.", lambda pem: pem[: len(pem) // 2]),
+    ("documentation-sample", "invalid",
+     "A line of dashes stands in the middle, as the vendor's guide prints its sample.", _with_dashes),
+)  # fmt: skip
+for _name, _verdict, _comment, _rewrite in _FORMS:
+    SETUPS[_name] = CertificateRecipe(_name, _comment, _written(_rewrite, _verdict))
 
 
 def make(name: str, host: str) -> Setup:

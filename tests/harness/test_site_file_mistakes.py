@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.sites.site_file import BadSiteFileError, read_site_file
+from harness.sites.site_file import BadSiteFileError
 from registry.tls import Authority
 from tests.harness.test_site_file import SECRET, changed, folder, read, refusal
 
@@ -42,11 +42,10 @@ provider_image: oci:elsewhere
 """
 
 
-def mistakes(folder: Path, text: str) -> tuple[str, ...]:
-    """Return the mistakes of a site file."""
-    (folder / "site.yaml").write_text(text)
+def mistakes(folder: Path, document: object) -> tuple[str, ...]:
+    """Return the mistakes of a site file: its text, or a document."""
     with pytest.raises(BadSiteFileError) as refused:
-        read_site_file(folder / "site.yaml")
+        read(folder, document)
     return refused.value.mistakes
 
 
@@ -150,15 +149,8 @@ def test_an_authority_in_another_form_is_told_with_the_command_that_converts_it(
             "provider_image": image,
             "registry.existing": {**existing, "accounts": [existing["pusher"]], "authority": "other"},
         }.items():
-            assert f".authority: other {said}" in "\n".join(told_of(folder, changed(place, value))), (said, place)
+            assert f".authority: other {said}" in "\n".join(mistakes(folder, changed(place, value))), (said, place)
     assert read(folder, changed("palette.authority", "right.pem")).palette_authority == (folder / "right.pem").resolve()
-
-
-def told_of(folder: Path, document: object) -> tuple[str, ...]:
-    """Return the mistakes of a document."""
-    with pytest.raises(BadSiteFileError) as refused:
-        read(folder, document)
-    return refused.value.mistakes
 
 
 @pytest.mark.parametrize(
