@@ -25,6 +25,8 @@ PLATFORM: Final = ("linux", "amd64")
 #: Bytes that are read of one file of an image.
 LARGEST_FILE = 16 << 20
 LARGEST_MEMBER = 16 << 30
+#: Bytes of all files of a layer; a few MiB can be packed that unpack without end.
+LARGEST_LAYER = 64 << 30
 #: What a header that no archiver wrote makes tarfile raise.
 _ODD = (ValueError, OverflowError, RecursionError, LookupError)
 _MOST_LINKS = 8  # as many hops as anybody sane uses; a circle ends here
@@ -124,11 +126,14 @@ def _look(layer: Iterator[bytes], name: str) -> tuple[bytes | None, bool]:
     """Return the file's bytes if this layer has it, and whether it hides the file from what lies below."""
     hiding = _hiding_names(name)
     found: bytes | None = None
-    target, hidden = "", False
+    target, hidden, size = "", False, 0
     stream, tarred = _unpacked(next(layer, b""), layer)
     with tarfile.open(fileobj=tarred, mode="r|*") as tar:
         for member in tar:  # to the end: a later entry of the same name replaces an earlier one
-            if member.size > LARGEST_MEMBER:  # tarfile would look for its end in small steps, also past the layer's
+            size += member.size
+            if (
+                member.size > LARGEST_MEMBER or size > LARGEST_LAYER
+            ):  # tarfile would look for its end in small steps, also past the layer's
                 raise tarfile.ReadError("a file larger than any in a layer")
             entry = posixpath.normpath(member.name).lstrip("/")
             hidden = hidden or entry in hiding

@@ -103,10 +103,10 @@ class RegistrySession:
         began, attempt, tried = time.monotonic(), 1, set[str]()
         while True:
             try:
-                return self._follow(call)
+                if (response := self._logging_in(call, tried)) is not None:
+                    return response
+                continue
             except RegistryError as error:
-                if error.status == HTTPStatus.UNAUTHORIZED and call.may_repeat and self._learn(error, call, tried):
-                    continue
                 again = error.status in _NOT_ATTEMPTED or (call.is_safe and error.status > _PLAIN_FAILURE)
                 pause = self._retry.pause_after(attempt, elapsed=time.monotonic() - began, asked=error.retry_after)
                 if pause is None or not (again and call.may_repeat):
@@ -119,6 +119,15 @@ class RegistrySession:
                     raise
             time.sleep(pause)
             attempt += 1
+
+    def _logging_in(self, call: _Call, tried: set[str]) -> requests.Response | None:
+        """Ask once; return None after a refusal that told how to log in."""
+        try:
+            return self._follow(call)
+        except RegistryError as error:
+            if error.status == HTTPStatus.UNAUTHORIZED and call.may_repeat and self._learn(error, call, tried):
+                return None
+            raise
 
     def _follow(self, call: _Call) -> requests.Response:
         """Ask once, and follow redirects of what is read: over TLS, and with the login only where it belongs."""
@@ -187,8 +196,8 @@ class RegistrySession:
             return False
         offered = {challenge.scheme: challenge for challenge in reversed(error.challenges)}
         if "bearer" in offered and "bearer" not in tried:
-            tried.add("bearer")
             self._tokens[call.scope] = self._token(offered["bearer"].parameters, call.scope, call.line)
+            tried.add("bearer")
             return True
         if "basic" in offered and "basic" not in tried and (not self._basic or call.scope in self._tokens):
             tried.add("basic")
@@ -216,11 +225,14 @@ class RegistrySession:
                 stream=True,
             )
             _load(response, what)
+        except (requests.ConnectionError, requests.Timeout):
+            raise
         except _REFUSED_ANSWERS as error:
             raise RegistryError(what, 0, f"an answer that cannot be read ({type(error).__name__})") from None
         if not response.ok:
             kind = LoginRefused if response.status_code in _NO_TOKEN else RegistryError
-            raise kind(what, response.status_code, _what_it_said(response))
+            asked = asked_pause(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))
+            raise kind(what, response.status_code, _what_it_said(response), retry_after=asked)
         document = json_object(response.content, what)
         token = document.get("token") or document.get("access_token")
         if not isinstance(token, str) or not token.isascii() or not token.isprintable():

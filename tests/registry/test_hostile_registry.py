@@ -132,6 +132,20 @@ def test_a_registry_that_asks_for_patience_gets_it(status: int, form: str) -> No
         assert registry.client().tags("a/b") == ["v1"]
 
 
+@pytest.mark.parametrize("trouble", [(429, {"Retry-After": "0"}, b""), (503, {"Retry-After": "0.1"}, b"<html>")])
+def test_a_token_endpoint_that_asks_for_patience_gets_it(trouble: Answer) -> None:
+    """One refusal of the endpoint is no wrong password, and ends nothing."""
+    answers = iter([trouble, (200, {}, b'{"access_token": "t"}')])
+
+    def answer(_method: str, path: str, login: str) -> Answer:
+        if path.startswith("/token"):
+            return next(answers)
+        return (200, {}, b"") if login == "Bearer t" else (401, {"WWW-Authenticate": 'Bearer realm="/token"'}, b"")
+
+    with scripted(answer) as registry:
+        registry.client().login()
+
+
 @pytest.mark.parametrize("status", [200, 206])
 def test_a_reset_in_the_middle_of_a_blob_ends_no_copy(status: int) -> None:
     """A blob that breaks off goes on where it was, also where the registry begins at its start again."""

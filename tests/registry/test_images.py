@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from registry import contents
 from registry.address import RegistryAddress
 from registry.client import RegistryClient
 from registry.contents import PLATFORM, configuration, read_file_of, single_image
@@ -241,6 +242,20 @@ def test_a_file_that_the_layers_together_do_not_show_is_missing(
     """A whiteout of the file or of a directory above it, an opaque directory, or a circle of links: no such file."""
     with pytest.raises(FileNotFoundError, match="/etc/f"):
         read_file(private_registry.client(), make_image(*layers), "/etc/f")
+
+
+def test_a_layer_that_unpacks_without_end_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is small as it travels may be without bound once unpacked: files count together."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for number in range(3):
+            entry = tarfile.TarInfo(f"zeros-{number}")
+            entry.size = 1 << 20
+            tar.addfile(entry, io.BytesIO(bytes(entry.size)))
+    monkeypatch.setattr(contents, "LARGEST_LAYER", 2 << 20)
+
+    with pytest.raises(tarfile.ReadError, match="larger than any in a layer"):
+        contents._look(iter([packed.getvalue()]), "etc/os-release")
 
 
 def test_a_platform_that_an_index_does_not_offer_is_named(private_registry: PrivateRegistry, base: Image) -> None:
