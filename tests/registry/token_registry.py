@@ -30,7 +30,7 @@ class TokenServer:
     seen: list[tuple[str, str]] = field(default_factory=list)
 
     def answer(self, request: Request) -> None:
-        """Give a token for the right login, and the blob for the token."""
+        """Answer with a token for the right login, and with the blob for the token."""
         presented = request.handler.headers.get("Authorization", "")
         self.seen.append((request.url, presented.partition(" ")[0]))
         if request.path == "/token":
