@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from palette.profiles import Layer, Pack
-from palette.reading import at, flag, items, text
+from palette.reading import at, items, text
 from palette.transport import Call, Scope
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ class PackRegistry:
     name: str
     kind: str
     scope: str
-    is_private: bool
-    is_default: bool
 
 
 @dataclass(frozen=True)
@@ -38,14 +36,7 @@ class Registries:
         """Yield every registry that can be seen."""
         call = Call("GET", "/v1/registries/metadata", {"scope": "all"}, in_project=False)
         for item in items(self.scope.ask(call), "items"):
-            yield PackRegistry(
-                text(item, "uid"),
-                text(item, "name"),
-                text(item, "kind"),
-                text(item, "scope"),
-                flag(item, "isPrivate"),
-                flag(item, "isDefault"),
-            )
+            yield PackRegistry(text(item, "uid"), text(item, "name"), text(item, "kind"), text(item, "scope"))
 
     def named(self, name: str = PUBLIC_REGISTRY) -> PackRegistry:
         """Return the registry of that name. Raises LookupError that names those there are."""

@@ -54,7 +54,6 @@ class Profile:
     version: str
     is_published: bool
     packs: tuple[Pack, ...]
-    in_use_by: tuple[str, ...]
     labels: Mapping[str, str]
     created: datetime | None
     cloud_type: str = ""
@@ -217,7 +216,6 @@ def _profile(value: Mapping[str, Any]) -> Profile:
         version=text(value, "spec", "version"),
         is_published=flag(value, "status", "isPublished"),
         packs=tuple(read_pack(pack) for pack in items(template, "packs")),
-        in_use_by=tuple(text(cluster, "uid") for cluster in items(value, "status", "inUseClusters")),
         labels=texts(value, "metadata", "labels"),
         created=moment(value, "metadata", "creationTimestamp"),
         cloud_type=text(template, "cloudType"),

@@ -113,7 +113,6 @@ class Presented:
     username_name: str = ""
     username_explanations: tuple[str, ...] = ()
     features: Features | None = None
-    username_features: Features | None = None
     consistent: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
@@ -271,7 +270,6 @@ class Prepared:
             username_name=user.name,
             username_explanations=user.explanations,
             features=secret.features,
-            username_features=user.features,
             consistent=self._consistent(username, password, secret.explanations),
         )
 

@@ -40,7 +40,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _prepare_children() -> None:
-    """Let the programs that tests start begin quickly, and hear Ctrl-C also where a script started these tests.
+    """Have the programs that tests start begin quickly, and hear Ctrl-C also where a script started these tests.
 
     Half of what a pytest takes to begin went into compiling the project, and into a plugin that only we have installed.
     """

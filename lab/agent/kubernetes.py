@@ -171,7 +171,7 @@ def upgrade(image: str, credential: Credential | None, *, pull: bool = True) -> 
 
 
 def back_in_service(cluster: Json) -> None:
-    """Let pods come to the node again, and drop what still waits of an upgrade that is not wanted any more."""
+    """Allow pods on the node again, and drop what still waits of an upgrade that is not wanted any more."""
     node = str(cluster["realKubernetes"]["node"])
     _delete_upgrades(f"spectro-task-{cluster['uid']}", node, only="status.phase=Pending")
     _cordon(node, on=False)
