@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +14,7 @@ from reports.kill_matrix import JSON, PAGE, Matrix, from_json
 from tests.packages import copy_to
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
 WITHIN = 900  # seconds
 #: A fault that one quick case is there for, and that case.
@@ -29,18 +31,24 @@ SAME = fault("same", at=MASK_ANSWER, replace=lambda healthy, answer, secrets: he
 
 
 class PlantedProject:
-    """A copy of the project in which something is planted."""
+    """A copy of the project in which something is planted, and taken out again."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-        copy_to(root)
+        self.root, self._before = root, dict[Path, str]()
 
     def plant(self, name: str, right: str, wrong: str) -> None:
         """Put ``wrong`` in the place of ``right``, which must be there."""
         file = self.root / name
         text = file.read_text()
         assert right in text, f"{name} has changed; plant something else"
+        self._before[file] = text
         file.write_text(text.replace(right, wrong))
+
+    def restore(self) -> None:
+        """Make the copy as it was, without the matrix of the test before."""
+        for file, text in self._before.items():
+            file.write_text(text)
+        shutil.rmtree(self.root / "reports" / "detection", ignore_errors=True)
 
     def detect(self, *arguments: str) -> tuple[int, Matrix, str]:
         """Make a matrix; give exit code, matrix and what was said."""
@@ -51,10 +59,20 @@ class PlantedProject:
         return done.returncode, matrix, done.stdout
 
 
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Copy the project, once: Python compiles it for the first test, and the others begin sooner."""
+    root = tmp_path_factory.mktemp("planted")
+    copy_to(root)
+    return root
+
+
 @pytest.fixture
-def project(tmp_path: Path) -> PlantedProject:
-    """Return a copy of the project."""
-    return PlantedProject(tmp_path)
+def project(copied: Path) -> Iterator[PlantedProject]:
+    """Yield a copy of the project."""
+    project = PlantedProject(copied)
+    yield project
+    project.restore()
 
 
 def test_a_fault_is_caught_and_the_healthy_lab_is_not_blamed(project: PlantedProject) -> None:
