@@ -109,5 +109,7 @@ def _troubles(results: Results, day: dt.date) -> Iterator[str]:
             continue
         if expires < day:
             yield f"waiver {waiver.id} expired on {expires}, before {day}"
-        elif expires > opened + dt.timedelta(days=LONGEST_DAYS):
+        elif (opened - day).days > 1:  # a day apart may be two places' ways to tell one moment
+            yield f"waiver {waiver.id} was opened on {opened}, after {day}"
+        elif expires - opened > dt.timedelta(days=LONGEST_DAYS):
             yield f"waiver {waiver.id} runs from {opened} to {expires}, longer than {LONGEST_DAYS} days"

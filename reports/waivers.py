@@ -171,14 +171,14 @@ def _check(waiver: Waiver, where: str, requirements: Collection[str], seen: Coll
         raise WaiverError(f"{where}: this id stands here twice; give each waiver its own")
     if waiver.requirement not in requirements:
         raise WaiverError(f"{where}: requirement '{waiver.requirement}' does not exist; name one of requirements.yaml")
+    if waiver.opened > today:
+        raise WaiverError(f"{where}: opened {waiver.opened} lies in the future; today is {today}")
     latest = waiver.opened + dt.timedelta(days=LONGEST_DAYS)
     if not waiver.opened < waiver.expires <= latest:
         raise WaiverError(
             f"{where}: expires {waiver.expires}; a waiver opened {waiver.opened} ends after that day "
             f"and on {latest} at the latest ({LONGEST_DAYS} days)"
         )
-    if waiver.opened > today:
-        raise WaiverError(f"{where}: opened {waiver.opened} lies in the future; today is {today}")
 
 
 def expired_words(waiver: Waiver) -> str:

@@ -220,10 +220,12 @@ def test_an_expired_waiver_is_refused() -> None:
 
 
 def test_an_overlong_waiver_is_refused() -> None:
-    """A waiver that was given for more than 90 days certifies nothing."""
+    """A waiver that was given for more than 90 days, or after the run, certifies nothing."""
     long = replace(samples.WAIVER, expires="2027-12-20")
 
     refused(made((samples.started(waivers=(long,)), *GREEN[1:])), "longer than 90 days")
+    last = replace(samples.WAIVER, opened="9999-12-01", expires="9999-12-31")
+    refused(made((samples.started(waivers=(last,)), *GREEN[1:])), "was opened on 9999-12-01, after 2026-11-22")
 
 
 @pytest.mark.parametrize(

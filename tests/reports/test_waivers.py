@@ -63,6 +63,7 @@ def test_no_known_issue_is_a_good_file(tmp_path: Path, content: str) -> None:
         ({"expires": "2026-12-31"}, "2026-12-30 at the latest \\(90 days\\)"),
         ({"expires": "2026-10-01"}, "ends after that day"),
         ({"opened": "2026-11-23", "expires": "2026-12-01"}, "lies in the future"),
+        ({"opened": "9999-12-01", "expires": "9999-12-31"}, "lies in the future"),
         ({"opened": "2026-13-01"}, "2026-11-22"),
         ({"requirement": "CRED-99"}, "'CRED-99' does not exist"),
     ],
