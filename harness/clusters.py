@@ -128,6 +128,7 @@ class Cluster:
     def begin_roll_back(self, *, phase: str = REPAVE) -> None:
         """Move to the profile version before the present one and let the repave begin, without waiting for its end."""
         version, layer = self._earlier[-1]
+        self.site.evidence.repaved += 1
         self.site.enter_phase(self, phase, layer.image)
         self._phase_began = self.site.project.time()
         self._look_at_boots()
@@ -151,6 +152,11 @@ class Cluster:
 
         ``phase`` is for cases that tell one repave of a cluster from another; ``planned`` is called before approval.
         """
+        self.site.evidence.repaved += 1
+        self.begin_pull(layer, phase=phase, planned=planned)
+
+    def begin_pull(self, layer: OsLayer, *, phase: str = REPAVE, planned: Callable[[], object] = lambda: None) -> None:
+        """Do the same with a layer whose image is not there: its pull is tried, and no host boots."""
         self.site.enter_phase(self, phase, layer.image)
         self._phase_began = self.site.project.time()
         self.move_to(layer)

@@ -100,9 +100,8 @@ class Evidence(Brief):
         self.classes.update(self.last_classes)
 
     def phase(self, _cluster: Cluster, name: str) -> None:
-        """Count the clusters and repaves of a case, as a site's watcher."""
+        """Count the clusters of a case, as a site's watcher."""
         self.deployed += name == DEPLOY
-        self.repaved += name not in {"", DEPLOY}
 
     def note(self, text: str) -> None:
         """Record once what a site did, without judging it."""

@@ -243,13 +243,18 @@ def puller_of(user_agent: str) -> str:
 
 @contextmanager
 def open_registry(
-    site: SiteFile, options: Options | None, client: docker.DockerClient, owner: Owner, say: Say
+    site: SiteFile,
+    options: Options | None,
+    client: docker.DockerClient,
+    owner: Owner,
+    say: Say,
+    authority: Authority | None = None,
 ) -> Iterator[SiteRegistry]:
     """Start the registry of a run on this machine, and its witness where the site says that its hosts reach it."""
     image = options.registry_image if options else DEFAULT_IMAGE
     port = (options.registry_port if options else None) or site.registry_port
     with (
-        PrivateRegistry(client, image=image, labels=owner.labels, say=say) as registry,
+        PrivateRegistry(client, image=image, labels=owner.labels, say=say, authority=authority) as registry,
         Witness(registry, bind=site.registry_bind, port=port, names=site.registry_names) as witness,
     ):
         yield SiteRegistry(registry, witness, site.registry_names)

@@ -28,6 +28,9 @@ KINDS = {
     "repaved": (1, 1),  # was repaved once, and is only looked at
     "refused": (1, 0),  # the registry refuses its login
     "walked": (1, 0),  # runs, and is repaved from case to case; each leaves it running with a login that works
+    "trying": (1, 0),  # reads its login and an image that is not there from macros, at every try
+    "repaved_pair": (1, 1),  # has two hosts, was repaved once, and is only looked at
+    "trusting": (1, 0),  # runs, and trusts a second authority as well
     "pending": (1, 0),  # waits for an image that the registry does not have
     "pending_by_name": (1, 0),  # the same, with the registry named by a name where it has one
 }
@@ -46,23 +49,24 @@ def in_groups(items: Iterable[pytest.Item]) -> list[list[pytest.Item]]:
     return [sorted(each, key=_ends) for each in groups.values()]
 
 
-def _ends(item: pytest.Item) -> bool:
+def _ends(item: pytest.Item) -> int:
     marker = item.get_closest_marker("requirement")
-    return bool(marker and marker.kwargs.get("ends"))
+    return int(marker.kwargs.get("ends", 0)) if marker else 0
 
 
 @dataclass(repr=False)
 class Shared(Brief):
     """A shared cluster, the account in its profile, and what was ``known`` before it was made.
 
-    What is entered into ``exits`` stays as long as the cluster. A case that leaves the cluster in another state than it
-    found it sets ``spent``.
+    What is entered into ``exits`` stays as long as the cluster. Where it ``moves`` from case to case, each sees only
+    the pulls since its own beginning. A case after which no other can use the cluster sets ``spent``.
     """
 
     cluster: Cluster
     account: Account
     exits: ExitStack
     known: dict[str, Any] = field(default_factory=dict)
+    moves: bool = False
     spent: bool = False
 
 
@@ -81,7 +85,7 @@ class SharedClusters:
         if kind not in self._alive:
             self._alive[kind] = self._begin(kind)
         shared = self._alive[kind]
-        if kind == "walked":
+        if shared.moves:
             shared.cluster.since = began
         try:
             yield shared

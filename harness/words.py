@@ -30,7 +30,7 @@ WORDS = {
     "verify": Word("BUNDLE --key PUB", "check a certificate offline"),
     "requirements": Word("", "the guide's statements and the cases that prove them"),
     "detection": Word("", "every seeded fault against the suites: the kill matrix", engine=True),
-    "bench": Word("", "how fast, how much memory: ratios and numbers, never a verdict", engine=True, developer=True),
+    "bench": Word("[SUBJECT]", "how fast, how much memory: ratios, never a verdict", engine=True, developer=True),
     "tests": Word("[--quick]", "own tests: 15 to 20 minutes; --quick: a part of two minutes", developer=True),
     "lint": Word("", "ruff, mypy --strict, import-linter", developer=True),
     "page": Word("", "the report page in a real headless Chromium", developer=True),

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 import pytest
 
 from fixtures.layers import Layers
+from fixtures.shared_clusters import Use, deployments_of, repaves_of
 from fixtures.strategies import for_more_passwords
 from fixtures.vectors import Vector, load
-from fixtures.walks import Deployments, Repaves, Walk
+from fixtures.walks import Deployments, Walk
 from harness.evidence import Evidence
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -23,23 +24,22 @@ def arriving(kind: str) -> list[Vector]:
     return [vector for vector in load(kind) if vector.result == "valid" and vector.registry_accepts and vector.is_text]
 
 
-@requirement("DEPLOY-03", "MACRO-05", phase="deploy", witness=True, clusters=1, repaves=0)
-def test_deploy_presents_the_password_unchanged(
-    site: Site, layers: Layers, passwords: list[str], evidence: Evidence
-) -> None:
+@requirement("DEPLOY-03", "MACRO-05", phase="deploy", witness=True)
+def test_deploy_presents_the_password_unchanged(passwords: list[str], evidence: Evidence, trying: Use) -> None:
     """For a password of every class, held by a macro, a deployment presents exactly that password."""
-    with Deployments(site, layers) as walk:
+    with deployments_of(trying) as walk:
         for password in passwords:
             assert_arrives(walk, password, evidence)
         for_more_passwords(lambda password: assert_arrives(walk, password, evidence))
 
 
-@requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, clusters=1, repaves=0)
+@requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, ends=2)
 def test_repave_presents_the_password_unchanged(
-    site: Site, layers: Layers, passwords: list[str], evidence: Evidence
+    layers: Layers, passwords: list[str], evidence: Evidence, deployed: Use
 ) -> None:
     """For a password of every class a repave presents exactly that password."""
-    with Repaves(site, layers) as walk:
+    with deployed() as shared:
+        walk = repaves_of(shared, layers)
         for password in passwords:
             assert_arrives(walk, password, evidence)
         for_more_passwords(lambda password: assert_arrives(walk, password, evidence))
@@ -52,22 +52,22 @@ def assert_arrives(walk: Walk, password: str, evidence: Evidence) -> None:
     assert changes == [], changes[0]
 
 
-@requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, clusters=1, repaves=0)
-def test_the_probe_set_arrives_unchanged(site: Site, layers: Layers, evidence: Evidence) -> None:
+@requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, ends=1)
+def test_the_probe_set_arrives_unchanged(evidence: Evidence, trying: Use) -> None:
     """No probe is changed at deployment or repave; together they tell any two known changes of a password apart."""
-    with Deployments(site, layers) as walk:
+    with deployments_of(trying) as walk:
         found = presented(walk, PROBES, evidence)
         found += presented(walk.run(), PROBES, evidence)
-    assert not found, found[0]
+        assert not found, found[0]
 
 
-@requirement("REPAVE-04", phase="repave", witness=True, clusters=1, repaves=1)
-def test_later_repaves_present_every_probe_unchanged(site: Site, layers: Layers, evidence: Evidence) -> None:
-    """The second repave of a cluster presents its version's password unchanged, whatever it is made of."""
-    with Repaves(site, layers) as walk:
-        walk.now.repave(layers.fresh(walk.login()))
-        found = presented(walk, PROBES, evidence)
-    assert not found, found[0]
+@requirement("REPAVE-04", phase="repave", witness=True, ends=2)
+def test_later_repaves_present_every_probe_unchanged(layers: Layers, evidence: Evidence, repaved: Use) -> None:
+    """A later repave of a cluster presents its version's password unchanged, whatever it is made of."""
+    with repaved() as shared:
+        shared.cluster.confirm_repave()
+        shared.spent, found = True, presented(repaves_of(shared, layers), PROBES, evidence)
+        assert not found, found[0]
 
 
 def presented(walk: Walk, passwords: Iterable[str], evidence: Evidence) -> list[str]:
@@ -80,12 +80,20 @@ def presented(walk: Walk, passwords: Iterable[str], evidence: Evidence) -> list[
     return found
 
 
-@requirement("CRED-05", phase="repave", witness=True, clusters=1, repaves=0)
-def test_user_names_arrive_unchanged(site: Site, layers: Layers, usernames: list[str], evidence: Evidence) -> None:
-    """A user name of every class is presented by deployment and repave with exactly its bytes."""
-    with Deployments(site, layers) as deployment:
-        assert_names_arrive(deployment, usernames, evidence)
-        assert_names_arrive(deployment.run(), usernames, evidence)
+@requirement("CRED-05", phase="deploy", witness=True)
+def test_user_names_arrive_unchanged_at_deployment(usernames: list[str], evidence: Evidence, trying: Use) -> None:
+    """A user name of every class is presented by a deployment with exactly its bytes."""
+    with deployments_of(trying) as walk:
+        assert_names_arrive(walk, usernames, evidence)
+
+
+@requirement("CRED-05", phase="repave", witness=True, ends=2)
+def test_user_names_arrive_unchanged_at_repave(
+    layers: Layers, usernames: list[str], evidence: Evidence, deployed: Use
+) -> None:
+    """A user name of every class is presented by a repave with exactly its bytes."""
+    with deployed() as shared:
+        assert_names_arrive(repaves_of(shared, layers), usernames, evidence)
 
 
 def assert_names_arrive(walk: Walk, names: Iterable[str], evidence: Evidence) -> None:

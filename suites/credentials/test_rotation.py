@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fixtures.layers import Layers
+from fixtures.shared_clusters import Use
 from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -11,20 +12,21 @@ from harness.sites.site import Site
 ENCODED = "Q2xlYXIhdGV4dCMx"  # of Clear!text#1
 
 
-@requirement("CRED-03", phase="repave")
-def test_a_broken_password_shows_at_the_next_pull(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+@requirement("CRED-03", phase="repave", repaves=1, ends=1)
+def test_a_broken_password_shows_at_the_next_pull(
+    layers: Layers, private_registry: SiteRegistry, deployed: Use
+) -> None:
     """When only the registry's password changes, the cluster stays Running, its next repave fails and says why."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
-        with (
-            private_registry.account(account.username, "Changed!behind#its*back"),
-            private_registry.refusing(account.username, account.password),
-        ):
-            stays = cluster.state()
-            cluster.begin_repave(layers.fresh(account))
-            cluster.fails(ErrorCause.LOGIN)
+    with deployed() as shared:
+        cluster, account = shared.cluster, shared.account
+        shared.exits.enter_context(private_registry.account(account.username, "Changed!behind#its*back"))
+        shared.exits.enter_context(private_registry.refusing(account.username, account.password))
+        stays = cluster.state()
+        cluster.begin_repave(layers.fresh(account))
+        cluster.fails(ErrorCause.LOGIN)
 
-            assert stays == "Running", f"the cluster was {stays} after the registry's password had changed"
-            assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the host"
+        assert stays == "Running", f"the cluster was {stays} after the registry's password had changed"
+        assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the host"
 
 
 @requirement("CRED-04", phase="repave", witness=True, clusters=1, repaves=2)

@@ -111,7 +111,7 @@ def test_a_registry_that_does_not_answer_is_reported(
             assert nowhere in event.message, f"the event does not name {nowhere}: {event.message}"
 
 
-@requirement("EVENT-02", "VALID-01", phase="deploy", ends=True)
+@requirement("EVENT-02", "VALID-01", phase="deploy", ends=1)
 def test_a_corrected_profile_recovers_without_registering_again(private_registry: SiteRegistry, refused: Use) -> None:
     """A cluster whose pull failed becomes Running once the registry accepts its login; the host stays registered."""
     with refused() as shared:

@@ -92,7 +92,7 @@ def test_a_repave_waits_out_an_outage_of_the_registry(
         assert not (wrong := cluster.wrong_boot()), wrong
 
 
-@requirement("DEPLOY-04", phase="deploy", witness=True, clusters=1, ends=True)
+@requirement("DEPLOY-04", phase="deploy", witness=True, clusters=1, ends=3)
 def test_a_host_is_deployed_again_with_other_credentials(
     site: Site, layers: Layers, private_registry: SiteRegistry, deployed: Use
 ) -> None:

@@ -32,11 +32,11 @@ def test_a_new_version_repaves_the_cluster(private_registry: SiteRegistry, repav
         assert private_registry.witness.pulls(cluster, phase="repave"), "nothing was pulled at the repave"
 
 
-@requirement("REPAVE-04", phase="repave", witness=True, repaves=2, ends=True)
+@requirement("REPAVE-04", phase="repave", witness=True, repaves=2, ends=1)
 def test_the_third_repave_is_like_the_first(layers: Layers, private_registry: SiteRegistry, repaved: Use) -> None:
     """Repave after repave presents the same credentials and boots the image asked for."""
     with repaved() as shared:
-        shared.spent, cluster = True, shared.cluster
+        cluster = shared.cluster
         cluster.confirm_repave()
         for _ in range(2):
             cluster.repave(layers.with_image(cluster.layer))
@@ -73,10 +73,10 @@ def test_palette_foretells_the_repave(layers: Layers, deployed: Use) -> None:
 
 
 @requirement("REPAVE-06", phase="repave", hosts=2, witness=True)
-def test_nodes_are_replaced_one_after_the_other(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+def test_nodes_are_replaced_one_after_the_other(private_registry: SiteRegistry, repaved_pair: Use) -> None:
     """On a cluster of several hosts the control plane is repaved first, and no two hosts pull at the same time."""
-    with private_registry.account() as account, site.deploy(layers.fresh(account), hosts=2) as cluster:
-        assert_one_after_the_other(cluster, layers, private_registry)
+    with repaved_pair() as shared:
+        assert_one_after_the_other(shared.cluster, private_registry)
 
 
 @pytest.mark.nightly
@@ -84,12 +84,12 @@ def test_nodes_are_replaced_one_after_the_other(site: Site, layers: Layers, priv
 def test_workers_are_replaced_one_after_the_other(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """With several workers, too, one host is repaved at a time, after the control plane."""
     with private_registry.account() as account, site.deploy(layers.fresh(account), hosts=3) as cluster:
-        assert_one_after_the_other(cluster, layers, private_registry)
+        cluster.repave(layers.with_image(cluster.layer))
+        assert_one_after_the_other(cluster, private_registry)
 
 
-def assert_one_after_the_other(cluster: Cluster, layers: Layers, registry: SiteRegistry) -> None:
-    """Repave a cluster and see who pulled when: first the control plane, then the workers in any order."""
-    cluster.repave(layers.with_image(cluster.layer))
+def assert_one_after_the_other(cluster: Cluster, registry: SiteRegistry) -> None:
+    """See who pulled when in a repave: first the control plane, then the workers in any order."""
     order = registry.witness.hosts(registry.witness.pulls(cluster, phase="repave"))
 
     assert sorted(order) == sorted(host.uid for host in cluster.hosts), f"only {order} pulled"
@@ -135,7 +135,7 @@ def test_a_cluster_rolls_back_to_the_version_before(
                 private_registry.witness.changes(cluster, phase="again")
 
 
-@requirement("LIMIT-03", phase="repave", witness=True, repaves=2, ends=True)
+@requirement("LIMIT-03", phase="repave", witness=True, repaves=2, ends=1)
 def test_an_existing_cluster_is_given_no_certificate(
     layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry, walked: Use
 ) -> None:

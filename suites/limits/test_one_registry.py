@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fixtures.layers import AnotherRegistry, Layers
+from fixtures.shared_clusters import Use
 from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -39,15 +40,15 @@ def test_a_second_registry_gets_no_credentials_at_deployment(
             )
 
 
-@requirement("LIMIT-01", phase="repave", witness=True, clusters=1, repaves=2)
+@requirement("LIMIT-01", phase="repave", witness=True, repaves=2)
 def test_a_repave_keeps_two_registries_apart(
-    site: Site, layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry
+    layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry, trusting: Use
 ) -> None:
     """A repave sends no other registry the first one's login, and takes nothing from the first that the other lacks."""
-    with private_registry.account() as account, another_registry() as others:
+    with trusting() as shared, another_registry(shared.known["authority"]) as others:
+        cluster, account = shared.cluster, shared.account
         second = elsewhere(layers, others, account)
-        first = layers.fresh(None, credentials=second.credentials)
-        with others.registry.account(account.username, account.password) as there, site.deploy(first) as cluster:
+        with others.registry.account(account.username, account.password) as there:
             cluster.begin_repave(second)
             cluster.fails(ErrorCause.LOGIN, about=second.image)
             sent = others.registry.witness.users(cluster)

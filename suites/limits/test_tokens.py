@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.layers import Layers
+from fixtures.shared_clusters import Use
 from fixtures.token_registries import Place, TokenRegistryAt, TokenSite
 from harness.clusters import Cluster
 from harness.errors import ErrorCause
@@ -81,19 +82,14 @@ def not_sent_at_deployment(site: Site, token_registry: TokenRegistryAt, place: P
         assert not runs, "the cluster runs an image that its registry does not have"
 
 
-@requirement("SAFE-01", phase="repave")
+@requirement("SAFE-01", phase="repave", repaves=1)
 @pytest.mark.usefixtures("_second_name")
-def test_no_realm_elsewhere_gets_the_credentials_of_a_repave(
-    site: Site, layers: Layers, private_registry: SiteRegistry, token_registry: TokenRegistryAt
-) -> None:
+def test_no_realm_elsewhere_gets_the_credentials_of_a_repave(token_registry: TokenRegistryAt, trusting: Use) -> None:
     """At a repave, too, no token realm of another host gets the login."""
-    with private_registry.account() as account, token_registry("another host") as far:
-        trusted = private_registry.authority.pem + far.registry.authority.pem
-        first = layers.fresh(None, credentials=layers.credentials(account, certificates=trusted))
-        with site.deploy(first) as cluster:
-            fail_to_repave_to(cluster, far)
+    with trusting() as shared, token_registry("another host", authority=shared.known["authority"]) as far:
+        fail_to_repave_to(shared.cluster, far)
 
-            assert far.realm.presented == [], f"a login was sent to {far.realm.url}"
+        assert far.realm.presented == [], f"a login was sent to {far.realm.url}"
 
 
 @requirement("SAFE-02", phase="limits")
@@ -112,26 +108,20 @@ def test_a_registry_without_tls_gets_no_credentials_at_deployment(
             assert not runs, "the cluster runs an image of a registry without TLS"
 
 
-@requirement("SAFE-02", phase="repave", clusters=1, repaves=2)
+@requirement("SAFE-02", phase="repave", repaves=2)
 def test_nothing_without_tls_gets_the_credentials_of_a_repave(
-    site: Site,
-    layers: Layers,
-    private_registry: SiteRegistry,
-    token_registry: TokenRegistryAt,
-    plain_server: TokenRealm,
+    layers: Layers, token_registry: TokenRegistryAt, plain_server: TokenRealm, trusting: Use
 ) -> None:
     """Moved to a realm or a registry on plain HTTP, a cluster sends it no credentials, and its host stays as it was."""
     address = RegistryAddress(plain_server.bind, plain_server.port)
-    with private_registry.account() as account, token_registry("plain HTTP") as bare:
-        trusted = private_registry.authority.pem + bare.registry.authority.pem
-        first = layers.fresh(None, credentials=layers.credentials(account, certificates=trusted))
-        with site.deploy(first) as cluster:
-            fail_to_repave_to(cluster, bare)
+    with trusting() as shared, token_registry("plain HTTP", authority=shared.known["authority"]) as bare:
+        cluster = shared.cluster
+        fail_to_repave_to(cluster, bare)
 
-            assert bare.realm.presented == [], f"a login was sent to {bare.realm.url}"
-            image = address.reference("conformance/provider", "v1")
-            credentials = layers.credentials(account, registry=str(address))
-            cluster.begin_repave(layers.fresh(None, image=image, credentials=credentials))
-            assert not cluster.repaves_or_fails(about=image), "the cluster runs an image of a registry without TLS"
-            assert plain_server.presented == [], f"credentials were sent to http://{address} in clear"
-            assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
+        assert bare.realm.presented == [], f"a login was sent to {bare.realm.url}"
+        image = address.reference("conformance/provider", "v1")
+        credentials = layers.credentials(shared.account, registry=str(address))
+        cluster.begin_repave(layers.fresh(None, image=image, credentials=credentials))
+        assert not cluster.repaves_or_fails(about=image), "the cluster runs an image of a registry without TLS"
+        assert plain_server.presented == [], f"credentials were sent to http://{address} in clear"
+        assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from fixtures.layers import Layers
+from fixtures.shared_clusters import Use
 from harness.errors import ErrorCause
-from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
 
 
 @requirement("API-01", phase="repave")
-def test_answers_have_the_fields_that_are_read(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+def test_answers_have_the_fields_that_are_read(site: Site, layers: Layers, repaved: Use) -> None:
     """Every answer of a cluster's life has the published fields that are read of it, each of its type."""
     project = site.project
-    with private_registry.account() as account, site.deploy(layers.fresh(account)) as cluster:
+    with repaved() as shared:
+        cluster = shared.cluster
+        cluster.confirm_repave()
         project.clusters.get(cluster.uid)
         project.clusters.profiles(cluster.uid)
         cluster.forecast(layers.with_image(cluster.layer))
-        cluster.repave(layers.with_image(cluster.layer))
         cluster.events()
         project.edge_hosts.get(cluster.host.uid)
         odd = list(project.scope.transport.odd)
@@ -26,21 +27,17 @@ def test_answers_have_the_fields_that_are_read(site: Site, layers: Layers, priva
 
 
 @requirement("EVENT-02", phase="validation")
-def test_the_event_of_a_failure_says_what_it_is_about(
-    site: Site, layers: Layers, private_registry: SiteRegistry
-) -> None:
+def test_the_event_of_a_failure_says_what_it_is_about(pending: Use) -> None:
     """The event of a failed pull is about its cluster, has a reason, a severity, and a component that says it."""
-    with private_registry.account() as account:
-        missing = private_registry.address.reference(layers.images.repository, "never-pushed")
-        with site.begin_deploy(layers.fresh(account, image=missing)) as cluster:
-            event = cluster.fails(ErrorCause.MISSING)
+    with pending() as shared:
+        cluster, event = shared.cluster, shared.cluster.fails(ErrorCause.MISSING)
 
-            assert (event.kind, event.object_uid) == ("spectrocluster", cluster.uid), (
-                f"the event is about {event.kind or 'no kind'} {event.object_uid or 'without uid'}"
-            )
-            assert event.reason, "the event has no reason"
-            assert event.severity not in {"", "Normal"}, f"the event of a failure is {event.severity or 'nothing'}"
-            assert event.component, "the event names no component that it comes from"
-            assert not event.host or event.host in {host.uid for host in cluster.hosts}, (
-                f"the event comes from host {event.host}, which is not of the cluster"
-            )
+        assert (event.kind, event.object_uid) == ("spectrocluster", cluster.uid), (
+            f"the event is about {event.kind or 'no kind'} {event.object_uid or 'without uid'}"
+        )
+        assert event.reason, "the event has no reason"
+        assert event.severity not in {"", "Normal"}, f"the event of a failure is {event.severity or 'nothing'}"
+        assert event.component, "the event names no component that it comes from"
+        assert not event.host or event.host in {host.uid for host in cluster.hosts}, (
+            f"the event comes from host {event.host}, which is not of the cluster"
+        )

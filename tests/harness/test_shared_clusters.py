@@ -23,7 +23,7 @@ class Made:
         self.gone.append(error)
 
 
-def shared() -> tuple[SharedClusters, list[Made], list[str]]:
+def shared(*, moves: bool = False) -> tuple[SharedClusters, list[Made], list[str]]:
     """Return shared clusters, those that were made, and what was done."""
     made: list[Made] = []
     done: list[str] = []
@@ -31,10 +31,10 @@ def shared() -> tuple[SharedClusters, list[Made], list[str]]:
     def make(exits: ExitStack) -> Shared:
         made.append(Made())
         exits.callback(done.append, "account gone")
-        return Shared(made[-1], SimpleNamespace(), exits)  # type: ignore[arg-type] # as much as is used of them
+        return Shared(made[-1], SimpleNamespace(), exits, moves=moves)  # type: ignore[arg-type] # as much as is used
 
     site: Any = SimpleNamespace(look_back=lambda _cluster: done.append("evidence"))
-    return SharedClusters(site, {"deployed": make, "walked": make}), made, done
+    return SharedClusters(site, {"deployed": make}), made, done
 
 
 def test_a_shared_cluster_is_made_once_and_goes_after_its_last_case() -> None:
@@ -86,22 +86,22 @@ def test_what_cannot_be_made_leaves_nothing() -> None:
     assert gone == ["account", "account"]
 
 
-def test_a_case_on_a_walked_cluster_sees_its_own_pulls_only() -> None:
+def test_a_case_on_a_cluster_that_moves_sees_its_own_pulls_only() -> None:
     """What was pulled before the case began is another case's, also where the phase has the same name."""
-    clusters, made, _ = shared()
-    with clusters.use("walked", last=False):
+    clusters, made, _ = shared(moves=True)
+    with clusters.use("deployed", last=False):
         first = made[0].since
-    with clusters.use("walked", last=False):
+    with clusters.use("deployed", last=False):
         assert first is not None
         assert made[0].since > first
 
 
 def items(*cases: str) -> list[Any]:
-    """Return cases, each written as its name and its fixture; ``!`` ends a shared cluster."""
+    """Return cases, each written as its name and its fixture; the more ``!``, the later it ends a shared cluster."""
     session: Any = SimpleNamespace(items=[])
     for case in cases:
         name, _, fixture = case.partition(":")
-        marker = SimpleNamespace(kwargs={"ends": fixture.endswith("!"), "hosts": 1})
+        marker = SimpleNamespace(kwargs={"ends": fixture.count("!"), "hosts": 1})
         session.items.append(
             SimpleNamespace(
                 nodeid=name, fixturenames=[fixture.rstrip("!")], session=session,
@@ -113,9 +113,9 @@ def items(*cases: str) -> list[Any]:
 
 def test_cases_of_one_shared_cluster_stand_together_and_what_ends_it_stands_last() -> None:
     """Others keep their order."""
-    found = in_groups(items("a:deployed", "b:site", "c:deployed!", "d:repaved", "e:deployed"))
+    found = in_groups(items("a:deployed", "b:site", "c:deployed!!", "d:repaved", "e:deployed!", "f:deployed"))
 
-    assert [[item.nodeid for item in group] for group in found] == [["a", "e", "c"], ["b"], ["d"]]
+    assert [[item.nodeid for item in group] for group in found] == [["a", "f", "e", "c"], ["b"], ["d"]]
 
 
 def test_the_last_case_of_a_shared_cluster_is_known_in_any_order() -> None:
