@@ -9,8 +9,10 @@ from typing import Any
 import execnet
 import pytest
 
+from harness import workers
 from harness.scheduler import Queue
 from harness.worker import Wire
+from harness.workers import Workers
 from protected import Secret
 from reports.leak_forms import Protected
 from reports.records import CaseFinished
@@ -171,7 +173,7 @@ def test_cases_of_one_shared_cluster_are_handed_out_together() -> None:
     assert other.sent == [3, 2]
 
 
-def lending(hosts: str, needs: list[int], workers: int) -> tuple[Any, list[Any], list[tuple[str, list[str]]]]:
+def lending(hosts: str | list[str], needs: list[int], count: int) -> tuple[Any, list[Any], list[tuple[str, list[str]]]]:
     """Return a queue that lends hosts, its workers, and what it told them."""
     told: list[tuple[str, list[str]]] = []
     cases = [str(number) for number in range(len(needs))]
@@ -179,7 +181,7 @@ def lending(hosts: str, needs: list[int], workers: int) -> tuple[Any, list[Any],
         cases, needs=needs, hosts=list(hosts), tell=lambda name, lent: told.append((name, list(lent))),
         clear=lambda _name, lent: lent[1:],
     )  # fmt: skip
-    nodes = [WorkerNode(f"gw{number}") for number in range(workers)]
+    nodes = [WorkerNode(f"gw{number}") for number in range(count)]
     for node in nodes:
         queue.add_node(node)
         queue.add_node_collection(node, cases)
@@ -227,3 +229,20 @@ def test_a_host_that_was_gone_is_set_aside_unless_it_is_the_last() -> None:
     queue.mark_test_complete(one, 1)
 
     assert told == [("gw0", ["x"]), ("gw0", ["y"]), ("gw0", ["y"])]
+
+
+def test_a_host_that_was_gone_in_two_cases_in_a_row_is_lent_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A case in between that had its host counts it as there; another worker's host is not blamed."""
+    said: list[str] = []
+    monkeypatch.setattr(workers, "speaker", lambda _config: said.append)
+    queue, _nodes, _told = lending(["edge-1", "edge-2"], [1, 1, 1], 2)
+    controller: Any = SimpleNamespace(queue=queue, _losses={}, config=None)
+    gone = CaseFinished(case="x", verdict=Verdict.DEAD, reason="Edge host edge-2 does not answer")
+    for record in (gone, CaseFinished(case="x", verdict=Verdict.PASS), gone):
+        Workers._look_at_hosts(controller, "gw1", record)
+        Workers._look_at_hosts(controller, "gw0", gone)
+    assert said == []
+
+    Workers._look_at_hosts(controller, "gw1", gone)
+    assert said == ["Edge host edge-2 was gone 2 times; the others go on without it"]
+    assert queue.lent == {"gw0": ["edge-1"], "gw1": []}
