@@ -17,6 +17,7 @@ import uuid
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -133,8 +134,11 @@ def serving(realm: TokenRealm) -> Iterator[TokenRealm]:
 @contextlib.contextmanager
 def listening(
     handler: type[BaseHTTPRequestHandler], bind: str, port: int, certificate: ServerCertificate | None
-) -> Iterator[None]:
-    """Answer with ``handler`` on a port while the context lasts, over TLS with a certificate. Raises OSError."""
+) -> Iterator[int]:
+    """Answer with ``handler`` on a port (0: a free one) while the context lasts, over TLS with a certificate.
+
+    Yields the port. Raises OSError.
+    """
     server = _Server((bind, port), handler)
     if certificate is not None:
         context = _context(certificate)
@@ -143,7 +147,7 @@ def listening(
     thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name=name, daemon=True)
     thread.start()
     try:
-        yield
+        yield int(server.server_address[1])
     finally:
         server.shutdown()
         thread.join()
@@ -151,6 +155,10 @@ def listening(
 
 
 class _Server(ThreadingHTTPServer):
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self.address_family = AF_INET6 if ":" in address[0] else AF_INET
+        super().__init__(address, handler)
+
     def handle_error(self, *_: object) -> None:
         """Write nothing: a client that goes away, or refuses the certificate, is what some cases want."""
 
