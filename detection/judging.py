@@ -25,21 +25,21 @@ NO_VERDICT = "not run"
 
 @dataclass
 class Findings:
-    """What the cases said, by suspect, each case under its ordinary name and in the order they ran."""
+    """What the cases said, by mutant, each case under its ordinary name and in the order they ran."""
 
     of: dict[str, list[CaseFinished]] = field(default_factory=lambda: defaultdict(list))
     drawn: set[str] = field(default_factory=set)
     """Cases whose examples are drawn."""
     reached: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
-    """By suspect and joint, the cases in which its fault was asked there."""
+    """By mutant and joint, the cases in which its fault was asked there."""
     differed: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
     """The same, where something else came of it than without the fault."""
     planned: dict[str, int] = field(default_factory=dict)
-    """How many cases each suspect was to be run with."""
+    """How many cases each mutant was to be run with."""
 
-    def are_complete(self, suspect: str) -> bool:
-        """Return whether every case of a suspect has ended."""
-        return len(self.of.get(suspect, ())) >= self.planned.get(suspect, 0)
+    def are_complete(self, mutant: str) -> bool:
+        """Return whether every case of a mutant has ended."""
+        return len(self.of.get(mutant, ())) >= self.planned.get(mutant, 0)
 
     @property
     def count(self) -> int:
@@ -54,13 +54,13 @@ def read(plan: Path, runs: Path) -> Findings:
         cases = json.loads(cases_file(plan).read_text())
     except (OSError, ValueError):
         return findings
-    findings.planned = dict(Counter(case["suspect"] for case in cases.values()))
+    findings.planned = dict(Counter(case["mutant"] for case in cases.values()))
     _read_touches(plan, cases, findings)
     for file in sorted(runs.glob(f"runs/*/{journal.FILE_NAME}")):
         for record in journal.read(file).records:
             if isinstance(record, CaseFinished) and record.case in cases:
                 ran = cases[record.case]
-                findings.of[ran["suspect"]].append(replace(record, case=ran["case"]))
+                findings.of[ran["mutant"]].append(replace(record, case=ran["case"]))
                 findings.drawn |= {ran["case"]} if ran["drawn"] else set()
     return findings
 
@@ -72,9 +72,9 @@ def _read_touches(plan: Path, cases: Mapping[str, Mapping[str, str]], findings: 
             record = json.loads(line)
             ran = cases[record["case"]]
             for touch in record["touches"]:
-                findings.reached[ran["suspect"]][touch["joint"]].add(ran["case"])
+                findings.reached[ran["mutant"]][touch["joint"]].add(ran["case"])
                 if touch["differed"]:
-                    findings.differed[ran["suspect"]][touch["joint"]].add(ran["case"])
+                    findings.differed[ran["mutant"]][touch["joint"]].add(ran["case"])
 
 
 def cells(cases: Sequence[CaseFinished], claims: Sequence[str], *, drawn: set[str]) -> tuple[Cell, ...]:

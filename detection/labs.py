@@ -15,7 +15,7 @@ import yaml
 
 from detection import judging
 from detection.collecting import ROOT, project_options
-from detection.switching import CAUGHT, HEALTHY, UNHEALED, Plan, Suspect
+from detection.switching import CAUGHT, HEALTHY, UNHEALED, Mutant, Plan
 from engine.children import environment
 from lab import control
 from lab.site import LabSettings, labs_folder
@@ -54,9 +54,9 @@ TRIES = 2
 
 @dataclass(frozen=True)
 class Job:
-    """What a lab is asked to do with pytest: for which suspects, over which suites, with which seed, in which order."""
+    """What a lab is asked to do with pytest: for which mutants, over which suites, with which seed, in which order."""
 
-    suspects: tuple[Suspect, ...]
+    mutants: tuple[Mutant, ...]
     suites: tuple[str, ...]
     seed: int
     shuffle: int | None = None
@@ -65,9 +65,9 @@ class Job:
 
 @dataclass
 class Done:
-    """What became of one suspect: its cases, and why they are not complete, if they are not."""
+    """What became of one mutant: its cases, and why they are not complete, if they are not."""
 
-    suspect: Suspect
+    mutant: Mutant
     findings: Findings
     trouble: str = ""
 
@@ -76,12 +76,12 @@ class Done:
         """Whether the harness or the lab stood in the way of finding a fault out. A healthy lab is not excused."""
         verdicts = {case.verdict for case in self.cases}
         lost = bool(verdicts & {Verdict.ERROR, Verdict.DEAD}) and not verdicts & CAUGHT
-        return lost and self.suspect.specification is not None
+        return lost and self.mutant.specification is not None
 
     @property
     def cases(self) -> list[CaseFinished]:
         """Its cases, in the order they ran."""
-        return self.findings.of.get(self.suspect.name, [])
+        return self.findings.of.get(self.mutant.name, [])
 
 
 @dataclass
@@ -95,33 +95,33 @@ class Worker:
     kubernetes: Path | None = None
     """Where the programs of a Kubernetes are, if clusters are to run one."""
     stopped: threading.Event = field(default_factory=threading.Event)
-    _tried: list[Suspect] = field(default_factory=list)
+    _tried: list[Mutant] = field(default_factory=list)
     _lab: RunningLab | None = None
     _has_had_a_lab: bool = False
     _batches: Iterator[int] = field(default_factory=count)
 
     def run(self, job: Job) -> Iterator[Done]:
-        """Run a batch and give each suspect as soon as it is done. A lab that does not heal is replaced."""
-        left, tries = list(job.suspects), 0
+        """Run a batch and give each mutant as soon as it is done. A lab that does not heal is replaced."""
+        left, tries = list(job.mutants), 0
         while left and not self.stopped.is_set():
             before = len(left)
             for done in self._batch_on_a_lab(job, left):
-                if done.is_disturbed and done.suspect not in self._tried:
-                    self._tried.append(done.suspect)  # once more, on another lab
+                if done.is_disturbed and done.mutant not in self._tried:
+                    self._tried.append(done.mutant)  # once more, on another lab
                     continue
-                left.remove(done.suspect)
+                left.remove(done.mutant)
                 yield done
-            if any(suspect in self._tried for suspect in left):
+            if any(mutant in self._tried for mutant in left):
                 self.close()
             tries = tries + 1 if len(left) == before else 1
             if left and tries >= TRIES:
                 yield Done(left.pop(0), judging.Findings(), "its cases did not come to an end")
                 tries = 0
 
-    def _batch_on_a_lab(self, job: Job, suspects: Sequence[Suspect]) -> Iterator[Done]:
-        """Run a batch. A lab that once came up and does not do so again costs its suspects a try, not the matrix."""
+    def _batch_on_a_lab(self, job: Job, mutants: Sequence[Mutant]) -> Iterator[Done]:
+        """Run a batch. A lab that once came up and does not do so again costs its mutants a try, not the matrix."""
         try:
-            yield from self._batch(job, suspects)
+            yield from self._batch(job, mutants)
         except control.LabFailed as error:
             if not self._has_had_a_lab:
                 raise
@@ -135,19 +135,19 @@ class Worker:
 
     # --- one pytest
 
-    def _batch(self, job: Job, suspects: Sequence[Suspect]) -> Iterator[Done]:
+    def _batch(self, job: Job, mutants: Sequence[Mutant]) -> Iterator[Done]:
         lab = self._ready()
         home = self.area / f"lab-{self.number}-batch-{next(self._batches)}"
         home.mkdir(parents=True)
         plan = home / "plan.json"
-        Plan(str(lab.settings.folder), tuple(suspects), job.shuffle).write(plan)
+        Plan(str(lab.settings.folder), tuple(mutants), job.shuffle).write(plan)
         with (home / "pytest.txt").open("w") as output:
             process = subprocess.Popen(
                 self._command(job, lab, plan, home), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
                 env=environment(),
             )  # fmt: skip
         try:
-            yield from self._follow(process, plan, home, suspects)
+            yield from self._follow(process, plan, home, mutants)
         finally:
             _end(process)
         if process.returncode not in {0, 1, 10, 12} or UNHEALED in (home / "pytest.txt").read_text():
@@ -162,10 +162,10 @@ class Worker:
         return [*command, "--hypothesis-seed", str(job.seed), *job.arguments]
 
     def _follow(
-        self, process: subprocess.Popen[bytes], plan: Path, home: Path, suspects: Sequence[Suspect]
+        self, process: subprocess.Popen[bytes], plan: Path, home: Path, mutants: Sequence[Mutant]
     ) -> Iterator[Done]:
-        """Yield suspects whose last case has ended: those before the one whose case ended last."""
-        waiting, known = list(suspects), 0
+        """Yield mutants whose last case has ended: those before the one whose case ended last."""
+        waiting, known = list(mutants), 0
         deadline = time.monotonic() + PATIENCE
         while process.poll() is None and time.monotonic() < deadline:
             if self.stopped.wait(LOOK):
@@ -181,8 +181,8 @@ class Worker:
             )
             return
         findings = judging.read(plan, home)
-        for suspect in [each for each in waiting if findings.planned and findings.are_complete(each.name)]:
-            yield Done(suspect, findings, "" if findings.of.get(suspect.name) else "no case of the suites concerns it")
+        for mutant in [each for each in waiting if findings.planned and findings.are_complete(each.name)]:
+            yield Done(mutant, findings, "" if findings.of.get(mutant.name) else "no case of the suites concerns it")
 
     def _ready(self) -> RunningLab:
         if self._lab is None:
@@ -210,4 +210,4 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-HEALTHY_LAB = Suspect(HEALTHY, None, (), every=True)
+HEALTHY_LAB = Mutant(HEALTHY, None, (), every=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from detection import judging, odds, random_faults
 from detection.labs import HEALTHY_LAB, Done, Job, Worker
-from detection.switching import Suspect
+from detection.switching import Mutant
 from harness import requirements
 from lab.faults import families, load, specify_all
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
@@ -42,7 +42,7 @@ EQUIVALENT = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """One fault to try: what it is, where it stands, what the lab is told of it, on which cases (as of a suspect)."""
+    """One fault to try: what it is, where it stands, what the lab is told of it, on which cases (as of a mutant)."""
 
     fault: Fault
     family: str
@@ -51,9 +51,9 @@ class Wanted:
     once: bool = False
 
     @property
-    def suspect(self) -> Suspect:
+    def mutant(self) -> Mutant:
         """What the plan says of it."""
-        return Suspect(self.fault.name, dict(self.specification), self.fault.catches, every=self.every, once=self.once)
+        return Mutant(self.fault.name, dict(self.specification), self.fault.catches, every=self.every, once=self.once)
 
 
 def choose(names: Sequence[str], outside: Sequence[str], *, full: bool | None = None) -> list[Wanted]:
@@ -126,8 +126,8 @@ class Detection:
     # --- labs
 
     def _jobs(self) -> list[Job]:
-        suspects = [each.suspect for each in self.wanted]
-        batches = [suspects[at : at + BATCH] for at in range(0, len(suspects), BATCH)]
+        mutants = [each.mutant for each in self.wanted]
+        batches = [mutants[at : at + BATCH] for at in range(0, len(mutants), BATCH)]
         jobs = [Job(tuple(batch), self.suites, self.seed, arguments=self.arguments) for batch in batches]
         if self.whole:
             jobs[:0] = [self._healthy_job(number) for number in range(self.healthy_runs)]
@@ -135,7 +135,7 @@ class Detection:
             jobs[:0] = [Job((lab,), self.suites, self.seed, arguments=self.arguments) for lab in self._healthy_part()]
         return jobs
 
-    def _healthy_part(self) -> list[Suspect]:
+    def _healthy_part(self) -> list[Mutant]:
         """Return the healthy lab with what these faults are tried on; nothing where no case is about that."""
         if any(not each.fault.catches for each in self.wanted):
             return [HEALTHY_LAB]
@@ -187,16 +187,16 @@ class Detection:
 
     def _take(self, done: Done) -> None:
         cases = done.cases
-        if done.suspect.specification is None:
-            claims = done.suspect.claims or tuple(requirements.load())
+        if done.mutant.specification is None:
+            claims = done.mutant.claims or tuple(requirements.load())
             with self._lock:
                 self._healthy += judging.cells(cases, claims, drawn=done.findings.drawn)
             return
-        wanted = next(each for each in self.wanted if each.fault.name == done.suspect.name)
+        wanted = next(each for each in self.wanted if each.fault.name == done.mutant.name)
         self._keep(self._row(wanted, done))
 
     def _row(self, wanted: Wanted, done: Done) -> Row:
-        fault, cases, name = wanted.fault, done.cases, done.suspect.name
+        fault, cases, name = wanted.fault, done.cases, done.mutant.name
         drawn = fault.change and fault.road in odds.DRAWN
         first = self.seed
         return Row(

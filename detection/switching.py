@@ -35,7 +35,7 @@ HEALTHY = ""
 
 
 @dataclass(frozen=True)
-class Suspect:
+class Mutant:
     """A fault as the plan has it. ``specification`` is what the lab is told; none for the healthy lab."""
 
     name: str
@@ -58,13 +58,13 @@ class Suspect:
 
 @dataclass(frozen=True)
 class Plan:
-    """Which lab, and which suspects in which order.
+    """Which lab, and which mutants in which order.
 
     ``shuffle`` is the seed of a random order of all cases, None for the usual one.
     """
 
     lab: str
-    suspects: tuple[Suspect, ...]
+    mutants: tuple[Mutant, ...]
     shuffle: int | None = None
 
     def write(self, file: Path) -> None:
@@ -75,12 +75,12 @@ class Plan:
     def read(cls, file: Path) -> Plan:
         """Read a plan."""
         record = json.loads(file.read_text())
-        suspects = [Suspect(**{**each, "claims": tuple(each["claims"])}) for each in record["suspects"]]
-        return cls(record["lab"], tuple(suspects), record["shuffle"])
+        mutants = [Mutant(**{**each, "claims": tuple(each["claims"])}) for each in record["mutants"]]
+        return cls(record["lab"], tuple(mutants), record["shuffle"])
 
-    def suspects_for(self, requirements: tuple[str, ...]) -> list[Suspect]:
+    def mutants_for(self, requirements: tuple[str, ...]) -> list[Mutant]:
         """Return those who concern a case that proves ``requirements``."""
-        return [suspect for suspect in self.suspects if suspect.concerns(requirements)]
+        return [mutant for mutant in self.mutants if mutant.concerns(requirements)]
 
 
 PLAN = pytest.StashKey[Plan]()
@@ -88,12 +88,12 @@ CAUGHT_SO_FAR = pytest.StashKey[dict[str, set[str]]]()
 
 
 def cases_file(plan: Path) -> Path:
-    """Where the plugin writes which case ran for which suspect."""
+    """Where the plugin writes which case ran for which mutant."""
     return plan.with_suffix(".cases.json")
 
 
 def touches_file(plan: Path) -> Path:
-    """Where the plugin writes what each suspect did during its cases, one JSON document a line."""
+    """Where the plugin writes what each mutant did during its cases, one JSON document a line."""
     return plan.with_suffix(".touches.jsonl")
 
 
@@ -109,26 +109,26 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a case once for each suspect it concerns."""
+    """Run a case once for each mutant it concerns."""
     marker = metafunc.definition.get_closest_marker("requirement")
     if marker is None:
         return
-    chosen = metafunc.config.stash[PLAN].suspects_for(tuple(map(str, marker.args)))
+    chosen = metafunc.config.stash[PLAN].mutants_for(tuple(map(str, marker.args)))
     if chosen:
-        metafunc.parametrize("suspect", chosen, ids=[s.name or "healthy" for s in chosen], indirect=True)
+        metafunc.parametrize("mutant", chosen, ids=[s.name or "healthy" for s in chosen], indirect=True)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order what concerns a suspect by suspect, properties first: they are the quickest to find a change."""
+    """Order what concerns a mutant by mutant, properties first: they are the quickest to find a change."""
     plan = config.stash[PLAN]
-    order = {suspect.name: number for number, suspect in enumerate(plan.suspects)}
-    chosen = [item for item in items if suspect_of(item) is not None]
+    order = {mutant.name: number for number, mutant in enumerate(plan.mutants)}
+    chosen = [item for item in items if mutant_of(item) is not None]
     chosen.sort(key=lambda item: (order[_name(item)], not _draws(item)))
     if plan.shuffle is not None:
         random.Random(plan.shuffle).shuffle(chosen)  # noqa: S311 - an order, no secret
     items[:] = chosen
-    cases = {item.nodeid: {"suspect": _name(item), "case": _base(item), "drawn": _draws(item)} for item in chosen}
+    cases = {item.nodeid: {"mutant": _name(item), "case": _base(item), "drawn": _draws(item)} for item in chosen}
     cases_file(Path(config.getoption("--detection-plan"))).write_text(json.dumps(cases))
 
 
@@ -137,16 +137,16 @@ def _draws(item: pytest.Item) -> bool:
     return "passwords" in getattr(item, "fixturenames", ())
 
 
-def suspect_of(item: pytest.Item) -> Suspect | None:
-    """Return the suspect that an item is run for."""
+def mutant_of(item: pytest.Item) -> Mutant | None:
+    """Return the mutant that an item is run for."""
     callspec = getattr(item, "callspec", None)
-    suspect: Suspect | None = callspec.params.get("suspect") if callspec else None
-    return suspect
+    mutant: Mutant | None = callspec.params.get("mutant") if callspec else None
+    return mutant
 
 
 def _name(item: pytest.Item) -> str:
-    suspect = suspect_of(item)
-    return suspect.name if suspect else HEALTHY
+    mutant = mutant_of(item)
+    return mutant.name if mutant else HEALTHY
 
 
 def _base(item: pytest.Item) -> str:
@@ -158,9 +158,9 @@ def _base(item: pytest.Item) -> str:
 
 
 @pytest.fixture(autouse=True)
-def suspect(request: pytest.FixtureRequest, site: Site, run: Run, shared_clusters: SharedClusters) -> Iterator[None]:
+def mutant(request: pytest.FixtureRequest, site: Site, run: Run, shared_clusters: SharedClusters) -> Iterator[None]:
     """Put the fault in force for the time of the case; afterwards the lab must be as it was."""
-    chosen: Suspect = request.param
+    chosen: Mutant = request.param
     caught = request.config.stash[CAUGHT_SO_FAR].setdefault(chosen.name, set())
     proves = set(request.node.get_closest_marker("requirement").args)
     if chosen.is_settled(proves, caught):

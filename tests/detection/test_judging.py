@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from detection import judging
-from detection.switching import Plan, Suspect, cases_file, touches_file
+from detection.switching import Mutant, Plan, cases_file, touches_file
 from reports.journal import FILE_NAME, Journal
 from reports.records import CaseFinished, PullRecord
 from reports.verdicts import Verdict
@@ -62,10 +62,10 @@ def test_what_the_case_is_about_is_told_before_other_phases() -> None:
 
 
 def test_journals_are_read_while_they_are_written(tmp_path: Path) -> None:
-    """Cases are found under their ordinary name and their suspect, also in a journal whose last line is torn."""
+    """Cases are found under their ordinary name and their mutant, also in a journal whose last line is torn."""
     plan = tmp_path / "plan.json"
-    Plan("lab", (Suspect("x", {"name": "x"}, ("R-1",)),)).write(plan)
-    cases_file(plan).write_text(json.dumps({"t.py::a[x]": {"suspect": "x", "case": "t.py::a", "drawn": True}}))
+    Plan("lab", (Mutant("x", {"name": "x"}, ("R-1",)),)).write(plan)
+    cases_file(plan).write_text(json.dumps({"t.py::a[x]": {"mutant": "x", "case": "t.py::a", "drawn": True}}))
     run = tmp_path / "runs" / "one"
     run.mkdir(parents=True)
     with Journal(run / FILE_NAME) as journal:
@@ -80,22 +80,22 @@ def test_journals_are_read_while_they_are_written(tmp_path: Path) -> None:
 
 
 def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
-    """What the plugin reads is what was planned, and a case is run for those suspects that it concerns."""
-    mine, other = Suspect("x", {"name": "x"}, ("R-1",)), Suspect("y", {"name": "y"}, ("R-2",))
+    """What the plugin reads is what was planned, and a case is run for those mutants that it concerns."""
+    mine, other = Mutant("x", {"name": "x"}, ("R-1",)), Mutant("y", {"name": "y"}, ("R-2",))
     Plan("lab", (mine, other)).write(tmp_path / "plan.json")
     plan = Plan.read(tmp_path / "plan.json")
 
-    assert plan.suspects == (mine, other)
-    assert plan.suspects_for(("R-1", "R-3")) == [mine]
+    assert plan.mutants == (mine, other)
+    assert plan.mutants_for(("R-1", "R-3")) == [mine]
     for always in (replace(other, every=True), replace(other, once=True)):
-        assert Plan("lab", (mine, always)).suspects_for(("R-1",)) == [mine, always]
+        assert Plan("lab", (mine, always)).mutants_for(("R-1",)) == [mine, always]
 
 
 def test_what_a_fault_did_is_read_by_case(tmp_path: Path) -> None:
     """Where a fault was asked and where it changed something is known by joint and case, torn last lines apart."""
     plan = tmp_path / "plan.json"
-    Plan("lab", (Suspect("x", {"name": "x"}, ("R-1",)),)).write(plan)
-    names = {f"t.py::{case}[x]": {"suspect": "x", "case": f"t.py::{case}", "drawn": False} for case in "ab"}
+    Plan("lab", (Mutant("x", {"name": "x"}, ("R-1",)),)).write(plan)
+    names = {f"t.py::{case}[x]": {"mutant": "x", "case": f"t.py::{case}", "drawn": False} for case in "ab"}
     cases_file(plan).write_text(json.dumps(names))
     lines = [
         {"case": f"t.py::{case}[x]", "touches": [{"fault": "x", "joint": "report", "differed": case == "b"}]}
@@ -109,15 +109,15 @@ def test_what_a_fault_did_is_read_by_case(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suspect", "caught", "settled"),
+    ("mutant", "caught", "settled"),
     [
-        (Suspect("x", {}, ("R-1",)), {"R-1"}, True),
-        (Suspect("x", {}, ("R-1",)), {"R-2"}, False),
-        (Suspect("x", {}, ("R-1",), every=True), {"R-1"}, False),
-        (Suspect("x", {}, ("R-1",), once=True), {"R-2"}, True),
-        (Suspect("x", {}, (), once=True), set(), False),
+        (Mutant("x", {}, ("R-1",)), {"R-1"}, True),
+        (Mutant("x", {}, ("R-1",)), {"R-2"}, False),
+        (Mutant("x", {}, ("R-1",), every=True), {"R-1"}, False),
+        (Mutant("x", {}, ("R-1",), once=True), {"R-2"}, True),
+        (Mutant("x", {}, (), once=True), set(), False),
     ],
 )
-def test_a_case_is_left_out_where_it_adds_nothing(suspect: Suspect, caught: set[str], settled: bool) -> None:  # noqa: FBT001 - data
+def test_a_case_is_left_out_where_it_adds_nothing(mutant: Mutant, caught: set[str], settled: bool) -> None:  # noqa: FBT001 - data
     """What has been caught is not run again, unless every case was asked for; a random fault is caught once."""
-    assert suspect.is_settled({"R-1"}, caught) is settled
+    assert mutant.is_settled({"R-1"}, caught) is settled

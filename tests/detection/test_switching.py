@@ -14,7 +14,7 @@ from detection.collecting import ROOT, NoCasesError, collect
 from detection.judging import Findings
 from detection.labs import HEALTHY_LAB, Done
 from detection.matrix import SEED, Detection
-from detection.switching import HEALTHY, Plan, Suspect, cases_file
+from detection.switching import HEALTHY, Mutant, Plan, cases_file
 from reports import runs
 from reports.kill_matrix import JSON, PAGE, Matrix
 from reports.records import CaseFinished
@@ -38,8 +38,8 @@ def test_a_fault_whose_lab_was_lost_is_tried_again(verdicts: tuple[Verdict, ...]
     findings = Findings()
     findings.of["x"] = findings.of[HEALTHY] = cases
 
-    assert Done(Suspect("x", {"name": "x"}, ()), findings).is_disturbed is disturbed
-    assert Done(Suspect(HEALTHY, None, ()), findings).is_disturbed is False
+    assert Done(Mutant("x", {"name": "x"}, ()), findings).is_disturbed is disturbed
+    assert Done(Mutant(HEALTHY, None, ()), findings).is_disturbed is False
 
 
 def test_further_healthy_runs_have_an_order_of_their_own(tmp_path: Path) -> None:

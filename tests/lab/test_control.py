@@ -25,7 +25,7 @@ def test_a_lab_that_neither_comes_nor_ends_is_given_up(tmp_path: Path, monkeypat
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_a_lab_that_does_not_come_up_again_costs_its_suspects_only(
+def test_a_lab_that_does_not_come_up_again_costs_its_mutants_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, before: bool
 ) -> None:
     """The rest of a matrix goes on; where no lab ever came up there is nothing to go on with."""
