@@ -26,14 +26,16 @@ if TYPE_CHECKING:
     import docker
 
 CASES = "DEPLOY-01 or MASK-01 or REPAVE-08"
+#: Where it matters only that both workers run a case, and that one is left when a worker is gone.
+FEW = "DEPLOY-01 or REPAVE-08 or no_refusal_has_the_password"
 #: Seconds that a run may take on a machine that builds the lab's images first and has other work.
 LIMIT = 400
 
 
 @contextmanager
-def in_workers(project: Checkout, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+def in_workers(project: Checkout, *arguments: str, cases: str = FEW) -> Iterator[subprocess.Popen[str]]:
     """Start a run with two workers, and see to it that it is over in any case."""
-    with project.start("-m", "pytest", "suites", "-q", "-n", "2", "-k", CASES, *arguments) as run:
+    with project.start("-m", "pytest", "suites", "-q", "-n", "2", "-k", cases, *arguments) as run:
         try:
             yield run
         finally:
@@ -83,7 +85,7 @@ def assert_nothing_is_left(engine: docker.DockerClient, project: Checkout) -> No
 
 def test_workers_make_one_run(engine: docker.DockerClient, project: Checkout) -> None:
     """Every case runs once, in one worker or another, into one journal and one set of reports, a line for each."""
-    with in_workers(project) as run:
+    with in_workers(project, cases=CASES) as run:
         output, _ = run.communicate(timeout=LIMIT)
     found = cases(project)
     started = [record for record in records(project) if isinstance(record, RunStarted)]
@@ -103,7 +105,8 @@ def test_workers_make_one_run(engine: docker.DockerClient, project: Checkout) ->
 
 def test_failures_of_workers_are_told_with_their_stories(project: Checkout) -> None:
     """With a fault in both labs the failures of both workers are in the summary."""
-    with in_workers(project, "--lab-fault", "answers-not-masked", "--lab-fault", "no-repave-for-credentials") as run:
+    faults = ("--lab-fault", "answers-not-masked", "--lab-fault", "no-repave-for-credentials")
+    with in_workers(project, *faults, cases=CASES) as run:
         output, _ = run.communicate(timeout=LIMIT)
     red = [case for case in cases(project) if case.verdict.is_red]
 
@@ -121,7 +124,7 @@ def test_a_worker_that_is_killed_costs_the_case_that_it_ran(engine: docker.Docke
     lost = next(case for case in cases(project) if case.verdict is Verdict.ERROR)
 
     assert run.returncode == 3, output
-    assert verdicts == ["error", "pass", "pass", "pass", "pass"]
+    assert verdicts == ["error", "pass", "pass"]
     assert "ended while it ran this case" in lost.observed + lost.reason
     ownership.sweep(engine)  # as the next run does
     assert_nothing_is_left(engine, project)

@@ -267,7 +267,7 @@ def test_a_registry_that_gives_tokens(kind: str, engine: docker.DockerClient, la
         (tmp_path / "theirs.pem").write_text(found.trusted or "")
         file = tmp_path / "site.yaml"
         file.write_text(yaml.safe_dump(document))
-        well = run_cases(tmp_path, accounts, file, "new_version_repaves or pulls_from_the_private")
+        well = run_cases(tmp_path, accounts, file, "new_version_repaves")
         with lab.taken("test", [specify("alphanumeric-base64")]):
             ill = run_cases(tmp_path, accounts, file, "renewed_certificate")
 
