@@ -12,6 +12,7 @@ import binascii
 import re
 import struct
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from registry.transforms import SWAPPED, TRANSFORMS, Context, replace_invalid, transform, wire
@@ -122,7 +123,7 @@ class Presented:
 
 
 def prepare(configured: Configured) -> Prepared:
-    """Work out, once per account, what every transform and every ordered pair would make of it.
+    """Work out, once per account, what every transform would make of it; ordered pairs once they are asked for.
 
     Raises ValueError for text without UTF-8.
     """
@@ -139,8 +140,6 @@ class _Table:
     ``silencing`` are the transforms that leave nothing to present: an empty value, or an error.
     """
 
-    __slots__ = ("_firsts", "_pairs", "_seconds", "_singles", "silencing", "unchanged", "value")
-
     def __init__(self, context: Context, transforms: Sequence[Transform]) -> None:
         self.value = context.password
         self._singles: dict[bytes, list[str]] = {}
@@ -154,27 +153,29 @@ class _Table:
         self.silencing = frozenset(silencing)
         self.unchanged = frozenset(self._singles.pop(self.value, ()))
         self._firsts = list(self._singles.values())
-        self._pairs: dict[bytes, bytearray] = {}
         self._seconds = (*(known.id for known in transforms), _REPLACED)
-        if len(self.value) <= LONGEST_FOR_PAIRS:
-            self._prepare_pairs(context, (*(known.apply for known in transforms), _replaced))
+        self._context, self._rules = context, (*(known.apply for known in transforms), _replaced)
 
-    def _prepare_pairs(self, context: Context, seconds: Sequence[Rule]) -> None:
-        """Apply every transform to every *distinct* result of a first one: equal results share the work.
+    @cached_property
+    def _pairs(self) -> dict[bytes, bytearray]:
+        """What every transform makes of every *distinct* result of a first one: equal results share the work.
 
-        Pairs are kept as numbers in bytes: thousands of small containers for each account would have to be looked at
-        by every full garbage collection, and some pull would have to wait for that.
+        Few accounts are ever presented with a change of two steps, so this waits for one. Pairs are kept as numbers in
+        bytes: thousands of small containers would have to be looked at by every full garbage collection.
         """
-        pairs, numbered = self._pairs, tuple(enumerate(seconds))
-        shorter = {self.value, *self._singles}
+        pairs: dict[bytes, bytearray] = {}
+        if len(self.value) > LONGEST_FOR_PAIRS:
+            return pairs
+        numbered, shorter = tuple(enumerate(self._rules)), {self.value, *self._singles}
         for index, middle in enumerate(self._singles):
             if len(middle) > LONGEST_FOR_TRANSFORMS:
                 continue
-            between = context.holding(middle)
+            between = self._context.holding(middle)
             for number, apply in numbered:
                 made = apply(between)
                 if made is not None and made not in shorter:
                     pairs.setdefault(made, bytearray()).extend(_PAIR.pack(index, number))
+        return pairs
 
     def explain(self, presented: bytes) -> tuple[str, ...]:
         """Return all equally short explanations of a changed value; none where nothing explains it."""
@@ -241,8 +242,19 @@ class Prepared:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a prepared account holds secrets and cannot be pickled")
 
+    def expects(self, header: bytes | None) -> bool:
+        """Return whether a header is exactly this account's."""
+        return header == self._expected
+
+    def is_of(self, username: bytes) -> bool:
+        """Return whether it is the account of exactly this user."""
+        return username == self._username.value
+
     def classify(self, header: bytes | None) -> Presented:
-        """Return what an ``Authorization`` header presents (None: there was none). Takes well under a millisecond."""
+        """Return what an ``Authorization`` header presents (None: there was none).
+
+        It takes well under a millisecond, but for the first change that no single transform explains.
+        """
         if header is None:
             return self._silence
         if header == self._expected:
@@ -378,7 +390,9 @@ def closest(accounts: Iterable[Prepared], header: bytes | None) -> tuple[Prepare
     An intact one wins, then one whose user name is intact, then one whose password is; the first of equals. Without
     a header, or without accounts, there is no account; what its absence is consistent with can be said of a single one.
     """
-    compared = [(account, account.classify(header)) for account in accounts]
+    known = list(accounts)
+    nearest = [account for account in known if account.expects(header)] or _of_the_user(known, header) or known
+    compared = [(account, account.classify(header)) for account in nearest]
     if header is None:
         return None, compared[0][1] if len(compared) == 1 else ANONYMOUS
     if not compared:
@@ -386,6 +400,12 @@ def closest(accounts: Iterable[Prepared], header: bytes | None) -> tuple[Prepare
         return None, read if isinstance(read, Presented) else Presented("unknown-user", "unknown user")
     best = min(compared, key=lambda each: _distance(each[1]))
     return (best[0] if best[1].kind in {"intact", "changed"} else None), best[1]
+
+
+def _of_the_user(accounts: Sequence[Prepared], header: bytes | None) -> list[Prepared]:
+    """Return the accounts of exactly the user that a header names: no other one is closer."""
+    read = _read_basic(header) if header is not None else ANONYMOUS
+    return [] if isinstance(read, Presented) else [account for account in accounts if account.is_of(read[0])]
 
 
 def _distance(presented: Presented) -> tuple[int, int]:
