@@ -51,6 +51,10 @@ class BrokenPalette:
         self.now = next(self.script, self.now)
         return SimpleNamespace(is_ready=self.now[0])
 
+    def events(self, _uid: str, *, since: datetime | None = None) -> list[Event]:
+        """Return the events, newest first, as :meth:`palette.events.Events.of_cluster` does."""
+        return [each for each in self.now[1][::-1] if since is None or each.at is None or each.at >= since]
+
 
 @dataclass
 class Scene:
@@ -74,7 +78,7 @@ def stage(tmp_path: Path) -> Callable[..., Scene]:
         wait = Wait(Timeouts(stale_state=120.0, cluster_running=3600.0), clock.clock)
         palette = BrokenPalette(iter(looks))
         clusters = SimpleNamespace(wait=wait, overview=palette.overview)
-        events = SimpleNamespace(of_cluster=lambda _uid: palette.now[1][::-1])
+        events = SimpleNamespace(of_cluster=palette.events)
         evidence = Evidence(tmp_path)
         site: Any = SimpleNamespace(project=SimpleNamespace(clusters=clusters, events=events), evidence=evidence)
         cluster = Cluster(site, "uid", "c", "p", OsLayer(IMAGE, None), (), ["p"], [Phase("deploy", BEGAN, "")])

@@ -223,7 +223,7 @@ def test_what_a_dead_run_left_in_their_registry_is_cleaned(
 def test_a_password_that_the_site_quotes_is_masked(theirs: Theirs) -> None:
     """Where events quote a password of theirs, the failure is told with a name in its place, and nothing withheld."""
     with theirs.lab.taken("test", [specify("password-in-an-event")]):
-        shown = theirs.run(theirs.site_file(), "shows_the_password_to_nobody")
+        shown = theirs.run(theirs.site_file(), "the_host_shows_the_password_to_nobody")
     (case,) = results.load(shown.folder).cases
 
     assert shown.code == ExitCode.FAIL, shown.terminal[-3000:]
