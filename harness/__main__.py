@@ -56,7 +56,7 @@ PYTEST: dict[str, Pytest] = {
             "--durations-min", "10",
         ),
         ("tests",), (("PY_COLORS", "0"),),
-        "own tests: 15 to 20 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
+        "own tests: about 15 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
     ),
     "endurance": Pytest(
         (),
