@@ -12,7 +12,7 @@ from harness.private_registry import presented_sentence
 from harness.tracebacks import lines_of, place_of
 from lab.site import LabSettings
 from registry.transforms import transform
-from registry.witness import ON_PURPOSE
+from reports import pulls as judged
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -136,14 +136,10 @@ def first_change(evidence: Evidence) -> str:
     What was presented to another registry than the run's is for its case to judge.
     """
     for cluster in evidence.clusters:
-        for pull in filter(_changed, cluster.pulls):
+        for pull in filter(judged.changed, cluster.pulls):
             said = f"; the profile says {cluster.vector}" if cluster.vector else ""
             return f"{presented_sentence(pull.host, pull.presented, pull.phase)}{said}"
     return ""
-
-
-def _changed(pull: PullRecord) -> bool:
-    return pull.presented not in ("", "intact", "anonymous", ON_PURPOSE)
 
 
 def diagnosis_lines(evidence: Evidence) -> list[str]:
@@ -172,7 +168,7 @@ def pull_table(evidence: Evidence) -> list[str]:
     Of many clusters that is those with a change, of many images in a phase the changed one, or else the last.
     """
     rows: list[tuple[str, ...]] = []
-    changed = [cluster for cluster in evidence.clusters if any(map(_changed, cluster.pulls))]
+    changed = [cluster for cluster in evidence.clusters if any(map(judged.changed, cluster.pulls))]
     for pull in (
         (pull for cluster in changed for pull in _telling(cluster.all_pulls)) if changed else pulls_of(evidence)
     ):
@@ -191,7 +187,7 @@ def pull_table(evidence: Evidence) -> list[str]:
 def _telling(pulls: list[PullRecord]) -> list[PullRecord]:
     """Return the pulls of the images of each phase that were pulled with a changed login, or else of the last one."""
     last = {pull.phase: {pull.what} for pull in pulls if pull.reference and not pull.reference.startswith("sha256:")}
-    wrong = {phase: {pull.what for pull in pulls if pull.phase == phase and _changed(pull)} for phase in last}
+    wrong = {phase: {pull.what for pull in pulls if pull.phase == phase and judged.changed(pull)} for phase in last}
     return [
         pull
         for pull in pulls

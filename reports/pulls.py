@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 GOOD, USUAL, BAD = "good", "usual", "bad"
 HERE = "  <- here"
+#: How a login is called that a case has refused on purpose.
+ON_PURPOSE = "wrong on purpose"
+#: What a pull presents without anybody's fault; a first request without credentials is how the protocol begins.
+RIGHT = frozenset({"", "intact", "anonymous", ON_PURPOSE})
 _MOST_LINES = 14
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 
@@ -34,7 +38,7 @@ def shortened(text: str) -> str:
 
 
 def tones(pulls: Sequence[PullRecord]) -> list[str]:
-    """Return for each pull, in order, whether it was good, usual (how every login begins), or bad."""
+    """Return for each pull, in order, whether it was good, usual (as every login begins, as a case wants it) or bad."""
     followed: set[tuple[str, str, str]] = set()
     found = []
     for pull in reversed(pulls):
@@ -47,14 +51,15 @@ def tones(pulls: Sequence[PullRecord]) -> list[str]:
 
 def _tone(pull: PullRecord, *, logged_in: bool) -> str:
     asks = logged_in or pull.repository.strip("/") == "v2"
-    if pull.presented == "anonymous" and pull.status == HTTPStatus.UNAUTHORIZED and asks:
+    refused = pull.status == HTTPStatus.UNAUTHORIZED
+    if refused and (pull.presented == ON_PURPOSE or (pull.presented == "anonymous" and asks)):
         return USUAL
-    return GOOD if pull.presented in {"", "intact", "anonymous"} and not answer(pull.status) else BAD
+    return GOOD if not changed(pull) and not answer(pull.status) else BAD
 
 
 def changed(pull: PullRecord) -> bool:
     """Whether something else was presented than the profile's credential."""
-    return pull.presented not in {"", "intact", "anonymous"}
+    return pull.presented not in RIGHT
 
 
 def decisive(pulls: Sequence[PullRecord]) -> int | None:

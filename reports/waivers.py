@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 
 from foreign.yaml_text import BadYamlError, read_yaml
+from reports import pulls
 from reports.records import WaiverInForce
 from reports.verdicts import Verdict
 
@@ -239,16 +240,12 @@ def _out_of_date(waiver: Waiver) -> str:
 def _seen(case: CaseFinished) -> Iterator[dict[str, str]]:
     """Yield what a failing case showed: once for each pull that presented something else, or for the case alone."""
     facts = {"phase": case.phase, "vector_class": case.vector_class, "observed": case.observed, "reason": case.reason}
-    changed = [pull for pull in case.pulls if pull.presented not in _UNCHANGED]
+    changed = [pull for pull in case.pulls if pulls.changed(pull)]
     for pull in changed:
         told = {"phase": pull.phase, "puller": pull.puller, "presented": pull.presented, "status": str(pull.status)}
         yield {**facts, **told}
     if not changed:
         yield facts
-
-
-# A first request without credentials is how the protocol begins.
-_UNCHANGED = {"", "intact", "anonymous"}
 
 
 def _version(text: str) -> tuple[int, ...]:

@@ -10,6 +10,8 @@ from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
 
+NOBODY = "nobody-of-that-name"
+
 
 @requirement("DEPLOY-01", "DEPLOY-02", "PROFILE-01", "LIMIT-02", "LIMIT-04", phase="deploy", witness=True)
 def test_a_new_cluster_pulls_from_the_private_registry(private_registry: SiteRegistry, deployed: Use) -> None:
@@ -65,8 +67,8 @@ def test_an_unknown_user_is_reported_and_changes_nothing(
     site: Site, layers: Layers, private_registry: SiteRegistry
 ) -> None:
     """With an unknown user the cluster does not run, events say why, and the host is as it was."""
-    with private_registry.account() as account:
-        unknown = layers.credentials(account, username="nobody-of-that-name")
+    with private_registry.account() as account, private_registry.refusing(NOBODY, account.password):
+        unknown = layers.credentials(account, username=NOBODY)
         with site.begin_deploy(layers.fresh(None, credentials=unknown)) as cluster:
             assert_refused(cluster)
 

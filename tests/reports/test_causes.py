@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from registry.witness import ON_PURPOSE
 from reports import causes, page, pulls, results, summary, timeline, wording
 from reports.records import Moment, PullRecord
 from reports.verdicts import Verdict
@@ -72,6 +73,16 @@ def test_the_anonymous_beginning_of_a_login_is_usual_and_its_lack_is_not() -> No
     assert pulls.tones([ANONYMOUS, DECODED[1]]) == ["usual", "bad"]
     assert pulls.tones([DECODED[0], ANONYMOUS]) == ["good", "bad"]
     assert pulls.decisive([ANONYMOUS, ANONYMOUS]) == 1
+
+
+def test_a_login_that_is_refused_on_purpose_is_no_cause() -> None:
+    """Where a case has a login refused, what is told of its failure is its own reason, and the refusal is usual."""
+    refused = replace(DECODED[1], presented=ON_PURPOSE)
+    case = samples.failing(case="suites/a/test_a.py::one", pulls=(refused,), observed="an event tells the password")
+    found = causes.of(results.of((samples.started(), case, samples.finished())))
+
+    assert pulls.tones([ANONYMOUS, refused]) == ["usual", "usual"]
+    assert [cause.words for cause in found] == ["an event tells the password"]
 
 
 @pytest.mark.parametrize("before", [2, 30, 200])
