@@ -228,7 +228,7 @@ class CaseKind:
         return not outage.takes or bool(outage.takes & self.needs)
 
 
-_LOGIN = "test_an_unknown_user_is_reported_and_changes_nothing"
+_LOGIN = "test_an_unknown_user_is_reported"
 KINDS = (
     CaseKind("deployment", "test_a_new_cluster_pulls_from_the_private_registry"),
     CaseKind("refused deployment", _LOGIN, refused=True),
