@@ -20,6 +20,8 @@ from fixtures.edges import FRAGMENTS
 from fixtures.vectors.catalogue import KINDS
 from harness.drawing import EXAMPLES
 from registry.htpasswd import unusable
+from registry.transforms.base import Context, Transform
+from registry.transforms.base64_rules import BASE64
 from registry.transforms.classes import CLASSES, classes_of
 
 SEEDS = range(1, 101)
@@ -49,6 +51,17 @@ def test_nearly_every_seed_draws_a_password_of_every_property(name: str) -> None
 
     assert sum(map(any, having)) >= 95
     assert name == "any" or not any(map(all, having))
+
+
+#: One rule leaves nothing of most passwords.
+@pytest.mark.parametrize(
+    "change", [each for each in BASE64 if each.id != "base64-prefix"], ids=lambda change: change.id
+)
+def test_the_first_password_that_is_decoded_shows_that_it_was(change: Transform) -> None:
+    """No seed begins with a password that decoding leaves nothing of: a missing login would be named, not decoding."""
+    for passwords in decks():
+        applied = ((each.encode(), change.apply(Context(each.encode()))) for each in passwords)
+        assert next((after for before, after in applied if after != before), None) != b""
 
 
 def test_a_site_that_asks_for_less_gets_the_beginning_of_the_same_deck() -> None:
