@@ -2,7 +2,8 @@
 
 The libraries bound one operation of a socket, so a header that drips, or ``100 Continue`` for ever, has no end.
 Everything in the house may import this module.
-The size is checked where a body is unpacked; ``http.client`` itself bounds headers.
+The size is checked where a body is unpacked, by :func:`whole` or where its pieces are put together.
+``http.client`` itself bounds headers.
 """
 
 from __future__ import annotations
@@ -78,16 +79,29 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
 
 
+def bound(manager: urllib3.PoolManager) -> None:
+    """Let a pool manager use connections that end."""
+    manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+
+
 class BoundedAdapter(HTTPAdapter):
     """The transport adapter of ``requests`` over such connections, directly or by a proxy."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as in requests
         """Use connections that end."""
         super().init_poolmanager(*args, **options)
-        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        bound(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - as in requests
         """Use connections that end."""
         manager = super().proxy_manager_for(proxy, **options)
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
+        bound(manager)
         return manager
+
+
+def whole(answer: urllib3.BaseHTTPResponse) -> bytes:
+    """Return the unpacked body of an answer. Raises AnswerTooLargeError."""
+    found = answer.read(LARGEST_ANSWER + 1)
+    if len(found) > LARGEST_ANSWER:
+        raise AnswerTooLargeError
+    return found

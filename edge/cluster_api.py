@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from bounded import bound, whole
 from foreign.yaml_text import BadYamlError, read_yaml
 
 if TYPE_CHECKING:
@@ -131,6 +132,9 @@ class ClusterApi:
         settings.proxy, settings.retries = None, 1  # directly, as everything else goes
         self._host = settings.host
         self._client = client.ApiClient(settings)
+        asked = self._client.rest_client
+        bound(asked.pool_manager)
+        asked.request = _read_whole(asked.request)  # type: ignore[method-assign] # what reads whole bodies, unbounded
         self._core = client.CoreV1Api(self._client)
 
     def __enter__(self) -> Self:
@@ -189,6 +193,15 @@ class ClusterApi:
         except (HTTPError, OSError, ValueError) as error:
             kind = type(getattr(error, "reason", None) or error).__name__
             raise ClusterApiError(f"the Kubernetes API at {self._host} cannot be asked: {kind}") from None
+
+
+def _read_whole(request: Callable[..., Any]) -> Callable[..., Any]:
+    def ask(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - the library's own
+        answer = request(*arguments, **options)
+        answer.data = whole(answer.response)
+        return answer
+
+    return ask
 
 
 def _checked(text: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import subprocess
 import time
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import docker
@@ -28,6 +29,8 @@ Say = Callable[[str], None]
 ENGINE_START = 30.0
 _OS_RELEASE = Path("/etc/os-release")
 _LOG = Path("/var/log/docker.log")
+#: Seconds that an installation, and a service manager, may take.
+_INSTALL, _SERVICE = 1800.0, 120.0
 #: apt-get's own patience: seconds that another installation on this machine may take.
 _PATIENT = ("-o", "DPkg::Lock::Timeout=120")
 _ADVICE = "run: apt-get install docker.io && service docker start"
@@ -124,7 +127,10 @@ def install_packages(packages: list[str], say: Say) -> None:
         ["apt-get", "update", "-qq"],
         ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *_PATIENT, *packages],
     ):
-        done = subprocess.run(command, check=False, env=quiet, capture_output=True, text=True)
+        try:
+            done = subprocess.run(command, check=False, env=quiet, capture_output=True, text=True, timeout=_INSTALL)
+        except subprocess.TimeoutExpired as error:
+            raise EngineUnavailable(f"'{' '.join(command)}' has not ended after {error.timeout:g} s") from None
         if done.returncode != 0:
             last = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
             raise EngineUnavailable(f"'{' '.join(command)}' failed: {last}")
@@ -134,7 +140,9 @@ def _start(say: Say) -> str:
     """Start the engine as a service; where no service manager runs it, as a daemon of its own. Gives where it logs."""
     say("starting the Docker engine; it stays as a service of this machine after the run")
     if Path("/run/systemd/system").is_dir():
-        subprocess.run(["systemctl", "start", "docker"], check=False, capture_output=True, env=environment())
+        with suppress(subprocess.TimeoutExpired):  # whether the engine answers is asked afterwards
+            start = ["systemctl", "start", "docker"]
+            subprocess.run(start, check=False, capture_output=True, env=environment(), timeout=_SERVICE)
         where = "journalctl -u docker"
     else:
         with _LOG.open("ab") as log:

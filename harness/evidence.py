@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from harness.clusters import Cluster
     from harness.private_registry import SiteWitness
+    from reports.leak_forms import Protected
 
 #: Characters of a note; it is one line of a report.
 LONGEST_NOTE = 240
@@ -51,6 +52,7 @@ class Evidence(Brief):
     A property test makes many clusters; only those since :meth:`forget` count, which its examples call. Beside the
     ``witness`` of the run's registry there are those of registries that a case starts beside it. ``refusals`` counts
     the failures that the case expected and saw; ``gone`` has a line for each part of the infrastructure that was gone.
+    Credentials that Palette hands out are added to what the run has ``protected``.
     """
 
     folder: Path
@@ -70,6 +72,7 @@ class Evidence(Brief):
     other_witnesses: list[SiteWitness] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
     refusals: int = 0
+    protected: list[Protected] = field(default_factory=list)
 
     def begin(self, case: str) -> None:
         """Start afresh for a case."""
@@ -119,7 +122,7 @@ class Evidence(Brief):
     def keep(self, cluster: Cluster, *, failed: bool) -> None:
         """Take what can be known of a cluster before it is deleted; after a failure also its hosts' diagnostics."""
         events = cluster.events() if cluster.uid else []
-        inside = seen_in_kubernetes(cluster)
+        inside = seen_in_kubernetes(cluster, self.protected)
         told = (EventRow(time=_utc(e.at), severity=e.severity, reason=e.reason, message=e.message) for e in events)
         errors = (_moment(e.at, e.message, e.host) for e in events if e.severity == "Error")
         self.clusters = [known for known in self.clusters if known.name != cluster.name]

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edge.cluster_api import ClusterApi, ClusterApiError
+from edge.cluster_api import ClusterApi, ClusterApiError, credentials_of
 from engine.tempdirs import temporary_directory
 from palette.errors import PaletteError
 from protected import Secret
+from reports.leak_forms import Protected
 from reports.records import EventRow, Moment, utc
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 #: The feature of a site, and where its facts come from when nothing else is known of them.
 #: Seconds for all that is asked of a cluster.
 LONGEST_LOOK = 90.0
+#: Characters of a credential that can be told from ordinary text.
+SHORTEST_TOKEN = 8
 FEATURE, SOURCE = "kubernetes", "Kubernetes"
 
 
@@ -37,12 +40,15 @@ class Seen:
     moments: tuple[Moment, ...] = ()
 
 
-def seen_in_kubernetes(cluster: Cluster) -> Seen:
-    """Look at nodes, upgrade pods and pulls of a cluster that is about to go; nothing where a site has no such API."""
+def seen_in_kubernetes(cluster: Cluster, protected: list[Protected]) -> Seen:
+    """Look at nodes, upgrade pods and pulls of a cluster that is about to go; nothing where a site has no such API.
+
+    What Palette's kubeconfig holds of credentials is added to what is ``protected``.
+    """
     if FEATURE not in cluster.site.features or not cluster.uid:
         return Seen()
     try:
-        return within(LONGEST_LOOK, partial(look, _kubeconfig(cluster)))
+        return within(LONGEST_LOOK, partial(look, _kubeconfig(cluster, protected)))
     except (ClusterApiError, PaletteError) as error:
         return Seen((EventRow(time=utc(), reason=SOURCE, message=f"not asked: {error}"),))
 
@@ -83,10 +89,14 @@ def look(kubeconfig: Secret) -> Seen:
     return Seen(tuple(events), tuple(moments))
 
 
-def _kubeconfig(cluster: Cluster) -> Secret:
+def _kubeconfig(cluster: Cluster, protected: list[Protected]) -> Secret:
     """Return the kubeconfig that the site file refers to, else the one that Palette has of the cluster."""
-    given = cluster.site.file.kubeconfig
-    return given or Secret(cluster.site.project.clusters.kubeconfig(cluster.uid).decode("utf-8", "replace"))
+    if cluster.site.file.kubeconfig is not None:
+        return cluster.site.file.kubeconfig
+    found = Secret(cluster.site.project.clusters.kubeconfig(cluster.uid).decode("utf-8", "replace"))
+    parts = (Secret(part) for part in credentials_of(found) if len(part) >= SHORTEST_TOKEN)
+    protected += [Protected("credential in Palette's kubeconfig", part) for part in parts]
+    return found
 
 
 def _event(what: str, message: str, *, wrong: bool) -> EventRow:

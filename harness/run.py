@@ -128,6 +128,9 @@ class Run:
     _error: BaseException | None = None
     _ended_in: str = ""
 
+    def __post_init__(self) -> None:
+        self.evidence.protected = self.protected
+
     @classmethod
     def begin(cls, options: Options) -> Run:
         """Make the run's directory and journal, or take those of the run that is resumed."""

@@ -7,6 +7,7 @@ the real one does, and checks the token; it knows nothing else.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +86,7 @@ class MockClusterApi:
     events: list[Json] = field(default_factory=list)
     page: int = 100
     failing: int = 0
+    padding: int = 0
     asked: list[str] = field(default_factory=list)
     port: int = 0
     authority: Authority = field(default_factory=Authority)
@@ -126,7 +128,10 @@ def mocked(api: MockClusterApi) -> Iterator[MockClusterApi]:
     def act(request: Request) -> None:
         asked = parse_qs(urlsplit(request.url).query)
         status, body = api.answer(request.path, asked, request.handler.headers.get("Authorization", ""))
-        request.send(status, json.dumps(body).encode(), Content_Type="application/json")
+        content, more = json.dumps(body).encode(), {}
+        if api.padding:
+            content, more = gzip.compress(content + b" " * api.padding, 1), {"Content_Encoding": "gzip"}
+        request.send(status, content, Content_Type="application/json", **more)
 
     with serving(act, certificate=api.authority.issue("127.0.0.1")) as server:
         api.port = server.port

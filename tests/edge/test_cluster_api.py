@@ -9,13 +9,18 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
+from bounded import LARGEST_ANSWER
 from edge.cluster_api import ClusterApi, ClusterApiError, credentials_of
-from harness.in_kubernetes import Seen, look, within
+from harness.clusters import Cluster
+from harness.in_kubernetes import FEATURE, Seen, look, seen_in_kubernetes, within
 from protected import Secret
 from registry.tls import Authority
+from reports.leak_forms import Protected
 from tests.edge.mock_cluster_api import IMAGE, POD, TOKEN, MockClusterApi, event, mocked, node, pod
 
 FAILED = f'Failed to pull image "{IMAGE}": 401 Unauthorized'
@@ -198,6 +203,26 @@ def test_objects_of_another_shape_are_one_line(mock: MockClusterApi, tmp_path: P
         for ask in (api.nodes, api.upgrade_pods, api.pull_events):
             with suppress(ClusterApiError):
                 str(ask())
+
+
+def test_an_answer_that_unpacks_to_more_than_the_largest_size_is_refused(mock: MockClusterApi, tmp_path: Path) -> None:
+    """A few KiB of an odd API take no more memory here than the largest answer."""
+    mock.padding = LARGEST_ANSWER + 1
+    with ClusterApi(mock.kubeconfig(), tmp_path) as api, pytest.raises(ClusterApiError, match="AnswerTooLargeError"):
+        api.nodes()
+
+
+def test_the_credentials_that_palette_hands_out_are_searched_for(mock: MockClusterApi) -> None:
+    """The token of a kubeconfig from Palette is a protected secret of the run, as one from the site file is."""
+    clusters = SimpleNamespace(kubeconfig=lambda _uid: mock.kubeconfig().reveal().encode())
+    site = SimpleNamespace(
+        features={FEATURE}, file=SimpleNamespace(kubeconfig=None), project=SimpleNamespace(clusters=clusters)
+    )
+    protected: list[Protected] = []
+    seen = seen_in_kubernetes(cast("Cluster", SimpleNamespace(site=site, uid="c")), protected)
+
+    assert seen.events
+    assert [known.secret.reveal() for known in protected] == [TOKEN]
 
 
 def test_an_api_that_never_ends_is_given_up() -> None:
