@@ -79,7 +79,7 @@ def _refuse_unless_provisionable(*, provision: bool) -> None:
             f"a Docker engine runs and {_SOCKET} is not yours to use; run: usermod -aG docker $USER, and log in again"
         )
     if not provision:
-        raise EngineUnavailable(f"no Docker engine is running and --no-provision forbids to provide one; {_ADVICE}")
+        raise EngineUnavailable(f"no Docker engine is running and none may be provided (--no-provision); {_ADVICE}")
     if not is_debian_family() or os.geteuid() != 0:
         who = "root" if os.geteuid() == 0 else "not root"
         raise EngineUnavailable(

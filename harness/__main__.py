@@ -23,7 +23,7 @@ if __name__ == "__main__":  # nothing is taken from the user's directory, nor le
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.environment import BAD_SETUP as SETUP
-from harness.environment import INTERRUPTED, ROOT, TOLD
+from harness.environment import INTERRUPTED, ROOT, TOLD, WITHOUT_A_RUN
 from harness.words import refusal, usage
 
 #: The variable in which a run finds the command that its user typed, for its reports.
@@ -38,6 +38,7 @@ class Pytest:
     collect: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     says: str = ""
+    engine: bool = False  # the whole is run with an engine, which is provided as for the suites
 
 
 #: Own tests that need neither an engine nor more than a moment each.
@@ -57,6 +58,7 @@ PYTEST: dict[str, Pytest] = {
         ),
         ("tests",), (("PY_COLORS", "0"),),
         "own tests: about 15 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
+        engine=True,
     ),
     "endurance": Pytest(
         (),
@@ -66,6 +68,7 @@ PYTEST: dict[str, Pytest] = {
             "tests/palette/test_hostile_answers.py", "tests/endurance/check_kills.py",
         ),
         (("FAR_SITE", "whole"), ("KILLED_MOMENTS", "30"), ("HOSTILE_ANSWERS", "10000")), "own tests of over an hour",
+        engine=True,
     ),
     "page": Pytest((), ("tests/page",), (("PAGE_TESTS", "required"),)),
 }  # fmt: skip
@@ -127,9 +130,11 @@ def run_pytest(name: str, given: list[str]) -> int:
     """Run pytest; paths that the user names are hers, our own are the repository's."""
     word, typed = PYTEST[name], ["./run", name, *given]
     given = _quick(given) if name == "tests" else given
-    if word.says and not set(given) & {"-h", "--help", "--collect-only"}:
-        sys.stderr.write(f"{word.says}\n")
-    named = any(_is_a_path(argument) for argument in given)
+    named = any(_is_a_path(*pair) for pair in zip(("", *given), given, strict=False))
+    if not WITHOUT_A_RUN & set(given):
+        sys.stderr.write(f"{word.says}\n" if word.says else "")
+        if word.engine and not named:
+            _provide_engine(provision="--no-provision" not in given)
     collect = () if named else tuple(str(ROOT / name) for name in word.collect)
     before = [str(ROOT / each) if each.startswith("tests/") else each for each in word.before]
     own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.worker", "-p", "harness.told"]
@@ -138,9 +143,25 @@ def run_pytest(name: str, given: list[str]) -> int:
     return int(import_module("pytest").main(sys.argv[1:]))
 
 
-def _is_a_path(argument: str) -> bool:
+def _provide_engine(*, provision: bool) -> None:
+    """Have an engine for own tests, as for the suites; say why there is none, and what needs it is skipped."""
+    lab_site = import_module("harness.sites.lab_site")
+    try:
+        lab_site.provided(_say, provision=provision).close()
+    except lab_site.BadSetupError as error:
+        _say(f"{error}; tests that need an engine are skipped")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"run: {text}\n")
+
+
+def _is_a_path(before: str, argument: str) -> bool:
+    """Return whether an argument names cases or tests: the value of ``-k lab`` or of ``--site site.yaml`` does not."""
     place = Path(argument.partition("::")[0])
-    return not argument.startswith("-") and place.exists() and ROOT in place.resolve().parents
+    if argument.startswith("-") or before in {"-k", "-m", "--ignore", "--deselect"} or not place.exists():
+        return False
+    return bool({ROOT / "suites", ROOT / "tests"} & {place.resolve(), *place.resolve().parents})
 
 
 def _quick(given: list[str]) -> list[str]:

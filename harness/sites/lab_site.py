@@ -47,11 +47,10 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
 
     Raises BadSetupError; nothing has been started by us then.
     """
+    client = provided(say, provision=options.provision)
     try:
-        client = connect(say, provision=options.provision)
-        _programs(options, say)
         _room(client, ROOM_LATER if options.site or has_image(client, engine_image()) else ROOM)
-    except (EngineUnavailable, ProgramMissing) as error:
+    except ProgramMissing as error:
         raise BadSetupError(str(error)) from error
     if options.site is None and not control.kept() and (short := shortages(options.lab_hosts)):
         raise BadSetupError("this machine has too little left: " + " | ".join(short))
@@ -62,6 +61,16 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
     tempdirs.clear_abandoned()
     if said := tempdirs.elsewhere():
         say(said)
+    return client
+
+
+def provided(say: Say, *, provision: bool) -> docker.DockerClient:
+    """Return a client of an engine; install and start what is missing where that is allowed. Raises BadSetupError."""
+    try:
+        client = connect(say, provision=provision)
+    except EngineUnavailable as error:
+        raise BadSetupError(str(error)) from error
+    _programs(say, provision=provision)
     return client
 
 
@@ -85,16 +94,16 @@ def untested_engine(facts: dict[str, Any]) -> str:
     return f"the engine uses cgroup v{version}: the lab is written for it and has been tested on v{TESTED_CGROUPS} only"
 
 
-def _programs(options: Options, say: Say) -> None:
+def _programs(say: Say, *, provision: bool) -> None:
     missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
     if not missing:
         return
     command = f"apt-get install {' '.join(missing)}"
-    if not options.provision or not is_debian_family():
+    if not provision or not is_debian_family():
         raise BadSetupError(f"programs of {', '.join(missing)} are missing; run: {command}")
     try:
         install_packages(missing, say)
-    except subprocess.SubprocessError as error:
+    except (EngineUnavailable, subprocess.SubprocessError) as error:
         raise BadSetupError(f"{error}; run: {command}") from error
 
 

@@ -114,7 +114,7 @@ def test_a_context_that_cannot_be_read_is_named(context: Path) -> None:
 @pytest.mark.usefixtures("without_engine")
 def test_no_provision_forbids_to_provide_one() -> None:
     """With --no-provision and no engine, the message says so and has the command to run."""
-    said = "no Docker engine is running and --no-provision forbids to provide one; run: apt-get install docker.io"
+    said = "no Docker engine is running and none may be provided (--no-provision); run: apt-get install docker.io"
 
     assert refusal(provision=False).startswith(said)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from engine.reach import EngineUnavailable
 from harness import __main__ as command
 from harness import environment
 from harness.environment import CannotPrepareError
@@ -141,22 +142,86 @@ def test_paths_begin_where_the_user_stands(tmp_path: Path) -> None:
     assert (done.returncode, found.returncode) == (4, 4)
 
 
-def test_two_dashes_may_be_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """``./run conformance -k X`` means what ``./run conformance -- -k X`` means."""
-    called_with: list[list[str]] = []
+@pytest.fixture
+def called_with(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Have pytest run nothing; return the list of arguments that it is called with."""
+    calls: list[list[str]] = []
 
     def main(arguments: list[str]) -> int:
-        called_with.append(arguments)
+        calls.append(arguments)
         return 0
 
     monkeypatch.setattr("pytest.main", main)
     monkeypatch.setattr(sys, "argv", sys.argv)
-    monkeypatch.setenv(command.COMMAND, "")
+    monkeypatch.setattr(os, "environ", {**os.environ})
+    return calls
+
+
+def test_two_dashes_may_be_left_out(called_with: list[list[str]]) -> None:
+    """``./run conformance -k X`` means what ``./run conformance -- -k X`` means."""
     for dashes in ([], ["--"]):
         assert command.main(["conformance", *dashes, "-k", "DEPLOY-01"]) == 0
 
     assert called_with[0] == called_with[1]
     assert called_with[0][-3:] == ["-k", "DEPLOY-01", str(ROOT / "suites")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "provides"),
+    [
+        (["tests"], [True]), (["tests", "--no-provision"], [False]), (["tests", "-k", "lab"], [True]),
+        (["endurance"], [True]), (["tests", "--quick"], []), (["tests", str(ROOT / "tests" / "waiting")], []),
+        (["tests", "--collect-only"], []), (["page"], []),
+    ],
+)  # fmt: skip
+def test_own_tests_do_not_skip_what_needs_an_engine_where_a_run_would_start_one(
+    arguments: list[str],
+    provides: list[bool],
+    called_with: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whole own tests have an engine as a run of the suites has; where there can be none, a line says what follows."""
+    asked: list[bool] = []
+
+    def connect(_say: object, *, provision: bool) -> None:
+        asked.append(provision)
+        assert called_with == []
+        raise EngineUnavailable("no Docker engine is running")
+
+    monkeypatch.setattr("harness.sites.lab_site.connect", connect)
+
+    assert command.main(arguments) == 0
+    assert (asked, len(called_with)) == (provides, 1)
+    skipped = "run: no Docker engine is running; tests that need an engine are skipped\n"
+    assert capsys.readouterr().err.count(skipped) == len(provides)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "collects"),
+    [
+        (["-k", "registry"], "suites"), (["-k", "suites"], "suites"), (["--site", "site.yaml"], "suites"),
+        (["--keep-lab", "suites/lifecycle"], ""), (["suites/tls/test_tls.py::test_it"], ""), (["suites"], ""),
+    ],
+)  # fmt: skip
+def test_a_run_from_within_the_repository_is_of_the_suites(
+    arguments: list[str],
+    collects: str,
+    called_with: list[list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """What has the name of a directory, or a site file beside ./run, is no path of cases: own tests are not run."""
+    for name in ("registry", "suites/lifecycle", "suites/tls"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("site.yaml", "suites/tls/test_tls.py"):
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command, "ROOT", tmp_path)
+    wanted = [*arguments, *([str(tmp_path / collects)] if collects else [])]
+
+    assert command.main(["conformance", *arguments]) == 0
+    assert called_with[0][-len(wanted) - 1 :] == ["-q", *wanted]
 
 
 def test_a_report_names_the_command_that_a_user_typed(monkeypatch: pytest.MonkeyPatch) -> None:
