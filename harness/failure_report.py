@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from harness.levels import NIGHTLY, depth_of
 from harness.private_registry import presented_sentence
 from harness.tracebacks import lines_of, place_of
 from lab.site import LabSettings
-from registry.transforms import transform
+from registry.classify import meaning
 from reports import pulls as judged
 from reports.verdicts import Verdict
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from reports.records import PullRecord
 
 MOST_EVENTS = 6
-MOST_EXPLANATIONS = 3
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,6 @@ def failure_report(
         *diagnosis_lines(evidence),
         *_own_words(ended, observed),
         *([f"  expected: {evidence.expected}"] if evidence.expected else []),
-        *pull_table(evidence),
         *event_lines(evidence),
         *_where(ended),
         f"  reproduce: {line}",
@@ -148,59 +146,18 @@ def diagnosis_lines(evidence: Evidence) -> list[str]:
         return []
     return [
         f"  {phase}, {found.puller} of {' and '.join(found.hosts)}: everything seen equals what"
-        f" {equals(found.transforms)} would give"
+        f" {meaning(found.transforms)} would give"
         for phase in dict.fromkeys(pull.phase for pull in pulls_of(evidence))
         for found in evidence.witness.diagnosis(evidence.case, phase)
     ]
 
 
-def equals(transforms: tuple[str, ...]) -> str:
-    """Put transforms that give the same into words; of several none is preferred, and none is said to have happened."""
-    titles = [f"{name} ({transform(name).title})" for name in transforms[:MOST_EXPLANATIONS]]
-    more = len(transforms) - len(titles)
-    rest = [f"{more} other{'s' if more > 1 else ''}"] if more else []
-    return "; or ".join([*titles, *rest])
-
-
-def pull_table(evidence: Evidence) -> list[str]:
-    """Lay the pulls out as a table, equal neighbours once; where something was changed, what helps to see it.
-
-    Of many clusters that is those with a change, of many images in a phase the changed one, or else the last.
-    """
-    rows: list[tuple[str, ...]] = []
-    changed = [cluster for cluster in evidence.clusters if any(map(judged.changed, cluster.pulls))]
-    for pull in (
-        (pull for cluster in changed for pull in _telling(cluster.all_pulls)) if changed else pulls_of(evidence)
-    ):
-        if pull.reference.startswith("sha256:") and (pull.presented, pull.status) == ("intact", HTTPStatus.OK):
-            continue  # what follows a good manifest; the run's files have it all
-        program = pull.user_agent.partition(" ")[0]
-        row = (pull.phase, pull.puller, program, pull.host, pull.what, pull.presented, str(pull.status))
-        if row not in rows:
-            rows.append(row)
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(7)]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-
-
-def _telling(pulls: list[PullRecord]) -> list[PullRecord]:
-    """Return the pulls of the images of each phase that were pulled with a changed login, or else of the last one."""
-    last = {pull.phase: {pull.what} for pull in pulls if pull.reference and not pull.reference.startswith("sha256:")}
-    wrong = {phase: {pull.what for pull in pulls if pull.phase == phase and judged.changed(pull)} for phase in last}
-    return [
-        pull
-        for pull in pulls
-        if not pull.reference or pull.what in (wrong.get(pull.phase) or last.get(pull.phase) or {pull.what})
-    ]
-
-
 def event_lines(evidence: Evidence) -> list[str]:
-    """Quote the last events that report something wrong."""
-    errors = [
-        event
+    """Quote the last events that report something wrong; of those that differ in numbers only, the last."""
+    errors = {
+        re.sub(r"\d+", "", f"{event.reason}: {event.message}"): f"  event {event.reason}: {event.message}"
         for cluster in evidence.clusters
         for event in cluster.events
         if event.severity == "Error" or event.reason.startswith("Failed")
-    ]
-    return [f"  event {event.reason}: {event.message}" for event in errors[-MOST_EVENTS:]]
+    }
+    return list(errors.values())[-MOST_EVENTS:]

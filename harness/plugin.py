@@ -17,6 +17,7 @@ from harness.requirements_table import table
 from harness.run import Run, cases_of, is_case
 from harness.sites.lab_site import BadSetupError, engine
 from harness.worker import Wire
+from reports import wording
 from reports.text import visible
 from reports.verdicts import ExitCode, Verdict
 
@@ -134,7 +135,7 @@ def pytest_runtest_makereport(
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, visible(f"{case.verdict.value}: {case.reason}"))
     elif case.verdict.is_red:
-        report.outcome, report.longrepr = "failed", visible("\n".join(case.story))
+        report.outcome, report.longrepr = "failed", visible("\n".join(wording.story(case)))
     return report
 
 
@@ -186,3 +187,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if found is not None:
         terminalreporter.write_line("")
         terminalreporter.write_line(found[1])
+        if config.option.reportchars == "fE":  # pytest's own list of failures would say once more what stands above
+            terminalreporter.reportchars = ""

@@ -10,7 +10,7 @@ from harness.brief import Brief
 from harness.clusters import VacuousPhase
 from harness.pull_addresses import PullAddresses, told_apart
 from registry.address import RegistryAddress
-from registry.classify import UNKNOWN, narrow
+from registry.classify import UNKNOWN, meaning, narrow
 from registry.engine_image import DEFAULT_IMAGE
 from registry.pulls import changes
 from registry.server import Account, PrivateRegistry
@@ -123,6 +123,7 @@ class SiteWitness:
             repository=f"{self.at}/{pull.repository or 'v2/'}" if self.at else pull.repository or "/v2/",
             reference=pull.reference,
             presented=pull.presented.name,
+            meaning=meaning(pull.presented.explanations),
             status=pull.status,
         )
 

@@ -344,8 +344,14 @@ class Run:
         )
         gate, options = Gate(self.protected, LEAK_FORMS), self.options
         finished = finish(self.folder, ended, gate, signer=options.signer, history=options.history)
-        colour = summary.wants_colour(sys.stdout)
-        text = summary.render(finished.results, colour=colour, where=finished.run, certificate=finished.certificate)
+        text = summary.render(
+            finished.results,
+            width=shutil.get_terminal_size((100, 24)).columns,
+            colour=summary.wants_colour(sys.stdout),
+            where=finished.run,
+            certificate=finished.certificate,
+            earlier=finished.earlier,
+        )
         return finished.results.exit_code, text
 
 

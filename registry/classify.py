@@ -46,6 +46,7 @@ _CHARACTERS = (
     ("non-ASCII", re.compile(rb"[\x80-\xff]")),
 )
 _NAMES_SHOWN = 2
+_MEANINGS_SHOWN = 3
 #: How the name of a change begins that nothing explains; what can be seen of it follows.
 UNKNOWN = "unknown change"
 _ABOUT_PASSWORDS = frozenset({"user-name", "whole-pair", "auth-field", "previous", "other-registry"})
@@ -348,6 +349,17 @@ def said(explanations: Sequence[str]) -> str:
     names = list(dict.fromkeys(" then ".join(_name(step) for step in known.split("+")) for known in explanations))
     shown = " or ".join(names[:_NAMES_SHOWN])
     return shown if len(names) <= _NAMES_SHOWN else f"{shown} or {len(names) - _NAMES_SHOWN} others"
+
+
+def meaning(explanations: Sequence[str]) -> str:
+    """Return what exactly happens by each explanation; none is preferred, and those not shown are counted."""
+    told = [f"{known} ({' then '.join(map(_title, known.split('+')))})" for known in explanations[:_MEANINGS_SHOWN]]
+    rest = len(explanations) - len(told)
+    return "; or ".join([*told, *([f"{rest} other{'s' if rest > 1 else ''}"] if rest else [])])
+
+
+def _title(step: str) -> str:
+    return _name(step) if step == _REPLACED else transform(step).title.partition(" (variant")[0]
 
 
 def _name(step: str) -> str:

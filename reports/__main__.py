@@ -42,7 +42,9 @@ def _report(options: argparse.Namespace) -> int:
         finish.render(run, compare=other)
     width = shutil.get_terminal_size((100, 24)).columns
     outcome = results.load(run)
-    text = summary.render(outcome, width=width, colour=summary.wants_colour(sys.stdout), where=run)
+    earlier = trend.before(run, outcome)
+    colour = summary.wants_colour(sys.stdout)
+    text = summary.render(outcome, width=width, colour=colour, where=run, earlier=earlier)
     sys.stdout.write(text)
     if other:
         sys.stdout.write(summary.compared(other, outcome))

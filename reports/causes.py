@@ -1,4 +1,4 @@
-"""Why cases are red: grouped by what the witness saw (change, phase, puller), accidents of infrastructure apart."""
+"""Why cases are red: grouped by what witness and events saw (change, phase, puller), infrastructure apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reports import pulls
-from reports.text import one_line, plural
+from reports.text import one_line, plural, when
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -19,22 +19,44 @@ if TYPE_CHECKING:
 
 _WHOSE = {
     Verdict.FAIL: "product",
+    Verdict.VACUOUS: "product or site",
     Verdict.FIXED: "waiver",
     Verdict.ERROR: "harness",
     Verdict.DEAD: "infrastructure",
-    Verdict.VACUOUS: "infrastructure",
 }
 _PULLERS = {"node": "the node's runtime", "agent": "the agent"}
-_VARIABLE = re.compile(r"'[^']*'|\"[^\"]*\"|\b(?:sha256:)?[0-9a-f]*\d[0-9a-f]*\b|\bedge-\S+")
+_ADDRESS = r"\b\d+(?:\.\d+){3}(?::\d+)?\b"
+_VARIABLE = re.compile(rf"'[^']*'|\"[^\"]*\"|{_ADDRESS}|\b(?:sha256:)?[0-9a-f]*\d[0-9a-f]*\b|\b(?:edge|conf)-\S+")
+_LONGEST = 160
 
 
 @dataclass(frozen=True)
 class Cause:
-    """What several red cases have in common: in words, whose it is, and the cases with the best example first."""
+    """What several red cases have in common: in words, whose it is, and the cases with the best example first.
+
+    ``first`` is the earliest of the runs in a row, up to this one, in which it was seen, None if it is new;
+    ``compared`` tells whether there were runs to compare with.
+    """
 
     words: str
     whose: str
     cases: tuple[CaseFinished, ...]
+    first: Results | None = None
+    compared: bool = False
+
+    @property
+    def meaning(self) -> str:
+        """What exactly is done to the password, by its best example; empty if it is another cause."""
+        return next(
+            (pull.meaning for pull in self.cases[0].pulls if pull.meaning and self.cases[0].verdict is Verdict.FAIL), ""
+        )
+
+    @property
+    def since(self) -> str:
+        """Since when it is there; empty if there is nothing to compare with."""
+        if self.first:
+            return f"since {when(self.first.started.started)}"
+        return "new in this run" if self.compared else ""
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -48,39 +70,75 @@ class Cause:
 
     @property
     def reach(self) -> str:
-        """How much it concerns: ``3 requirements, 4 cases``."""
-        named = [plural(len(self.requirements), "requirement")] if self.requirements else []
-        return ", ".join([*named, plural(len(self.cases), "case")])
+        """How much it concerns, and since when: ``3 requirements, 4 cases, new in this run``."""
+        named = plural(len(self.requirements), "requirement") if self.requirements else ""
+        return ", ".join(filter(None, [named, plural(len(self.cases), "case"), self.since]))
 
 
-def of(results: Results) -> list[Cause]:
-    """Group the red cases of a run: the product's causes first, and what concerns most before the rest."""
+def of(results: Results, earlier: Sequence[Results] = ()) -> list[Cause]:
+    """Group the red cases of a run: the product's causes first, and what concerns most before the rest.
+
+    ``earlier`` are the runs before, oldest first, among which the first with a cause is looked for.
+    """
     groups: dict[tuple[str, str], list[CaseFinished]] = defaultdict(list)
     for case in results.red:
         groups[_WHOSE[case.verdict], words(case)].append(case)
     found = [
-        Cause(_in_example(said, cases), whose, tuple(sorted(cases, key=lambda case: not case.pulls)))
+        Cause(
+            said if _seen(cases[0]) else _in_common(cases),
+            whose,
+            tuple(sorted(cases, key=lambda case: not case.pulls)),
+            _first(cases, earlier),
+            bool(earlier),
+        )
         for (whose, said), cases in groups.items()
     ]
     order = list(dict.fromkeys(_WHOSE.values()))
     return sorted(found, key=lambda cause: (order.index(cause.whose), -len(cause.requirements), -len(cause.cases)))
 
 
-def summed(whose: str, found: Sequence[Cause]) -> str:
-    """Return how much is whose: ``product: 2 causes, 3 cases``."""
-    return f"{whose}: {plural(len(found), 'cause')}, {plural(sum(len(cause.cases) for cause in found), 'case')}"
+def summed(found: Sequence[Cause]) -> str:
+    """Return how much is whose: ``product: 2 causes, 3 cases; infrastructure: 1 cause, 1 case``."""
+    by = {each.whose: [cause for cause in found if cause.whose == each.whose] for each in found}
+    return "; ".join(
+        f"{whose}: {plural(len(them), 'cause')}, {plural(sum(len(cause.cases) for cause in them), 'case')}"
+        for whose, them in by.items()
+    )
 
 
 def words(case: CaseFinished) -> str:
     """Return what went wrong so that cases of one cause have the same words."""
-    if case.verdict is Verdict.FAIL and (place := pulls.decisive(case.pulls)) is not None:
-        return _of_pull(case.pulls[place])
-    return _VARIABLE.sub("…", _reason(case))
+    return _seen(case) or _VARIABLE.sub("…", _reason(case))
 
 
-def _in_example(said: str, cases: Sequence[CaseFinished]) -> str:
-    """Return the words of a cause; those of its only case as they are, numbers and names included."""
-    return _reason(cases[0]) if len(cases) == 1 and not said.startswith(tuple(_PULLERS.values())) else said
+def _seen(case: CaseFinished) -> str:
+    """Return what pulls or events show of a failure; empty if its own words are all there is.
+
+    The event of a refused pull explains a wait in vain; a case with more to say than that it waited says it itself.
+    """
+    if case.verdict is not Verdict.FAIL:
+        return ""
+    own = [pull for pull in case.pulls if not pull.elsewhere]  # what another registry means, the case says itself
+    if (place := pulls.decisive(own)) is not None:
+        return _of_pull(own[place])
+    failed = [event for event in case.events if event.reason.startswith("Failed")]
+    if not failed or not case.observed.startswith("waited for "):
+        return ""
+    phase = f"the {case.phase}" if case.phase else "a deployment or repave"
+    return one_line(f"{phase} does not end, {failed[-1].reason}: {_VARIABLE.sub('…', _essence(failed[-1].message))}")
+
+
+def _essence(message: str) -> str:
+    """Return the last part of a chain of errors: what stands behind the last thing that it quotes."""
+    return message.rpartition('": ')[2]
+
+
+def _in_common(cases: Sequence[CaseFinished]) -> str:
+    """Return the reason of cases of one cause, with an ellipsis for each word in which they differ."""
+    told = [_reason(case).split(" ") for case in cases]
+    if len(set(map(len, told))) > 1:
+        return words(cases[0])
+    return " ".join(each[0] if len(set(each)) == 1 else "…" for each in zip(*told, strict=True))
 
 
 def _of_pull(pull: PullRecord) -> str:
@@ -105,20 +163,13 @@ def _reason(case: CaseFinished) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
-_LONGEST = 160
-
-
-def since(cause: Cause, earlier: Sequence[Results]) -> str:
-    """Return the id of the first of the runs in a row, up to this one, in which the cause was seen, in whatever case.
-
-    Empty if it is new: it was not seen in the run before.
-    """
-    names = {case.case for case in cause.cases}
-    same = words(cause.cases[0])
-    first = ""
+def _first(cases: Sequence[CaseFinished], earlier: Sequence[Results]) -> Results | None:
+    """Return the first of the runs in a row, up to this one, in which the cause was seen, in whatever case."""
+    names, same = {case.case for case in cases}, words(cases[0])
+    first = None
     for run in reversed(earlier):
         # A history file keeps no pulls and no reasons: there a red case counts by its name.
         if not any(words(case) == same or (case.case in names and not case.observed + case.reason) for case in run.red):
             break
-        first = run.started.run_id
+        first = run
     return first

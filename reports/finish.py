@@ -22,11 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finished:
-    """A run that has its reports: where they are, what they say, and its certificate if one was asked for."""
+    """A run that has its reports: where they are, what they say, its certificate if any, and the runs before."""
 
     run: Path
     results: Results
     certificate: Path | None = None
+    earlier: tuple[Results, ...] = ()
 
 
 def finish(
@@ -56,9 +57,10 @@ def finish(
         certificate = bundle.write(run, signer)
         _search_again(run, gate, ended, found, [certificate])
     runs.point_latest_to(run)
+    outcome = results.load(run)
     if history:
-        past.append(history, results.load(run))
-    return Finished(run, results.load(run), certificate)
+        past.append(history, outcome)
+    return Finished(run, outcome, certificate, tuple(trend.before(run, outcome, history=history)))
 
 
 def render(run: Path, history: Path | None = None, compare: Results | None = None) -> list[Path]:
@@ -93,9 +95,9 @@ def _record(run: Path, ended: RunFinished) -> None:
 def _write(run: Path, outcome: Results, history: Path | None = None, compare: Results | None = None) -> list[Path]:
     earlier = trend.before(run, outcome, history=history)
     contents = {
-        runs.JUNIT: junit.render(outcome),
+        runs.JUNIT: junit.render(outcome, earlier),
         runs.PAGE: page.render(outcome, earlier, attachments=run, compare=compare),
-        runs.SUMMARY: github.render(outcome, earlier[-1] if earlier else None),
+        runs.SUMMARY: github.render(outcome, earlier),
     }
     if earlier:
         there = {other.name for other in runs.every(run.parent.parent)}

@@ -13,7 +13,7 @@ from reports.text import duration, one_line, plural, some, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from reports.results import RequirementResult, Results
 
@@ -32,8 +32,8 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]<>#!|@&~]")
 _FULL_STORIES = 20
 
 
-def render(results: Results, earlier: Results | None = None) -> bytes:
-    """Return the summary; the run before, where there is one, tells what is new."""
+def render(results: Results, earlier: Sequence[Results] = ()) -> bytes:
+    """Return the summary; the runs before, where there are some, tell what is new."""
     lines = "\n".join(_lines(results, earlier)) + "\n"
     content = lines.encode()
     if len(content) <= LONGEST:
@@ -42,7 +42,7 @@ def render(results: Results, earlier: Results | None = None) -> bytes:
     return content[:LONGEST].rsplit(b"\n", 1)[0] + note.encode()
 
 
-def _lines(results: Results, earlier: Results | None) -> Iterator[str]:
+def _lines(results: Results, earlier: Sequence[Results]) -> Iterator[str]:
     yield f"## {_escape(wording.sentence(results))}"
     yield ""
     counted = [
@@ -60,8 +60,8 @@ def _lines(results: Results, earlier: Results | None) -> Iterator[str]:
     )
     yield from (f"> partial: {_escape(gap)}" for gap in results.gaps)
     if earlier:
-        yield from _changed(changes.between(earlier, results))
-    yield from _stories(results)
+        yield from _changed(changes.between(earlier[-1], results))
+    yield from _stories(causes.of(results, earlier))
     yield from _table(results.requirements)
 
 
@@ -71,9 +71,8 @@ def _changed(difference: changes.Changes) -> Iterator[str]:
     yield f"Since `{_code(difference.since)}`: {', '.join(told) or 'nothing red came, went or stayed'}."
 
 
-def _stories(results: Results) -> Iterator[str]:
+def _stories(every: Sequence[causes.Cause]) -> Iterator[str]:
     """Yield one section for each cause: in words, how much it concerns, and its best example."""
-    every = causes.of(results)
     for cause in every[:_FULL_STORIES]:
         first = cause.cases[0]
         names = _escape(some(cause.requirements) or first.case)

@@ -45,10 +45,10 @@ _LONGEST_NOTE = 160
 _MOST_NOTES = 12
 
 
-def render(results: Results) -> bytes:
-    """Return the whole file. The same results give the same bytes."""
+def render(results: Results, earlier: Sequence[Results] = ()) -> bytes:
+    """Return the whole file. ``earlier`` are the runs before: since when a cause is there."""
     root = ET.Element("testsuites", {"name": "palette-edge-conformance", **_totals(results.cases, results.seconds)})
-    root.append(_facts(results))
+    root.append(_facts(results, earlier))
     areas: dict[str, list[CaseFinished]] = defaultdict(list)
     for case in results.cases:
         areas[_area(case)].append(case)
@@ -74,7 +74,7 @@ def _totals(cases: Iterable[CaseFinished], seconds: float) -> dict[str, str]:
     }
 
 
-def _facts(results: Results) -> ET.Element:
+def _facts(results: Results, earlier: Sequence[Results]) -> ET.Element:
     started = results.started
     suite = ET.Element("testsuite", {"name": "run", **_totals((), 0), "skipped": "0", "timestamp": started.started})
     facts = {
@@ -88,7 +88,7 @@ def _facts(results: Results) -> ET.Element:
         "result": wording.sentence(results),
         **started.facts,
     }
-    told = [("cause", f"{cause.whose}: {cause.words}: {cause.reach}") for cause in causes.of(results)]
+    told = [("cause", f"{cause.whose}: {cause.words}: {cause.reach}") for cause in causes.of(results, earlier)]
     suite.append(_properties([*told, *facts.items()]))
     return suite
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def render(
     the history of a requirement. ``attachments`` is the directory that attachments are relative to.
     """
     script = markup.own_file("report.js")
-    found = [(cause, causes.since(cause, earlier)) for cause in causes.of(results)]
+    found = causes.of(results, earlier)
     other = compare or (earlier[-1] if earlier else None)
     return markup.page(
         "report.html",
@@ -46,9 +47,9 @@ def render(
         sentence=wording.sentence(results),
         tone=tone(results),
         about=_about(results),
-        answers=_answers(results, found, compared=bool(earlier)),
+        answers=_answers(results, found),
         causes=found,
-        stories={story.case.case: story for story in _stories(results, attachments)},
+        stories={story.case.case: story for story in _stories(found, attachments)},
         accepted=[_bare(case) for case in results.cases if case.verdict is Verdict.KNOWN],
         changes=changes.between(other, results) if other else None,
         compared_title="Compared with another run" if compare else "Since the last run",
@@ -84,9 +85,8 @@ class Story:
     diagnostics: dict[str, str] = field(default_factory=dict)
 
 
-def _examples_first(results: Results) -> list[CaseFinished]:
+def _examples_first(found: Sequence[causes.Cause]) -> list[CaseFinished]:
     """Return the red cases so that the best example of each cause gets its details before all others."""
-    found = causes.of(results)
     return [cause.cases[0] for cause in found] + [case for cause in found for case in cause.cases[1:]]
 
 
@@ -97,24 +97,22 @@ def tone(results: Results) -> str:
     return "bad" if results.exit_code in {ExitCode.FAIL, ExitCode.LEAK} else "gone"
 
 
-def _answers(
-    results: Results, found: Sequence[tuple[causes.Cause, str]], *, compared: bool
-) -> Iterator[tuple[str, str]]:
-    """Yield what a release manager asks first: can it ship, whose is it, since when, and where."""
+def _answers(results: Results, found: Sequence[causes.Cause]) -> Iterator[tuple[str, str]]:
+    """Yield what a release manager asks first: can it ship, whose is it, and since when and where the gravest is."""
     yield "Can it ship?", wording.shipping(results)
     if not found:
         return
-    by = {cause.whose: [each for each, _ in found if each.whose == cause.whose] for cause, _ in found}
-    yield "Whose is it?", "; ".join(causes.summed(whose, them) for whose, them in by.items())
-    first = min((since for _, since in found if since), default="")
-    new = sum(not since for _, since in found)
-    said = [f"since run {first}"] if first else []
-    said += [f"{new} of {plural(len(found), 'cause')} new in this run" if first else "new in this run"] if new else []
-    yield "Since when?", ", ".join(said) if compared else "unknown: no earlier run of this kind to compare with"
-    yield (
-        "On which hosts?",
-        some(sorted({host for cause, _ in found for host in cause.hosts}), 8) or "none in particular",
+    yield "Whose is it?", causes.summed(found)
+    mine = [cause for cause in found if cause.whose == found[0].whose]
+    since = Counter(
+        cause.since for cause in sorted(mine, key=lambda cause: cause.first.started.started if cause.first else "~")
     )
+    told = [
+        f"{number} of {plural(len(mine), 'cause')} {each}" if len(since) > 1 else each for each, number in since.items()
+    ]
+    yield "Since when?", ", ".join(filter(None, told)) or "unknown: no earlier run of this kind to compare with"
+    hosts = sorted({host for cause in mine for host in cause.hosts})
+    yield "On which hosts?", some(hosts, 8) or "none in particular"
 
 
 def _about(results: Results) -> list[tuple[str, str]]:
@@ -140,9 +138,9 @@ def _bare(case: CaseFinished) -> Story:
     return Story(case, wording.story(case), detailed=False)
 
 
-def _stories(results: Results, attachments: Path | None) -> Iterator[Story]:
+def _stories(found: Sequence[causes.Cause], attachments: Path | None) -> Iterator[Story]:
     room, room_for_diagnostics = _ROOM_FOR_DETAILS, _ROOM_FOR_DIAGNOSTICS
-    for case in _examples_first(results):
+    for case in _examples_first(found):
         room -= _weight(case)
         story = Story(case, wording.story(case), detailed=room > 0)
         if room > 0 and attachments:

@@ -7,6 +7,8 @@ from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from reports.text import plural
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -38,7 +40,11 @@ def shortened(text: str) -> str:
 
 
 def tones(pulls: Sequence[PullRecord]) -> list[str]:
-    """Return for each pull, in order, whether it was good, usual (as every login begins, as a case wants it) or bad."""
+    """Return for each pull, in order, whether it was good, usual or bad.
+
+    Usual is what a login begins with, what a case has refused on purpose, and the right login for a tag that is not
+    there: so cases ask what is presented without a boot.
+    """
     followed: set[tuple[str, str, str]] = set()
     found = []
     for pull in reversed(pulls):
@@ -54,7 +60,15 @@ def _tone(pull: PullRecord, *, logged_in: bool) -> str:
     refused = pull.status == HTTPStatus.UNAUTHORIZED
     if refused and (pull.presented == ON_PURPOSE or (pull.presented == "anonymous" and asks)):
         return USUAL
+    if pull.presented == "intact" and pull.status == HTTPStatus.NOT_FOUND:
+        return USUAL
     return GOOD if not changed(pull) and not answer(pull.status) else BAD
+
+
+def briefly(presented: str) -> str:
+    """Return the first of several names of what was presented, the others counted."""
+    first, *rest = presented.split(" or ")
+    return f"{first} (or {plural(len(rest), 'other')})" if rest else first
 
 
 def changed(pull: PullRecord) -> bool:
@@ -102,4 +116,4 @@ def lines(pulls: Sequence[PullRecord], *, red: bool = True) -> list[str]:
 
 def _kind(pull: PullRecord) -> tuple[str, ...]:
     agent = f"({pull.user_agent})" if pull.user_agent else ""
-    return pull.phase, pull.puller, agent, pull.elsewhere, pull.presented, answer(pull.status)
+    return pull.phase, pull.puller, agent, pull.elsewhere, briefly(pull.presented), answer(pull.status)

@@ -78,7 +78,10 @@ class RunStarted:
 
 @dataclass(frozen=True, kw_only=True)
 class PullRecord:
-    """One pull as the witness saw it: who asked for what, and what credential was presented."""
+    """One pull as the witness saw it: who asked for what, and what credential was presented.
+
+    ``meaning`` says what exactly was done to a password that was changed in a known way.
+    """
 
     time: str
     phase: str
@@ -88,6 +91,7 @@ class PullRecord:
     repository: str = ""
     reference: str = ""
     presented: str = ""
+    meaning: str = ""
     status: int = 0
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, TextIO
 
 from reports import causes, changes, wording
@@ -10,7 +11,7 @@ from reports.text import duration, one_line, plural, some, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from reports.records import CaseFinished
@@ -29,6 +30,8 @@ _STYLES = {
 _FULL_STORIES = 12
 _WIDEST = 120
 _WITH_TIME = 76  # columns; on less there is no room for the time beside the claim
+_WHOLE = re.compile(r"  reproduce:|  at |reports:|certificate:|  (?:\S+ )*\S+  ")
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _WORD = max(len(verdict.value) for verdict in Verdict)
 
 
@@ -44,18 +47,36 @@ def render(
     colour: bool = False,
     where: Path | None = None,
     certificate: Path | None = None,
+    earlier: Sequence[Results] = (),
 ) -> str:
-    """Return the summary, ending in a line feed. Without colour it says exactly the same."""
+    """Return the summary, ending in a line feed. Without colour it says exactly the same.
+
+    ``earlier`` are the runs before: since when a cause is there.
+    """
     paint = _Paint(colour)
     width = min(max(width, 60), _WIDEST)
+    found = causes.of(results, earlier)
     parts = [
         _table(results, width, paint),
-        _stories(results, paint),
-        _causes(results, paint),
+        _stories(found, paint),
+        _causes(found, paint),
         _asides(results),
         _closing(results, paint, {"reports": where, "certificate": certificate}),
     ]
-    return "\n".join("\n".join(lines) + "\n" for part in parts if (lines := list(part)))
+    told = [[row for line in part for row in _broken(line, width)] for part in parts]
+    return "\n".join("\n".join(rows) + "\n" for rows in told if rows)
+
+
+def _broken(line: str, width: int) -> Iterator[str]:
+    """Break a sentence between words; what is copied, a path or a row of a table, stays in one piece."""
+    row, *words = [line] if _WHOLE.match(line) else line.split(" ")
+    for word in words:
+        if row.strip() and len(_COLOUR.sub("", f"{row} {word}")) > width:
+            yield row
+            row = f"      {word}"
+        else:
+            row = f"{row} {word}"
+    yield row
 
 
 class _Paint:
@@ -94,9 +115,8 @@ def _row(row: RequirementResult, identifier: int, width: int, paint: _Paint) -> 
     return f"{label}  {one_line(row.requirement.id).ljust(identifier)}  {claim.ljust(room)}  {tail}".rstrip()
 
 
-def _stories(results: Results, paint: _Paint) -> Iterator[str]:
+def _stories(found: Sequence[causes.Cause], paint: _Paint) -> Iterator[str]:
     """Yield the story of the best example of each cause, and one line for each further case."""
-    found = causes.of(results)
     for place, cause in enumerate(found[:_FULL_STORIES]):
         if place:
             yield ""
@@ -108,9 +128,8 @@ def _stories(results: Results, paint: _Paint) -> Iterator[str]:
         yield f"… and {plural(len(found) - _FULL_STORIES, 'more cause')}; all of them stand in the report"
 
 
-def _causes(results: Results, paint: _Paint) -> Iterator[str]:
-    found = causes.of(results)
-    for cause in found if len(results.red) > 1 else ():
+def _causes(found: Sequence[causes.Cause], paint: _Paint) -> Iterator[str]:
+    for cause in found:
         names = f" ({one_line(some(cause.requirements))})" if cause.requirements else ""
         yield f"{paint.verdict(cause.cases[0].verdict, cause.whose.upper())}  {cause.words}: {cause.reach}{names}"
 

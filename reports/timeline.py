@@ -182,7 +182,7 @@ def _lane(entry: Moment) -> str:
 def _pull(pull: PullRecord, tone: str, when: datetime, *, here: bool) -> _Placed:
     what = f"{pull.phase}: {pull.puller} pulled {pulls.shortened(pull.reference)}".strip()
     whence = f" from {pull.elsewhere}" if pull.elsewhere else ""
-    parts = [what + whence, pull.presented, pulls.answer(pull.status)]
+    parts = [what + whence, pulls.briefly(pull.presented), pulls.answer(pull.status)]
     label = ", ".join(part for part in parts if part)
     return _Placed(
         when, "registry", label, tone, pull.phase, here, (pull.host, pull.puller, pull.user_agent, *parts[1:])

@@ -62,19 +62,23 @@ def _share_that_holds(results: Results) -> str:
     return f"{subject} {'hold' if part != 1 else 'holds'}"
 
 
-def _failed(results: Results) -> str:
-    """Return what is wrong in words, the cause that concerns most first."""
-    first, *rest = [cause for cause in causes.of(results) if cause.whose == "product"]
-    named = f" ({some(first.requirements)})" if first.requirements else ""
-    others = f", and {plural(len(rest), 'other cause')}" if rest else ""
-    return f"Does not conform: {first.words}{named}{others}"
+def _caused(verdict: Verdict, news: str) -> Callable[[Results], str]:
+    """Return a function that says what is wrong in words, the cause that concerns most first."""
+
+    def told(results: Results) -> str:
+        first, *rest = [cause for cause in causes.of(results) if cause.cases[0].verdict is verdict]
+        named = f" ({some(first.requirements)})" if first.requirements else ""
+        others = f", and {plural(len(rest), 'other cause')}" if rest else ""
+        return f"{news}: {first.words.rstrip('.')}{named}{others}"
+
+    return told
 
 
 def _broken(results: Results) -> str:
-    gate = results.leak_gate
+    gate, news = results.leak_gate, "No verdict, the harness went wrong"
     if gate and not gate.canary_found:
-        return "No verdict, the harness went wrong: the leak gate did not find its own canary"
-    return f"No verdict, the harness went wrong: {_counted(results, Verdict.ERROR)}"
+        return f"{news}: the leak gate did not find its own canary"
+    return _caused(Verdict.ERROR, news)(results)
 
 
 def _leaked(results: Results) -> str:
@@ -93,11 +97,11 @@ def _uncovered(results: Results) -> str:
 
 
 _BAD_NEWS: dict[ExitCode, Callable[[Results], str]] = {
-    ExitCode.FAIL: _failed,
+    ExitCode.FAIL: _caused(Verdict.FAIL, "Does not conform"),
     ExitCode.ERROR: _broken,
-    ExitCode.VACUOUS: lambda results: f"Not proven, phases did not really happen: {_counted(results, Verdict.VACUOUS)}",
-    ExitCode.DEAD: lambda results: f"No verdict, infrastructure was gone: {_counted(results, Verdict.DEAD)}",
-    ExitCode.FIXED: lambda results: f"A waiver is out of date, remove it: {_counted(results, Verdict.FIXED)}",
+    ExitCode.VACUOUS: _caused(Verdict.VACUOUS, "Not proven, a phase did not really happen"),
+    ExitCode.DEAD: _caused(Verdict.DEAD, "No verdict, infrastructure was gone"),
+    ExitCode.FIXED: _caused(Verdict.FIXED, "A waiver is out of date, remove it"),
     ExitCode.LEAK: _leaked,
     ExitCode.UNCOVERED: _uncovered,
     ExitCode.INTERRUPTED: _stopped,
@@ -128,17 +132,11 @@ def story(case: CaseFinished) -> tuple[str, ...]:
     shown however many there were.
     """
     told = [part for line in case.story or (_headline(case),) for part in line.split("\n")]
-    own = [line for line in told if not _is_pull(line, case) and "reproduce:" not in line]
-    place = next((number for number, line in enumerate(own) if line.startswith("  event ")), len(own))
+    own = [line for line in told if "reproduce:" not in line]
+    place = next((number for number, line in enumerate(own) if line.startswith(("  event ", "  at "))), len(own))
     own[place:place] = pulls.lines(case.pulls, red=case.verdict.is_red)
     own += [f"  reproduce: {case.reproduce}"] if case.reproduce else []
     return tuple(one_line(pulls.shortened(line)) for line in own)
-
-
-def _is_pull(line: str, case: CaseFinished) -> bool:
-    """Whether a line of an older run's story is a row of its table of pulls."""
-    words = line.split()
-    return line.startswith("  ") and len(words) > 4 and any(words[:2] == [p.phase, p.puller] for p in case.pulls)  # noqa: PLR2004  a row
 
 
 def _headline(case: CaseFinished) -> str:

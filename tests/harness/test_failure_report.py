@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -11,15 +10,15 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.evidence import ClusterEvidence, Evidence
-from harness.failure_report import diagnosis_lines, equals, first_change, pull_table
+from harness.failure_report import diagnosis_lines, event_lines, first_change
 from harness.private_registry import Diagnosis, SiteWitness, presented_words
-from registry.classify import Configured, Presented, prepare
+from registry.classify import Configured, Presented, meaning, prepare
 from registry.probes import probes
 from registry.pulls import Mark, RequestLog, now
 from registry.pulls import Pull as Request
 from registry.transforms import Context, transform
 from registry.witness import Witness
-from reports.records import PullRecord
+from reports.records import EventRow, PullRecord
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,10 +85,22 @@ def test_each_path_is_diagnosed_for_itself() -> None:
 
 def test_several_explanations_are_said_to_be_equal() -> None:
     """One transform is named; of several none is preferred, and those not shown are counted."""
-    assert equals(("trimmed",)).startswith("trimmed (")
-    several = equals(("trimmed", "trimmed-left", "trimmed-right", "newlines-lost"))
+    assert meaning(("trimmed",)).startswith("trimmed (")
+    several = meaning(("trimmed", "trimmed-left", "trimmed-right", "newlines-lost"))
     assert several.startswith("trimmed (")
     assert several.endswith("; or 1 other")
+
+
+def test_six_events_that_differ_in_a_number_are_one_line() -> None:
+    """A walk of six missing tags quotes one event, and the one that refused a login beside it."""
+    told = [f"provider:missing-{number}: not found" for number in range(6)] + ["status code: 401 Unauthorized"]
+    rows = tuple(EventRow(time="", reason="FailedPullImage", message=message) for message in told)
+    kept = ClusterEvidence("c", ("edge-1",), events=rows)
+
+    assert event_lines(Evidence(folder=cast("Any", None), case=CASE, clusters=[kept])) == [
+        "  event FailedPullImage: provider:missing-5: not found",
+        "  event FailedPullImage: status code: 401 Unauthorized",
+    ]
 
 
 def evidence(witness: SiteWitness | None = None) -> Evidence:
@@ -111,13 +122,6 @@ def _pull(repository: str, presented: str) -> PullRecord:
 def test_the_vector_that_was_changed_is_said() -> None:
     """Where examples are told together, the change is told with the vector of its own example, not of the last."""
     assert first_change(evidence()) == "host edge-1 presented base64-decode(password) at repave; the profile says PR-01"
-
-
-def test_the_table_shows_what_was_changed() -> None:
-    """Of many clusters, the table shows those at which something was changed."""
-    assert [line.split() for line in pull_table(evidence())] == [
-        ["repave", "node", NODE, "edge-1", "one:v1", "base64-decoded", "401"]
-    ]
 
 
 def test_what_a_second_registry_was_asked_for_is_told_too(tmp_path: Path) -> None:
@@ -146,7 +150,6 @@ def test_what_another_registry_was_shown_is_not_the_headline() -> None:
     evidence = Evidence(folder=cast("Any", None), case=CASE, clusters=[kept])
 
     assert first_change(evidence) == ""
-    assert ["b/one:v1" in line for line in pull_table(evidence)] == [False, True]
 
 
 def test_the_diagnosis_says_phase_path_and_host() -> None:
@@ -154,23 +157,6 @@ def test_the_diagnosis_says_phase_path_and_host() -> None:
     (line,) = diagnosis_lines(evidence(repaved_with("base64-standard").witness()))
 
     assert line.startswith("  repave, node of edge-1: everything seen equals what base64-standard (")
-
-
-def test_a_table_of_many_images_shows_the_one_with_the_changed_login() -> None:
-    """Of image after image the one with a changed login is shown, and of a phase without one the last image."""
-    pulls = [
-        replace(_pull("a", shown), phase=phase, reference=tag)
-        for phase, tag, shown in (
-            ("deploy", "missing-1", "intact"),
-            ("deploy", "fresh-1", "intact"),
-            ("repave", "missing-2", "intact"),
-            ("repave", "missing-3", "base64-decoded"),
-        )
-    ]
-    kept = ClusterEvidence("c", ("edge-1",), pulls=tuple(pulls))
-    lines = pull_table(Evidence(folder=cast("Any", None), case=CASE, clusters=[kept]))
-
-    assert [line.split()[4] for line in lines] == ["a:fresh-1", "a:missing-3"]
 
 
 @pytest.mark.parametrize(

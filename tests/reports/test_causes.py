@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from registry.witness import ON_PURPOSE
 from reports import causes, page, pulls, results, summary, timeline, wording
-from reports.records import Moment, PullRecord
+from reports.records import EventRow, Moment, PullRecord
 from reports.verdicts import Verdict
 from tests.reports import samples
 
@@ -60,12 +61,15 @@ def test_a_cause_says_since_which_run_it_is_there() -> None:
         results.of((samples.started(run_id="two"), samples.failing(), samples.finished())),
         results.of((samples.started(run_id="three"), samples.failing(), samples.finished())),
     ]
-    cause = causes.of(results.of((samples.started(), samples.failing(), samples.finished())))[0]
-
-    assert causes.since(cause, nights) == "two"
-    assert causes.since(cause, nights[:1]) == ""
     elsewhere = results.of((samples.started(run_id="four"), samples.failing(case="suites/other.py::x")))
-    assert causes.since(cause, [*nights, elsewhere]) == "two"
+    tonight = results.of((samples.started(), samples.failing(), samples.finished()))
+    for earlier, first in ((nights, nights[1]), (nights[:1], None), ([*nights, elsewhere], nights[1]), ((), None)):
+        assert causes.of(tonight, earlier)[0].first is first
+    assert [causes.of(tonight, earlier)[0].reach for earlier in (nights, nights[:1], ())] == [
+        "1 requirement, 1 case, since 22 November 2026, 03:00 UTC",
+        "1 requirement, 1 case, new in this run",
+        "1 requirement, 1 case",
+    ]
 
 
 def test_the_anonymous_beginning_of_a_login_is_usual_and_its_lack_is_not() -> None:
@@ -108,19 +112,77 @@ def test_the_decisive_moment_is_never_cut_off(before: int) -> None:
     assert len(wording.story(case)) < 20
 
 
-def test_a_table_that_a_story_brought_along_is_told_anew() -> None:
-    """The rows of an older run's story are not shown twice, and digests are cut to twelve digits."""
-    digest = "sha256:" + "c973d26b" * 8
-    story = (
-        "REPAVE-03  it broke",
-        f"  repave  node  containerd  edge-1  provider:{digest}  anonymous  401",
-        f"  event {digest}",
-    )
+def test_pulls_stand_before_events_and_place_and_digests_are_cut() -> None:
+    """What each pull presented comes first, then what the events say, then where the case stands in the code."""
+    story = ("REPAVE-03  it broke", f"  event sha256:{'c973d26b' * 8}", "  at suites/a.py:7")
     told = wording.story(samples.failing(story=story))
 
-    assert told[0] == "REPAVE-03  it broke"
-    assert sum("repave  node" in line for line in told) == 1
-    assert "  event sha256:c973d26bc973" in told
+    assert [line.split()[0] for line in told[1:4]] == ["deploy", "repave", "event"]
+    assert told[3] == "  event sha256:c973d26bc973"
+    assert wording.story(samples.failing(story=(story[0], story[2])))[-2] == "  at suites/a.py:7"
+
+
+WAITED = "waited for cluster conf-1-7 to be repaved: not so within 60 s; states seen: Running (0.0-60.0 s)"
+UNTRUSTED = 'Failed to pull image "10.0.0.1:5/p:v2": Head "https://10.0.0.1:5/v2/p": x509: unknown authority'
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"observed": WAITED, "events": (EventRow(time="", reason="FailedPullImage", message=UNTRUSTED),)},
+            "the repave does not end, FailedPullImage: x509: unknown authority",
+        ),
+        (
+            {"observed": "the password is in a journal", "pulls": samples.pulls("intact", 404)},
+            "the password is in a journal",
+        ),
+        (
+            {
+                "observed": "a second registry was asked",
+                "pulls": (replace(DECODED[1], repository="10.0.0.1:5001/p"),),
+            },
+            "a second registry was asked",
+        ),
+    ],
+    ids=["an event explains a wait", "a tag that is missing on purpose", "what another registry was shown"],
+)
+def test_a_cause_is_what_was_seen_where_that_explains_it(changes: dict[str, Any], told: str) -> None:
+    """The event of a refused pull says why a wait was in vain; what a case has done on purpose accuses nobody."""
+    case = samples.failing(**{"pulls": (), "events": (), **changes})
+
+    assert causes.words(case) == told
+    assert wording.sentence(results.of((samples.started(), case, samples.finished(collected=1)))) == (
+        f"Does not conform: {told} (REPAVE-03)."
+    )
+
+
+def test_only_the_words_in_which_cases_of_a_cause_differ_are_left_out() -> None:
+    """The sentence on top says what was gone, with the address that its cases share."""
+    cases = [
+        samples.case(Verdict.DEAD, name, case=name, reason=f"host edge-{number} (10.7.0.1:22) is gone")
+        for number, name in enumerate(("TLS-02", "NODE-01"))
+    ]
+
+    assert wording.sentence(results.of((samples.started(), *cases, samples.finished(collected=2)))) == (
+        "No verdict, infrastructure was gone: host … (10.7.0.1:22) is gone (TLS-02, NODE-01)."
+    )
+
+
+def test_a_phase_that_did_not_happen_is_no_accident_of_infrastructure() -> None:
+    """Palette may have called done what was not, so it is not set apart as somebody's broken host."""
+    found = causes.of(results.of((samples.started(), samples.case(Verdict.VACUOUS, reason="edge-1 has not rebooted"))))
+
+    assert [(cause.whose, cause.words) for cause in found] == [("product or site", "edge-1 has not rebooted")]
+
+
+def test_the_name_of_a_change_is_explained_beside_its_cause() -> None:
+    """What exactly happens to the password is said on the page, not only what the witness calls it."""
+    seen = (DECODED[0], replace(DECODED[1], presented="mojibake or base64-decoded or trimmed", meaning="utf-8 (twice)"))
+    content = page.render(results.of((samples.started(), samples.failing(pulls=seen)))).decode()
+
+    assert "equals the password after <b>utf-8 (twice)</b>" in content
+    assert "mojibake (or 2 others)  401 Unauthorized" in content
 
 
 def test_phases_are_bands_behind_the_moments() -> None:

@@ -17,7 +17,7 @@ MARKDOWN = MarkdownIt("gfm-like", {"html": True, "linkify": False})
 
 def shown(*records: object, earlier: tuple[object, ...] = ()) -> str:
     """Render the summary and give the HTML that Markdown makes of it."""
-    before = results.of(earlier) if earlier else None  # type: ignore[arg-type]  # records of any kind
+    before = [results.of(earlier)] if earlier else []  # type: ignore[arg-type]  # records of any kind
     return str(MARKDOWN.render(github.render(results.of(records), before).decode()))  # type: ignore[arg-type]  # likewise
 
 

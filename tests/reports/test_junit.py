@@ -91,7 +91,7 @@ def test_the_causes_stand_in_the_first_suite() -> None:
     assert told[0] == (
         "product: the node's runtime presents the password base64-decoded at repave: 1 requirement, 1 case"
     )
-    assert len([value for value in told if value and value.startswith(("product:", "infrastructure:"))]) == 3
+    assert len([value for value in told if value and value.startswith(("product", "infrastructure:"))]) == 3
 
 
 def test_a_failure_tells_the_whole_story() -> None:

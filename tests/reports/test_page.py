@@ -126,7 +126,7 @@ def test_whether_it_can_ship_is_answered_first(records: tuple[object, ...], answ
     ("earlier", "since"),
     [
         ((), "unknown: no earlier run of this kind to compare with"),
-        ((samples.started(run_id="before"), samples.failing()), "since run before"),
+        ((samples.started(run_id="before"), samples.failing()), "since 22 November 2026, 03:00 UTC"),
         ((samples.started(run_id="before"), samples.case(Verdict.PASS)), "new in this run"),
     ],
 )

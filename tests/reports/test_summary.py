@@ -34,7 +34,7 @@ def test_each_verdict_stands_in_words_beside_its_requirement(verdict: Verdict) -
 
 def test_a_failure_is_told_as_the_style_shows_it() -> None:
     """A failure says what the product did, what each pull presented, and the line to reproduce it."""
-    text = summary.render(results.of(samples.one_of_each()))
+    text = summary.render(results.of(samples.one_of_each()), width=120)
 
     assert (
         "FAIL  REPAVE-03  host edge-1 presented base64-decode(password) at repave; "
@@ -64,11 +64,16 @@ def test_the_last_lines_say_what_it_means_and_where_to_read_on() -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80, 120, 300])
-def test_no_line_of_the_table_is_wider_than_the_terminal(width: int) -> None:
-    """Long claims are cut, so that a row is a row."""
-    text = summary.render(results.of(samples.all_green()), width=width)
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    """Long claims are cut, sentences are broken between words; only a line to copy stays in one piece."""
+    partial = samples.finished(collected=8, deselected=69, left_behind=("cluster conf-1 " * 20,))
+    for coloured in (False, True):
+        text = summary.render(results.of((*samples.one_of_each()[:-1], partial)), width=width, colour=coloured)
+        lines = re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
 
-    assert max(len(line) for line in text.splitlines()[:8]) <= width
+        assert [
+            line for line in lines if len(line) > width and "reproduce:" not in line and "  node " not in line
+        ] == []
 
 
 def test_colour_adds_nothing_but_colour() -> None:
