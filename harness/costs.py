@@ -13,7 +13,7 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from harness.shared_clusters import KINDS, group_of, in_groups
-from reports import results, runs
+from reports import history, results, runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -98,9 +98,10 @@ class Costs:
         return clusters, repaves
 
 
-def known_costs(site: str, home: Path, *, real: bool) -> Costs:
-    """Return what the runs of this machine know about costs."""
+def known_costs(site: str, home: Path, *, real: bool, past: Path | None = None) -> Costs:
+    """Return what the runs of this machine, and those of a history file, know about costs."""
     costs = Costs(site, REAL if real else LAB)
+    costs.learn(history.read(past)[-_RUNS_LOOKED_AT:] if past else ())
     costs.learn(_readable(runs.every(home)[-_RUNS_LOOKED_AT:]))
     return costs
 

@@ -83,7 +83,7 @@ def _keep(config: pytest.Config, items: list[pytest.Item], chosen: list[pytest.I
 def _costs(options: Options) -> Costs:
     real = options.site is not None
     name = options.site.name if options.site else "lab"
-    return known_costs(name, options.home, real=real)
+    return known_costs(name, options.home, real=real, past=options.history)
 
 
 @pytest.hookimpl(tryfirst=True)

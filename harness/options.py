@@ -24,6 +24,7 @@ from lab.kinds import DEFAULT as DEFAULT_KIND
 from lab.kinds import KINDS
 from lab.site import LabSettings
 from reports import keys, waivers
+from reports.history import file_at
 from reports.runs import HOME, NoSuchRunError, RunTakenError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def add_options(parser: pytest.Parser) -> None:
         "--known-issues", metavar="FILE", default=str(KNOWN_ISSUES), help="waivers (default: suites/known_issues.yaml)"
     )
     group.addoption("--runs-in", metavar="DIR", default=str(HOME), help="where runs are kept (default: reports)")
-    group.addoption("--history", metavar="FILE", help="compare with the runs in this file, and add this one to it")
+    group.addoption("--history", metavar="DIR|FILE", help="compare with the runs kept there, and add this one")
     group.addoption("--registry-port", metavar="PORT", help="the port of the private registry (default: a free one)")
 
 
@@ -160,9 +161,10 @@ def _history(path: str | None) -> Path | None:
     if path is None:
         return None
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("ab"):
-            return Path(path).resolve()
+        file = file_at(Path(path))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab"):
+            return file.resolve()
     except OSError as error:
         raise pytest.UsageError(f"--history {path}: cannot be added to: {error.strerror}; give a file") from error
 

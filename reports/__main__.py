@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from foreign.arguments import Parser
 from reports import bundle, finish, keys, results, runs, summary, trend, trend_page
+from reports import history as past
 from reports.text import one_line, plural, visible
 from reports.verdicts import ExitCode
 
@@ -83,7 +84,8 @@ def _keygen(options: argparse.Namespace) -> int:
 
 def _trend(options: argparse.Namespace) -> int:
     like = results.load(runs.find(options.name, options.home)) if options.name else None
-    history = trend.load(options.home, last=options.last, like=like, history=options.history)
+    kept = past.file_at(options.history) if options.history else None
+    history = trend.load(options.home, last=options.last, like=like, history=kept)
     sys.stdout.write(trend.render(history))
     if history.runs:
         written = options.home / runs.TREND
@@ -142,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 
     history = commands.add_parser("trend", help="the last runs of one kind, as text and as reports/trend.html")
     history.add_argument("name", metavar="RUN", nargs="?", help="a run of the kind to compare (default: the latest)")
-    history.add_argument("--history", type=Path, metavar="FILE", help="a file that runs were added to with --history")
+    history.add_argument("--history", type=Path, metavar="DIR|FILE", help="where runs were kept with --history")
     history.add_argument("--last", type=int, default=60, metavar="N", help="how many runs (default: 60)")
     history.set_defaults(run=_trend)
     return parser

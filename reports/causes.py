@@ -65,8 +65,9 @@ class Cause:
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The hosts that it was seen on."""
-        return tuple(sorted({host for case in self.cases for host in case.hosts}))
+        """The hosts that it was seen on: where pulls went wrong theirs, or else those of the cases."""
+        wrong = {host for case in self.cases if case.verdict is Verdict.FAIL for host in pulls.hosts(case.pulls)}
+        return tuple(sorted(wrong or {host for case in self.cases for host in case.hosts}))
 
     @property
     def reach(self) -> str:

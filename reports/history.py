@@ -1,7 +1,7 @@
 """The history of runs in one small file that is only appended to, for build servers that throw the folder of runs away.
 
-A line is one run: when, where, of what kind, and of each case its verdict, requirements, phase and seconds. Of 135
-cases it is about 25 KB.
+A line is one run: when, where, of what kind, and of each case its verdict, requirements, phase, and what it took. Of
+135 cases it is about 30 KB.
 """
 
 from __future__ import annotations
@@ -25,9 +25,17 @@ if TYPE_CHECKING:
 
 _KEPT = {
     "started": ("run_id", "started", "seed", "command", "level", "site"),
-    "case": ("case", "verdict", "requirements", "phase", "seconds"),
+    "case": ("case", "verdict", "requirements", "phase", "seconds", "hosts", "clusters", "repaves"),
     "finished": ("ended", "interrupted", "collected", "deselected"),
 }
+
+
+_MOST = 400  # lines that are read: sixty runs of several kinds
+
+
+def file_at(path: Path) -> Path:
+    """Return the file that is meant by a file or by the folder that it is kept in."""
+    return path / "nights.ndjson" if path.is_dir() else path
 
 
 def append(path: Path, outcome: Results) -> None:
@@ -54,7 +62,7 @@ def _part(kind: str, record: object) -> dict[str, object]:
 def read(path: Path) -> list[Results]:
     """Return the runs of the file, oldest first; what cannot be read is passed over. No file is an empty history."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().splitlines()[-_MOST:]
     except OSError:
         return []
     return [night for line in lines for night in _night(line)]

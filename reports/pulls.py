@@ -76,6 +76,11 @@ def changed(pull: PullRecord) -> bool:
     return pull.presented not in RIGHT
 
 
+def hosts(pulls: Sequence[PullRecord]) -> set[str]:
+    """Return the hosts whose pulls went wrong."""
+    return {pull.host for pull, tone in zip(pulls, tones(pulls), strict=True) if tone == BAD and pull.host}
+
+
 def decisive(pulls: Sequence[PullRecord]) -> int | None:
     """Return the place of the pull at which it went wrong: the first that presented a change, or else the last bad."""
     places = [place for place, pull in enumerate(pulls) if changed(pull)]
@@ -115,5 +120,5 @@ def lines(pulls: Sequence[PullRecord], *, red: bool = True) -> list[str]:
 
 
 def _kind(pull: PullRecord) -> tuple[str, ...]:
-    agent = f"({pull.user_agent})" if pull.user_agent else ""
+    agent = f"({pull.user_agent.partition('~')[0]})" if pull.user_agent else ""
     return pull.phase, pull.puller, agent, pull.elsewhere, briefly(pull.presented), answer(pull.status)

@@ -31,8 +31,10 @@ def ended(make_run: MakeRun, file: Path, number: int) -> Path:
 
 def test_nights_are_compared_where_the_folder_of_runs_is_thrown_away(make_run: MakeRun, tmp_path: Path) -> None:
     """A build server that keeps one file only sees since which night a cause is there, and the trend."""
-    file = tmp_path / "cache" / "nights.ndjson"
-    file.parent.mkdir()
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    file = history.file_at(folder)
+    assert history.file_at(file) == file
     shutil.rmtree(ended(make_run, file, 1))
     shutil.rmtree(ended(make_run, file, 2))
     last = ended(make_run, file, 3)
@@ -61,6 +63,17 @@ def test_what_cannot_be_read_is_passed_over(tmp_path: Path, rubbish: bytes) -> N
     history.append(tmp_path / "file", results.of(samples.all_green()))
 
     assert [len(night.cases) for night in history.read(tmp_path / "file")] == [8]
+
+
+def test_sixty_nights_are_compared_out_of_many(tmp_path: Path) -> None:
+    """However long a file grows, the last sixty runs of the kind are shown, and reading it stays quick."""
+    for number in range(450):
+        night = samples.started(run_id=f"2026-{number:04d}", level=("nightly", "smoke")[number % 2])
+        history.append(tmp_path / "file", results.of((night, *samples.all_green(2)[1:])))
+    shown = trend.load(tmp_path, history=tmp_path / "file").runs
+
+    assert len(history.read(tmp_path / "file")) == 400
+    assert [run.started.run_id for run in shown] == [f"2026-{number:04d}" for number in range(331, 450, 2)]
 
 
 def test_a_run_that_did_not_end_is_not_added(tmp_path: Path) -> None:

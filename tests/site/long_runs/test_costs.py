@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import pytest
 
 from harness.costs import LAB, REAL, Cost, known_costs
-from reports import runs
+from reports import history, results, runs
 from reports.journal import FILE_NAME, Journal
-from reports.records import CaseFinished, RunStarted
+from reports.records import CaseFinished, RunFinished, RunStarted
 from reports.verdicts import Verdict
 
 CASE = "suites/lifecycle/test_repave.py::test_a"
@@ -56,6 +57,15 @@ def test_a_case_costs_what_it_did_when_it_ran(tmp_path: Path) -> None:
     noted(tmp_path)
     assert cost(tmp_path, item("deploy")) == Cost(2, 3, 30.0, measured=True)
     assert cost(tmp_path, item("deploy"), real=True) == Cost(2, 3, 2 * REAL[0] + 3 * REAL[1])
+
+
+def test_a_history_file_says_what_cases_cost_where_no_run_is_kept(tmp_path: Path) -> None:
+    """A build server that keeps one file only still knows how long the night takes."""
+    ended = results.load(noted(tmp_path / "gone"))
+    history.append(tmp_path / "nights", replace(ended, finished=RunFinished(ended="2026-11-22T07:00:00.000Z")))
+
+    known = known_costs("lab", tmp_path, real=False, past=tmp_path / "nights")
+    assert known.of(item("deploy")) == Cost(2, 3, 30.0, measured=True)
 
 
 def test_a_journal_from_before_cases_were_counted_says_nothing_of_counts(tmp_path: Path) -> None:
