@@ -80,7 +80,7 @@ class _TlsPool(urllib3.HTTPSConnectionPool):
 
 
 def bound(manager: urllib3.PoolManager) -> None:
-    """Let a pool manager use connections that end."""
+    """Make a pool manager use connections that end."""
     manager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
 

@@ -125,6 +125,9 @@ UPGRADE_PULL = Joint(
 
 # The Palette endpoint.
 CHECK_VERSION = Joint("check-version", "palette", "(version, place) -> None; ApiError for what is no version")
+ENDPOINT_OWNER = Joint(
+    "endpoint-owner", "palette", "(control-plane endpoint) -> name of the cluster that has it, empty for none"
+)
 EDIT_PROFILE = Joint(
     "edit-profile", "palette", "(store, profile) -> None; what an edit does to other versions: nothing", effect=True
 )

@@ -91,9 +91,12 @@ class Clusters:
 
     def endpoints(self) -> frozenset[str]:
         """Return the control-plane endpoints of the project's clusters that are not deleted."""
-        present = [self.get(found.uid) for found in self.search() if found.state != GONE]
-        configs = CloudConfigs(self.scope)
-        return frozenset(configs.get(one.cloud_config_uid).endpoint for one in present if one.cloud_config_uid)
+        return frozenset(map(self.endpoint, [found.uid for found in self.search() if found.state != GONE])) - {""}
+
+    def endpoint(self, uid: str) -> str:
+        """Return the control-plane endpoint of a cluster, empty where it has none yet. Raises NotFoundError."""
+        config = self.get(uid).cloud_config_uid
+        return CloudConfigs(self.scope).get(config).endpoint if config else ""
 
     def replace_profile(self, uid: str, *, old: str, new: str) -> None:
         """Move a cluster from the attached profile version ``old`` to ``new`` (PATCH with ``replaceWithProfile``).

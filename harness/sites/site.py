@@ -147,10 +147,10 @@ class Site(Brief):
             raise
         return cluster
 
-    def begin_deploy(self, layer: OsLayer, *, hosts: int = 1, on: tuple[EdgeHost, ...] = ()) -> Cluster:
+    def begin_deploy(self, layer: OsLayer, *, hosts: int = 1, on: tuple[EdgeHost, ...] = (), vip: str = "") -> Cluster:
         """Ask Palette for a cluster, of any free hosts or ``on`` these, and do not wait for it.
 
-        Raises NoFreeHostError, PaletteError.
+        Its virtual IP is a free one of the site file's, or ``vip``. Raises NoFreeHostError, PaletteError.
         """
         chosen = on or self.free_hosts(hosts)
         name = self._new_name()
@@ -159,7 +159,13 @@ class Site(Brief):
         cluster.boots = {host.uid: host.boot() for host in chosen}
         self.enter_phase(cluster, DEPLOY, layer.image)
         self.ledger.meant("cluster", name)
-        cluster.uid = self.project.clusters.create(self._request(name, profile, chosen))
+        request = self._request(name, profile, chosen)
+        try:
+            cluster.uid = self.project.clusters.create(replace(request, vip=vip) if vip else request)
+        except PaletteError:
+            with suppress(NotCleanedUpError):
+                self._delete(cluster)
+            raise
         self.ledger.add("cluster", cluster.uid)
         return cluster
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from lab.joints import ENDPOINT_OWNER
 from lab.palette import profile_rules, shapes
 from lab.palette.errors import ApiError, conflict, invalid
 from lab.palette.profile_rules import template_problems
@@ -184,11 +186,14 @@ def check_endpoint(context: ApiContext, cloud_config: Json) -> None:
     for host in context.store.hosts.values():
         if endpoint in _addresses(host):
             raise invalid(place, f"'{endpoint}' is the address of Edge host '{host.meta.uid}'; write a free one")
-    for cluster in context.store.clusters.values():
-        taken = cluster.present and not _has_overlay(cluster.cloud_config)
-        if taken and _endpoint(cluster.cloud_config) == endpoint:
-            message = f"control plane endpoint '{endpoint}' is in use by cluster '{cluster.meta.name}'"
-            raise conflict("ControlPlaneEndpointInUse", message)
+    if owner := context.behaviour.at(ENDPOINT_OWNER, partial(_owner, context), endpoint):
+        message = f"control plane endpoint '{endpoint}' is in use by cluster '{owner}'"
+        raise conflict("ControlPlaneEndpointInUse", message)
+
+
+def _owner(context: ApiContext, endpoint: str) -> str:
+    present = (each for each in context.store.clusters.values() if each.present and not _has_overlay(each.cloud_config))
+    return next((each.meta.name for each in present if _endpoint(each.cloud_config) == endpoint), "")
 
 
 def is_two_node(cloud_config: Json) -> bool:

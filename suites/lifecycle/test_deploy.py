@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from fixtures.layers import Layers
 from fixtures.shared_clusters import PASSWORD, Use
 from harness.clusters import Cluster
 from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
+from harness.run import NotCovered
 from harness.sites.site import Site
+from palette.errors import BadRequestError, ConflictError, InvalidError
 
 NOBODY = "nobody-of-that-name"
 
@@ -31,6 +35,20 @@ def test_the_host_of_a_cluster_is_registered_and_in_use(site: Site, deployed: Us
 
         assert all(host.is_free for host in shared.known["hosts"].values())
         assert not used.is_free, f"Edge host {used.uid} belongs to a cluster and says it is free"
+
+
+@requirement("DEPLOY-05", phase="deploy", hosts=2, clusters=0)
+def test_an_endpoint_belongs_to_one_cluster(site: Site, layers: Layers, deployed: Use) -> None:
+    """A cluster that names the endpoint of one that runs is refused, or at least does not run."""
+    if site.file.cluster.overlay:
+        raise NotCovered("the site's clusters have overlay networks, each with endpoints of its own")
+    with deployed() as shared:
+        endpoint = site.project.clusters.endpoint(shared.cluster.uid)
+        with (
+            suppress(BadRequestError, ConflictError, InvalidError),
+            site.begin_deploy(layers.fresh(shared.account), vip=endpoint) as second,
+        ):
+            assert not second.runs_or_fails(), f"{endpoint} is the endpoint of two clusters that run"
 
 
 @requirement("PROFILE-05", "HOST-02", "VALID-01", phase="deploy")

@@ -69,6 +69,7 @@ CALLS: dict[str, Callable[[ProjectView], Any]] = {
     "profiles.delete": lambda p: p.profiles.delete("u"),
     "profiles.variables": lambda p: p.profiles.variables("u"),
     "clusters.create": lambda p: [p.clusters.create(wish) for wish in (CLUSTER, OVERLAY, ASSIGNED, NAMED)],
+    "clusters.endpoint": lambda p: p.clusters.endpoint("u"),
     "clusters.endpoints": lambda p: p.clusters.endpoints(),
     "clusters.get": lambda p: p.clusters.get("u"),
     "clusters.state": lambda p: p.clusters.state("u"),
