@@ -138,7 +138,7 @@ class Transport:
     url: str
     api_key: Secret
     authority: Path | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     timeouts: Timeouts = field(default_factory=Timeouts)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     limits: Limits = field(default_factory=Limits)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from edge.access import taken_apart
 from edge.cluster_api import credentials_of
@@ -16,7 +18,7 @@ from harness.sites.base_profile import WantedProfile
 from harness.sites.cluster_network import ClusterNetwork, HostNetwork, read_cluster_network, read_host_network
 from harness.sites.packs import WantedPacks, read_packs
 from harness.sites.site_references import BadSiteFileError, SiteText, authority_at, file_at, secret_at
-from harness.sites.site_schema import SCHEMA, mistakes_of, nearest
+from harness.sites.site_schema import SCHEMA, is_proxy, mistakes_of, nearest
 from palette.transport import check_key
 from palette.waiting import Timeouts
 from protected import Secret
@@ -88,7 +90,7 @@ class RemoteImage:
     username: str | None = None
     password: Secret = field(default=Secret(""), repr=False)
     authority: str | None = None
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         return self.registry.reference(self.repository, self.reference)
@@ -140,7 +142,7 @@ class SiteFile:
     registry_ports: tuple[int, ...] = ()
     kubeconfig: Secret | None = field(default=None, repr=False)
     profile: WantedProfile | None = None
-    palette_proxy: str | None = None
+    palette_proxy: str | None = field(default=None, repr=False)
     packs: WantedPacks = field(default_factory=WantedPacks)
 
     @property
@@ -154,6 +156,8 @@ class SiteFile:
         """Return every secret that the file refers to, and what to call it: none of them may leave a run."""
         image, registry = self.provider_image, self.existing_registry
         found = [("Palette API key", self.api_key)]
+        proxies = (self.palette_proxy, image.proxy if isinstance(image, RemoteImage) else None)
+        found += [("password of a proxy", Secret(_login_of(each))) for each in proxies if _login_of(each)]
         if isinstance(image, RemoteImage) and image.username is not None:
             found.append(("password of the provider image's registry", image.password))
         if self.kubeconfig is not None:
@@ -202,7 +206,7 @@ def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
         palette_authority=attempt(
             "palette.authority", authority_at, site, "palette.authority", palette.get("authority")
         ),
-        palette_proxy=palette.get("proxy"),
+        palette_proxy=attempt("palette.proxy", _proxy, site, "palette.proxy", palette.get("proxy")),
         rate_limits=palette.get("rate_limits", True),
         edge_hosts=_hosts(site, hosts),
         sought=_sought(site, hosts),
@@ -449,8 +453,25 @@ def _remote_image(site: SiteText, given: Mapping[str, Any]) -> RemoteImage:
         given.get("username"),
         password,
         authority.read_text("utf-8") if authority else None,
-        given.get("proxy"),
+        _proxy(site, "provider_image.proxy", given.get("proxy")),
     )
+
+
+def _proxy(site: SiteText, place: str, given: str | Mapping[str, str] | None) -> str | None:
+    """Return the URL of a proxy; with a login in it, only if it stands elsewhere. Raises BadSiteFileError."""
+    if given is None or isinstance(given, str):
+        return given
+    text = secret_at(site, place, given).reveal()
+    with suppress(ValueError):
+        if is_proxy(text) and _login_of(text).encode("latin-1"):  # as HTTP's libraries send it
+            _searchable(site, place, Secret(_login_of(text)))
+            return text
+    raise site.wrong(place, "what is kept there is not http://user:password@host:port, with %XX for other characters")
+
+
+def _login_of(proxy: str | None) -> str:
+    """Return the password in the URL of a proxy."""
+    return unquote(urlsplit(proxy or "").password or "")
 
 
 def _timeouts(site: SiteText, given: Mapping[str, float]) -> Timeouts:

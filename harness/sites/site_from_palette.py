@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 _HOST = "  - uid: EDGE-HOST-UID"
 _URL, _PROJECT, _KEY, _AUTHORITY = "  url: ", "  project: PROJECT", "  api_key: ", "  # authority: palette-ca.pem"
+_PROXY = "  # proxy: "
 _PROFILE = "# profile: edge-base"
 
 
-def filled_in(template: str, project: ProjectView, url: str, variable: str, authority: str | None) -> str:
+def filled_in(
+    template: str, project: ProjectView, url: str, variable: str, authority: str | None, proxy: str | None = None
+) -> str:
     """Return the template with what the project says: its free Edge hosts and the profiles that can be cloned.
 
-    What cannot be known from Palette stays a word in capitals. Texts of Palette's are quoted.
+    ``variable`` and ``proxy`` name the variables with the key and the URL of a proxy. What cannot be known from Palette
+    stays a word in capitals. Texts of Palette's are quoted.
     """
     kept: list[str] = []
     of_hosts = _hosts(project.edge_hosts.search())
@@ -34,6 +38,7 @@ def filled_in(template: str, project: ProjectView, url: str, variable: str, auth
         _URL: [f"  url: {_quoted(url)}\n"],
         _PROJECT: [f"  project: {_quoted(project.name)}\n"],
         _KEY: [f"  api_key: {{env: {variable}}}\n"],
+        **({_PROXY: [f"  proxy: {{env: {proxy}}}\n"]} if proxy else {}),
         **({_AUTHORITY: [f"  authority: {_quoted(authority)}\n"]} if authority else {}),
         _HOST: of_hosts,
         _PROFILE: [*_profiles(project), *which],

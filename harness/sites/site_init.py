@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from foreign import one_line
 from foreign.arguments import Parser
 from harness.sites.site_from_palette import filled_in
+from harness.sites.site_schema import is_proxy
 from palette import Palette
 from palette.errors import PaletteError
 from protected import Secret
@@ -32,7 +33,7 @@ palette:
   project: PROJECT                        # by its name
   api_key: {env: PALETTE_API_KEY}         # or {file: /run/secrets/palette}
   # authority: palette-ca.pem             # on premises: the authority of Palette's certificate
-  # proxy: http://proxy.example:3128      # on the way from this machine to Palette; the environment's is not used
+  # proxy: http://proxy.example:3128      # to Palette; with a login {env: HTTPS_PROXY}; without this key none is used
   # rate_limits: false                    # only for an endpoint of your own: do not keep the published limits
 
 # Only these hosts are ever used. Their clusters are deployed, repaved and deleted: list hosts that nobody needs.
@@ -150,6 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--api-key", metavar="VARIABLE", default="PALETTE_API_KEY", help="with --from: the variable that holds the key"
     )
     parser.add_argument("--authority", metavar="FILE", help="with --from: the authority of Palette's certificate, PEM")
+    parser.add_argument("--proxy", metavar="VARIABLE", help="with --from: the variable that holds the URL of a proxy")
     try:
         given = parser.parse_args(arguments)
     except SystemExit as error:
@@ -164,13 +166,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _asked(given: argparse.Namespace) -> str:
     """Return the template filled in from a Palette. Raises PaletteError, LookupError, ValueError, OSError."""
-    key = os.environ.get(given.api_key, "")
-    if not key:
-        raise ValueError(f"environment variable {given.api_key} is not set; it holds the API key")
+    key = _variable(given.api_key, "the API key")
+    proxy = given.proxy and _variable(given.proxy, "the URL of a proxy")
+    if proxy and not is_proxy(proxy):
+        raise ValueError(f"environment variable {given.proxy} is no URL of a proxy; write http://host:port into it")
     url = given.palette.rstrip("/")
-    with Palette(url, api_key=Secret(key), authority=given.authority) as palette:
+    with Palette(url, api_key=Secret(key), authority=given.authority, proxy=proxy) as palette:
         authority = None if given.authority is None else str(Path(given.authority).resolve())
-        return filled_in(TEMPLATE, palette.in_project(given.project), url, given.api_key, authority)
+        return filled_in(TEMPLATE, palette.in_project(given.project), url, given.api_key, authority, given.proxy)
+
+
+def _variable(name: str, what: str) -> str:
+    if not (value := os.environ.get(name, "")):
+        raise ValueError(f"environment variable {name} is not set; it holds {what}")
+    return value
 
 
 def _write(file: Path, text: str) -> int:

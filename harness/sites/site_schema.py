@@ -51,9 +51,10 @@ def _is_url(text: str) -> bool:
     return bool(host) and text.isprintable() and not text.rstrip("/").endswith(":")
 
 
-def _is_proxy(text: str) -> bool:
+def is_proxy(text: str) -> bool:
+    """Return whether a text is the URL of a proxy. Raises ValueError for what is no URL at all."""
     url = urlsplit(text)
-    return bool(host_address(str(url.hostname)) and url.port) and text.isprintable()
+    return bool(url.scheme == "http" and host_address(str(url.hostname)) and url.port) and text.isprintable()
 
 
 def is_a_hosts(text: str) -> bool:
@@ -69,7 +70,7 @@ def _is_mask(text: str) -> bool:
 
 
 for _name, _holds in {
-    "line": _is_line, "url": _is_url, "proxy": _is_proxy, "address": host_address, "ip": is_ip, "host": is_a_hosts,
+    "line": _is_line, "url": _is_url, "proxy": is_proxy, "address": host_address, "ip": is_ip, "host": is_a_hosts,
     "mask": _is_mask,
 }.items():  # fmt: skip
     FORMATS.checks(_name, raises=ValueError)(partial(_holds_of_text, _holds))
@@ -136,7 +137,7 @@ def _quoted(place: str, schema: object, instance: object) -> str:
         return "something else than where the secret is kept"
     text = ascii(instance) if isinstance(instance, str) else json.dumps(instance, default=str)
     hides = place.startswith("registry.existing") and not isinstance(instance, int)
-    if hides or len(text) > _LONGEST_QUOTE or "-----" in text or ("url" in place and "@" in text):
+    if hides or len(text) > _LONGEST_QUOTE or "-----" in text or (place.endswith(("url", "proxy")) and "@" in text):
         return "something else"
     return text
 

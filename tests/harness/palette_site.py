@@ -77,7 +77,7 @@ class PaletteSite:
 def palette_site(folder: Path) -> Iterator[PaletteSite]:
     """Run an endpoint whose project has the lab's profile."""
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.issue_cert("127.0.0.1", "palette.test").configure_cert(context)
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     (folder / "key").write_text(KEY)
     endpoint = PaletteEndpoint(Settings(api_keys=(KEY,), registration_tokens=(TOKEN,)))

@@ -108,6 +108,8 @@ KEY = f"-----BEGIN OPENSSH PRIVATE KEY-----\n{SECRET}\n-----END OPENSSH PRIVATE 
         ("palette.authority", KEY),
         ("palette.url", f"https://me:{SECRET}@palette.example"),
         ("palette.url", f"me:{SECRET}@palette.example"),
+        ("palette.proxy", f"http://me:{SECRET}@proxy.example:3128"),
+        ("provider_image", {"reference": "r.example/a:1", "proxy": f"me:{SECRET}@proxy.example:3128"}),
         ("palette.api_key", {"env": SECRET}),
         ("palette.api_key", {"file": f"{SECRET}=="}),
         ("palette.api_key", SECRET),

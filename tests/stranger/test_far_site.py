@@ -1,4 +1,4 @@
-"""The suite on a site that is far away: a Palette on a bad day, and hosts behind a jump host, on another port."""
+"""The suite on a site that is far away: a Palette on a bad day behind a proxy, and hosts behind a jump host."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import yaml
 from lab import control
 from lab.site import LabSettings, labs_folder
 from reports.verdicts import ExitCode
+from tests.forward_proxy import ForwardProxy, forward_proxy
 
 ROOT = Path(__file__).parents[2]
 PORT = 2222
@@ -49,18 +50,29 @@ def _described(document: dict[str, Any], folder: Path) -> Path:
         address = host["ssh"].rpartition("@")[2].partition(":")[0]
         known = known.replace(f"{address} ", f"[{address}]:{PORT} ")
     (folder / "known_hosts").write_text(known)
-    document |= {"name": "far away", "edge_hosts": edge_hosts}
+    vips = document["cluster"]["vip"]
+    document |= {"name": "far away", "edge_hosts": edge_hosts, "cluster": {"vip": f"{vips[0]}-{vips[-1]}"}}
+    document["palette"]["proxy"] = {"env": "FAR_PROXY"}
     document["ssh"] |= {"known_hosts": str(folder / "known_hosts"), "jump": jump["ssh"]}
     site = folder / "site.yaml"
     site.write_text(yaml.safe_dump(document, sort_keys=False))
     return site
 
 
-def test_the_suite_passes_on_a_site_that_is_far_away(far_site: Path, tmp_path: Path) -> None:
-    """Rate limits, refusals, late states, a jump host and another port change no verdict."""
+@pytest.fixture
+def proxy() -> Iterator[ForwardProxy]:
+    """Run the proxy on the way to Palette, which asks for a login."""
+    with forward_proxy("qa:Pa!ss#w0rd*Proxy") as running:
+        yield running
+
+
+def test_the_suite_passes_on_a_site_that_is_far_away(far_site: Path, proxy: ForwardProxy, tmp_path: Path) -> None:
+    """Rate limits, refusals, late states, a proxy, a jump host and another port change no verdict."""
+    environ = {**os.environ, "FAR_PROXY": proxy.url.replace("//", "//qa:Pa!ss%23w0rd*Proxy@")}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "suites", "--site", str(far_site)]
     command += ["--runs-in", str(tmp_path), "--no-provision", *CASES]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
 
     assert done.returncode == ExitCode.OK, done.stdout + done.stderr
     assert " pass ·" in done.stdout
+    assert proxy.asked
