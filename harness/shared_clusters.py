@@ -92,10 +92,10 @@ class SharedClusters:
         except BaseException as error:
             self._end(kind, error)
             raise
-        if last or shared.spent:
-            self._end(kind, None)
-        else:
+        if not (last or shared.spent):
             self.site.look_back(shared.cluster)
+        if last or shared.spent or self.site.evidence.gone:  # what this case lost is not charged to the next one
+            self._end(kind, None)
 
     def close(self, kind: str) -> None:
         """Delete the cluster of a kind, if there is one."""

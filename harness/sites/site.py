@@ -289,7 +289,7 @@ class Site(Brief):
         """Take the evidence of a cluster for the case that used it."""
         try:
             if failed or cluster.refused:
-                self.evidence.gone += hosts_gone(cluster)
+                self.evidence.gone += [line for line in hosts_gone(cluster) if line not in self.evidence.gone]
             self.evidence.keep(cluster, failed=failed)
         except (PaletteError, HostUnreachable) as error:
             self.evidence.note(f"not all is known of cluster {cluster.name}: {error}")

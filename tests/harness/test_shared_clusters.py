@@ -33,7 +33,8 @@ def shared(*, moves: bool = False) -> tuple[SharedClusters, list[Made], list[str
         exits.callback(done.append, "account gone")
         return Shared(made[-1], SimpleNamespace(), exits, moves=moves)  # type: ignore[arg-type] # as much as is used
 
-    site: Any = SimpleNamespace(look_back=lambda _cluster: done.append("evidence"))
+    evidence = SimpleNamespace(gone=[])
+    site: Any = SimpleNamespace(look_back=lambda _cluster: done.append("evidence"), evidence=evidence)
     return SharedClusters(site, {"deployed": make}), made, done
 
 
@@ -68,6 +69,19 @@ def test_the_case_after_a_failure_or_an_end_has_another_cluster(spent: bool) -> 
     assert made[1].gone == []
     clusters.close_all()
     assert made[1].gone == [None]
+
+
+def test_the_case_after_one_that_lost_a_host_has_another_cluster() -> None:
+    """A power cut that one case met, and passed or not, would be found on its cluster by every later case."""
+    clusters, made, _ = shared()
+    site: Any = clusters.site
+    with clusters.use("deployed", last=False):
+        site.look_back = lambda _cluster: site.evidence.gone.append("edge-1 lost its power")
+    with clusters.use("deployed", last=False):
+        pass
+
+    assert made[0].gone == [None]
+    assert len(made) == 2
 
 
 def test_what_cannot_be_made_leaves_nothing() -> None:
