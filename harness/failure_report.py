@@ -12,6 +12,7 @@ from harness.private_registry import presented_sentence
 from harness.tracebacks import lines_of, place_of
 from lab.site import LabSettings
 from registry.classify import meaning
+from reports import causes
 from reports import pulls as judged
 from reports.verdicts import Verdict
 
@@ -153,11 +154,11 @@ def diagnosis_lines(evidence: Evidence) -> list[str]:
 
 
 def event_lines(evidence: Evidence) -> list[str]:
-    """Quote the last events that report something wrong; of those that differ in numbers only, the last."""
-    errors = {
-        re.sub(r"\d+", "", f"{event.reason}: {event.message}"): f"  event {event.reason}: {event.message}"
+    """Quote how the last events that report something wrong end; of those that differ in numbers only, the last."""
+    errors = [
+        f"  event {event.reason}: {causes.essence(event.message)}"
         for cluster in evidence.clusters
         for event in cluster.events
         if event.severity == "Error" or event.reason.startswith("Failed")
-    }
-    return list(errors.values())[-MOST_EVENTS:]
+    ]
+    return list({re.sub(r"\d+", "", line): line for line in errors}.values())[-MOST_EVENTS:]

@@ -126,11 +126,11 @@ def _seen(case: CaseFinished) -> str:
     if not failed or not case.observed.startswith("waited for "):
         return ""
     phase = f"the {case.phase}" if case.phase else "a deployment or repave"
-    return one_line(f"{phase} does not end, {failed[-1].reason}: {_VARIABLE.sub('…', _essence(failed[-1].message))}")
+    return one_line(f"{phase} does not end, {failed[-1].reason}: {_VARIABLE.sub('…', essence(failed[-1].message))}")
 
 
-def _essence(message: str) -> str:
-    """Return the last part of a chain of errors: what stands behind the last thing that it quotes."""
+def essence(message: str) -> str:
+    """Return the end of a chain of errors: what stands behind the last thing that it quotes."""
     return message.rpartition('": ')[2]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ def environment() -> Environment:
         short=pulls.shortened,
         with_tones=_with_tones,
         told=changes.told,
+        in_a_row=_in_a_row,
     )
     return environment
 
@@ -89,6 +91,12 @@ def _with_tones(seen: Sequence[PullRecord]) -> list[tuple[PullRecord, str]]:
     """Return the pulls that a table shows, each with its tone: the decisive one among them however many there were."""
     pairs = list(zip(seen, pulls.tones(seen), strict=True))
     return [pairs[place] for place in pulls.around(len(pairs), pulls.decisive(seen), 80)]
+
+
+def _in_a_row(verdicts: Sequence[Verdict | None]) -> str:
+    """Return verdicts in words, those in a row counted: ``3 pass, fail, 2 not run``."""
+    told = [(verdict.value if verdict else "not run", len(list(same))) for verdict, same in groupby(verdicts)]
+    return ", ".join(f"{number} {name}" if number > 1 else name for name, number in told)
 
 
 def _slug(verdict: Verdict | None) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Bytes of the page that may go into the details of single cases; after that a case is told by its story alone. With
 # it a run of 500 failing cases stays under 2 MB.
-_ROOM_FOR_DETAILS = 1_000_000
+_ROOM_FOR_DETAILS = 300_000
 _ROOM_FOR_DIAGNOSTICS = 300_000
 _TAIL = 6_000
 

@@ -150,7 +150,7 @@ def test_a_link_leads_from_the_case_to_its_story(open_page: OpenPage) -> None:
 
 
 def test_printing_unfolds_everything(open_page: OpenPage) -> None:
-    """On paper there is nothing to click: what is folded is printed open, and the tools are left out."""
+    """On paper what is folded is printed open; tools, events and files, which take pages, are left out."""
     page = open_page("red")
     pdf = page.pdf(format="A4")
     page.emulate_media(media="print")
@@ -158,7 +158,9 @@ def test_printing_unfolds_everything(open_page: OpenPage) -> None:
 
     assert pdf.startswith(b"%PDF")
     assert page.locator("details:not([open])").count() == 0
-    assert not page.locator(".tools").first.is_visible()
+    assert page.locator("article table").first.is_visible()
+    for left_out in (".tools", ".bulky"):
+        assert not page.locator(left_out).first.is_visible()
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
 
