@@ -136,7 +136,8 @@ class Cluster:
         self.approve()
 
     def _take(self, version: str, layer: OsLayer) -> None:
-        self.site.project.clusters.replace_profile(self.uid, old=self.profile, new=version)
+        clusters, variables = self.site.project.clusters, self.site.variables
+        clusters.replace_profile(self.uid, old=self.profile, new=version, variables=variables)
         self._earlier.append((self.profile, self.layer))
         self.profile, self.layer = version, layer
 
@@ -234,7 +235,8 @@ class Cluster:
         version = f"1.{len(self.versions)}.0"
         new = self.site.new_version(self.profile, version, layer)
         self.versions.append(new)
-        return self.site.project.clusters.would_repave(self.uid, [AttachedProfile(new, replaces=self.profile)])
+        moved = AttachedProfile(new, replaces=self.profile, variables=self.site.variables)
+        return self.site.project.clusters.would_repave(self.uid, [moved])
 
     def wait_until_repaved(self) -> Overview:
         """Wait until a repave is done, as ``harness.repaved`` says what done means. Raises WaitTimeoutError."""

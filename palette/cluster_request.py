@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from protected import Secret
+
 
 CONTROL_PLANE = "control-plane"
 WORKER = "worker"
@@ -58,14 +60,20 @@ class MachinePool:
 
 @dataclass(frozen=True)
 class AttachedProfile:
-    """A profile version for a cluster; ``replaces`` is the uid of the attached one that it takes the place of."""
+    """A profile version for a cluster, with the values of its ``variables``.
+
+    ``replaces`` is the uid of the attached version that it takes the place of.
+    """
 
     uid: str
     replaces: str = ""
+    variables: Mapping[str, str | Secret] = field(default_factory=dict)
 
     def body(self) -> dict[str, object]:
         """Return the profile in Palette's spelling (``v1SpectroClusterProfileEntity``)."""
-        return {"uid": self.uid, **({"replaceWithProfile": self.replaces} if self.replaces else {})}
+        values = [{"name": name, "value": value} for name, value in self.variables.items()]
+        more = {"replaceWithProfile": self.replaces, "variables": values}
+        return {"uid": self.uid, **{key: value for key, value in more.items() if value}}
 
 
 @dataclass(frozen=True)

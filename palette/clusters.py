@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from palette.waiting import Wait
+    from protected import Secret
 
 Abort = Callable[[Overview], str | None]
 Kubeconfig = Literal["kubeconfig", "adminKubeconfig", "kubeconfigclient"]
@@ -98,13 +99,15 @@ class Clusters:
         config = self.get(uid).cloud_config_uid
         return CloudConfigs(self.scope).get(config).endpoint if config else ""
 
-    def replace_profile(self, uid: str, *, old: str, new: str) -> None:
+    def replace_profile(
+        self, uid: str, *, old: str, new: str, variables: Mapping[str, str | Secret] | None = None
+    ) -> None:
         """Move a cluster from the attached profile version ``old`` to ``new`` (PATCH with ``replaceWithProfile``).
 
         Without ``old`` Palette would attach a second copy.
         """
         body = {
-            "profiles": [AttachedProfile(new, replaces=old).body()],
+            "profiles": [AttachedProfile(new, replaces=old, variables=variables or {}).body()],
             "spcApplySettings": {"actionType": "DownloadAndInstall"},
         }
         path = at("/v1/spectroclusters/{uid}/profiles", uid=uid)

@@ -6,6 +6,7 @@ So text is replaced at the positions that the parser reports, and the result is 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from textwrap import indent
@@ -25,6 +26,8 @@ CREDENTIALS, OPTIONS, URI = "providerCredentials", "options", "system.uri"
 #: The three places that the guide changes, as paths from the root of the OS layer.
 CHANGED = ((CREDENTIALS,), (OPTIONS, URI), ("pack", "content", "images"))
 MASK = "******"
+#: A masked value: the whole of a text, or what follows a key or a user within one. Stars of a banner follow nothing.
+_MASKED = re.compile(r"""\A\s*\*{6,}\s*\Z|[:=][ \t]*["']?\*{6,}""")
 
 
 class UnusableValuesError(ValueError):
@@ -113,6 +116,8 @@ def _entry(node: yaml.Node | None, key: str) -> tuple[yaml.Node, yaml.Node] | No
 def _refuse_flow_style(text: str, path: tuple[str, ...]) -> None:
     for depth in range(1, len(path) + 1):
         node = _value_at(text, path[:depth])
+        if path[:depth] == (OPTIONS, URI):  # a macro without quotes reads as one; it is replaced as a whole
+            return
         if isinstance(node, yaml.CollectionNode) and node.flow_style and node.value:
             raise UnusableValuesError(
                 f"line {_line(node)}: {'.'.join(path[:depth])} is in flow style; write it in lines"
@@ -121,7 +126,7 @@ def _refuse_flow_style(text: str, path: tuple[str, ...]) -> None:
 
 def _is_masked(node: yaml.Node) -> bool:
     if isinstance(node, yaml.ScalarNode):
-        return MASK in str(node.value)
+        return bool(_MASKED.search(str(node.value)))
     children = (child for pair in node.value for child in (pair if isinstance(pair, tuple) else (pair,)))
     return any(map(_is_masked, children))
 

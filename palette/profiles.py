@@ -77,6 +77,14 @@ class ProfileName:
 
 
 @dataclass(frozen=True)
+class Variable:
+    """A variable of a profile; one that is ``required`` has to be given a value where there is no default."""
+
+    default: str
+    required: bool
+
+
+@dataclass(frozen=True)
 class Profiles:
     """The cluster profiles of a project, or of the tenant."""
 
@@ -182,10 +190,13 @@ class Profiles:
         """Delete a profile. Raises ConflictError while a cluster uses it, NotFoundError when it is not there."""
         self.scope.send(Call("DELETE", at("/v1/clusterprofiles/{uid}", uid=uid)))
 
-    def variables(self, uid: str) -> Mapping[str, str]:
-        """Read names and defaults of a profile's variables; those of sensitive ones come masked."""
+    def variables(self, uid: str) -> Mapping[str, Variable]:
+        """Read a profile's variables by name; defaults of sensitive ones come masked."""
         answer = self.scope.ask(Call("GET", at("/v1/clusterprofiles/{uid}/variables", uid=uid)))
-        return {text(item, "name"): text(item, "defaultValue") for item in items(answer, "variables")}
+        return {
+            text(item, "name"): Variable(text(item, "defaultValue"), dig(item, "required") is True)
+            for item in items(answer, "variables")
+        }
 
     def _made(self, call: Call, name: str, version: str) -> str:
         asked = self.scope.transport.palette_time()

@@ -29,7 +29,7 @@ from palette.waiting import WaitError, WaitTimeoutError
 from reports.text import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from harness.evidence import Evidence
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from harness.sites.site_file import SiteFile
     from palette.client import ProjectView
     from palette.profiles import Pack
+    from protected import Secret
 
 
 class NoFreeHostError(Exception):
@@ -212,6 +213,11 @@ class Site(Brief):
         return find_packs(self.project, self.file.packs, held_kubernetes(self.file.provider_image))
 
     @property
+    def variables(self) -> Mapping[str, str | Secret]:
+        """The values of the user's profile's variables, which its clones have as well."""
+        return self.base.variables if self.base else {}
+
+    @property
     def _networks(self) -> dict[str, HostNetwork]:
         return {uid: target.network for uid, target in self.file.edge_hosts.items()}
 
@@ -224,7 +230,7 @@ class Site(Brief):
         vip = self._free_vip(hosts[0]) if wish.vips else wish.overlay_endpoint
         return ClusterRequest(
             name,
-            (AttachedProfile(profile),),
+            (AttachedProfile(profile, variables=self.variables),),
             pools_of([host.uid for host in hosts], wish, self._architectures, self._networks),
             vip=vip,
             overlay=wish.overlay,

@@ -163,6 +163,8 @@ class SiteFile:
         if self.kubeconfig is not None:
             parts = (Secret(part) for part in credentials_of(self.kubeconfig) if len(part) >= _TELLING)
             found += [("kubeconfig", self.kubeconfig), *(("credential in the kubeconfig", part) for part in parts)]
+        variables = self.profile.variables.items() if self.profile else ()
+        found += [(f"value of the profile's variable {name}", at) for name, at in variables if isinstance(at, Secret)]
         accounts = (registry.pusher, *registry.given) if registry is not None else ()
         named = ((f"password of registry account {known.username}", known.password) for known in accounts)
         return (*found, *(entry for entry in named if not is_common_knowledge(entry[1])))
@@ -252,12 +254,20 @@ def _features(document: Mapping[str, Any]) -> frozenset[str]:
     )
 
 
-def _profile(site: SiteText, given: str | Mapping[str, str] | None) -> WantedProfile | None:
+def _profile(site: SiteText, given: str | Mapping[str, Any] | None) -> WantedProfile | None:
     if given is None or isinstance(given, str):
         return WantedProfile(name=given) if given else None
     values = file_at(site, "profile.os_values", given.get("os_values"))
     text = None if values is None else values.read_bytes().decode("utf-8", "replace")
-    return WantedProfile(given.get("name", ""), given.get("version", ""), given.get("uid", ""), text)
+    variables = {
+        name: value if isinstance(value, str) else _secret_variable(site, f"profile.variables.{name}", value)
+        for name, value in given.get("variables", {}).items()
+    }
+    return WantedProfile(given.get("name", ""), given.get("version", ""), given.get("uid", ""), text, variables)
+
+
+def _secret_variable(site: SiteText, place: str, given: Mapping[str, str]) -> Secret:
+    return _searchable(site, place, secret_at(site, place, given, exact=True))
 
 
 def _packs(site: SiteText, document: Mapping[str, Any]) -> WantedPacks:

@@ -60,6 +60,7 @@ edge_hosts:
 #   name: edge-base
 #   version: 1.2.0
 #   uid: 0123456789abcdef01234567         # in place of name and version
+#   variables: {domain: qa.example}       # values of its variables; of secret ones {env: VARIABLE} or {file: PATH}
 #   os_values: os-layer.yaml              # the OS layer's values, where Palette masks them
 
 # Without a profile of your own one is made of packs. Which Kubernetes it is comes from the provider image (k3s, rke2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ OPTIONS = (
     "options:\n  system.uri: >-\n    example.io/folded:v1\n\n  system.repo: ubuntu\n",
     "options: {}\n",
     "options:\n",
+    "options:\n  system.uri: {{.spectro.macro.image}} # without quotes\n  system.osName: ubuntu\n",
 )
 STAGES = (
     "",
@@ -47,6 +49,10 @@ STAGES = (
     (
         "stages:\n  after-install:\n  - name: 'tab'\n    files:\n    - path: /etc/x\n      content: |\n"
         "        a\tb: {{.spectro.macro.x}}\n\n          deeper # no comment\n"
+    ),
+    (
+        "stages:\n  boot:\n  - files:\n    - path: /etc/motd\n      content: |\n        ********\n        * rack *\n"
+        "        ******\n"
     ),
     "stages: &all\n  boot: []\nother:\n  <<: *all\n  network: [*all]\n",
     "# Appliance mode\nstylusPackage: container://stylus.example/stylus-linux-amd64:v4.9.0\nlast: |+\n  kept\n\n\n",
@@ -68,7 +74,7 @@ def layers(draw: st.DrawFn) -> str:
 
 def meaning(text: str) -> dict[str, Any]:
     """Return what a YAML reader makes of an OS layer, without the places that the guide changes."""
-    read = yaml.safe_load(text.replace("{{.spectro.macro.x}}", "macro")) or {}
+    read = yaml.safe_load(re.sub(r"{{\.spectro\.macro\.\w+}}", "macro", text)) or {}
     read.pop("providerCredentials", None)
     (read.get("options") or {}).pop("system.uri", None)
     pack = read.get("pack") or {}
@@ -125,6 +131,8 @@ def test_changing_twice_is_like_changing_once(text: str) -> None:
         ("{a: 1}\n", "line 1: the root is no mapping in block style"),
         ("- a\n", "line 1: the root is no mapping in block style"),
         (f"stages:\n  boot:\n  - name: '{MASK}'\n", "line 1: a value below 'stages' is masked"),
+        (f"stages:\n  boot: |\n    token: {MASK}\n", "line 1: a value below 'stages' is masked"),
+        (f"a: https://user:{MASK}@example.io\n", "line 1: a value below 'a' is masked"),
         ("options:\n  system.uri: &u x\n  other: *u\n", "found undefined alias"),
         ("options:\n  system.uri: x\noptions:\n  system.uri: y\n", "line 3: options is there twice"),
         ("a: 1\noptions: {system.osName: ubuntu}\n", "line 2: options is in flow style"),

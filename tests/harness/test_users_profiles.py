@@ -1,0 +1,135 @@
+"""Profiles as people have them at the door of a run: taken, or refused in one line before anything is created."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from harness.sites.base_profile import BaseProfile, UnusableProfileError, WantedProfile, find_base
+from harness.sites.site_file import BadSiteFileError
+from lab import base_profile
+from lab.kinds import KINDS
+from palette.errors import BadRequestError
+from palette.os_layer import OsLayer
+from palette.transport import Call
+from protected import Secret
+from tests.harness.palette_site import PaletteSite, palette_site
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+Json = dict[str, Any]
+NEEDED = {"name": "domain", "required": True}
+SENSITIVE = {"name": "node_password", "required": True, "isSensitive": True, "defaultValue": "a-default"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PaletteSite]:
+    """Yield a site that is a Palette endpoint only."""
+    with palette_site(tmp_path_factory.mktemp("site")) as found:
+        yield found
+
+
+def found(site: PaletteSite, changes: Json, variables: Mapping[str, str | Secret]) -> BaseProfile:
+    """Create a profile that is the lab's but for ``changes``, and find it as a run does."""
+    document = base_profile.document(KINDS["k3s"])
+    spec, template = document["spec"], document["spec"]["template"]
+    spec |= {"variables": changes.get("variables", [])}
+    template["type"] = changes.get("type", "infra")
+    template["packs"] = [pack for pack in template["packs"] if pack["layer"] not in changes.get("without", ())]
+    document["metadata"]["name"] = "users"
+    for pack in template["packs"]:
+        pack["values"] = changes.get(pack["layer"], pack["values"])
+    with site.project() as project:
+        publish = {"publish": changes.get("publish", True)}
+        uid = project.scope.make(Call("POST", "/v1/clusterprofiles", publish, document))
+        try:
+            return find_base(project, WantedProfile(uid=uid, variables=variables))
+        finally:
+            project.profiles.delete(uid)
+
+
+@pytest.mark.parametrize(
+    ("changes", "variables"),
+    [
+        ({}, {}),
+        ({"type": "cluster"}, {}),
+        ({"variables": [SENSITIVE]}, {}),
+        ({"variables": [NEEDED]}, {"domain": "qa.example"}),
+        ({"variables": [NEEDED, SENSITIVE]}, {"domain": "qa.example", "node_password": Secret("another-one")}),
+        ({"variables": [{"name": "optional"}]}, {}),
+        ({"os": ""}, {}),
+        ({"os": "%YAML 1.2\n---\n# mine\noptions:\n  system.uri: x\n...\n"}, {}),
+        ({"os": "\ufeff# with a byte order mark\r\noptions:\r\n    system.uri: x"}, {}),
+        ({"os": "'options':\n  \"system.uri\": |-\n    x:v1\n  'a b': [1, 0x1F, 010, yes, ~]\n"}, {}),
+        ({"os": "options:\n  system.uri: x\n#providerCredentials:\n#  registry: x\n# registryCredentials: y\n"}, {}),
+        ({"k8s": "cluster:\n  config: |\n    token: '******'\n"}, {}),
+    ],
+)
+def test_profiles_as_people_have_them_are_taken(
+    site: PaletteSite, changes: Json, variables: dict[str, str | Secret]
+) -> None:
+    """The clone's OS layer has the run's image, and its clusters the site file's values of variables."""
+    base = found(site, changes, variables)
+
+    assert yaml.safe_load(base.values_with(OsLayer("r.test/p:v2")))["options"]["system.uri"] == "r.test/p:v2"
+    assert base.variables == variables
+
+
+@pytest.mark.parametrize(
+    ("changes", "variables", "said"),
+    [
+        ({"publish": False}, {}, "users 1.2.0 is a draft; publish it"),
+        ({"type": "add-on", "without": ("os", "k8s", "cni")}, {}, "its OS layers are none; a run needs one"),
+        (
+            {"type": "add-on", "without": ("cni",)},
+            {},
+            "users 1.2.0 has no cni layer; name one of a whole cluster",
+        ),
+        ({"type": "add-on", "without": ("k8s", "cni")}, {}, "has no k8s and no cni layer"),
+        ({"variables": [NEEDED, SENSITIVE]}, {}, "needs values for domain; write them under profile.variables"),
+        ({}, {"domain": "x"}, "users 1.2.0 has no variable domain; it has: none"),
+        ({"variables": [NEEDED]}, {"domian": "x"}, "has no variable domian; it has: domain"),
+        ({"os": 'options:\n  system.uri: "NA"  # systemd extensions\n'}, {}, "has system.uri: NA"),
+        ({"os": "a: 1\n---\nb: 1\n"}, {}, "2 YAML documents; an OS layer is one"),
+        ({"os": "stages:\n\tboot: []\n"}, {}, "line 2: not YAML: a tab"),
+        ({"os": "token: '******'\n"}, {}, "masked"),
+        ({"os": "options: {system.uri: x, a: b}\n"}, {}, "line 1: options is in flow style; write it in lines"),
+        (
+            {"os": "options: &all\n  system.osName: ubuntu\nstages:\n  boot: [*all]\n"},
+            {},
+            "values would differ elsewhere, too",
+        ),
+        ({"os": "stages:\n- oem:\n    externalRegistries: {x: y}\n"}, {}, "has externalRegistries"),
+        ({"os": "{{- if .x }}\noptions:\n  system.uri: x\n{{- end }}\n"}, {}, "line 1: "),
+    ],
+)
+def test_profiles_that_cannot_be_used_are_refused(
+    site: PaletteSite, changes: Json, variables: dict[str, str], said: str
+) -> None:
+    """Place, what was found and what would be right."""
+    with pytest.raises(UnusableProfileError) as refused:
+        found(site, changes, variables)
+
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("without", ["os", "k8s", "cni"])
+def test_a_profile_with_layers_missing_is_not_published(site: PaletteSite, without: str) -> None:
+    """Palette refuses an infrastructure profile without them."""
+    with pytest.raises(BadRequestError, match=f"no {without} layer"):
+        found(site, {"without": (without,)}, {})
+
+
+def test_values_of_variables_are_guarded(site: PaletteSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A value by reference is one of the site's secrets; a short one could not be searched for."""
+    profile = {"name": "edge-base", "variables": {"domain": "qa.example", "node_password": {"env": "NODE_PASSWORD"}}}
+    monkeypatch.setenv("NODE_PASSWORD", "of-the-nodes")
+    secrets = dict(site.file(profile=profile, packs=None).secrets())
+    assert secrets["value of the profile's variable node_password"].reveal() == "of-the-nodes"
+
+    monkeypatch.setenv("NODE_PASSWORD", "short")
+    with pytest.raises(BadSiteFileError, match=r"profile\.variables\.node_password: found 5 characters"):
+        site.file(profile=profile)
