@@ -18,16 +18,6 @@ if TYPE_CHECKING:
     from reports.results import RequirementResult, Results
 
 LONGEST = 1_000_000
-_MARKS = {
-    Verdict.PASS: "🟢",
-    Verdict.NOT_COVERED: "⚪",
-    Verdict.KNOWN: "🔵",
-    Verdict.FIXED: "🟡",
-    Verdict.DEAD: "🟣",
-    Verdict.VACUOUS: "🟠",
-    Verdict.ERROR: "🟤",
-    Verdict.FAIL: "🔴",
-}
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#!|@&~]")
 _FULL_STORIES = 20
 
@@ -46,7 +36,7 @@ def _lines(results: Results, earlier: Sequence[Results]) -> Iterator[str]:
     yield f"## {_escape(wording.sentence(results))}"
     yield ""
     counted = [
-        f"{_MARKS[verdict]} {results.counts[verdict]} {verdict.value}"
+        f"{verdict.look.mark} {results.counts[verdict]} {verdict.value}"
         for verdict in reversed(Verdict)
         if results.counts[verdict]
     ]
@@ -77,7 +67,7 @@ def _stories(every: Sequence[causes.Cause]) -> Iterator[str]:
         first = cause.cases[0]
         names = _escape(some(cause.requirements) or first.case)
         yield ""
-        yield f"### {_MARKS[first.verdict]} {cause.whose}: {_escape(cause.words)}"
+        yield f"### {first.verdict.look.mark} {cause.whose}: {_escape(cause.words)}"
         yield ""
         where = f" · on {_escape(some(cause.hosts))}" if cause.hosts else ""
         yield f"{first.verdict.value} · {names} · {cause.reach}{where}"
@@ -93,7 +83,7 @@ def _table(rows: Iterable[RequirementResult]) -> Iterator[str]:
     yield "| | Requirement | Claim | Passed | Time |"
     yield "|---|---|---|---|---|"
     for row in rows:
-        mark = f"{_MARKS[row.verdict]} {row.label}" if row.verdict else row.label
+        mark = f"{row.verdict.look.mark} {row.label}" if row.verdict else row.label
         claim = _escape(row.requirement.claim)
         time = duration(row.seconds) if row.cases else ""
         yield f"| {mark} | {_escape(row.requirement.id)} | {claim} | {wording.held(row)} | {time} |"

@@ -4,14 +4,8 @@ One suite for each area of the suites (``credentials``, ``lifecycle`` …), and 
 properties are the facts of the run. A case's own properties (verdict, requirement, phase, vector, host) stand where
 pytest's ``record_property`` puts them: inside the case. Jenkins' ``junit`` step shows them with ``keepProperties``.
 
-========================  =============================================================================
- verdict                   element
-========================  =============================================================================
- pass                      none
- fail, fixed               ``<failure type="fail">``: somebody has to change the product or the waiver
- error, dead, vacuous      ``<error type="dead">``: nothing was proven
- known, not covered        ``<skipped type="known" message="the reason">``
-========================  =============================================================================
+*fail* and *fixed* are failures: somebody has to change the product or the waiver. *error*, *dead* and *vacuous* are
+errors: nothing was proven. *known* and *not covered* are skipped, with their reason.
 """
 
 from __future__ import annotations
@@ -29,17 +23,6 @@ if TYPE_CHECKING:
 
     from reports.records import CaseFinished
     from reports.results import Results
-
-_ELEMENTS = {
-    Verdict.FAIL: "failure",
-    Verdict.FIXED: "failure",
-    Verdict.ERROR: "error",
-    Verdict.DEAD: "error",
-    Verdict.VACUOUS: "error",
-    Verdict.KNOWN: "skipped",
-    Verdict.NOT_COVERED: "skipped",
-}
-
 
 _LONGEST_NOTE = 160
 _MOST_NOTES = 12
@@ -65,7 +48,7 @@ def _area(case: CaseFinished) -> str:
 
 
 def _totals(cases: Iterable[CaseFinished], seconds: float) -> dict[str, str]:
-    elements = [_ELEMENTS.get(case.verdict) for case in cases]
+    elements = [case.verdict.look.element for case in cases]
     return {
         "tests": str(len(elements)),
         "failures": str(elements.count("failure")),
@@ -95,7 +78,7 @@ def _facts(results: Results, earlier: Sequence[Results]) -> ET.Element:
 
 def _suite(name: str, cases: Sequence[CaseFinished], results: Results) -> ET.Element:
     totals = _totals(cases, sum(case.seconds for case in cases))
-    skipped = sum(_ELEMENTS.get(case.verdict) == "skipped" for case in cases)
+    skipped = sum(case.verdict.look.element == "skipped" for case in cases)
     begin = min((case.started for case in cases if case.started), default="")
     suite = ET.Element("testsuite", {"name": name, **totals, "skipped": str(skipped), "timestamp": begin})
     suite.extend(_testcase(case, results) for case in cases)
@@ -132,7 +115,7 @@ def _testcase(case: CaseFinished, results: Results) -> ET.Element:
         "testcase", {"classname": one_line(module), "name": one_line(name or file), "time": f"{case.seconds:.3f}"}
     )
     element.append(_properties(_case_properties(case)))
-    if kind := _ELEMENTS.get(case.verdict):
+    if kind := case.verdict.look.element:
         outcome = ET.SubElement(element, kind, {"type": case.verdict.value, "message": wording.why(case)})
         outcome.text = "\n".join(wording.story(case))
     if output := _output(case, results.started.run_id):

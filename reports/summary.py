@@ -17,16 +17,6 @@ if TYPE_CHECKING:
     from reports.records import CaseFinished
     from reports.results import RequirementResult, Results
 
-_STYLES = {
-    Verdict.PASS: "32",
-    Verdict.NOT_COVERED: "2",
-    Verdict.KNOWN: "36",
-    Verdict.FIXED: "33",
-    Verdict.DEAD: "35",
-    Verdict.VACUOUS: "35",
-    Verdict.ERROR: "35",
-    Verdict.FAIL: "31",
-}
 _FULL_STORIES = 12
 _WIDEST = 120
 _WITH_TIME = 76  # columns; on less there is no room for the time beside the claim
@@ -84,7 +74,7 @@ class _Paint:
         self._colour = colour
 
     def verdict(self, verdict: Verdict | None, text: str) -> str:
-        return self.code(_STYLES[verdict] if verdict else "2", text)
+        return self.code(verdict.look.colour if verdict else "2", text)
 
     def code(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text

@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
     from reports.results import Results
 
-LETTERS = {
-    Verdict.PASS: ".",
-    Verdict.NOT_COVERED: "-",
-    Verdict.KNOWN: "k",
-    Verdict.FIXED: "x",
-    Verdict.DEAD: "D",
-    Verdict.VACUOUS: "V",
-    Verdict.ERROR: "E",
-    Verdict.FAIL: "F",
-}
 NOT_RUN = " "
 
 
@@ -140,7 +130,7 @@ def render(trend: Trend) -> str:
         *(" " * width + "  " + "".join(digits).rstrip() for digits in _numbers(len(trend.runs))),
         *(_line(trend, name, width) for name in trend.requirements),
         "",
-        ", ".join([*(f"{letter} {verdict.value}" for verdict, letter in LETTERS.items()), "blank: not run"]),
+        ", ".join([*(f"{verdict.look.letter} {verdict.value}" for verdict in Verdict), "blank: not run"]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -158,6 +148,6 @@ def _numbers(number: int) -> Iterator[list[str]]:
 
 
 def _line(trend: Trend, name: str, width: int) -> str:
-    letters = "".join(LETTERS[verdict] if verdict else NOT_RUN for verdict in trend.history(name))
+    letters = "".join(verdict.look.letter if verdict else NOT_RUN for verdict in trend.history(name))
     since = f"  red since {trend.red_since(name)}" if trend.red_since(name) else ""
     return f"{one_line(name).ljust(width)}  {letters}{since}{'  flapping' if trend.is_flapping(name) else ''}".rstrip()

@@ -25,7 +25,7 @@ report as a whole must not be used.
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -54,9 +54,9 @@ class Verdict(Enum):
         return self not in {Verdict.PASS, Verdict.NOT_COVERED, Verdict.KNOWN}
 
     @property
-    def meaning(self) -> str:
-        """One line for a legend."""
-        return _MEANING[self]
+    def look(self) -> Look:
+        """What it is called and looks like in each kind of report."""
+        return _LOOKS[self]
 
     @classmethod
     def read(cls, name: str) -> Verdict:
@@ -66,16 +66,6 @@ class Verdict(Enum):
 
 _GRAVITY = {verdict: place for place, verdict in enumerate(Verdict)}
 _BY_NAME = {verdict.value: verdict for verdict in Verdict}
-_MEANING = {
-    Verdict.PASS: "the product does what the guide says",
-    Verdict.NOT_COVERED: "the site lacks a feature that the case needs",
-    Verdict.KNOWN: "fails exactly as a waiver in force describes",
-    Verdict.FIXED: "a waiver no longer matches what happens: remove it",
-    Verdict.DEAD: "infrastructure: a host, the registry or the API was gone",
-    Verdict.VACUOUS: "the phase did not really happen, nothing was proven",
-    Verdict.ERROR: "the harness itself went wrong",
-    Verdict.FAIL: "the product does not do what the guide says",
-}
 
 
 class ExitCode(IntEnum):
@@ -94,12 +84,32 @@ class ExitCode(IntEnum):
     UNCOVERED = 14
 
 
-_CODES = {
-    Verdict.FAIL: ExitCode.FAIL,
-    Verdict.ERROR: ExitCode.ERROR,
-    Verdict.VACUOUS: ExitCode.VACUOUS,
-    Verdict.DEAD: ExitCode.DEAD,
-    Verdict.FIXED: ExitCode.FIXED,
+class Look(NamedTuple):
+    """What a verdict is elsewhere: exit code, element of JUnit, letter, colour of a terminal, mark, meaning."""
+
+    code: ExitCode
+    element: str
+    letter: str
+    colour: str
+    mark: str
+    meaning: str
+
+
+_LOOKS = {
+    Verdict.PASS: Look(ExitCode.OK, "", ".", "32", "🟢", "the product does what the guide says"),
+    Verdict.NOT_COVERED: Look(ExitCode.OK, "skipped", "-", "2", "⚪", "the site lacks a feature that the case needs"),
+    Verdict.KNOWN: Look(ExitCode.OK, "skipped", "k", "36", "🔵", "fails exactly as a waiver in force describes"),
+    Verdict.FIXED: Look(
+        ExitCode.FIXED, "failure", "x", "33", "🟡", "a waiver no longer matches what happens: remove it"
+    ),
+    Verdict.DEAD: Look(
+        ExitCode.DEAD, "error", "D", "35", "🟣", "infrastructure: a host, the registry or the API was gone"
+    ),
+    Verdict.VACUOUS: Look(
+        ExitCode.VACUOUS, "error", "V", "35", "🟠", "the phase did not really happen, nothing was proven"
+    ),
+    Verdict.ERROR: Look(ExitCode.ERROR, "error", "E", "35", "🟤", "the harness itself went wrong"),
+    Verdict.FAIL: Look(ExitCode.FAIL, "failure", "F", "31", "🔴", "the product does not do what the guide says"),
 }
 
 
@@ -124,7 +134,7 @@ def exit_code(
         return ExitCode.NOTHING_RUN
     if gate_broken:
         gravest = worst([gravest, Verdict.ERROR])
-    return _CODES.get(gravest, ExitCode.OK) if gravest else ExitCode.OK
+    return gravest.look.code if gravest else ExitCode.OK
 
 
 def of_exception(error: BaseException | None, classes: Mapping[type[BaseException], Verdict]) -> Verdict:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reports import causes, pulls
 from reports.text import one_line, plural, some
-from reports.verdicts import ExitCode, Verdict, exit_code
+from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ def sentence(results: Results) -> str:
     if code is ExitCode.NOTHING_RUN:
         return "Nothing was run: no case was collected."
     rest = [
-        _counted(results, verdict) for verdict in _LOUD if results.counts[verdict] and _CODE_OF[verdict] is not code
+        _counted(results, verdict) for verdict in _LOUD if results.counts[verdict] and verdict.look.code is not code
     ]
     return f"{_BAD_NEWS[code](results)}{'; also ' if rest else ''}{', '.join(rest)}."
 
@@ -113,7 +113,6 @@ _SHIPPING = {
 }
 _QUIET = (Verdict.KNOWN, Verdict.NOT_COVERED)
 _LOUD = (Verdict.FAIL, Verdict.ERROR, Verdict.VACUOUS, Verdict.DEAD, Verdict.FIXED)
-_CODE_OF = {verdict: exit_code([verdict]) for verdict in Verdict}
 
 
 def _counted(results: Results, verdict: Verdict) -> str:
@@ -150,7 +149,7 @@ def why(case: CaseFinished) -> str:
     """Return in one line why a case has not passed: its reason, or the first line of its story."""
     if case.reason:
         return one_line(case.reason)
-    return story(case)[0] if case.story or case.observed else case.verdict.meaning
+    return story(case)[0] if case.story or case.observed else case.verdict.look.meaning
 
 
 def held(result: RequirementResult) -> str:

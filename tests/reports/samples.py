@@ -23,49 +23,23 @@ from reports.verdicts import Verdict
 BEGIN = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 GATE = LeakGate(files=9, secrets=2, forms=48, canary_found=True)
 
-REQUIREMENTS = (
-    RequirementRecord(
-        id="DEPLOY-01",
-        claim="A deployment pulls the provider image with the profile's credentials.",
-        section="Validate, step 5",
-        phases=("deploy",),
-    ),
-    RequirementRecord(
-        id="REPAVE-03",
-        claim="Every pull of a repave presents the password unchanged.",
-        section="Known issue",
-        phases=("repave",),
-    ),
-    RequirementRecord(
-        id="REPAVE-07",
-        claim="A repave boots the image of the new profile version.",
-        section="Enablement, step 8",
-        phases=("repave",),
-    ),
-    RequirementRecord(
-        id="TLS-02",
-        claim="A certificate of an unknown authority is refused.",
-        section="Limitations",
-        phases=("deploy",),
-    ),
-    RequirementRecord(
-        id="NODE-01",
-        claim="Hosts of a cluster are repaved one at a time.",
-        section="Repave behavior",
-        phases=("repave",),
-        features=("multi-node",),
-    ),
-    RequirementRecord(id="MASK-01", claim="The password never comes back in clear.", section="Enablement, step 6"),
-    RequirementRecord(
-        id="EVENT-01", claim="Events name the private registry.", section="Validate, step 4", phases=("deploy",)
-    ),
-    RequirementRecord(
-        id="CRED-04",
-        claim="An alphanumeric password survives a repave.",
-        section="Known issue",
-        level="known issue",
-        phases=("repave",),
-    ),
+REQUIREMENTS = tuple(
+    RequirementRecord(id=name, phases=phases, section=section, claim=claim)
+    for name, phases, section, claim in (
+        (
+            "DEPLOY-01",
+            ("deploy",),
+            "Validate, step 5",
+            "A deployment pulls the provider image with the profile's credentials.",
+        ),
+        ("REPAVE-03", ("repave",), "Known issue", "Every pull of a repave presents the password unchanged."),
+        ("REPAVE-07", ("repave",), "Enablement, step 8", "A repave boots the image of the new profile version."),
+        ("TLS-02", ("deploy",), "Limitations", "A certificate of an unknown authority is refused."),
+        ("NODE-01", ("repave",), "Repave behavior", "Hosts of a cluster are repaved one at a time."),
+        ("MASK-01", (), "Enablement, step 6", "The password never comes back in clear."),
+        ("EVENT-01", ("deploy",), "Validate, step 4", "Events name the private registry."),
+        ("CRED-04", ("repave",), "Known issue", "An alphanumeric password survives a repave."),
+    )
 )
 
 WAIVER = WaiverInForce(
@@ -120,30 +94,12 @@ def finished(**changes: object) -> RunFinished:
 
 def pulls(presented: str = "intact", status: int = 200, begin: float = 10) -> tuple[PullRecord, ...]:
     """Return the pulls of a deployment that worked and a repave that presented ``presented``."""
-    return (
-        PullRecord(
-            time=at(begin),
-            phase="deploy",
-            puller="agent",
-            user_agent="skopeo/1.9.3",
-            host="edge-1",
-            repository="provider/ubuntu-k3s",
-            reference="v1",
-            presented="intact",
-            status=200,
-        ),
-        PullRecord(
-            time=at(begin + 1.4),
-            phase="repave",
-            puller="node",
-            user_agent="containerd/1.6.20",
-            host="edge-1",
-            repository="provider/ubuntu-k3s",
-            reference="v2",
-            presented=presented,
-            status=status,
-        ),
-    )
+    deployed = PullRecord(
+        time=at(begin), phase="deploy", puller="agent", user_agent="skopeo/1.9.3", host="edge-1",
+        repository="provider/ubuntu-k3s", reference="v1", presented="intact", status=200,
+    )  # fmt: skip
+    repaved = {"time": at(begin + 1.4), "phase": "repave", "puller": "node", "user_agent": "containerd/1.6.20"}
+    return deployed, replace(deployed, **repaved, reference="v2", presented=presented, status=status)
 
 
 def timeline(begin: float = 10) -> tuple[Moment, ...]:
@@ -195,19 +151,12 @@ def failing(**changes: object) -> CaseFinished:
         reproduce="./run conformance -k repave_presents --hypothesis-seed 20261122",
         pulls=pulls("base64-decoded", 401),
         timeline=timeline(),
-        events=(
-            EventRow(
-                time=at(10),
-                severity="Normal",
-                reason="PullingImage",
-                message="pulling provider/ubuntu-k3s:v1 from registry.lab:5443",
-            ),
-            EventRow(
-                time=at(12),
-                severity="Warning",
-                reason="FailedPull",
-                message="authentication required at registry.lab:5443",
-            ),
+        events=tuple(
+            EventRow(time=at(seconds), severity=severity, reason=reason, message=message)
+            for seconds, severity, reason, message in (
+                (10, "Normal", "PullingImage", "pulling provider/ubuntu-k3s:v1 from registry.lab:5443"),
+                (12, "Warning", "FailedPull", "authentication required at registry.lab:5443"),
+            )
         ),
         attachments=("attachments/edge-1/journal.txt",),
         examples=12,

@@ -49,62 +49,49 @@ def test_pytests_codes_keep_their_meaning() -> None:
             assert ours.value not in theirs.values()
 
 
-@pytest.mark.parametrize("verdict", RED)
-def test_a_product_failure_is_not_hidden_by_another_class(verdict: Verdict) -> None:
-    """A run with a failing case exits as a product failure, whatever else went wrong beside it."""
-    assert exit_code([verdict, Verdict.FAIL, Verdict.PASS]) is ExitCode.FAIL
+@pytest.mark.parametrize(
+    ("verdicts", "besides", "code"),
+    [
+        *(([verdict, Verdict.FAIL, Verdict.PASS], {}, ExitCode.FAIL) for verdict in RED),
+        ([Verdict.FAIL], {"interrupted": True, "leaked": True}, ExitCode.LEAK),
+        ([Verdict.PASS], {"gate_broken": True}, ExitCode.ERROR),
+        ([Verdict.FAIL], {"gate_broken": True}, ExitCode.FAIL),
+        ([Verdict.PASS], {"interrupted": True}, ExitCode.INTERRUPTED),
+        ([], {}, ExitCode.NOTHING_RUN),
+    ],
+)
+def test_of_several_classes_the_first_in_the_table_is_the_code(
+    verdicts: list[Verdict], besides: dict[str, bool], code: ExitCode
+) -> None:
+    """A leak outweighs everything; a product failure is hidden by no other class, nor by a gate without a canary."""
+    assert exit_code(verdicts, **besides) is code
 
 
-def test_a_leak_outweighs_everything() -> None:
-    """A run in which a secret leaked exits with the code of a leak, also when interrupted and failing."""
-    assert exit_code([Verdict.FAIL], interrupted=True, leaked=True) is ExitCode.LEAK
+def raised_from(error: Exception, cause: Exception) -> Exception:
+    """Return an exception with its cause."""
+    error.__cause__ = cause
+    return error
 
 
-def test_a_gate_that_missed_its_canary_is_an_error_of_the_harness() -> None:
-    """Without a working leak gate a green run is an error; a failing one stays a failure of the product... or worse."""
-    assert exit_code([Verdict.PASS], gate_broken=True) is ExitCode.ERROR
-    assert exit_code([Verdict.FAIL], gate_broken=True) is ExitCode.FAIL
+CIRCLE = RuntimeError()
 
 
-def test_an_interrupted_run_and_an_empty_run_say_so() -> None:
-    """A run that was stopped, and a run without a case, have codes of their own."""
-    assert exit_code([Verdict.PASS], interrupted=True) is ExitCode.INTERRUPTED
-    assert exit_code([]) is ExitCode.NOTHING_RUN
-
-
-def test_a_failed_assertion_is_a_failure_and_an_unnamed_exception_an_error() -> None:
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (AssertionError(), Verdict.FAIL),
+        (KeyError("x"), Verdict.ERROR),
+        (None, Verdict.PASS),
+        (NoRepaveError(), Verdict.VACUOUS),
+        (raised_from(RuntimeError("while tidying up"), HostLostError()), Verdict.DEAD),
+        (ExceptionGroup("two", [HostLostError(), ExceptionGroup("deeper", [AssertionError()])]), Verdict.FAIL),
+        (raised_from(CIRCLE, CIRCLE), Verdict.ERROR),
+    ],
+    ids=["assertion", "unnamed", "none", "most specific", "its cause", "gravest of a group", "its own cause"],
+)
+def test_an_exception_means_what_its_class_is_said_to_mean(error: Exception | None, verdict: Verdict) -> None:
     """The product is blamed for failed assertions only; what nobody named is the harness' own fault."""
-    assert of_exception(AssertionError(), {}) is Verdict.FAIL
-    assert of_exception(KeyError("x"), {}) is Verdict.ERROR
-    assert of_exception(None, {}) is Verdict.PASS
-
-
-def test_the_most_specific_class_of_an_exception_decides() -> None:
-    """An assertion whose class has a meaning of its own has that meaning."""
-    assert of_exception(NoRepaveError(), {NoRepaveError: Verdict.VACUOUS}) is Verdict.VACUOUS
-
-
-def test_a_cause_speaks_when_the_exception_itself_says_nothing() -> None:
-    """An unnamed exception that was raised from a lost host is dead, not an error."""
-    wrapped = RuntimeError("while tidying up")
-    wrapped.__cause__ = HostLostError()
-
-    assert of_exception(wrapped, {HostLostError: Verdict.DEAD}) is Verdict.DEAD
-
-
-def test_of_a_group_the_gravest_counts() -> None:
-    """Several exceptions at once, as Hypothesis raises them, are as grave as the gravest of them."""
-    group = ExceptionGroup("two bugs", [HostLostError(), ExceptionGroup("deeper", [AssertionError()])])
-
-    assert of_exception(group, {HostLostError: Verdict.DEAD}) is Verdict.FAIL
-
-
-def test_an_exception_that_is_its_own_cause_ends_the_search() -> None:
-    """A circle of causes is followed once."""
-    error = RuntimeError()
-    error.__cause__ = error
-
-    assert of_exception(error, {}) is Verdict.ERROR
+    assert of_exception(error, {NoRepaveError: Verdict.VACUOUS, HostLostError: Verdict.DEAD}) is verdict
 
 
 def test_worst_of_nothing_is_nothing() -> None:
