@@ -13,10 +13,11 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import msgspec
 
 from foreign.yaml_text import BadYamlError, read_yaml
 from reports import pulls
-from reports.records import WaiverInForce
+from reports.records import WaiverInForce, as_dict
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -79,21 +80,23 @@ class Waiver:
 
     def in_force(self) -> WaiverInForce:
         """Return the waiver as the journal records it."""
-        return WaiverInForce(
-            id=self.id,
-            requirement=self.requirement,
-            owner=self.owner,
-            reason=self.reason,
-            opened=self.opened.isoformat(),
-            expires=self.expires.isoformat(),
-            link=self.link,
-            fingerprint=dict(self.fingerprint),
-        )
+        return msgspec.convert(as_dict(self), WaiverInForce)
 
 
 FINGERPRINT_KEYS = ["phase", "puller", "presented", "status", "vector_class", "observed", "reason"]
 _TEXT = {"type": "string", "minLength": 1}
 _DATE = {"type": "string", "format": "date", "pattern": r"^\d{4}-\d\d-\d\d$"}
+_FINGERPRINT = {
+    "type": "object",
+    "minProperties": 1,
+    "propertyNames": {"enum": FINGERPRINT_KEYS},
+    "additionalProperties": _TEXT,
+}
+_NEEDED = {
+    **dict.fromkeys(("id", "requirement", "owner", "reason", "link"), _TEXT),
+    **dict.fromkeys(("opened", "expires"), _DATE),
+    "fingerprint": _FINGERPRINT,
+}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["known_issues"],
@@ -103,26 +106,9 @@ SCHEMA: dict[str, Any] = {
             "type": "array",
             "items": {
                 "type": "object",
-                "required": ["id", "requirement", "owner", "reason", "link", "opened", "expires", "fingerprint"],
+                "required": list(_NEEDED),
                 "additionalProperties": False,
-                "properties": {
-                    "id": _TEXT,
-                    "requirement": _TEXT,
-                    "owner": _TEXT,
-                    "reason": _TEXT,
-                    "link": _TEXT,
-                    "opened": _DATE,
-                    "expires": _DATE,
-                    "case": _TEXT,
-                    "since": _TEXT,
-                    "until": _TEXT,
-                    "fingerprint": {
-                        "type": "object",
-                        "minProperties": 1,
-                        "propertyNames": {"enum": FINGERPRINT_KEYS},
-                        "additionalProperties": _TEXT,
-                    },
-                },
+                "properties": {**_NEEDED, **dict.fromkeys(("case", "since", "until"), _TEXT)},
             },
         }
     },
