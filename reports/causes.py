@@ -27,6 +27,7 @@ _WHOSE = {
 _PULLERS = {"node": "the node's runtime", "agent": "the agent"}
 _ADDRESS = r"\b\d+(?:\.\d+){3}(?::\d+)?\b"
 _VARIABLE = re.compile(rf"'[^']*'|\"[^\"]*\"|{_ADDRESS}|\b(?:sha256:)?[0-9a-f]*\d[0-9a-f]*\b|\b(?:edge|conf)-\S+")
+_WAITED = re.compile(r"\Awaited for ([^\n]*?): not so within (\d+ s)(?:; states seen: .*)?\Z", re.DOTALL)
 _LONGEST = 160
 
 
@@ -160,7 +161,7 @@ def _reason(case: CaseFinished) -> str:
     told = case.observed if case.verdict is Verdict.FAIL else case.reason or case.observed
     if case.title and told.startswith("assert "):  # pytest's own words say nothing to who has not read the case
         told = f"does not hold: {case.title}"
-    text = one_line(told or case.title or case.case)
+    text = one_line(_WAITED.sub(r"waited \2 in vain for \1", told) or case.title or case.case)
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

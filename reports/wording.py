@@ -35,7 +35,7 @@ def shipping(results: Results) -> str:
         return f"Not asked: the lab was broken on purpose ({one_line(fault)})"
     if results.exit_code is ExitCode.OK:
         return "Undecided: only a part was tested" if partial else f"Nothing speaks against it on site {site}"
-    if results.exit_code is ExitCode.FAIL:
+    if results.exit_code in {ExitCode.FAIL, ExitCode.INTERRUPTED} and results.counts[Verdict.FAIL]:
         rest = ", and only a part was tested" if partial else ""
         return f"No: on site {site} the product does not do what its guide says{rest}"
     return _SHIPPING.get(results.exit_code, "Undecided: this run gives no verdict on the product")

@@ -114,9 +114,13 @@ def test_a_long_case_is_drawn_around_its_failure_in_whole_phases(examples: int) 
             "Not asked: the lab was broken on purpose (x)",
         ),
         (samples.all_green()[:-1], "Undecided: this run gives no verdict on the product"),
+        (
+            samples.one_of_each()[:-1],
+            "No: on site lab (2 Edge hosts) the product does not do what its guide says, and only a part was tested",
+        ),
         ((*samples.all_green(), samples.case(Verdict.DEAD)), "Undecided: this run gives no verdict on the product"),
     ],
-    ids=["green", "partial", "red", "seeded fault", "interrupted", "dead"],
+    ids=["green", "partial", "red", "seeded fault", "interrupted", "interrupted after a failure", "dead"],
 )
 def test_whether_it_can_ship_is_answered_first(records: tuple[object, ...], answer: str) -> None:
     """A release manager reads the answer in the header, before any case."""
