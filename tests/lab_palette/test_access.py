@@ -187,6 +187,22 @@ def test_only_strict_semantic_versions_are_taken(api: Api, version: str) -> None
         api.make_profile(version=version)
 
 
+def test_every_way_to_a_version_is_as_strict(api: Api) -> None:
+    """Clone, import, update and change of the metadata refuse what a creation refuses, as Palette 4.10 does."""
+    uid = api.make_profile(password="{{.spectro.macro.pw}}")
+    exported = json.loads(api.send("GET", f"/v1/clusterprofiles/{uid}/export").text)
+    exported["metadata"]["name"], exported["spec"]["version"] = "copy", "V0.0.1"
+    changed = {"metadata": {"name": "copy"}, "spec": {"version": "V0.0.1"}}
+    for method, path, body in (
+        ("POST", "/import", exported),
+        ("POST", f"/{uid}/clone", {"metadata": {"name": "copy", "version": "V0.0.1"}}),
+        ("PUT", f"/{uid}", changed),
+        ("PATCH", f"/{uid}/metadata", changed),
+    ):
+        with pytest.raises(ApiRefusedError, match=r"version: 'V0\.0\.1' is no version"):
+            api.call(method, f"/v1/clusterprofiles{path}", body)
+
+
 def test_an_export_can_be_imported(api: Api) -> None:
     """An exported profile without a password comes back equal; one with a masked password is refused."""
     uid = api.make_profile(password="{{.spectro.macro.pw}}")
