@@ -128,6 +128,11 @@ class HostLayout:
         return self.of_mode.containerd_unit
 
     @property
+    def cluster_units(self) -> tuple[str, ...]:
+        """The units that run on a host of a cluster; only the agent's where no page names those of its Kubernetes."""
+        return (self.of_mode.agent_unit, *([self.runtime_unit] if self.kubernetes_unit else []))
+
+    @property
     def runtime_socket(self) -> str:
         """Where the node's container runtime listens."""
         found = self.of_distribution.runtime_socket if self.of_distribution else None

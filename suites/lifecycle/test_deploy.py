@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from fixtures.layers import Layers
 from fixtures.shared_clusters import PASSWORD, Use
+from fixtures.undocumented import require_documented_units
 from harness.clusters import Cluster
 from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
@@ -59,8 +60,10 @@ def test_a_deployed_host_runs_the_image_of_the_profile(deployed: Use) -> None:
 
         assert boot.image.endswith(cluster.layer.image.rpartition(":")[2]), f"the host booted {boot.image}"
         assert (boot.slot, boot.upgrade_failure) == ("active", False), f"the host booted slot {boot.slot}"
-        assert cluster.host.unit(cluster.host.agent_unit).is_running, "the agent's service is not running"
-        assert cluster.host.unit(cluster.host.runtime_unit).is_running, "the container runtime is not running"
+        layout = cluster.host.layout()
+        for unit in layout.cluster_units:
+            assert cluster.host.unit(unit).is_running, f"{unit} is not running"
+    require_documented_units(layout)
 
 
 @requirement("EVENT-01", phase="validation")

@@ -9,6 +9,7 @@ import pytest
 from edge import reboot_proof
 from fixtures.layers import AnotherRegistry, Layers
 from fixtures.shared_clusters import Use
+from fixtures.undocumented import require_documented_units
 from harness.clusters import Cluster, VacuousPhase
 from harness.errors import ErrorCause
 from harness.evidence import Evidence
@@ -111,10 +112,11 @@ def test_a_failed_pull_keeps_the_old_system(layers: Layers, private_registry: Si
         ready = cluster.site.project.clusters.overview(cluster.uid).is_ready
         assert not ready, f"Palette calls the cluster Running and healthy, and {missing} cannot be pulled"
         assert cluster.host.boot() == before, "the failed pull changed the running system"
-        for unit in (cluster.host.agent_unit, cluster.host.runtime_unit):
+        for unit in (layout := cluster.host.layout()).cluster_units:
             assert cluster.host.unit(unit).is_running, f"after the failed pull {unit} does not run"
         cluster.repave(good)
         assert cluster.host.boot().image.endswith(good.image.rpartition(":")[2])
+    require_documented_units(layout)
 
 
 @requirement("REPAVE-05", "REPAVE-09", phase="repave", witness=True, repaves=2)

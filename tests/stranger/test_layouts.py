@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import Distribution, Mode
+from edge.layouts import HostLayout
+from fixtures.undocumented import require_documented_units
 from fixtures.user_data import restart_agent, user_data
 from harness.run import NotCovered
 
@@ -50,6 +52,15 @@ def test_a_host_in_appliance_mode_is_found_by_the_same_words(stranger: Stranger)
         assert host.unit(host.runtime_unit).is_running
         assert host.file(f"{host.user_data_folder}/90_custom.yaml").exists
         assert host.cluster_config == "/oem/85_cluster_config.yaml"
+
+
+def test_a_kubernetes_that_no_page_describes_is_not_covered() -> None:
+    """Of a host of a cluster without a documented unit the agent's is looked at, and the case says what is not."""
+    layout = HostLayout(Mode.APPLIANCE, Distribution.NONE)
+
+    assert layout.cluster_units == ("stylus-agent",)
+    with pytest.raises(NotCovered, match=r"no unit of k3s, rke2, pxk-e, and no page .*Canonical"):
+        require_documented_units(layout)
 
 
 @pytest.mark.parametrize(
