@@ -23,7 +23,7 @@ from docker.errors import DockerException
 from engine.children import environment
 from engine.nearness import trouble_with
 
-Say = Callable[[str], None]
+Say = Callable[[str], object]
 
 #: Seconds a freshly started engine has until it must answer.
 ENGINE_START = 30.0

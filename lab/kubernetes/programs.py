@@ -1,4 +1,4 @@
-"""The programs of a Kubernetes: taken from a directory that the user names, else from a cache, else built once.
+"""The programs of a Kubernetes: from a directory or images that the user names, else from a cache, else built once.
 
 No image and no release page is needed: Kubernetes and etcd are Go modules, and PyPI carries a Go toolchain. The cache
 is shared by all checkouts and has a directory for each pair of versions. Go's checksum database vouches for the
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from engine.children import environment
 from engine.debian import HEARTBEAT_SECONDS, BuildFailed, ProgramMissing
 from lab.images import alone, cache_folder
+from lab.kubernetes.from_image import take_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,8 +43,10 @@ PACKAGES = {
 _KEYRING_SOURCE = Path(__file__).with_name("keyring.go")
 KEYRING = f"kubelet-keyring-{hashlib.sha256(_KEYRING_SOURCE.read_bytes()).hexdigest()[:8]}"
 BUILT = {**PACKAGES, KEYRING: "./keyring"}
-#: The oldest Go that these modules take, and the variable with the user's own directory of programs.
+#: The oldest Go that these modules take, and the variable with the user's own directory or images of programs.
 GO, VARIABLE = (1, 25), "LAB_KUBERNETES"
+#: What the variable begins with where it names images, divided by commas.
+IMAGES = "image:"
 ROOM = 6 << 30
 """Bytes that must be free for a build: modules, Go's cache, the toolchain and the programs."""
 
@@ -63,19 +66,27 @@ def cached() -> Path:
 
 
 def find(wanted: Iterable[str] = PACKAGES) -> Path | None:
-    """Return the directory with the wanted programs; None where they are still to be built.
+    """Return the directory with the wanted programs; None where they are still to be built or taken out of images.
 
     Raises ProgramsMissing when the directory that the user named lacks some.
     """
-    named = os.environ.get(VARIABLE)
-    folder = Path(named) if named else cached()
+    named = os.environ.get(VARIABLE, "")
+    folder = _of_images(named) if named.startswith(IMAGES) else Path(named) if named else cached()
     lacking = [name for name in wanted if not os.access(folder / name, os.X_OK)]
-    if named and lacking:
-        raise ProgramsMissing(
-            f"{VARIABLE}={named} has no {', '.join(lacking)}; name a directory with the programs "
-            f"{', '.join(PACKAGES)}, or unset {VARIABLE}"
-        )
+    if named and lacking and not named.startswith(IMAGES):
+        raise _lacking(named, lacking)
     return None if lacking else folder
+
+
+def _of_images(named: str) -> Path:
+    """Return where the programs of these images are kept, taken out or not."""
+    return cache_folder() / f"kubernetes-of-images-{hashlib.sha256(named.encode()).hexdigest()[:12]}"
+
+
+def _lacking(named: str, lacking: Iterable[str], why: str = "") -> ProgramsMissing:
+    said = f"{VARIABLE}={named} has no {', '.join(lacking)}" + (f" ({why})" if why else "")
+    right = f"name a directory with the programs {', '.join(PACKAGES)}, or {IMAGES}REFERENCE[,REFERENCE] that have them"
+    return ProgramsMissing(f"{said}; {right}, or unset {VARIABLE}")
 
 
 def versions(folder: Path) -> dict[str, str]:
@@ -89,7 +100,7 @@ def provide(say: Say) -> Path:
     One process at a time builds. A program appears whole or not at all, and an interrupted build goes on with the next.
 
     Raises:
-        ProgramsMissing: the user's directory lacks programs, or there is neither a Go nor a pip to install one.
+        ProgramsMissing: the user's directory or images lack programs; or there is no Go, and no pip to install one.
         BuildFailed: with the last line of what the builder said.
 
     """
@@ -97,7 +108,16 @@ def provide(say: Say) -> Path:
     if (found := find(wanted)) is not None:
         return found
     with alone(say, "kubernetes.lock", "builds Kubernetes"):
-        return find(wanted) or _build(say)
+        named = os.environ.get(VARIABLE, "")
+        return find(wanted) or (_taken_out(named, say) if named else _build(say))
+
+
+def _taken_out(named: str, say: Say) -> Path:
+    folder = _of_images(named)
+    why = take_out(named.removeprefix(IMAGES).split(","), PACKAGES, folder, say)
+    if lacking := [name for name in PACKAGES if not (folder / name).exists()]:
+        raise _lacking(named, lacking, why)
+    return folder
 
 
 def _build(say: Say) -> Path:

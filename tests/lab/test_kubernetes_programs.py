@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+import docker
 import pytest
+from docker.errors import ImageNotFound
 
 from engine.debian import BuildFailed
 from lab.__main__ import main
 from lab.kubernetes import programs
 from lab.kubernetes.programs import BUILT, KUBERNETES, PACKAGES, VARIABLE, ProgramsMissing
+from tests.registry.samples import tar_of
 
 GO_MOD = """\
 module k8s.io/kubernetes
@@ -116,6 +121,39 @@ def test_the_users_directory_comes_first(go: Path, tmp_path: Path, monkeypatch: 
 
     assert programs.provide(lambda _said: None) == own
     assert not (go / "builds").exists()
+
+
+def test_programs_are_taken_out_of_images_once(
+    go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: docker.DockerClient
+) -> None:
+    """They may be in several images and places; what no image has is named, and nothing is built."""
+    halves = {"one": {"usr/local/bin/kubelet": "kubelet", "etcd": "etcd", "bin/kube-apiserver": "kube-apiserver"},
+              "two": {"usr/bin/kube-scheduler": "kube-scheduler"}}  # fmt: skip
+    with ExitStack() as images:
+        names = [images.enter_context(image_of(engine, tmp_path / tag, files)) for tag, files in halves.items()]
+        monkeypatch.setenv(VARIABLE, f"image:{','.join(names)}")
+        assert programs.find() is None
+        with pytest.raises(ProgramsMissing, match="has no kube-controller-manager; name a directory"):
+            programs.provide(lambda _said: None)
+
+        halves["two"]["usr/bin/kube-controller-manager"] = "kube-controller-manager"
+        images.enter_context(image_of(engine, tmp_path / "two", halves["two"]))
+        folder = programs.provide(lambda _said: None)
+    assert programs.provide(lambda _said: None) == folder == programs.find()
+    assert sorted(each.name for each in folder.iterdir()) == sorted(PACKAGES)
+    assert (folder / "kubelet").read_text() == "kubelet"
+    assert not (go / "builds").exists()
+
+
+@contextmanager
+def image_of(engine: docker.DockerClient, work: Path, files: dict[str, str]) -> Iterator[str]:
+    """Yield the name of an image with these files, on the engine for as long as it is used."""
+    name = f"kubernetes-programs-{os.getpid()}:{work.name}"
+    archive = tar_of(work.with_suffix(".tar"), files)
+    engine.api.import_image_from_file(str(archive), repository=name.partition(":")[0], tag=work.name)
+    yield name
+    with suppress(ImageNotFound):
+        engine.images.remove(name, force=True)
 
 
 @pytest.mark.parametrize("version", ["1.24.9", "0.9"])
