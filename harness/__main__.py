@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pytest
+
 if __name__ == "__main__":  # nothing is taken from the user's directory, nor left in the environment of what runs
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -131,29 +133,33 @@ def run_pytest(name: str, given: list[str]) -> int:
     word, typed = PYTEST[name], ["./run", name, *given]
     given = _quick(given) if name == "tests" else given
     named = any(_is_a_path(*pair) for pair in zip(("", *given), given, strict=False))
-    if not WITHOUT_A_RUN & set(given):
-        sys.stderr.write(f"{word.says}\n" if word.says else "")
-        if word.engine and not named:
-            _provide_engine(provision="--no-provision" not in given)
+    if word.says and not WITHOUT_A_RUN & set(given):
+        sys.stderr.write(f"{word.says}\n")
     collect = () if named else tuple(str(ROOT / name) for name in word.collect)
     before = [str(ROOT / each) if each.startswith("tests/") else each for each in word.before]
     own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.worker", "-p", "harness.told"]
     os.environ.update({**dict(word.environment), COMMAND: shlex.join(typed)})
     sys.argv = ["pytest", *own, *before, *given, *collect]
-    return int(import_module("pytest").main(sys.argv[1:]))
+    return int(import_module("pytest").main(sys.argv[1:], [_EngineFirst()] if word.engine and not named else []))
 
 
-def _provide_engine(*, provision: bool) -> None:
-    """Have an engine for own tests, as for the suites; say why there is none, and what needs it is skipped."""
-    lab_site = import_module("harness.sites.lab_site")
-    try:
-        lab_site.provided(_say, provision=provision).close()
-    except lab_site.BadSetupError as error:
-        _say(f"{error}; tests that need an engine are skipped")
+class _EngineFirst:
+    """A pytest plugin: own tests have an engine as the suites have, once their arguments are known to be right."""
 
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Provide it; say why there is none, and what needs it is skipped."""
+        if session.config.getoption("collectonly"):
+            return
+        lab_site = import_module("harness.sites.lab_site")
+        try:
+            lab_site.provided(self.say, provision=not session.config.getoption("--no-provision")).close()
+        except lab_site.BadSetupError as error:
+            self.say(f"{error}; tests that need an engine are skipped")
 
-def _say(text: str) -> None:
-    sys.stderr.write(f"run: {text}\n")
+    @staticmethod
+    def say(text: str) -> None:
+        """Write a line."""
+        sys.stderr.write(f"run: {text}\n")
 
 
 def _is_a_path(before: str, argument: str) -> bool:

@@ -90,7 +90,8 @@ def _install(place: Path, root: Path, kind: str) -> None:
     try:
         import venv  # noqa: PLC0415 - Debian's Python comes without it
 
-        venv.create(place, clear=not usable, with_pip=True, symlinks=True)
+        if not usable:
+            venv.create(place, clear=True, with_pip=True, symlinks=True)
     except (ImportError, subprocess.CalledProcessError) as error:
         raise CannotPrepareError("this Python makes no environments; run: apt-get install python3-venv") from error
     pip = [str(place / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -89,9 +90,13 @@ def test_missing_arguments_exit_4_with_one_line(arguments: list[str], capsys: py
     assert "serve" not in told
 
 
-def test_wrong_arguments_of_a_run_exit_4() -> None:
-    """Pytest's own refusal has the same code."""
-    assert called("conformance", "--no-such-argument").returncode == 4
+@pytest.mark.parametrize("arguments", [("conformance", "--no-such-argument"), ("tests", "no-such-path", "-n", "2")])
+def test_wrong_arguments_of_what_pytest_runs_exit_4(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    """Pytest's own refusal has the same code; what is no path is refused before workers look for it."""
+    done = called(*arguments, cwd=tmp_path)
+
+    assert done.returncode == 4
+    assert arguments[1] in done.stderr
 
 
 def test_help_and_unknown_words_need_no_environment(tmp_path: Path) -> None:
@@ -133,22 +138,20 @@ def test_every_word_of_the_readme_is_one() -> None:
 
 def test_paths_begin_where_the_user_stands(tmp_path: Path) -> None:
     """A relative path on the command line is relative to the user's directory, not to the repository."""
-    done = called("conformance", "--site", "mine.yaml", cwd=tmp_path)
     (tmp_path / "mine.yaml").write_text("palette: 1\n")
     found = called("conformance", "--site", "mine.yaml", cwd=tmp_path)
 
-    assert "mine.yaml: cannot be read" in done.stderr
-    assert "cannot be read" not in found.stderr
-    assert (done.returncode, found.returncode) == (4, 4)
+    assert "mine.yaml:1: palette: found 1" in found.stderr
+    assert found.returncode == 4
 
 
 @pytest.fixture
-def called_with(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Have pytest run nothing; return the list of arguments that it is called with."""
-    calls: list[list[str]] = []
+def called_with(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[str], list[object]]]:
+    """Have pytest run nothing; return the arguments and plugins that it is called with."""
+    calls: list[tuple[list[str], list[object]]] = []
 
-    def main(arguments: list[str]) -> int:
-        calls.append(arguments)
+    def main(arguments: list[str], plugins: list[object]) -> int:
+        calls.append((arguments, plugins))
         return 0
 
     monkeypatch.setattr("pytest.main", main)
@@ -157,44 +160,48 @@ def called_with(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return calls
 
 
-def test_two_dashes_may_be_left_out(called_with: list[list[str]]) -> None:
+def test_two_dashes_may_be_left_out(called_with: list[tuple[list[str], list[object]]]) -> None:
     """``./run conformance -k X`` means what ``./run conformance -- -k X`` means."""
     for dashes in ([], ["--"]):
         assert command.main(["conformance", *dashes, "-k", "DEPLOY-01"]) == 0
 
     assert called_with[0] == called_with[1]
-    assert called_with[0][-3:] == ["-k", "DEPLOY-01", str(ROOT / "suites")]
+    assert called_with[0][0][-3:] == ["-k", "DEPLOY-01", str(ROOT / "suites")]
 
 
 @pytest.mark.parametrize(
     ("arguments", "provides"),
     [
-        (["tests"], [True]), (["tests", "--no-provision"], [False]), (["tests", "-k", "lab"], [True]),
-        (["endurance"], [True]), (["tests", "--quick"], []), (["tests", str(ROOT / "tests" / "waiting")], []),
-        (["tests", "--collect-only"], []), (["page"], []),
+        (["tests"], True), (["tests", "-k", "lab"], True), (["endurance"], True), (["page"], False),
+        (["tests", "--quick"], False), (["tests", str(ROOT / "tests" / "waiting")], False),
     ],
 )  # fmt: skip
-def test_own_tests_do_not_skip_what_needs_an_engine_where_a_run_would_start_one(
-    arguments: list[str],
-    provides: list[bool],
-    called_with: list[list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+def test_whole_own_tests_provide_an_engine(
+    arguments: list[str], called_with: list[tuple[list[str], list[object]]], *, provides: bool
 ) -> None:
-    """Whole own tests have an engine as a run of the suites has; where there can be none, a line says what follows."""
+    """What needs an engine is not skipped where a run of the suites would start one."""
+    assert command.main(arguments) == 0
+    assert bool(called_with[0][1]) == provides
+
+
+@pytest.mark.parametrize("options", [{}, {"--no-provision": True}, {"collectonly": True}])
+def test_an_engine_is_provided_for_own_tests_as_for_a_run(
+    options: dict[str, bool], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be forbidden, is not needed to list tests, and where there can be none a line says what follows."""
     asked: list[bool] = []
 
     def connect(_say: object, *, provision: bool) -> None:
         asked.append(provision)
-        assert called_with == []
         raise EngineUnavailable("no Docker engine is running")
 
     monkeypatch.setattr("harness.sites.lab_site.connect", connect)
+    session: Any = SimpleNamespace(config=SimpleNamespace(getoption=options.get))
+    command._EngineFirst().pytest_sessionstart(session)
 
-    assert command.main(arguments) == 0
-    assert (asked, len(called_with)) == (provides, 1)
+    assert asked == ([] if "collectonly" in options else ["--no-provision" not in options])
     skipped = "run: no Docker engine is running; tests that need an engine are skipped\n"
-    assert capsys.readouterr().err.count(skipped) == len(provides)
+    assert capsys.readouterr().err == skipped * len(asked)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +214,7 @@ def test_own_tests_do_not_skip_what_needs_an_engine_where_a_run_would_start_one(
 def test_a_run_from_within_the_repository_is_of_the_suites(
     arguments: list[str],
     collects: str,
-    called_with: list[list[str]],
+    called_with: list[tuple[list[str], list[object]]],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
@@ -221,7 +228,7 @@ def test_a_run_from_within_the_repository_is_of_the_suites(
     wanted = [*arguments, *([str(tmp_path / collects)] if collects else [])]
 
     assert command.main(["conformance", *arguments]) == 0
-    assert called_with[0][-len(wanted) - 1 :] == ["-q", *wanted]
+    assert called_with[0][0][-len(wanted) - 1 :] == ["-q", *wanted]
 
 
 def test_a_report_names_the_command_that_a_user_typed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,10 +323,10 @@ def test_an_interrupted_installation_is_done_again(project: Path) -> None:
 
 def test_a_failing_installation_is_a_line_and_leaves_no_stamp(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """What pip cannot install is told in its words and one line of ours."""
-    (project / "requirements.lock").write_text("no-hash-for-this==1.0\n")
+    (project / "requirements-dev.lock").write_text("no-hash-for-this==1.0\n")
 
-    with pytest.raises(CannotPrepareError, match=r"pip could not install requirements\.lock"):
-        environment.prepare(project, "run")
+    with pytest.raises(CannotPrepareError, match=r"pip could not install requirements-dev\.lock"):
+        environment.prepare(project, "dev")
     assert "Traceback" not in capfd.readouterr().err
     assert not (project / ".venv" / "stamp.json").exists()
 
