@@ -142,7 +142,7 @@ def _try_outages(asked: argparse.Namespace) -> Infrastructure:
 def write(matrix: Matrix | Infrastructure, home: Path) -> list[Path]:
     """Write a matrix as JSON and as a page; return the files. Runs of the suites keep their directories."""
     home.mkdir(parents=True, exist_ok=True)
-    links = _links(home)
+    links = runs.links(home.parent, home)
     if isinstance(matrix, Infrastructure):
         page = outage_pages.render(matrix, links)
         contents = {outage_pages.JSON: outage_pages.to_json(matrix), outage_pages.PAGE: page}
@@ -151,17 +151,6 @@ def write(matrix: Matrix | Infrastructure, home: Path) -> list[Path]:
     for name, content in contents.items():
         runs.write(home / name, content)
     return [home / name for name in contents]
-
-
-def _links(home: Path) -> list[tuple[str, str]]:
-    """Return the pages that are there beside the matrices, by name."""
-    pages = {
-        "Latest report": f"../latest/{runs.PAGE}",
-        "Night by night": f"../{runs.TREND}",
-        "Kill matrix": kill_matrix.PAGE,
-        "Infrastructure matrix": outage_pages.PAGE,
-    }
-    return [(name, page) for name, page in pages.items() if (home / page).exists()]
 
 
 def _say(message: str) -> None:

@@ -89,18 +89,14 @@ def _trend(options: argparse.Namespace) -> int:
     sys.stdout.write(trend.render(history))
     if history.runs:
         written = options.home / runs.TREND
-        runs.write(written, trend_page.render(history, _there(options.home), base="runs/", links=_links(options.home)))
+        links = runs.links(options.home, options.home, "Latest report", "Kill matrix", "Infrastructure matrix")
+        runs.write(written, trend_page.render(history, _there(options.home), base="runs/", links=links))
         sys.stdout.write(f"page: {written}\n")
     return 0
 
 
 def _there(home: Path) -> set[str]:
     return {run.name for run in runs.every(home)}
-
-
-def _links(home: Path) -> list[tuple[str, str]]:
-    pages = {"Latest report": Path("latest") / runs.PAGE, "Kill matrix": Path(runs.DETECTION) / runs.KILL_MATRIX}
-    return [(name, str(page)) for name, page in pages.items() if (home / page).exists()]
 
 
 def _certify(options: argparse.Namespace) -> int:

@@ -94,14 +94,15 @@ def _record(run: Path, ended: RunFinished) -> None:
 
 def _write(run: Path, outcome: Results, history: Path | None = None, compare: Results | None = None) -> list[Path]:
     earlier = trend.before(run, outcome, history=history)
+    matrices = runs.links(run.parent.parent, run, "Kill matrix", "Infrastructure matrix")
     contents = {
         runs.JUNIT: junit.render(outcome, earlier),
-        runs.PAGE: page.render(outcome, earlier, attachments=run, compare=compare),
+        runs.PAGE: page.render(outcome, earlier, attachments=run, compare=compare, links=matrices),
         runs.SUMMARY: github.render(outcome, earlier),
     }
     if earlier:
         there = {other.name for other in runs.every(run.parent.parent)}
-        links = [("Report", runs.PAGE)]
+        links = [("Report", runs.PAGE), *matrices]
         contents[runs.TREND] = trend_page.render(trend.Trend((*earlier, outcome)), there, base="../", links=links)
     for name, content in contents.items():
         runs.write(run / name, content)

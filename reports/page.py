@@ -32,11 +32,13 @@ def render(
     *,
     attachments: Path | None = None,
     compare: Results | None = None,
+    links: Sequence[tuple[str, str]] = (),
 ) -> bytes:
     """Return the page.
 
     ``earlier`` are the runs before, oldest first: the last is compared with, or ``compare`` in its place, and all are
     the history of a requirement. ``attachments`` is the directory that attachments are relative to.
+    ``links`` lead to other pages by their names.
     """
     script = markup.own_file("report.js")
     found = causes.of(results, earlier)
@@ -60,19 +62,11 @@ def render(
         by_host=breakdown.by_host(results),
         waivers=breakdown.waivers(results),
         notes=breakdown.notes(results),
-        links=_links(attachments, trend=bool(earlier)),
+        links=[*([("Night by night", runs.TREND)] if earlier else []), *links],
         anchors={case.case: f"case-{number}" for number, case in enumerate(results.red, start=1)},
         script=script,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
-
-
-def _links(run: Path | None, *, trend: bool) -> list[tuple[str, str]]:
-    """Return the pages beside this one: the nights before, which are written with it, and the kill matrix."""
-    pages = [("Night by night", runs.TREND)] if trend else []
-    if run and (run.parent.parent / runs.DETECTION / runs.KILL_MATRIX).exists():
-        pages.append(("Kill matrix", f"../../{runs.DETECTION}/{runs.KILL_MATRIX}"))
-    return pages
 
 
 @dataclass

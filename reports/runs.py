@@ -21,6 +21,18 @@ HOME = Path(__file__).parent
 JUNIT, PAGE, SUMMARY, CERTIFICATE = "junit.xml", "report.html", "summary.md", "certificate.tar"
 TREND = "trend.html"
 DETECTION, KILL_MATRIX = "detection", "kill-matrix.html"
+_PAGES = {
+    "Latest report": f"latest/{PAGE}",
+    "Night by night": TREND,
+    "Kill matrix": f"{DETECTION}/{KILL_MATRIX}",
+    "Infrastructure matrix": f"{DETECTION}/infrastructure-matrix.html",
+}
+
+
+def links(home: Path, place: Path, *names: str) -> list[tuple[str, str]]:
+    """Return the pages of a home that are there, or those of these names, as seen from a folder."""
+    known = {name: home / _PAGES[name] for name in names or _PAGES}
+    return [(name, os.path.relpath(page, place)) for name, page in known.items() if page.exists()]
 
 
 class NoSuchRunError(Exception):

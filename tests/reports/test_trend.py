@@ -94,11 +94,15 @@ def test_only_runs_that_are_there_are_links(make_run: MakeRun) -> None:
         run.rename(run.with_name(name))
     last = runs[0].with_name("c")
     (last.with_name("a") / "journal.ndjson").unlink()
+    (last.parents[1] / "detection").mkdir()
+    (last.parents[1] / "detection" / "kill-matrix.html").touch()
     finish.render(last)
 
     assert 'href="trend.html">Night by night' in (last / "report.html").read_text()
+    for page in ("report.html", "trend.html"):
+        assert 'href="../../detection/kill-matrix.html">Kill matrix' in (last / page).read_text()
     links = [str(link.get("href")) for link in html.document_fromstring((last / "trend.html").read_text()).iter("a")]
-    assert [link for link in links if "/" in link] == [f"../{name}/report.html" for name in "ccb"]
+    assert [link for link in links if link.endswith("/report.html")] == [f"../{name}/report.html" for name in "ccb"]
 
 
 def test_a_plot_says_in_words_what_it_shows() -> None:
