@@ -186,7 +186,7 @@ def test_the_name_of_a_change_is_explained_beside_its_cause() -> None:
     seen = (DECODED[0], replace(DECODED[1], presented="mojibake or base64-decoded or trimmed", meaning="utf-8 (twice)"))
     content = page.render(results.of((samples.started(), samples.failing(pulls=seen)))).decode()
 
-    assert "is what utf-8 (twice) makes of the password" in content
+    assert "is the password as changed by utf-8 (twice)" in content
     assert "mojibake (or 2 others)  401 Unauthorized" in content
 
 
