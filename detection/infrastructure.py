@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: Time-outs of a lab's site while parts of it are gone, in seconds: how long a case waits is not what is tried.
 TIMEOUTS = {
-    "cluster_running": 12.0, "repave": 15.0, "repave_pending": 8.0, "cluster_deleted": 4.0, "force_delete_after": 2.0,
+    "cluster_running": 30.0, "repave": 40.0, "repave_pending": 15.0, "cluster_deleted": 4.0, "force_delete_after": 2.0,
     "edge_host_ready": 12.0, "outage": 3.0, "connect": 2.0, "answer": 3.0,
 }  # fmt: skip
 #: Seconds that one case and the healing after it may take before its pytest is ended.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from detection.switching import CAUGHT, cases_file, touches_file
 from reports import journal
 from reports.kill_matrix import Cell
+from reports.pulls import changed
 from reports.records import CaseFinished
 from reports.verdicts import Verdict, worst
 
@@ -119,6 +120,6 @@ def _cell(name: str, cases: Iterable[CaseFinished], *, claimed: bool, drawn: set
 
 def presented(pulls: Iterable[PullRecord], phase: str) -> str:
     """Name what the witness saw in place of the credentials, in the phase that the case is about where it can."""
-    changed = [pull for pull in pulls if pull.presented not in {"", "intact", "anonymous"}]
-    chosen = [pull for pull in changed if pull.phase == phase] or changed
+    found = [pull for pull in pulls if changed(pull)]
+    chosen = [pull for pull in found if pull.phase == phase] or found
     return chosen[0].presented if chosen else ""

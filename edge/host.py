@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from edge import access as ssh
-from edge.access import HostUnreachable, SshAccess
+from edge.access import CommandRefusedError, HostUnreachable, SshAccess
 from edge.boot import READ, BootFacts, read_facts
 from edge.conversation import WITHIN
 from edge.diagnostics import collect
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from testinfra.backend.base import CommandResult
     from testinfra.host import Host
 
+#: What a command that was refused ends with; a shell that a signal ends has more than that.
+_REFUSED = range(1, 126)
 #: Seconds between two looks at a host that answers and has not booted anew: the first, and the longest.
 LOOK_PAUSES = (0.1, 5.0)
 
@@ -163,9 +165,11 @@ class EdgeHost:
 
     def _boot_anew(self, command: str) -> BootFacts:
         before = self.boot()
-        # the connection may be cut before or after the command returns, both are right
+        # the connection may be cut before or after the command returns, and a signal may end it: all are right
         with suppress(HostUnreachable):
-            self.run(command)
+            done = self.run(command)
+            if done.rc in _REFUSED:
+                raise CommandRefusedError(f"{self.access}: '{command}' ends with {done.rc}: {done.stderr.strip()}")
         return self.wait_for_boot_after(before)
 
     def wait_for_boot_after(self, before: BootFacts) -> BootFacts:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
+
+import pytest
 
 from edge import HostUnreachable
 from harness.errors import ErrorWatch, told_causes
@@ -94,7 +97,7 @@ class Cluster:
     def leave(self, error: BaseException | None) -> None:
         """Delete the cluster after its case, which ended with ``error``; that it cannot be deleted is noted only."""
         try:
-            self.delete(failed=isinstance(error, Exception))
+            self.delete(failed=isinstance(error, (Exception, pytest.fail.Exception)))  # the latter is no Exception
         except Exception as trouble:
             if error is None and not isinstance(trouble, NOT_CLEANED_UP):
                 raise
@@ -274,7 +277,8 @@ class Cluster:
         Palette before 4.10 keeps the first line of a message only, and the image stands in a later one.
         """
         ours = {self.layer.image, *(layer.image for _version, layer in self._earlier)}
-        return [e for e in self.errors() if about in e.message or not any(image in e.message for image in ours)]
+        told = re.compile(rf"{re.escape(about)}(?![\w.-]*\w)")  # no longer tag that begins with it
+        return [e for e in self.errors() if told.search(e.message) or not any(image in e.message for image in ours)]
 
     def wait_for_error(self, *causes: ErrorCause, about: str = "") -> Event:
         """Wait for the first event that reports something wrong, for one of these causes if any is given.
@@ -294,7 +298,7 @@ class Cluster:
         return self._because(causes, found)
 
     def errors_after(self, act: Callable[[], object]) -> list[Event]:
-        """Do something and wait for a pull that fails after it; return the errors. None when the cluster runs."""
+        """Do something and wait for a pull that fails after it; return the errors, none if it runs."""
         act()
         before, clusters = len(self.errors()), self.site.project.clusters
         clusters.wait.until(
@@ -303,9 +307,10 @@ class Cluster:
             bool,
             within=clusters.wait.timeouts.cluster_running,
         )
-        self.refused = True
-        self.site.evidence.refusals += 1
-        return self.errors()[before:]
+        if found := self.errors()[before:]:
+            self.refused = True
+            self.site.evidence.refusals += 1
+        return found
 
     def fails(self, *causes: ErrorCause, about: str = "") -> Event:
         """Wait for the cluster, or its repave, to fail for one of these causes and to stay so; return the event.

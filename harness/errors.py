@@ -34,7 +34,8 @@ class ErrorCause(Enum):
 
     def is_told_by(self, message: str) -> bool:
         """Return whether an event's text gives this cause."""
-        return any(word in message.lower() for word in _WORDS[self])
+        told = _ADDRESS.sub("", message.lower())
+        return any(re.search(rf"\b{word}\b" if word.isdigit() else re.escape(word), told) for word in _WORDS[self])
 
     def shows_in(self, statuses: Collection[int]) -> bool:
         """Return whether the answers that a registry gave fit this cause."""
@@ -48,6 +49,8 @@ _WORDS = {
     ErrorCause.TLS: ("certificate", "x509", "tls", "http response to https"),
     ErrorCause.UNREACHABLE: ("connect", "refused", "reset", "timeout", "timed out", "unreachable", "no route", "eof"),
 }
+#: An image or a URL, whose port, name and tag may hold any of these.
+_ADDRESS = re.compile(r'[\w-]*(?:\.[\w.-]+|:\d{1,5}|:/)(?::\d{1,5})?/[^\s"]*')
 _EXPECTATIONS = {
     ErrorCause.LOGIN: "its login cannot work",
     ErrorCause.MISSING: "that image is not there",

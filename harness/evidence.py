@@ -142,7 +142,8 @@ class Evidence(Brief):
 
     def _diagnose(self, cluster: Cluster) -> None:
         for host in cluster.hosts:
-            folder = self.folder / "diagnostics" / _file_name(self.case) / file_name(host.uid)
+            case = file_name(self.case.rpartition("/suites/")[2].removeprefix("suites/"))
+            folder = self.folder / "diagnostics" / case / file_name(host.uid)
             for path in host.diagnostics(folder):
                 name = str(path.relative_to(self.folder))
                 if name not in self.attachments:
@@ -163,7 +164,3 @@ def _moment(at: datetime | None, label: str, host: str) -> Moment:
 
 def _utc(at: datetime | None) -> str:
     return utc(at if at is not None else datetime.now(UTC))
-
-
-def _file_name(case: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in case.rpartition("/")[2])[:120]

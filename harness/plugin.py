@@ -73,7 +73,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Begin a run when there are conformance cases to be run."""
     cases = list(cases_of(session.items))
     session.config.stash[_CASES] = cases
-    if not cases or session.config.option.collectonly or session.config.option.plan:
+    broken = session.testsfailed and not session.config.option.continue_on_collection_errors
+    if not cases or broken or session.config.option.collectonly or session.config.option.plan:
         return
     if (wire := Wire.of(session.config)) is not None:
         end_as_by_ctrl_c(signal.SIGTERM)

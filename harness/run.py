@@ -28,7 +28,7 @@ from harness.pull_addresses import SharedAddressError
 from harness.sites.site import HostsGoneError, NoFreeHostError
 from harness.sites.site_file import NoOwnAddressError
 from harness.tracebacks import first_of
-from palette.errors import ForbiddenError, NeverTouchError, PaletteError, UnauthorizedError
+from palette.errors import INFRASTRUCTURE, ForbiddenError, NeverTouchError, PaletteError, UnauthorizedError
 from palette.waiting import WaitError
 from registry.existing import AccountNotGivenError
 from registry.manifests import RegistryError
@@ -83,6 +83,7 @@ CLASSES: Mapping[type[BaseException], Verdict] = {
     requests.ConnectionError: Verdict.DEAD,  # of the registry's client; those of Palette's are PaletteErrors
     requests.Timeout: Verdict.DEAD,
     PaletteError: Verdict.FAIL,
+    **dict.fromkeys(INFRASTRUCTURE, Verdict.DEAD),
     UnauthorizedError: Verdict.DEAD,  # the key was good when the run began
     ForbiddenError: Verdict.DEAD,
     NeverTouchError: Verdict.ERROR,
@@ -182,7 +183,7 @@ class Run:
     @property
     def _affecting(self) -> list[Waiver]:
         version = self.facts.get("palette.version", "")
-        return [waiver for waiver in self.options.known_issues if version and waiver.affects(version)]
+        return [waiver for waiver in self.options.known_issues if waiver.affects(version)]
 
     @property
     def _today(self) -> date:
@@ -357,8 +358,6 @@ class Run:
 
 def verdict_of(error: BaseException | None) -> Verdict:
     """Return what the exception that ended a case means for its verdict."""
-    if isinstance(error, PaletteError) and error.is_infrastructure:
-        return Verdict.DEAD
     return of_exception(error, CLASSES)
 
 

@@ -119,6 +119,10 @@ class NotPaletteError(PaletteError):
     is_infrastructure = True
 
 
+#: What says nothing of the product: it was not there to be asked.
+INFRASTRUCTURE: tuple[type[PaletteError], ...] = (RateLimitedError, ServerError, UnreachableError, NotPaletteError)
+
+
 class NeverTouchError(PaletteError):
     """The request would change what the site file says must never be touched; it was not sent."""
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from palette.errors import PaletteError, RateLimitedError, ServerError, UnreachableError
 
-_NOT_ATTEMPTED = frozenset({429, 503})
-_PLAIN_FAILURE = 500
+_NOT_ATTEMPTED = 503
+#: Failures that will be the same next time: a plain one, what is not implemented, a version of HTTP.
+_LASTING = frozenset({500, 501, 505})
 
 
 def may_repeat(error: PaletteError, *, repeatable: bool) -> bool:
@@ -18,8 +19,8 @@ def may_repeat(error: PaletteError, *, repeatable: bool) -> bool:
     it was not attempted, and when the connection could not be made; never after a reset, a time-out or a gateway's
     502/504, where Palette may have done the work.
     """
-    if isinstance(error, RateLimitedError) or (isinstance(error, ServerError) and error.status in _NOT_ATTEMPTED):
+    if isinstance(error, RateLimitedError) or (isinstance(error, ServerError) and error.status == _NOT_ATTEMPTED):
         return True
     if isinstance(error, UnreachableError):
         return error.code != "TLS" and (repeatable or not error.outcome_unknown)
-    return isinstance(error, ServerError) and repeatable and (error.status or 0) > _PLAIN_FAILURE
+    return isinstance(error, ServerError) and repeatable and error.status not in _LASTING

@@ -128,11 +128,12 @@ class Wait:
         """Look until ``done`` and give what was seen then.
 
         ``state`` puts what was seen into a word for the history; ``abort`` gives a reason to stop early, or None.
-        Failures of Palette itself are borne for ``Timeouts.outage`` seconds, then raised.
+        Failures of Palette itself are borne for ``Timeouts.outage`` seconds, then raised; so is one that lasts when the
+        time is up.
 
         Raises WaitTimeoutError, WaitAbortedError, and what ``look`` raises for other reasons.
         """
-        began, seen = self.clock.now(), _Seen()
+        began, seen, trouble = self.clock.now(), _Seen(), None
         good_until = began
         pause = growing(self.timeouts.first_look, self.timeouts.slowest_look).__next__
         for _ in looks(within, pause, now=self.clock.now, sleep=self.clock.sleep):
@@ -147,6 +148,8 @@ class Wait:
                     raise WaitAbortedError(what, f"given up after {now - began:.1f} s: {reason}", seen.spans, str(seen))
             elif now - good_until > self.timeouts.outage:
                 raise trouble
+        if trouble is not None:
+            raise trouble
         raise WaitTimeoutError(what, f"not so within {within:g} s", seen.spans, str(seen))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -41,14 +42,17 @@ class RetryPolicy:
         """Refuse a policy that could never send anything or would never end."""
         if self.attempts < 1:
             raise ValueError(f"RetryPolicy.attempts is {self.attempts}; the first attempt counts, so use 1 or more")
-        if min(self.first_pause, self.longest_pause, self.give_up_after) < 0 or self.factor < 1:
+        times = (self.first_pause, self.longest_pause, self.give_up_after)
+        if not (all(seconds >= 0 for seconds in times) and self.factor >= 1):  # no NaN either
             raise ValueError("RetryPolicy: pauses are seconds from 0 up, and factor is 1 or more")
         if not 0 <= self.jitter <= 1:
             raise ValueError(f"RetryPolicy.jitter is {self.jitter}; it is a share between 0 and 1")
 
     def pause(self, attempt: int, asked: float | None = None) -> float:
         """Return the seconds to wait after failed attempt number ``attempt`` (from 1), at least ``asked`` seconds."""
-        planned: float = min(self.first_pause * self.factor ** (attempt - 1), self.longest_pause)
+        planned = self.longest_pause
+        with suppress(OverflowError):
+            planned = min(self.first_pause * self.factor ** (attempt - 1), self.longest_pause)
         drawn = planned * (1 - self.jitter * self.chance())
         return drawn if asked is None else asked + planned * self.jitter * self.chance()
 

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -314,7 +315,8 @@ class Agent:
                     return {"error": str(error)}
                 finally:
                     for line in notes.read_text().splitlines() if notes.exists() else ():
-                        self._note(Touch(**json.loads(line)))
+                        with suppress(ValueError, TypeError):  # the last note of a job that was killed
+                            self._note(Touch(**json.loads(line)))
         if done.returncode != 0:
             return {"error": f"the upgrade job ended with {done.returncode}; see {places.UPGRADE_LOG}"}
         answer: dict[str, Any] = json.loads(done.stdout)

@@ -55,10 +55,12 @@ def test_what_the_case_is_about_is_told_before_other_phases() -> None:
     """A change in the phase of the case is named before one of another phase; requests without a login never are."""
     anonymous = PullRecord(time="", phase="repave", puller="node", presented="anonymous")
     other = PullRecord(time="", phase="deploy", puller="agent", presented="trimmed")
+    refused = PullRecord(time="", phase="repave", puller="node", presented="wrong on purpose")
 
     assert judging.presented([anonymous, other, PULL], "repave") == "base64-decoded"
     assert judging.presented([anonymous, other], "repave") == "trimmed"
-    assert judging.presented([anonymous], "repave") == ""
+    assert judging.presented([refused, PULL], "repave") == "base64-decoded"
+    assert judging.presented([anonymous, refused], "repave") == ""
 
 
 def test_journals_are_read_while_they_are_written(tmp_path: Path) -> None:

@@ -108,6 +108,14 @@ def test_a_reboot_that_does_not_happen_is_not_waited_for_for_ever(reach: Reach) 
         host.wait_for_boot_after(host.boot())
 
 
+def test_a_reboot_that_is_refused_is_told_at_once(reach: Reach) -> None:
+    """An inhibitor, or missing rights, is the reason: nothing is waited for."""
+    host = reach()
+
+    with pytest.raises(CommandRefusedError, match="'exit 1' ends with 1"):
+        host._boot_anew("exit 1")
+
+
 @pytest.mark.parametrize(
     ("different", "said"),
     [

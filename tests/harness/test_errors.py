@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.clusters import Cluster, Phase
-from harness.errors import ErrorCause, is_of_the_machine
+from harness.errors import ErrorCause, is_of_the_machine, told_causes
 from harness.evidence import Evidence
 from palette.events import Event
 from palette.os_layer import OsLayer
@@ -154,6 +154,46 @@ def test_some_error_is_not_the_expected_one(
 
     with pytest.raises(AssertionError, match=said):
         staged.cluster.fails(ErrorCause.LOGIN)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [f'Failed to pull image "10.0.0.1:{port}/{image}": unsupported media type'
+     for port, image in (("40312", "a:v1"), ("5000", "authenticator:v401"), ("401", "denied/a@sha256:403"))],
+)  # fmt: skip
+def test_the_address_of_an_image_is_no_reason(message: str) -> None:
+    """A port, a name or a tag that looks like a refused login gives no cause; the words around it do."""
+    assert told_causes(message) == []
+    assert told_causes(f"{message}: https://10.0.0.1:40312/v2/ answers 401 Unauthorized") == [ErrorCause.LOGIN]
+
+
+def test_an_event_about_a_longer_tag_is_not_meant(stage: Callable[..., Scene]) -> None:
+    """The tag ``v1`` is not in an event about ``v10``; a stop behind it ends it."""
+    staged = stage((False, [event(f"{IMAGE}0: 401"), event(f"{IMAGE}-rc: 401"), event(f"no {IMAGE}.")]))
+    staged.cluster._earlier += [("p", OsLayer(f"{IMAGE}0", None)), ("p", OsLayer(f"{IMAGE}-rc", None))]
+    staged.cluster.site.project.clusters.overview("uid")
+
+    assert [found.message for found in staged.cluster.errors_about(IMAGE)] == [f"no {IMAGE}."]
+
+
+def test_a_cluster_that_runs_after_all_has_refused_nothing(stage: Callable[..., Scene]) -> None:
+    """Waiting for a pull that fails counts no expected failure where there was none."""
+    staged = stage((True, []))
+
+    assert staged.cluster.errors_after(lambda: None) == []
+    assert (staged.cluster.refused, staged.evidence.refusals) == (False, 0)
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), AssertionError("x"), pytest.fail.Exception("did not raise")])
+def test_a_failed_case_leaves_its_cluster_as_failed(stage: Callable[..., Scene], error: BaseException) -> None:
+    """However a case fails, the diagnostics of its hosts are taken."""
+    cluster, left = stage((False, [])).cluster, []
+    cluster.delete = lambda *, failed=False: left.append(failed)  # type: ignore[method-assign] # it is what is asked
+    cluster.leave(error)
+    cluster.leave(None)
+    cluster.leave(KeyboardInterrupt())
+
+    assert left == [True, False, False]
 
 
 def test_an_event_that_was_cut_is_judged_by_what_the_registry_answered(stage: Callable[..., Scene]) -> None:

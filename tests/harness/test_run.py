@@ -12,7 +12,7 @@ from harness.clusters import NotCleanedUpError, VacuousPhase
 from harness.evidence import Evidence
 from harness.run import Run, verdict_of
 from harness.sites.site import HostsGoneError
-from palette.errors import ConflictError, ForbiddenError, ServerError, UnauthorizedError
+from palette.errors import ConflictError, ForbiddenError, ServerError, UnauthorizedError, UnreachableError
 from palette.waiting import WaitTimeoutError
 from reports.verdicts import Verdict
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 SLOW = WaitTimeoutError("the cluster to be gone", "not so within 30 s", [], "Deleting")
 REFUSED: Any = {"method": "GET", "path": "/v1", "message": "no"}
+
+
+def caused_by(cause: Exception) -> Exception:
+    """Return an exception that says nothing by itself, with a cause."""
+    error = LookupError("odd")
+    error.__cause__ = cause
+    return error
 
 
 @pytest.mark.parametrize(
@@ -32,6 +39,8 @@ REFUSED: Any = {"method": "GET", "path": "/v1", "message": "no"}
         (UnauthorizedError(**REFUSED), Verdict.DEAD),
         (ForbiddenError(**REFUSED), Verdict.DEAD),
         (ServerError(**REFUSED), Verdict.DEAD),
+        (ExceptionGroup("two bugs", [ServerError(**REFUSED), UnreachableError(**REFUSED)]), Verdict.DEAD),
+        (caused_by(UnreachableError(**REFUSED)), Verdict.DEAD),
         (ConflictError(**REFUSED), Verdict.FAIL),
         (SLOW, Verdict.FAIL),
         (KeyError("x"), Verdict.ERROR),

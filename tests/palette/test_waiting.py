@@ -106,6 +106,13 @@ def test_a_long_outage_ends_the_wait(stepped: SteppedClock) -> None:
     assert 60 < sum(stepped.slept) < 90
 
 
+@pytest.mark.parametrize("first", [("a",), ()], ids=["after a look", "from the beginning"])
+def test_an_outage_that_lasts_when_the_time_is_up_is_no_time_out(stepped: SteppedClock, first: tuple[str, ...]) -> None:
+    """An outage may last as long as a whole wait: what was not seen did not fail to happen."""
+    with pytest.raises(ServerError):
+        Wait(Timeouts(outage=300), stepped.clock).until("x", looks(*first, broken()), lambda _: False, within=300)
+
+
 def test_a_refusal_ends_the_wait_at_once(stepped: SteppedClock) -> None:
     """What is not an outage is raised by the first look."""
     refused = ForbiddenError(method="GET", path="/v1/x", message="no")

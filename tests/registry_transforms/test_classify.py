@@ -301,14 +301,25 @@ def test_any_header_is_classified() -> None:
 
 
 def test_the_account_that_was_meant_is_found() -> None:
-    """Among several accounts, the one whose credential arrived is chosen, then the one whose user name did."""
+    """Among several accounts, the one whose credential arrived is chosen, then by its user name, then its password."""
     first, second = account("one", username="alice"), account("two", username="bob")
 
     assert closest([first, second], basic("bob", "two"))[0] is second
     assert closest([first, second], basic("bob", "dHdv")) == (second, second.classify(basic("bob", "dHdv")))
     assert closest([first, second], basic("mallory", "x"))[0] is None
+    assert closest([first, second], basic("ALICE", "two"))[1].password_name == "intact"
     assert closest([first, second], None) == (None, classify.ANONYMOUS)
     assert closest([], basic("bob", "two"))[1].kind == "unknown-user"
+
+
+def test_a_stranger_is_not_compared_in_full_with_every_account() -> None:
+    """A walk has a hundred accounts, and pairs of changes take a tenth of a second for each: the latest have to do."""
+    accounts = [account(f"S3cret!{number}", username=f"user-{number}") for number in range(40)]
+    presented = closest(accounts, basic("somebody-else", "Qw9zzzz!"))[1]
+
+    assert presented.kind == "unknown-user"
+    assert sum("_pairs" in vars(known._password) for known in accounts) <= 4
+    assert closest(accounts, basic("USER-7", "S3cret!7"))[0] is accounts[7]
 
 
 def test_no_text_of_these_objects_shows_a_value() -> None:
