@@ -151,6 +151,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
             if session.config.option.tbstyle == "auto":
                 session.config.option.tbstyle = "no"  # each failure is reported once, in the summary
             _finish(session, run, exitstatus)
+        elif session.testsfailed and exitstatus == pytest.ExitCode.INTERRUPTED:  # a file of cases cannot be read
+            session.exitstatus = int(ExitCode.ERROR)
 
 
 def _finish(session: pytest.Session, run: Run, exitstatus: int) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from harness import requirements
 from lab import joints
 from lab.faults import UnknownFault, catalogue, families, load, specify
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
@@ -25,12 +24,9 @@ FAMILIES = 9
 MANUAL = ROOT / "docs" / "faults.md"
 
 
-def test_there_are_enough_faults_and_each_has_a_name_of_its_own() -> None:
-    """The catalogue has 180 faults beside known changes of a password, and more, and no two of one name."""
-    every = [fault.name for faults in families().values() for fault in faults]
-
+def test_there_are_enough_faults() -> None:
+    """The catalogue has 180 faults beside known changes of a password."""
     assert len(families()) == FAMILIES
-    assert len(every) == len(set(every)) >= FEWEST
     assert sum(not fault.change for fault in catalogue().values()) >= FEWEST
 
 
@@ -48,17 +44,6 @@ def test_what_is_called_invisible_is_invisible(name: str) -> None:
     rule = transform(name)
 
     assert [password for password in pool() if password not in BEYOND and rule.changed(Context(password))] == []
-
-
-@pytest.mark.parametrize("name", catalogue())
-def test_a_fault_says_who_must_notice_and_why_it_exists(name: str) -> None:
-    """Each fault claims requirements that exist, gives a reason, and takes over joints that are documented."""
-    fault = catalogue()[name]
-
-    assert set(fault.catches) <= set(requirements.load()), f"{name} claims requirements that do not exist"
-    assert fault.catches
-    assert fault.because
-    assert set(fault.replacements) <= set(joints.JOINTS)
 
 
 def test_every_joint_is_asked_by_the_lab_and_taken_over_by_a_fault() -> None:

@@ -25,6 +25,7 @@ from harness.sites.site import connect
 from harness.sites.site_file import read_site_file
 from palette import RetryPolicy
 from reports import keys
+from reports.verdicts import ExitCode
 from tests.lab.projects import Checkout, copy_project
 
 if TYPE_CHECKING:
@@ -336,6 +337,21 @@ def test_bad_input_ends_the_command_with_nothing_begun(project: Checkout) -> Non
         assert said in output
         assert "Traceback" not in output
     assert (project.runs, project.leftovers) == ([], [])
+
+
+@pytest.mark.parametrize("workers", ["0", "2"])
+def test_a_case_file_that_cannot_be_read_ends_the_command_with_nothing_begun(project: Checkout, workers: str) -> None:
+    """A mistake in a file of cases is the harness' error, told with its place; no engine is asked for, no run begun."""
+    broken = project.folder / "suites" / "limits" / "test_broken.py"
+    broken.write_text("import no_such_module\n")
+    with project.start("-m", "pytest", "suites", "-n", workers, DOCKER_HOST="tcp://127.0.0.1:1") as process:
+        output, _ = process.communicate(timeout=60)
+    broken.unlink()
+
+    assert "test_broken.py" in output
+    assert "no_such_module" in output
+    assert "DOCKER_HOST" not in output
+    assert (process.returncode, project.runs, project.leftovers) == (ExitCode.ERROR, [], []), output
 
 
 def test_a_mistake_in_the_known_issues_is_refused(tmp_path: Path) -> None:
