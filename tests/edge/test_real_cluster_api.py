@@ -27,7 +27,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealCluster]:
     """Yield a real API with a cordoned node, one that is not ready, and an upgrade that cannot pull."""
     folder = programs.find(("etcd", "kube-apiserver"))
     if folder is None:
-        pytest.skip("no Kubernetes programs; './run lab kubernetes' builds them once")
+        pytest.skip(programs.ABSENT)
     with real_cluster(folder, tmp_path_factory.mktemp("kubernetes")) as running:
         fill(running)
         yield running

@@ -10,8 +10,10 @@ import yaml
 
 from harness.sites.base_profile import UnusableProfileError, WantedProfile, find_base
 from lab import base_profile
+from lab.kinds import KINDS
 from palette.os_layer import PACK
 from palette.os_values import MASK
+from palette.transport import Call
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,6 +70,23 @@ def test_a_clone_differs_from_the_users_profile_in_three_places(ground: Ground, 
     assert ours == theirs
     changed = [line for line in base_profile.OS_VALUES.splitlines() if "system.uri: example.io" not in line]
     assert [line for line in changed if line not in clone.pack("os").values.splitlines()] == []
+
+
+def test_a_required_variable_has_its_value_from_deployment_to_repave(
+    ground: Ground, project: ProjectView, made: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The site file's value goes with the cluster, with the question whether it would repave, and with the move."""
+    document, values = base_profile.document(KINDS["k3s"]), {"greeting": "hello"}
+    document["metadata"]["name"] = "with-a-variable"
+    document["spec"]["variables"] = [{"name": "greeting", "required": True}]
+    made.append(project.scope.make(Call("POST", "/v1/clusterprofiles", {"publish": True}, document)))
+    base = find_base(project, WantedProfile(uid=made[0], variables=values))
+    monkeypatch.setattr(ground.site, "base", base)
+    with ground.registry.account() as account, ground.site.deploy(ground.layer(account)) as cluster:
+        layer = ground.layer(account)
+        assert cluster.forecast(layer).is_required
+        cluster.repave(layer)
+        assert project.clusters.variables(cluster.uid) == {cluster.profile: values}
 
 
 def test_a_profile_that_is_not_there_is_refused(project: ProjectView) -> None:

@@ -38,7 +38,7 @@ def kubernetes(engine: docker.DockerClient, tmp_path_factory: pytest.TempPathFac
     """Yield a lab of one host whose cluster runs Kubernetes."""
     folder = programs.find()
     if folder is None:
-        pytest.skip("no Kubernetes programs; './run lab kubernetes' builds them once")
+        pytest.skip(programs.ABSENT)
     with running_lab(1, kubernetes=folder) as lab, open_ground(lab, engine, tmp_path_factory.mktemp("k8s")) as ground:
         yield ground
 

@@ -29,7 +29,7 @@ OUTSIDE_SUBSET = {"GET /v1/users/info"}
 """The client asks this of the full API; the cut of 4.9 leaves it out."""
 
 PACK = Pack("edge-native-byoi", "pack-1", "2.1.0", "pack: {}\n", "os", "registry-1")
-ATTACHED = AttachedProfile("new", replaces="old")
+ATTACHED = AttachedProfile("new", replaces="old", variables={"domain": "qa.example"})
 POOL = MachinePool("pool", (PoolHost("h1", "primary"), PoolHost("h2", "secondary")))
 CLUSTER = ClusterRequest(
     "c1",
@@ -76,7 +76,9 @@ CALLS: dict[str, Callable[[ProjectView], Any]] = {
     "clusters.overview": lambda p: p.clusters.overview("u"),
     "clusters.search": lambda p: list(p.clusters.search(Filter("clusterName", ("c",), "beginsWith"))),
     "clusters.find": lambda p: p.clusters.find("name-text"),
-    "clusters.replace_profile": lambda p: p.clusters.replace_profile("u", old="old", new="new"),
+    "clusters.replace_profile": lambda p: p.clusters.replace_profile(
+        "u", old="old", new="new", variables=ATTACHED.variables
+    ),
     "clusters.profiles": lambda p: p.clusters.profiles("u"),
     "clusters.profile_updates": lambda p: p.clusters.profile_updates("u"),
     "clusters.pack_values": lambda p: p.clusters.pack_values("u", "profile", "edge-native-byoi"),

@@ -40,7 +40,7 @@ def read(form: str) -> dict[str, str]:
     """Return what kubelet's own code makes of every vector: ``arrives``, what arrives instead, or its error."""
     folder = programs.find((programs.KEYRING,))
     if folder is None:
-        pytest.skip("no Kubernetes programs; './run lab kubernetes' builds them once")
+        pytest.skip(programs.ABSENT)
     lines = []
     for name, login in logins().items():
         document = json.dumps({"auths": {REGISTRY: entry(login, form)}}, ensure_ascii=False)
