@@ -260,7 +260,7 @@ def _profile(site: SiteText, given: str | Mapping[str, Any] | None) -> WantedPro
     values = file_at(site, "profile.os_values", given.get("os_values"))
     text = None if values is None else values.read_bytes().decode("utf-8", "replace")
     variables = {
-        name: value if isinstance(value, str) else _secret_variable(site, f"profile.variables.{name}", value)
+        str(name): value if isinstance(value, str) else _secret_variable(site, f"profile.variables.{name}", value)
         for name, value in given.get("variables", {}).items()
     }
     return WantedProfile(given.get("name", ""), given.get("version", ""), given.get("uid", ""), text, variables)
