@@ -117,35 +117,18 @@ def _rows(told: Iterable[str]) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class HostDurations:
-    """How long the deployments or repaves of one host took; ``most`` is the longest of all hosts."""
+    """How long the deployments or repaves of one host took; ``most`` is the longest of all hosts.
+
+    ``places`` are where each stands on the axis, ``middle`` where the median does, in per cent.
+    """
 
     host: str
     phase: str
     seconds: tuple[float, ...]
+    median: float
     most: float
-
-    @property
-    def median(self) -> float:
-        """The one in the middle."""
-        return median(self.seconds)
-
-    @property
-    def longest(self) -> float:
-        """The longest."""
-        return max(self.seconds)
-
-    @property
-    def places(self) -> list[str]:
-        """Where each stands on the axis, in per cent."""
-        return [self._place(second) for second in self.seconds]
-
-    @property
-    def middle(self) -> str:
-        """Where the median stands on the axis, in per cent."""
-        return self._place(self.median)
-
-    def _place(self, seconds: float) -> str:
-        return f"{1 + 97 * seconds / self.most:.1f}" if self.most else "1"
+    places: tuple[str, ...]
+    middle: str
 
 
 _WORTH_A_CHART = 10
@@ -160,7 +143,17 @@ def by_host(results: Results) -> list[HostDurations]:
     every = [second for seconds in found.values() for second in seconds]
     if len(every) <= _WORTH_A_CHART:
         return []
-    return [HostDurations(host, phase, tuple(each), max(every)) for (host, phase), each in sorted(found.items())]
+    most = max(every)
+    return [
+        HostDurations(
+            *key, tuple(each), median(each), most, tuple(_place(one, most) for one in each), _place(median(each), most)
+        )
+        for key, each in sorted(found.items())
+    ]
+
+
+def _place(seconds: float, most: float) -> str:
+    return f"{1 + 97 * seconds / most:.1f}" if most else "1"
 
 
 def _boots(case: CaseFinished) -> Iterator[tuple[str, str, float]]:

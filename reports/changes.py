@@ -36,11 +36,6 @@ class Changes:
     seconds: Mapping[str, float]
     other_kind: str
 
-    @property
-    def nothing(self) -> bool:
-        """Whether no red case came, went or stayed."""
-        return not (self.new or self.still or self.mended or self.gone)
-
 
 def between(earlier: Results, later: Results) -> Changes:
     """Compare two runs, case by case."""

@@ -11,11 +11,13 @@ from reports.text import duration, one_line, plural, some, visible
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from reports.records import CaseFinished
     from reports.results import RequirementResult, Results
+
+    Paint = Callable[[Verdict | str | None, str], str]
 
 _FULL_STORIES = 12
 _WIDEST = 120
@@ -43,7 +45,7 @@ def render(
 
     ``earlier`` are the runs before: since when a cause is there.
     """
-    paint = _Paint(colour)
+    paint = _painter(colour=colour)
     width = min(max(width, 60), _WIDEST)
     found = causes.of(results, earlier)
     parts = [
@@ -69,25 +71,22 @@ def _broken(line: str, width: int) -> Iterator[str]:
     yield row
 
 
-class _Paint:
-    def __init__(self, colour: bool) -> None:  # noqa: FBT001  private, one caller, one flag
-        self._colour = colour
+def _painter(*, colour: bool) -> Paint:
+    def paint(look: Verdict | str | None, text: str) -> str:
+        code = look if isinstance(look, str) else look.look.colour if look else "2"
+        return f"\x1b[{code}m{text}\x1b[0m" if colour else text
 
-    def verdict(self, verdict: Verdict | None, text: str) -> str:
-        return self.code(verdict.look.colour if verdict else "2", text)
-
-    def code(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
+    return paint
 
 
-def _table(results: Results, width: int, paint: _Paint) -> Iterator[str]:
+def _table(results: Results, width: int, paint: Paint) -> Iterator[str]:
     """Yield a row for each requirement that ran, the gravest last."""
     rows = sorted((row for row in results.requirements if row.verdict), key=lambda row: _gravity(row.verdict))
     identifier = max((len(row.requirement.id) for row in rows), default=0)
     for row in rows:
         yield _row(row, identifier, width, paint)
     if silent := len(results.requirements) - len(rows):
-        yield paint.code("2", f"not run: {plural(silent, 'other requirement')}")
+        yield paint("2", f"not run: {plural(silent, 'other requirement')}")
 
 
 def _gravity(verdict: Verdict | None) -> int:
@@ -95,17 +94,17 @@ def _gravity(verdict: Verdict | None) -> int:
     return verdict.gravity if verdict and verdict.is_red else -1
 
 
-def _row(row: RequirementResult, identifier: int, width: int, paint: _Paint) -> str:
+def _row(row: RequirementResult, identifier: int, width: int, paint: Paint) -> str:
     time = f"  {duration(row.seconds) if row.cases else '':>10}" if width >= _WITH_TIME else ""
     tail = f"{wording.held(row):>8}{time}"
     room = max(20, width - identifier - _WORD - len(tail) - 6)
     claim = one_line(row.requirement.claim)
     claim = claim if len(claim) <= room else claim[: room - 1] + "…"
-    label = paint.verdict(row.verdict, row.label.ljust(_WORD))
+    label = paint(row.verdict, row.label.ljust(_WORD))
     return f"{label}  {one_line(row.requirement.id).ljust(identifier)}  {claim.ljust(room)}  {tail}".rstrip()
 
 
-def _stories(found: Sequence[causes.Cause], paint: _Paint) -> Iterator[str]:
+def _stories(found: Sequence[causes.Cause], paint: Paint) -> Iterator[str]:
     """Yield the story of the best example of each cause, and one line for each further case."""
     for place, cause in enumerate(found[:_FULL_STORIES]):
         if place:
@@ -118,15 +117,15 @@ def _stories(found: Sequence[causes.Cause], paint: _Paint) -> Iterator[str]:
         yield f"… and {plural(len(found) - _FULL_STORIES, 'more cause')}; all of them stand in the report"
 
 
-def _causes(found: Sequence[causes.Cause], paint: _Paint) -> Iterator[str]:
+def _causes(found: Sequence[causes.Cause], paint: Paint) -> Iterator[str]:
     for cause in found:
         names = f" ({one_line(some(cause.requirements))})" if cause.requirements else ""
-        yield f"{paint.verdict(cause.cases[0].verdict, cause.whose.upper())}  {cause.words}: {cause.reach}{names}"
+        yield f"{paint(cause.cases[0].verdict, cause.whose.upper())}  {cause.words}: {cause.reach}{names}"
 
 
-def _story(case: CaseFinished, paint: _Paint) -> Iterator[str]:
+def _story(case: CaseFinished, paint: Paint) -> Iterator[str]:
     first, *rest = wording.story(case)
-    yield f"{paint.verdict(case.verdict, case.verdict.value.upper())}  {paint.code('1', first)}"
+    yield f"{paint(case.verdict, case.verdict.value.upper())}  {paint('1', first)}"
     yield from rest
 
 
@@ -167,9 +166,9 @@ def _is_waiver(fact: str) -> bool:
     return fact.startswith("waiver.")
 
 
-def _closing(results: Results, paint: _Paint, places: Mapping[str, Path | None]) -> Iterator[str]:
+def _closing(results: Results, paint: Paint, places: Mapping[str, Path | None]) -> Iterator[str]:
     style = "1;32" if results.exit_code == 0 else "1;31"
-    yield paint.code(style, visible(wording.sentence(results)))
+    yield paint(style, visible(wording.sentence(results)))
     facts = [_counted(results.counts), f"seed {results.started.seed}" if results.started.seed else ""]
     yield " · ".join(fact for fact in [*facts, duration(results.seconds)] if fact)
     yield from (f"{what}: {place}" for what, place in places.items() if place)
