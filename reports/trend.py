@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from reports import history as past
 from reports import results, runs
-from reports.text import duration, one_line, plural, when
+from reports.text import duration, one_line, plural
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -127,17 +127,22 @@ def render(trend: Trend) -> str:
         f"{plural(len(trend.runs), 'run')} of {one_line(trend.latest.kind_in_words)}",
         *(f"{number:>4}  {one_line(_about(run))}" for number, run in enumerate(trend.runs, start=1)),
         "",
-        *(" " * width + "  " + "".join(digits).rstrip() for digits in _numbers(len(trend.runs))),
+        *(" " * width + " " + "".join(digits).rstrip() for digits in _numbers(len(trend.runs))),
         *(_line(trend, name, width) for name in trend.requirements),
         "",
-        ", ".join([*(f"{verdict.look.letter} {verdict.value}" for verdict in Verdict), "blank: not run"]),
+        ", ".join(
+            [
+                *(f"{verdict.look.letter} {verdict.value}" for verdict in Verdict),
+                "blank: not run; since N: red since run N",
+            ]
+        ),
     ]
     return "\n".join(lines) + "\n"
 
 
 def _about(run: Results) -> str:
     passed = f"{run.counts[Verdict.PASS]} of {plural(len(run.cases), 'case')} passed"
-    parts = [run.started.run_id, when(run.started.started), f"seed {run.started.seed}", passed, duration(run.seconds)]
+    parts = [run.started.run_id, f"seed {run.started.seed}", passed, duration(run.seconds)]
     return "  ".join([*parts, *(["partial"] if run.gaps else [])])
 
 
@@ -149,5 +154,6 @@ def _numbers(number: int) -> Iterator[list[str]]:
 
 def _line(trend: Trend, name: str, width: int) -> str:
     letters = "".join(verdict.look.letter if verdict else NOT_RUN for verdict in trend.history(name))
-    since = f"  red since {trend.red_since(name)}" if trend.red_since(name) else ""
-    return f"{one_line(name).ljust(width)}  {letters}{since}{'  flapping' if trend.is_flapping(name) else ''}".rstrip()
+    first = [run.started.run_id for run in trend.runs].index(red) + 1 if (red := trend.red_since(name)) else 0
+    told = [f"since {first}" if first else "", "flaps" if trend.is_flapping(name) else ""]
+    return " ".join([one_line(name).ljust(width), letters, *filter(None, told)]).rstrip()

@@ -69,6 +69,8 @@ def test_sixty_nights_fit_on_one_page() -> None:
     first = next(row for table in document.iter("table") for row in table.iter("th") if row.get("class") == "id")
 
     assert len(page) < 300_000
+    assert max(map(len, trend.render(nights).splitlines()[-12:-2])) <= 80
+    assert "DEPLOY-01 " + "." * 50 + "F" * 10 + " since 51" in trend.render(nights).splitlines()
     assert not list(document.iter("script"))
     assert [len(list(plot.iter("rect"))) for plot in document.iter("svg")] == [60] * 3
     assert first.text == "DEPLOY-01"
