@@ -145,11 +145,10 @@ def test_the_trend_shows_every_requirement_over_the_runs(make_run: MakeRun, caps
     assert main(["--home", str(runs[0].parent.parent), "trend"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "3 runs of lab (2 Edge hosts), level nightly"
-    first = "   1  20261122-030000-5eed  seed 20261122  8 of 8 cases passed  1 min 32 s"
-    assert lines[1] == first
+    assert lines[1] == "   1  20261122-030000-5eed  seed 20261122  8 of 8 cases passed  1 min 32 s"
     assert lines[3].endswith("  partial")
     assert "          123" in lines
-    assert "DEPLOY-01  .." in lines
+    assert "DEPLOY-01 .." in lines
     assert "REPAVE-03 .FD since 2" in lines
     assert lines[-1] == f"page: {runs[0].parent.parent / 'trend.html'}"
 
