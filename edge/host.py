@@ -118,11 +118,6 @@ class EdgeHost:
         """Where further user data is read from, file after file; None where there is one file only."""
         return self.layout().of_mode.user_data_folder
 
-    @property
-    def cluster_config(self) -> str | None:
-        """The file with the cluster's rendered configuration, where its place is documented."""
-        return self.layout().of_mode.cluster_config
-
     def boot(self) -> BootFacts:
         """Look at the running boot: its identity, slot and image. One round trip. Raises HostUnreachable."""
         try:

@@ -50,7 +50,6 @@ class ModeTable:
     containerd_unit: str
     containerd_socket: str
     user_data_folder: str | None
-    cluster_config: str | None
 
 
 @dataclass(frozen=True)
@@ -68,14 +67,12 @@ MODES = {
         containerd_unit="containerd",
         containerd_socket="/run/containerd/containerd.sock",
         user_data_folder="/oem",
-        cluster_config="/oem/85_cluster_config.yaml",
     ),
     Mode.AGENT: ModeTable(
         agent_unit="spectro-stylus-agent",
         containerd_unit="spectro-containerd",
         containerd_socket="/run/spectro/containerd/containerd.sock",
         user_data_folder=None,  # one file, /var/lib/spectro/userdata
-        cluster_config=None,
     ),
 }
 DISTRIBUTIONS = {

@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Literal, NoReturn
 from registry.transforms import SWAPPED, TRANSFORMS, Context, replace_invalid, transform, wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from registry.transforms import Transform
-
-    Rule = Callable[[Context], bytes | None]
 
 Kind = Literal["intact", "changed", "unknown-user", "anonymous", "other-scheme", "malformed"]
 

@@ -45,13 +45,12 @@ def test_a_host_in_agent_mode_is_found_by_the_same_words(stranger: Stranger) -> 
 
 
 def test_a_host_in_appliance_mode_is_found_by_the_same_words(stranger: Stranger) -> None:
-    """An appliance's agent, runtime, user data and cluster configuration are where the vendor's images have them."""
+    """An appliance's agent, runtime and user data are where the vendor's images have them."""
     with stranger.host() as host:
         assert (host.layout().mode, host.layout().distribution) == (Mode.APPLIANCE, Distribution.NONE)
         assert host.unit(host.agent_unit).is_running
         assert host.unit(host.runtime_unit).is_running
         assert host.file(f"{host.user_data_folder}/90_custom.yaml").exists
-        assert host.cluster_config == "/oem/85_cluster_config.yaml"
 
 
 def test_a_kubernetes_that_no_page_describes_is_not_covered() -> None:
