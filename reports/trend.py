@@ -51,16 +51,19 @@ class Trend:
         """The last of the runs."""
         return self.runs[-1]
 
-    def red_since(self, requirement: str) -> str:
-        """Return the first of the runs in a row, up to the last, in which a requirement was red; empty if it is not."""
-        first = ""
-        for run, verdict in zip(reversed(self.runs), reversed(self.history(requirement)), strict=True):
-            if verdict is None:
-                continue
-            if not verdict.is_red:
+    def red_from(self, requirement: str) -> int:
+        """Return the number, from 1, of the first run in a row up to the last in which it was red; 0 if it is not."""
+        first = 0
+        for number, verdict in reversed(list(enumerate(self.history(requirement), start=1))):
+            if verdict is not None and not verdict.is_red:
                 break
-            first = run.started.run_id
+            first = number if verdict else first
         return first
+
+    def red_since(self, requirement: str) -> str:
+        """Return the id of that run; empty if it is not red."""
+        first = self.red_from(requirement)
+        return self.runs[first - 1].started.run_id if first else ""
 
     def is_flapping(self, requirement: str) -> bool:
         """Whether a requirement went from red to not red, or back, three times or more."""
@@ -154,6 +157,5 @@ def _numbers(number: int) -> Iterator[list[str]]:
 
 def _line(trend: Trend, name: str, width: int) -> str:
     letters = "".join(verdict.look.letter if verdict else NOT_RUN for verdict in trend.history(name))
-    first = [run.started.run_id for run in trend.runs].index(red) + 1 if (red := trend.red_since(name)) else 0
-    told = [f"since {first}" if first else "", "flaps" if trend.is_flapping(name) else ""]
+    told = [f"since {first}" if (first := trend.red_from(name)) else "", "flaps" if trend.is_flapping(name) else ""]
     return " ".join([one_line(name).ljust(width), letters, *filter(None, told)]).rstrip()
