@@ -11,7 +11,6 @@ import hashlib
 import json
 import shutil
 import subprocess
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -128,18 +127,16 @@ def _kubelet(node: str) -> list[str]:
 
 
 def _await_ready(node: str, overtaken: Callable[[], bool]) -> None:
-    deadline, missing = time.monotonic() + READY, "the API does not answer"
-    while time.monotonic() < deadline:
+    def missing() -> str:
         try:
-            missing = _unready(kubernetes_api.ask("GET", f"nodes/{node}"))
+            found = _unready(kubernetes_api.ask("GET", f"nodes/{node}"))
         except (OSError, LookupError) as error:
-            missing = f"{type(error).__name__}: {error}"
-        if not missing:
-            return
-        if overtaken():
+            found = f"{type(error).__name__}: {error}"
+        if found and overtaken():
             raise Overtaken
-        time.sleep(0.1)
-    raise TimeoutError(f"node {node} is not Ready after {READY:g} s: {missing}")
+        return found and f"node {node} is not Ready: {found}"
+
+    kubernetes_api.wait_until(missing, READY)
 
 
 def _unready(node: Json) -> str:
@@ -257,15 +254,13 @@ def _pod(name: str, node: str, image: str, policy: str, secrets: list[Json]) -> 
 
 
 def _await_upgrade(space: str, name: str) -> None:
-    deadline = time.monotonic() + PULL_TIMEOUT
-    while time.monotonic() < deadline:
+    def missing() -> str:
         status = kubernetes_api.ask("GET", f"namespaces/{space}/pods/{name}")["status"]
-        if status.get("phase") == "Succeeded":
-            return
         for said in _troubles(status):
             raise PullFailed(said)
-        time.sleep(0.1)
-    raise PullFailed(f"pod {name} did not end within {PULL_TIMEOUT} s")
+        return "" if status.get("phase") == "Succeeded" else f"pod {name} is {status.get('phase', 'not begun')}"
+
+    kubernetes_api.wait_until(missing, PULL_TIMEOUT)
 
 
 def _troubles(status: Json) -> Iterator[str]:

@@ -9,12 +9,15 @@ import ssl
 import time
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
 
 from lab.agent import places
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Json = dict[str, Any]
 ADMIN = Path("/etc/kubernetes/lab/admin.conf")
@@ -42,16 +45,21 @@ def ensure(kind: str, document: Json) -> bool:
 
 def delete(path: str) -> None:
     """Delete an object, and wait until it is gone. Raises TimeoutError."""
-    deadline = time.monotonic() + GONE
     try:
         ask("DELETE", f"{path}?gracePeriodSeconds=0")
-        while ask("GET", path) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: f"{path} is still there" if ask("GET", path) else "", GONE)
     except Refused as refused:
-        if refused.status == http.client.NOT_FOUND:
-            return
-        raise
-    raise TimeoutError(f"{path} is still there after {GONE:g} s")
+        if refused.status != http.client.NOT_FOUND:
+            raise
+
+
+def wait_until(missing: Callable[[], str], within: float) -> None:
+    """Look until nothing is missing. Raises TimeoutError in the words of what was missing last."""
+    deadline = time.monotonic() + within
+    while found := missing():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{found}, after {within:g} s")
+        time.sleep(0.1)
 
 
 @lru_cache(maxsize=1)
