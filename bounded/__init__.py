@@ -9,6 +9,7 @@ The size is checked where a body is unpacked, by :func:`whole` or where its piec
 from __future__ import annotations
 
 import io
+import ssl
 import time
 from contextlib import suppress
 from http.client import HTTPResponse
@@ -88,15 +89,32 @@ class BoundedAdapter(HTTPAdapter):
     """The transport adapter of ``requests`` over such connections, directly or by a proxy."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:  # noqa: ANN401 - as in requests
-        """Use connections that end."""
-        super().init_poolmanager(*args, **options)
+        """Use connections that end, and certificates as Go does."""
+        super().init_poolmanager(*args, **{"ssl_context": lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), **options})
         bound(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:  # noqa: ANN401 - as in requests
-        """Use connections that end."""
+        """Use connections that end, and certificates as Go does."""
+        options = {"ssl_context": lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)), **options}
         manager = super().proxy_manager_for(proxy, **options)
         bound(manager)
         return manager
+
+
+def lenient(context: ssl.SSLContext) -> ssl.SSLContext:
+    """Make a context as strict as Go's, which pulls images: an intermediate authority may be trusted by itself."""
+    flags = context.verify_flags | ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.verify_flags = flags & ~getattr(ssl, "VERIFY_X509_STRICT", 0)  # Python 3.13 has set it
+    return context
+
+
+def trusting(authorities: str | None) -> ssl.SSLContext:
+    """Return a context that trusts these certificates (PEM) and no others; None: those of the machine."""
+    if authorities is None:
+        return lenient(ssl.create_default_context())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_verify_locations(cadata=authorities)
+    return lenient(context)
 
 
 def whole(answer: urllib3.BaseHTTPResponse) -> bytes:

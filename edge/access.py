@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shlex
 import socket
 from contextlib import suppress
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Seconds until a TCP connection and login must stand.
 CONNECT_TIMEOUT = 5
+#: Seconds that a login may take while a host is waited for: name servers and directories that are away take half of it.
+LOGIN = 60.0
 #: Seconds before the next look at a host whose port is closed, and before the next try at one that refused a login.
 CLOSED = 0.2
 REFUSED_PAUSES = (1.0, 2.0, 5.0)
@@ -43,7 +46,11 @@ ALWAYS = (
 )  # fmt: skip
 #: What ssh may know of this process' environment: enough for keys and agents, nothing to send on.
 ENVIRONMENT = ("PATH", "HOME", "USER", "LOGNAME", "SSH_AUTH_SOCK", "SSH_AGENT_PID", "KRB5CCNAME", "TMPDIR")
-_SUDO = re.compile(r"\bsudo\b.*:|you must have a tty", re.IGNORECASE)
+_SUDO = re.compile(r"\bsudo\b.*:|you must have a tty|is not (allowed to|in the sudoers)", re.IGNORECASE)
+_LONGEST_REFUSAL = 200  # sudo repeats the command
+#: Reads a first line and ends with this status where it is another: something of the host's has read before.
+_EATEN = 97
+_FIRST_LINE = 'IFS= read -r first; [ "$first" = {word} ] || exit {status}\n'
 
 
 class HostUnreachable(Exception):  # noqa: N818 - it names a state of the host
@@ -248,8 +255,8 @@ def _trouble(access: SshAccess, said: Said, script: Script) -> HostUnreachable:
     began = script.began(said)
     words = [line for line in _words_of(said.err) if line and script.mark not in line]
     last = words[-1] if words else f"ssh ended with {said.status}"
-    if access.sudo and not began and (refused := next(filter(_SUDO.search, words), "")):
-        return SudoRefusedError(f"{access}: {refused}")
+    if access.sudo and not began and (refused := [*filter(_SUDO.search, words)]):
+        return SudoRefusedError(f"{access}: {refused[-1][:_LONGEST_REFUSAL]}")  # warnings come first
     if said.status == SSH_FAILED and not began:
         return HostUnreachable(f"{access}: {last}")
     what = "the connection ended in the middle of an answer" if began else "the login shell did not run the command"
@@ -267,7 +274,11 @@ def feed(access: SshAccess, text: str, command: str, *words: str, within: float 
 
     """
     there = command % tuple(map(shlex.quote, words)) if words else command
-    done = ask(access, there, text.encode("utf-8", "surrogateescape"), within=within)
+    word = secrets.token_hex(8)
+    guarded = _FIRST_LINE.format(word=word, status=_EATEN) + there
+    done = ask(access, guarded, f"{word}\n{text}".encode("utf-8", "surrogateescape"), within=within)
+    if done.status == _EATEN:
+        raise HostUnreachable(f"{access}: the login shell reads the input that is meant for commands")
     if done.status:
         said = (_words_of(done.err) or ["nothing"])[-1]
         raise CommandRefusedError(f"'{command.split()[0]}' ended with {done.status} and said: {said}")
@@ -290,7 +301,7 @@ def wait_until_reachable(access: SshAccess, within: float) -> None:
             if access.is_direct:
                 _knock(access)
             pause.refused()
-            ask(access, "true", within=max(CONNECT_TIMEOUT, min(left, 3 * CONNECT_TIMEOUT)))
+            ask(access, "true", within=max(CONNECT_TIMEOUT, min(left, LOGIN)))
         except PenalisedError as error:
             pause.seconds, trouble = REFUSED_PAUSES[-1], error
         except HostUnreachable as error:

@@ -21,6 +21,8 @@ MOST = 64 << 20
 _CHUNK = 1 << 16
 #: sudo without a password, whose words are those that can be recognised.
 SUDO = "env LC_ALL=C sudo -n "
+#: Language and places of programs, whatever a login shell sets, and sudo's secure_path lacks.
+_SETTINGS = "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin; export LC_ALL PATH"
 #: Characters that some login shell takes for its own even between single quotes (csh: ``!``; fish: a backslash).
 _TOUCHED = re.compile(r"['\\!\x00-\x1f\x7f-\U0010ffff]")
 
@@ -63,7 +65,7 @@ class Script:
         The script stands in single quotes and everything in it that a shell might touch there is written in octal.
         """
         begin, end = f"begin-{self.mark}", f"end-{self.mark}"
-        marked = f"LC_ALL=C; export LC_ALL; echo; echo {begin}; (echo; echo {begin}) >&2; (\n{self.command}\n); said=$?"
+        marked = f"{_SETTINGS}; echo; echo {begin}; (echo; echo {begin}) >&2; (\n{self.command}\n); said=$?"
         text = f"{marked}; echo; echo {end} $said; (echo; echo {end}) >&2"
         octal = _TOUCHED.sub(
             lambda found: "".join(f"\\0{byte:03o}" for byte in found[0].encode("utf-8", "surrogateescape")), text

@@ -7,6 +7,7 @@ first challenge only, and writes blobs to files.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
@@ -150,8 +151,14 @@ class RegistryClient:
     ) -> bool:
         """Put a blob of ``size`` bytes, unless the registry has it; tells whether bytes were sent.
 
-        With ``mount_from`` the registry is asked to take it over from that repository of its own.
+        With ``mount_from`` the registry is asked to take it over from that repository of its own. An upload that breaks
+        off begins anew, where ``content`` can be read again.
         """
+        repeats = not isinstance(content, Iterator)
+        upload = partial(self._upload, repository, digest, Body(content, size), mount_from)
+        return self._session.patiently(upload, repeats=repeats)
+
+    def _upload(self, repository: str, digest: str, body: Body, mount_from: str | None) -> bool:
         if self.has_blob(repository, digest):
             return False
         wish = {"mount": digest, "from": mount_from} if mount_from else {}
@@ -163,7 +170,7 @@ class RegistryClient:
         # added to whatever query the location has: it carries the registry's own state
         where += f"{'&' if '?' in where else '?'}{urlencode({'digest': digest})}"
         headers = {"Content-Type": "application/octet-stream"}
-        self._session.request("PUT", where, scope=scope, headers=headers, data=Body(content, size))
+        self._session.request("PUT", where, scope=scope, headers=headers, data=body)
         return True
 
     def _upload_location(self, location: str) -> str:

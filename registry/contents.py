@@ -50,9 +50,12 @@ def single_image(client: RegistryClient, image: Image, platform: tuple[str, str]
         return manifest
     for child in manifest.content["manifests"]:
         if platform_of(child) == platform:
-            return client.manifest(image.repository, child["digest"])
-    found = ", ".join("/".join(platform_of(child)) for child in manifest.content["manifests"])
-    raise RegistryError(f"image {image.pinned}", 0, f"has no image for {'/'.join(platform)}; there are: {found}")
+            found = client.manifest(image.repository, child["digest"])
+            if found.is_index:
+                raise RegistryError(f"image {image.pinned}", 0, "has an index within its index; a manifest is right")
+            return found
+    offered = ", ".join("/".join(platform_of(child)) for child in manifest.content["manifests"])
+    raise RegistryError(f"image {image.pinned}", 0, f"has no image for {'/'.join(platform)}; there are: {offered}")
 
 
 def platform_of(descriptor: Mapping[str, Any]) -> tuple[str, str]:

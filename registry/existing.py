@@ -7,19 +7,20 @@ Nothing is ever changed about its accounts. It takes the place of :class:`regist
 from __future__ import annotations
 
 import contextlib
-import ssl
 import threading
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from bounded import trusting
 from registry.client import RegistryClient
 from registry.manifests import RegistryError
 from registry.server import Account
 from registry.tls import Authority
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Sequence
 
     from protected import Secret
@@ -63,11 +64,7 @@ class ExistingRegistry:
 
     def client_context(self) -> ssl.SSLContext:
         """Return a context that trusts who vouches for the registry, and checks its name."""
-        if self.trusted is None:
-            return ssl.create_default_context()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=self.trusted)
-        return context
+        return trusting(self.trusted)
 
     def client(self, account: Account | None = None) -> RegistryClient:
         """Return a client of its API for ``account``; without one it is the pusher's."""

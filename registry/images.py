@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from registry.layout import ImageLayout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from registry.address import RegistryAddress
@@ -88,6 +88,11 @@ def copy(
     return Image(target.address, repository, tag, manifest.digest, image.label)
 
 
+def take_over(client: RegistryClient, source: str, target: str, blob: Mapping[str, Any]) -> None:
+    """Copy a blob between repositories of one registry."""
+    _Transfer(_FromRegistry(client, source), client, target, source, None).move(blob["digest"], blob["size"])
+
+
 def delete(client: RegistryClient, image: Image) -> None:
     """Delete an image and every tag that points to it; a missing one is no error."""
     client.delete_manifest(image.repository, image.digest)
@@ -140,22 +145,31 @@ class _Transfer:
         for child in content.get("manifests", ()):
             self.run(self.source.manifest(child), child["digest"])
         for descriptor in blobs_of(content):
-            self._move(descriptor["digest"], descriptor["size"])
+            self.move(descriptor["digest"], descriptor["size"])
         self.target.push_manifest(self.repository, reference, manifest)
 
-    def _move(self, digest: str, size: int) -> None:
-        pieces = self._watched(digest, size, self.source.blob(digest))
+    def move(self, digest: str, size: int) -> None:
+        pieces = _Pieces(self, digest, size)
         sent = self.target.push_blob(self.repository, digest, size, pieces, mount_from=self.mount_from)
         if not sent and self.progress:
             self.progress(digest, size, size)
 
-    def _watched(self, digest: str, size: int, pieces: Iterable[bytes]) -> Iterable[bytes]:
+
+@dataclass(frozen=True)
+class _Pieces:
+    """A blob on its way; it can be read again where an upload broke off."""
+
+    transfer: _Transfer
+    digest: str
+    size: int
+
+    def __iter__(self) -> Iterator[bytes]:
         moved = 0
-        for piece in pieces:
+        for piece in self.transfer.source.blob(self.digest):
             yield piece
             moved += len(piece)
-            if self.progress:
-                self.progress(digest, moved, size)
+            if self.transfer.progress:
+                self.transfer.progress(self.digest, moved, self.size)
 
 
 def blobs_of(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:

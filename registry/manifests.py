@@ -67,14 +67,21 @@ class Manifest:
         parts = (
             document.get("manifests") if self.is_index else [document.get("config"), *as_list(document.get("layers"))]
         )
-        if not all(isinstance(part, dict) and isinstance(part.get("digest"), str) for part in as_list(parts)):
-            raise RegistryError(what, 0, "has parts without a digest; right are manifests, or config and layers")
+        if not all(map(_is_descriptor, as_list(parts))):
+            said = "has parts without digest, size or type; right are manifests, or config and layers"
+            raise RegistryError(what, 0, said)
         return document
 
     @property
     def is_index(self) -> bool:
         """Whether it is an index of images for several platforms, not the manifest of one image."""
         return self.media_type in INDEXES
+
+
+def _is_descriptor(part: object) -> bool:
+    """Return whether a part is described as the OCI image specification has it."""
+    wanted = {"digest": str, "mediaType": str, "size": int}
+    return isinstance(part, dict) and all(isinstance(part.get(name), kind) for name, kind in wanted.items())
 
 
 def document_of(pieces: Iterable[bytes], what: str) -> dict[str, Any]:

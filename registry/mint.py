@@ -16,8 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from registry.contents import configuration, platform_of, read_file_of
-from registry.images import Image, blobs_of
-from registry.manifests import DOCKER_MANIFEST, Manifest, digest_of
+from registry.images import Image, blobs_of, take_over
+from registry.manifests import DOCKER_MANIFEST, Manifest, RegistryError, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,7 +101,11 @@ class _Minting:
         config = configuration(self.client, self.source.repository, manifest)
         tar = _layer({RELEASE: self._release(manifest), **self.difference.files})
         layer = gzip.compress(tar, mtime=0)
-        self._vary(config, digest_of(tar))
+        try:
+            self._vary(config, digest_of(tar))
+        except (KeyError, TypeError, ValueError, AttributeError):
+            what = f"configuration of image {manifest.digest}"
+            raise RegistryError(what, 0, "names no layers (rootfs.diff_ids): it is no image that boots") from None
         for blob in blobs_of(content)[1:]:
             self._take_over(blob)
         docker = manifest.media_type == DOCKER_MANIFEST
@@ -120,19 +124,18 @@ class _Minting:
 
     def _release(self, manifest: Manifest) -> bytes:
         try:
-            before = read_file_of(self.client, self.source.repository, manifest, RELEASE).decode()
+            before = read_file_of(self.client, self.source.repository, manifest, RELEASE).decode(
+                "utf-8", "surrogateescape"
+            )
         except FileNotFoundError:
             before = ""
         repo = f"{self.source.address}/{self.repository}"
         fields = {"KAIROS_IMAGE_LABEL": self.difference.label, "KAIROS_IMAGE_REPO": repo, **self.difference.release}
-        return with_fields(before, fields).encode()
+        return with_fields(before, fields).encode("utf-8", "surrogateescape")
 
     def _take_over(self, blob: Mapping[str, Any]) -> None:
         if self.repository != self.source.repository:
-            pieces = self.client.blob(self.source.repository, blob["digest"])
-            self.client.push_blob(
-                self.repository, blob["digest"], blob["size"], pieces, mount_from=self.source.repository
-            )
+            take_over(self.client, self.source.repository, self.repository, blob)
 
     def _put(self, content: bytes, media_type: str) -> dict[str, Any]:
         digest = digest_of(content)

@@ -7,7 +7,7 @@ import contextlib
 import socket
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import aiohttp
 from aiohttp import hdrs, web
@@ -244,11 +244,14 @@ class ReverseProxy:
         return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=bytes(content))
 
     def _below(self, location: str) -> str:
-        """Return a location without the registry's address: never past us to the registry."""
-        for url in (self.upstream.url, self.upstream.url.removesuffix(f":{HTTPS_PORT}")):
-            if location.startswith(f"{url}/"):
-                return location.removeprefix(url)
-        return location
+        """Return a location without the registry's address, however it is written: never past us to the registry."""
+        try:
+            url, own = urlsplit(location), urlsplit(self.upstream.url)
+            is_there = (url.port or HTTPS_PORT) == (own.port or HTTPS_PORT)
+            is_own = url.hostname == own.hostname and (is_there or (url.port is None and url.path.startswith("/v2/")))
+        except ValueError:  # the client's to refuse
+            return location
+        return urlunsplit(("", "", url.path or "/", url.query, "")) if is_own else location
 
     def _socket(self, address: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, _ = address

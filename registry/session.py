@@ -7,25 +7,27 @@ Every answer has a deadline and a largest size, and whatever a decoder raises be
 from __future__ import annotations
 
 import base64
-import ssl
 import time
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 
-from bounded import BoundedAdapter
+from bounded import BoundedAdapter, trusting
 from registry.address import HTTPS_PORT, RegistryAddress, is_of_one_family
 from registry.manifests import LARGEST_DOCUMENT, LoginRefused, RegistryError, json_object
 from waiting.retry import RetryPolicy, asked_pause
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    import ssl
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from protected import Secret
+
+T = TypeVar("T")
 
 CONNECT_SECONDS = 10.0
 """How long a connection may take."""
@@ -40,6 +42,7 @@ LARGEST_BLOB = 64 << 30
 """Bytes of a blob."""
 
 _CHUNK = 1 << 18
+_CUT_UPLOAD = "the connection ended in the middle of an upload; a proxy there may allow smaller ones only"
 _MOST_REDIRECTS = 5
 _NOT_ATTEMPTED = frozenset({429, 503})
 _PLAIN_FAILURE = 500
@@ -100,22 +103,31 @@ class RegistrySession:
         """Ask until there is an answer: a login that is asked for is given, and what may be repeated is."""
         url = joined(self._address.url, path, method)
         call = _Call(method, url, scope, dict(headers or {}), stream, more)
-        began, attempt, tried = time.monotonic(), 1, set[str]()
+        tried = set[str]()
+
+        def ask() -> requests.Response:
+            while (response := self._logging_in(call, tried)) is None:
+                pass
+            return response
+
+        return self.patiently(ask, repeats=call.may_repeat, is_safe=call.is_safe)
+
+    def patiently(self, act: Callable[[], T], *, repeats: bool, is_safe: bool = True) -> T:
+        """Do something until it succeeds. ``is_safe`` says whether it may be done again after it was begun."""
+        began, attempt = time.monotonic(), 1
         while True:
             try:
-                if (response := self._logging_in(call, tried)) is not None:
-                    return response
-                continue
+                return act()
             except RegistryError as error:
-                again = error.status in _NOT_ATTEMPTED or (call.is_safe and error.status > _PLAIN_FAILURE)
+                again = error.status in _NOT_ATTEMPTED or (is_safe and error.status > _PLAIN_FAILURE)
                 pause = self._retry.pause_after(attempt, elapsed=time.monotonic() - began, asked=error.retry_after)
-                if pause is None or not (again and call.may_repeat):
+                if pause is None or not (again and repeats):
                     raise
             except requests.ConnectionError as error:
                 # requests keeps the whole request, with its login; the first attempt tells what is away
                 error.request = None
                 pause = self._retry.pause_after(attempt, elapsed=time.monotonic() - began)
-                if pause is None or not (call.is_safe and call.may_repeat and _is_reset(error)):
+                if pause is None or not (is_safe and repeats and _broke_off(error)):
                     raise
             time.sleep(pause)
             attempt += 1
@@ -163,8 +175,11 @@ class RegistrySession:
             )
             if not (call.stream and response.ok):
                 _load(response, call.line)
-        except (requests.ConnectionError, requests.Timeout):
-            raise
+        except (requests.ConnectionError, requests.Timeout) as error:
+            if call.may_repeat or "EOF occurred" not in str(error):
+                raise
+            # TLS calls it an error of its own, which in a handshake is another trouble
+            raise requests.ConnectionError(urllib3.exceptions.ProtocolError(_CUT_UPLOAD)) from None
         except _REFUSED_ANSWERS as error:
             raise RegistryError(call.line, 0, f"an answer that cannot be read ({type(error).__name__})") from None
         if response.ok:
@@ -328,11 +343,7 @@ class _Session(requests.Session):
 def _session(authorities: str | None) -> requests.Session:
     session = _Session()
     session.trust_env = False  # REQUESTS_CA_BUNDLE would replace what we trust
-    session.mount("https://", BoundedAdapter(pool_maxsize=8))
-    if authorities is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=authorities)
-        session.mount("https://", _Trusting(context))
+    session.mount("https://", _Trusting(trusting(authorities)))
     return session
 
 
@@ -361,9 +372,9 @@ def _decoded_chunks(response: requests.Response, what: str) -> Iterator[bytes]:
         raise RegistryError(what, 0, f"a blob that cannot be read ({type(error).__name__})") from None
 
 
-def _is_reset(error: requests.ConnectionError) -> bool:
-    """Return whether a connection broke off, and not whether it could not be made."""
-    return not isinstance(error, (requests.exceptions.SSLError, requests.ConnectTimeout)) and "reset" in str(error)
+def _broke_off(error: requests.ConnectionError) -> bool:
+    """Return whether a connection ended in the middle, and not whether it could not be made."""
+    return bool(error.args) and isinstance(error.args[0], urllib3.exceptions.ProtocolError)
 
 
 def joined(base: str, reference: str, what: str) -> str:

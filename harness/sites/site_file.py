@@ -17,7 +17,14 @@ from foreign.yaml_text import BadYamlError, read_yaml
 from harness.sites.base_profile import WantedProfile
 from harness.sites.cluster_network import ClusterNetwork, HostNetwork, read_cluster_network, read_host_network
 from harness.sites.packs import WantedPacks, read_packs
-from harness.sites.site_references import BadSiteFileError, SiteText, authority_at, file_at, secret_at
+from harness.sites.site_references import (
+    BadSiteFileError,
+    SiteText,
+    authority_at,
+    certificates_in,
+    file_at,
+    secret_at,
+)
 from harness.sites.site_schema import SCHEMA, is_proxy, mistakes_of, nearest
 from palette.transport import check_key
 from palette.waiting import Timeouts
@@ -411,7 +418,7 @@ def _existing_registry(site: SiteText, given: Mapping[str, Any] | None) -> Exist
     authority = authority_at(site, f"{place}.authority", given.get("authority"))
     accounts = [_account(site, f"{place}.accounts[{n}]", account) for n, account in enumerate(given["accounts"])]
     pusher = _account(site, f"{place}.pusher", given["pusher"])
-    return ExistingRegistry(address, pusher, accounts, authority.read_text("utf-8") if authority else None)
+    return ExistingRegistry(address, pusher, accounts, certificates_in(authority))
 
 
 def _kubeconfig(site: SiteText, given: Mapping[str, str] | None) -> Secret | None:
@@ -462,7 +469,7 @@ def _remote_image(site: SiteText, given: Mapping[str, Any]) -> RemoteImage:
         reference,
         given.get("username"),
         password,
-        authority.read_text("utf-8") if authority else None,
+        certificates_in(authority),
         _proxy(site, "provider_image.proxy", given.get("proxy")),
     )
 

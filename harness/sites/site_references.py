@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from foreign.yaml_text import Written
 from protected import Secret
@@ -136,6 +137,14 @@ def authority_at(site: SiteText, place: str, name: str | None) -> Path | None:
     return file
 
 
+def certificates_in(file: Path | None) -> str | None:
+    """Return the certificates of an authority's file, without what is written between them, in whatever language."""
+    if file is None:
+        return None
+    found = x509.load_pem_x509_certificates(file.read_bytes())
+    return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in found)
+
+
 def _no_authority(content: bytes, name: str) -> str:
     """Return what a file is instead of a PEM file with certificates, and what to do; "" for one."""
     kinds = {kind.decode() for kind in _PEM.findall(content)}
@@ -154,13 +163,26 @@ def _no_authority(content: bytes, name: str) -> str:
             "has a private key in it; name a file with certificates alone",
         ),
         ("TRUSTED CERTIFICATE" in kinds, f"is a 'trusted' certificate of OpenSSL's; convert it: {openssl}"),
-        (not kinds and content.startswith(b"0"), f"is DER; convert it: {openssl} -inform der"),
+        ("PKCS7" in kinds, f"is PKCS #7; convert it: openssl pkcs7 -print_certs -in {name} -out authority.pem"),
+        ("CERTIFICATE REQUEST" in kinds, "is a request for a certificate; name the authority's certificate"),
+        (not kinds and _is_der(content), f"is DER; convert it: {openssl} -inform der"),
+        (
+            not kinds and content.startswith(b"0"),
+            f"is PKCS #7 or #12; convert it: openssl pkcs7 -inform der -print_certs -in {name} -out authority.pem",
+        ),
         (
             not _has_certificates(content),
             "has no certificate in PEM that can be read; name the authority's certificate",
         ),
     )
     return next((said for is_so, said in forms if is_so), "")
+
+
+def _is_der(content: bytes) -> bool:
+    try:
+        return bool(x509.load_der_x509_certificate(content))
+    except ValueError:
+        return False
 
 
 def _has_certificates(content: bytes) -> bool:

@@ -221,13 +221,46 @@ def test_a_host_that_punishes_is_told_from_one_that_is_gone(server: SshServer) -
 
 
 @pytest.mark.parametrize(
-    "said", ["sudo: a password is required", "sudo: sorry, you must have a tty to run sudo", "sh: 1: sudo: not found"]
+    "said",
+    [
+        "sudo: a password is required",
+        "sudo: sorry, you must have a tty to run sudo",
+        "sh: 1: sudo: not found",
+        "sudo: unable to resolve host edge-1: Name or service not known\nsudo: a password is required",
+        "Sorry, user qa is not allowed to execute /bin/sh -c " + "x" * 500 + " as root on edge-1.",
+        "qa is not in the sudoers file.",
+        "sudo-rs: interactive authentication is required",
+    ],
 )
 def test_sudo_that_refuses_is_told(server: SshServer, said: str) -> None:
-    """A user whom sudo runs no command for is told from a host that is gone, in sudo's own words."""
+    """A user whom sudo runs no command for is told from a host that is gone, in sudo's own last words."""
     server.behaviour.shell = ("/bin/sh", "-c", f"echo '{said}' >&2; exit 1")
-    with pytest.raises(SudoRefusedError, match=said.partition(" (")[0]):
+    with pytest.raises(SudoRefusedError, match=said.rpartition("\n")[2][:60]) as refused:
         server.host(sudo=True).run("id -u")
+    assert len(str(refused.value)) < 300
+
+
+def test_input_that_a_login_shell_reads_is_missed(server: SshServer) -> None:
+    """A start-up file that reads the standard input takes no part of a secret unnoticed."""
+    for eats in ("read line", "cat > /dev/null", "head -c 3 > /dev/null"):
+        server.behaviour.shell = ("/bin/sh", "-c", f'{eats}; eval "$0"')
+        with pytest.raises(HostUnreachable, match="the login shell reads the input"):
+            server.host().feed("one\ntwo\n", "cat")
+
+
+def test_programs_are_found_where_a_login_shell_looks_for_none(server: SshServer) -> None:
+    """K3s' programs are in /usr/local/bin, which some sudo's secure_path and some users' PATH lack."""
+    server.behaviour.shell = ("/bin/sh", "-c", 'PATH=/usr/bin:/bin; export PATH; eval "$0"')
+
+    assert server.host().run("echo $PATH").stdout == "/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin\n"
+
+
+def test_a_slow_login_is_waited_for(server: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose name server is away takes longer to log in than to connect; it is not given up for that."""
+    monkeypatch.setattr("edge.access.CONNECT_TIMEOUT", 0.1)
+    server.behaviour.shell = ("/bin/sh", "-c", 'sleep 0.6; eval "$0"')
+    server.host(back_within=30).wait_until_reachable()
+    assert len(server.behaviour.commands) == 1
 
 
 def test_words_of_a_host_steer_no_terminal(server: SshServer) -> None:

@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from harness.sites.site_file import BadSiteFileError
+from harness.sites.site_file import BadSiteFileError, RemoteImage
 from registry.tls import Authority
 from tests.harness.test_site_file import SECRET, changed, folder, read, refusal
 
@@ -130,6 +132,7 @@ def test_a_secret_in_the_wrong_place_is_not_quoted(folder: Path, place: str, val
 def test_an_authority_in_another_form_is_told_with_the_command_that_converts_it(folder: Path) -> None:
     """DER, UTF-16, a byte order mark, OpenSSL's own form, a key in the file and no certificate are one line each."""
     pem = Authority().pem
+    certificates = x509.load_pem_x509_certificates(pem.encode())
     (folder / "right.pem").write_text(pem)
     trusted = subprocess.run(
         ["openssl", "x509", "-in", folder / "right.pem", "-trustout"], check=True, capture_output=True
@@ -141,6 +144,9 @@ def test_an_authority_in_another_form_is_told_with_the_command_that_converts_it(
         "is a 'trusted' certificate": trusted,
         "has a private key in it": pem.encode() + b"-----BEGIN PRIVATE KEY-----\nMA==\n-----END PRIVATE KEY-----\n",
         "has no certificate in PEM": b"\xff" * 10,
+        "is PKCS #7; convert it: openssl pkcs7": pkcs7.serialize_certificates(certificates, Encoding.PEM),
+        "is PKCS #7 or #12; convert it": pkcs7.serialize_certificates(certificates, Encoding.DER),
+        "is a request for a certificate": b"-----BEGIN CERTIFICATE REQUEST-----\nMA==\n",
     }
     existing = {"address": "r.example", "pusher": {"username": "u", "password": {"file": "key"}}, "accounts": []}
     image = {"reference": "r.example/a:1", "authority": "other"}
@@ -153,6 +159,12 @@ def test_an_authority_in_another_form_is_told_with_the_command_that_converts_it(
         }.items():
             assert f".authority: other {said}" in "\n".join(mistakes(folder, changed(place, value))), (said, place)
     assert read(folder, changed("palette.authority", "right.pem")).palette_authority == (folder / "right.pem").resolve()
+
+    (folder / "right.pem").write_text(f"# Főtanúsítvány\r\n{pem}")
+    given = read(folder, changed("provider_image", {**image, "authority": "right.pem"})).provider_image
+    assert isinstance(given, RemoteImage)
+    assert given.authority == pem
+    given.client().close()
 
 
 @pytest.mark.parametrize(

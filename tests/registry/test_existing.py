@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import ssl
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,9 @@ from registry.address import RegistryAddress
 from registry.client import RegistryClient
 from registry.existing import ExistingRegistry, GivenAccount, wipe
 from registry.manifests import RegistryError
+from registry.tls import Authority, ServerCertificate, sign
 from registry.witness import Witness
+from tests.palette.servers import answer, serving
 from tests.registry.test_hostile_registry import AUTHORITY, scripted
 
 if TYPE_CHECKING:
@@ -160,6 +163,21 @@ def test_without_an_authority_the_machines_own_are_trusted(existing: ExistingReg
     context = ExistingRegistry(existing.address, PUSHER, (READER,)).client_context()
 
     assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)
+
+
+@pytest.mark.parametrize("trusted", ["root", "intermediate"])
+def test_any_authority_of_a_chain_is_enough(trusted: str) -> None:
+    """As Go, which pulls, the harness takes an intermediate authority without its root for one to be trusted."""
+    root = Authority("company root")
+    between = Authority(signer=sign("issuing authority", by=root.signer, authority=True, path_length=0))
+    leaf = between.issue("127.0.0.1")
+    with serving(answer({}), certificate=ServerCertificate(leaf.chain_pem + between.pem, leaf.key_pem)) as server:
+        address, pem = RegistryAddress("127.0.0.1", server.port), {"root": root, "intermediate": between}[trusted].pem
+        with RegistryClient(address, authorities=pem) as client:
+            client.login()
+        with socket.create_connection((address.host, address.port)) as way:
+            context = ExistingRegistry(address, PUSHER, (READER,), pem).client_context()
+            context.wrap_socket(way, server_hostname=address.host).close()
 
 
 def test_a_repository_is_wiped_and_no_other(existing: ExistingRegistry, make_image: ImageMaker) -> None:

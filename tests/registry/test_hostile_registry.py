@@ -24,18 +24,20 @@ from harness.sites.site_file import RemoteImage
 from registry import session as session_module
 from registry.address import RegistryAddress, is_of_one_family
 from registry.client import RegistryClient
-from registry.contents import read_file_of
+from registry.contents import read_file_of, single_image
+from registry.images import Image, copy
 from registry.manifests import OCI_INDEX, Manifest, RegistryError, digest_of
+from registry.mint import mint
 from registry.pulls import Target
 from registry.tls import Authority
 from tests.foreign.hostile import NESTED, answers, ending, judge, many
-from tests.palette.servers import Request, serving
+from tests.palette.servers import Request, hang_up, reset, serving
 from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from registry.server import PrivateRegistry
 
-Answer = tuple[int, dict[str, str], bytes]
+Answer = tuple[int, dict[str, str], bytes] | Callable[[Request], None]
 HASTY = RetryPolicy(attempts=3, first_pause=0.0, jitter=0.0, give_up_after=5.0)
 AUTHORITY = Authority()
 BASIC = {"WWW-Authenticate": 'Negotiate, Basic realm="r"'}
@@ -61,8 +63,11 @@ def scripted(answer: Callable[[str, str, str], Answer]) -> Iterator[Scripted]:
     def act(request: Request) -> None:
         asked = (request.method, request.url, request.handler.headers.get("Authorization", ""))
         registry.seen.append(asked)
-        status, headers, body = registry.answer(*asked)
-        request.send(status, body, **{"Connection": "close", **headers})
+        said = registry.answer(*asked)
+        if callable(said):
+            said(request)
+        else:
+            request.send(said[0], said[2], **{"Connection": "close", **said[1]})
 
     with serving(act, certificate=AUTHORITY.issue("127.0.0.1")) as server:
         registry.port = server.port
@@ -176,6 +181,41 @@ def test_an_upload_is_led_nowhere_else(location: str) -> None:
     assert [method for method, _, _ in registry.seen] == ["HEAD", "POST"]
 
 
+@pytest.mark.parametrize(
+    "trouble", [reset, hang_up, (502, {}, b"<html>"), (503, {"Retry-After": "0"}, b""), (429, {}, b"")]
+)
+@pytest.mark.parametrize("at", ["HEAD", "PUT"])
+def test_an_upload_that_breaks_off_begins_anew(trouble: Answer, at: str) -> None:
+    """A reset, a closed connection or a proxy's refusal in the middle ends no copy: the layer goes up again."""
+    troubles = [trouble]
+
+    def answer(method: str, _path: str, _login: str) -> Answer:
+        if method == at and troubles:
+            return troubles.pop()
+        return {"HEAD": (404, {}, b""), "POST": (202, {"Location": "/v2/a/b/blobs/uploads/1"}, b"")}.get(
+            method, (201, {}, b"")
+        )
+
+    with scripted(answer) as registry:
+        assert registry.client().push_blob("a/b", digest_of(b"xy"), 2, [b"x", b"y"])
+        asked = [method for method, _, _ in registry.seen]
+    assert asked == (["HEAD"] * 2 + ["POST", "PUT"] if at == "HEAD" else ["HEAD", "POST", "PUT"] * 2)
+
+
+def test_an_upload_that_never_succeeds_ends_in_one_line() -> None:
+    """After the last try the failure is told, without the login, and bytes that cannot be had again are sent once."""
+
+    def answer(method: str, _path: str, _login: str) -> Answer:
+        return {"HEAD": (404, {}, b""), "POST": (202, {"Location": "/v2/u"}, b"")}.get(method, reset)
+
+    for content, times in (([b"x"], 3), (iter([b"x"]), 1)):
+        with scripted(answer) as registry, pytest.raises(requests.ConnectionError) as told:
+            registry.client().push_blob("a/b", digest_of(b"x"), 1, content)
+        assert [method for method, _, _ in registry.seen].count("PUT") == times
+        assert told.value.request is None
+        assert "secret" not in str(told.value)
+
+
 def test_a_blob_behind_a_redirect_is_there() -> None:
     """HEAD is not followed to storage that is signed for GET."""
     with scripted(lambda *_: (307, {"Location": "https://storage.example/x"}, b"")) as registry:
@@ -271,7 +311,7 @@ def test_a_layer_in_zstd_is_read(private_registry: PrivateRegistry) -> None:
     layer = zstandard.ZstdCompressor().compress(buffer.getvalue())
     with private_registry.client() as client:
         client.push_blob("a/zstd", digest_of(layer), len(layer), [layer])
-        parts = {"config": {"digest": digest_of(b"{}")}, "layers": [{"digest": digest_of(layer)}]}
+        parts = {"config": descriptor(b"{}"), "layers": [descriptor(layer)]}
         manifest = Manifest(json.dumps(parts).encode(), "application/vnd.oci.image.manifest.v1+json")
         assert read_file_of(client, "a/zstd", manifest, "/etc/os-release") == b"zstd!"
 
@@ -282,37 +322,66 @@ def test_a_repository_with_an_endpoints_name_in_it_is_read_whole() -> None:
     assert Target.of("/v2/a/tags/b/blobs/uploads/1") == Target("upload", "a/tags/b")
 
 
-def packed(content: bytes, size: int) -> bytes:
+def packed(content: bytes, size: int, name: str = "etc/os-release") -> bytes:
     """Return a layer with a file that says it has ``size`` bytes."""
-    member = tarfile.TarInfo("etc/os-release")
+    member = tarfile.TarInfo(name)
     member.size = size
     return member.tobuf() + content + bytes(-len(content) % 512) + bytes(1024)
 
 
+def descriptor(content: bytes, **odd: object) -> dict[str, Any]:
+    """Return how a manifest describes a blob, with something odd about it; None leaves a field out."""
+    right = {"digest": digest_of(content), "size": len(content), "mediaType": "application/x", "platform": 5}
+    return {name: value for name, value in {**right, **odd}.items() if value is not None}
+
+
+LAYER = packed(b"x", 1)
+RIGHT = b'{"rootfs": {"type": "layers", "diff_ids": []}}'
+NESTED_INDEX = {"manifests": [descriptor(b"", platform={"os": "linux", "architecture": "amd64"})]}
+
+
 @pytest.mark.parametrize(
-    ("configuration", "layer"),
+    ("configuration", "layer", "manifest"),
     [
-        (NESTED, b""), (b"5", b""), (b"x" * (5 << 20), b""), (b'{"config": 5}', b"\x1f\x8b broken"),
-        (b'{"config": {"Labels": [1]}}', packed(b"x", 1)), (b"{}", packed(b"x", 1 << 40)), (b"{}", b"\xff" * 600),
+        *((RIGHT, LAYER, {"config": descriptor(RIGHT, **odd), "layers": [descriptor(LAYER)]})
+          for odd in ({"size": None}, {"mediaType": None}, {"digest": 5}, {"size": "7"})),
+        *((RIGHT, LAYER, {"config": descriptor(RIGHT), "layers": layers})
+          for layers in (None, 5, [None], [descriptor(LAYER, size=None)], [descriptor(LAYER, mediaType=None)])),
+        (RIGHT, LAYER, {"fsLayers": [], "history": []}), (RIGHT, LAYER, NESTED_INDEX), (RIGHT, LAYER, {"layers": []}),
+        *((configuration, LAYER, None)
+          for configuration in (b"{}", b'{"rootfs": 1}', b'{"rootfs": {"diff_ids": [], "type": 1}, "history": {}}')),
+        (RIGHT, packed(b"KAIROS_NAME=\xe9", 13, "etc/kairos-release"), None),
+        (NESTED, b"", None), (b"5", b"", None), (b"x" * (5 << 20), b"", None),
+        (b'{"config": 5}', b"\x1f\x8b broken", None), (b'{"config": {"Labels": [1]}}', LAYER, None),
+        (b"{}", packed(b"x", 1 << 40), None), (b"{}", b"\xff" * 600, None), (RIGHT, b"BZh9" + b"\xff" * 600, None),
+        (RIGHT, b"\xfd7zXZ\x00" + b"\xff" * 600, None), (RIGHT, b"\x28\xb5\x2f\xfd" + b"\xff" * 600, None),
+        (RIGHT, b"", None), (RIGHT, b"{}", None), (RIGHT, LAYER[:700], None),
     ],
-    ids=["nested", "number", "large", "broken gzip", "labels", "endless file", "no tar"],
 )  # fmt: skip
-def test_an_image_that_is_none_is_told_and_no_traceback(configuration: bytes, layer: bytes) -> None:
+def test_an_image_that_is_none_is_told_and_no_traceback(
+    configuration: bytes, layer: bytes, manifest: dict[str, Any] | None
+) -> None:
     """Whoever looks into an image, the doctor, a run or the choice of packs, ends with an error that is expected."""
     digests = {digest_of(content): content for content in (configuration, layer)}
-    parts: dict[str, Any] = {
-        "config": {"digest": digest_of(configuration), "size": "many"},
-        "layers": [{"digest": digest_of(layer), "size": None, "platform": 5}],
-    }
+    parts = manifest or {"config": descriptor(configuration), "layers": [descriptor(layer)]}
 
-    def answer(_method: str, path: str, _login: str) -> Answer:
+    def answer(method: str, path: str, _login: str) -> Answer:
+        if method in ("POST", "PUT"):
+            return (202 if method == "POST" else 201), {"Location": "/v2/a/b/blobs/uploads/1"}, b""
         content = digests.get(path.rpartition("/")[2], json.dumps(parts).encode())
-        return 200, {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}, content
+        return 200, {"Content-Type": ""}, content
 
     with scripted(answer) as registry:
         address = RegistryAddress("127.0.0.1", registry.port)
         image = RemoteImage(address, "a/b", "v1", authority=AUTHORITY.pem)
         look_at_image(image)
         held_kubernetes(image)
-        with contextlib.suppress(RegistryError, FileNotFoundError), registry.client() as client:
-            read_file_of(client, "a/b", client.manifest("a/b", "v1"), "/etc/os-release")
+        with registry.client() as client:
+            found = Image(address, "a/b", "v1", client.manifest("a/b", "v1").digest)
+            for use in (
+                lambda: read_file_of(client, "a/b", single_image(client, found), "/etc/os-release"),
+                lambda: copy(client, found, client, repository="a/c", tag="v1"),
+                lambda: mint(client, found, "v2", repository="a/c"),
+            ):
+                with contextlib.suppress(RegistryError, FileNotFoundError):
+                    use()

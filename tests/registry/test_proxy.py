@@ -26,7 +26,15 @@ ELSEWHERE = "https://blobs.example.com/data?signature=abc%2Fdef&x=%20"
 def point_elsewhere(request: Request) -> None:
     """Answer as a registry that keeps its blobs elsewhere: on another server, on itself by URL, or by a path."""
     here = request.handler.connection.getsockname()
-    where = {"away": ELSEWHERE, "itself": f"https://{here[0]}:{here[1]}/v2/there"}
+    where = {
+        "away": ELSEWHERE,
+        "itself": f"https://{here[0]}:{here[1]}/v2/there?x=%2F",
+        "without-port": f"https://{here[0]}/v2/there",
+        "without-tls": f"http://{here[0]}:{here[1]}/v2/there",
+        "neither": f"HTTP://{here[0]}/v2/there",
+        "beside-it": f"https://{here[0]}/minio/there",
+        "no-url": "https://[x/v2/there",
+    }
     request.send(307, Location=where.get(request.path.rpartition("/")[2], "/v2/there"))
 
 
@@ -72,7 +80,19 @@ def standing() -> Iterator[Standing]:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-@pytest.mark.parametrize(("kind", "location"), [("away", ELSEWHERE), ("itself", "/v2/there"), ("path", "/v2/there")])
+@pytest.mark.parametrize(
+    ("kind", "location"),
+    [
+        ("away", ELSEWHERE),
+        ("itself", "/v2/there?x=%2F"),
+        ("path", "/v2/there"),
+        ("without-port", "/v2/there"),
+        ("without-tls", "/v2/there"),
+        ("neither", "/v2/there"),
+        ("beside-it", "https://127.0.0.1/minio/there"),
+        ("no-url", "https://[x/v2/there"),
+    ],
+)
 def test_a_redirect_is_the_clients_to_follow(standing: Standing, method: str, kind: str, location: str) -> None:
     """A redirect is handed back, not followed; one to the registry itself leads the client through the witness."""
     assert standing.ask(method, f"/v2/a/blobs/{kind}") == (307, location)
