@@ -6,6 +6,7 @@ text may be cut to its first line. So the state that remains decides, and the wi
 
 from __future__ import annotations
 
+import errno
 import re
 from dataclasses import dataclass
 from enum import Enum
@@ -66,6 +67,8 @@ _STATUSES: dict[ErrorCause, frozenset[int]] = {
 }
 
 
+_OUT_OF = ("ENOSPC", "EDQUOT", "EIO", "EROFS", "ENOMEM", "EAGAIN", "EMFILE", "ENFILE")
+_SHORTAGES = {getattr(errno, name) for name in _OUT_OF}
 #: What is said where nothing can be written any more.
 DISK = ("No space left", "Disk quota exceeded", "Input/output error", "Read-only file system")
 #: What an event says where the node had nothing to pull with, or its machine no room, no memory or no name server.
@@ -82,6 +85,13 @@ _NO_RUNTIME = re.compile(
 def is_of_the_machine(message: str) -> bool:
     """Return whether an event tells of a node that cannot pull yet, or any more: that is no answer to any pull."""
     return bool(_NO_RUNTIME.search(message))
+
+
+def is_shortage(error: BaseException | None) -> bool:
+    """Return whether an exception says that this machine has run out of disk, memory, processes or files."""
+    if isinstance(error, OSError):
+        return error.errno in _SHORTAGES
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "start new thread" in str(error))
 
 
 def told_causes(message: str) -> list[ErrorCause]:

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 import requests
+from docker.errors import DockerException
 
 from edge import BlindSearchError, CommandRefusedError, HostUnreachable, UnknownLayoutError
 from harness import ledger as ledgers
 from harness import requirements as catalogue
 from harness.clusters import NotCleanedUpError, VacuousPhase
+from harness.errors import is_shortage
 from harness.evidence import Evidence
 from harness.failure_report import Ending, FailureReport, failure_report, words_of
 from harness.masking import masked
@@ -72,6 +74,7 @@ CLASSES: Mapping[type[BaseException], Verdict] = {
     NotCleanedUpError: Verdict.DEAD,
     RegistryFailed: Verdict.DEAD,
     RegistryError: Verdict.DEAD,
+    DockerException: Verdict.DEAD,
     VacuousPhase: Verdict.VACUOUS,
     BlindSearchError: Verdict.VACUOUS,
     NotCovered: Verdict.NOT_COVERED,
@@ -358,7 +361,7 @@ class Run:
 
 def verdict_of(error: BaseException | None) -> Verdict:
     """Return what the exception that ended a case means for its verdict."""
-    return of_exception(error, CLASSES)
+    return Verdict.DEAD if is_shortage(error) else of_exception(error, CLASSES)
 
 
 def _wants_traceback(config: pytest.Config) -> bool:

@@ -213,6 +213,15 @@ def test_an_event_about_the_image_before_is_not_meant(stage: Callable[..., Scene
         staged.cluster.wait_for_error(about=IMAGE)
 
 
+@pytest.mark.parametrize("severity", ["Error", "error", "ERROR"])
+def test_an_error_is_one_however_it_is_spelled(stage: Callable[..., Scene], severity: str) -> None:
+    """Severities are free texts."""
+    told = Event("", BEGAN, severity, "ImagePull", REFUSED, "", "", "", "")
+    staged = stage((False, [told]))
+
+    assert not staged.cluster.runs_or_fails()
+
+
 def test_events_are_put_in_order_and_older_ones_left_out(stage: Callable[..., Scene]) -> None:
     """Events come in any order; those from before the repave began are not its own."""
     staged = stage((False, [event("third", after=3), event("older", after=-5), event("second", after=2)]))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from docker.errors import APIError
 
 from edge import HostUnreachable
 from harness.clusters import NotCleanedUpError, VacuousPhase
@@ -44,10 +46,18 @@ def caused_by(cause: Exception) -> Exception:
         (ConflictError(**REFUSED), Verdict.FAIL),
         (SLOW, Verdict.FAIL),
         (KeyError("x"), Verdict.ERROR),
+        (OSError(errno.ENOSPC, "No space left on device"), Verdict.DEAD),
+        (OSError(errno.EMFILE, "Too many open files"), Verdict.DEAD),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), Verdict.DEAD),
+        (RuntimeError("can't start new thread"), Verdict.DEAD),
+        (MemoryError(), Verdict.DEAD),
+        (APIError("no space left on device"), Verdict.DEAD),
+        (OSError(errno.ENOENT, "No such file"), Verdict.ERROR),
+        (RuntimeError("something else"), Verdict.ERROR),
     ],
 )
 def test_an_exception_means_what_it_is_about(error: BaseException, verdict: Verdict) -> None:
-    """A skip is not the harness' error, and neither lost hosts nor a key that ran out are the product's."""
+    """A skip is no error of the harness; lost hosts, a key or a disk that ran out are not the product's."""
     assert verdict_of(error) is verdict
 
 

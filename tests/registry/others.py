@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import secrets
 import shutil
 import subprocess
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 PROGRAMS = Path(__file__).with_name("programs")
 TOKEN_SERVER = "github.com/docker/distribution/contrib/token-server"
+REGISTRY_AUTH = "golang-github-adxgun-registry-auth-dev"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+DEBIAN = f"deb [signed-by={KEYRING}] http://deb.debian.org/debian trixie main\n"
 BUILD_SECONDS = 1800.0
 START_SECONDS = 60.0
 # letters and digits only, and whole groups of four: software may decode it
@@ -73,7 +77,36 @@ def with_dockers_token_server(
 
     A user may do everything below the own name there and nothing elsewhere; so pusher and reader are one.
     """
-    program, authority = token_server(), Authority()
+    program = _built("token-server", TOKEN_SERVER)
+    with _beside(engine, bind, names) as (realm, registry, directory, authority):
+        found = existing(registry.address, authority, reader=PUSHER)
+        command = [program, "-addr", f"{bind}:{realm.port}", "-issuer", ISSUER, "-realm", "theirs"]
+        command += ["-passwd", str(registry.accounts.path), "-key", "issuer.pem"]
+        command += ["-tlscert", "tls.crt", "-tlskey", "tls.key"]
+        with running(command, directory, functools.partial(_logs_in, found)):
+            yield found
+
+
+@contextlib.contextmanager
+def with_debians_token_service(
+    engine: docker.DockerClient, bind: str, names: tuple[str, ...]
+) -> Iterator[ExistingRegistry]:
+    """Run registry:2 and, on a port of its own, the token service that Debian packages: keys by name, no challenge."""
+    program = _built("registry-auth", "./registry-auth", _debians_registry_auth)
+    with _beside(engine, bind, names) as (realm, registry, directory, authority):
+        found = existing(registry.address, authority)
+        accounts = json.dumps({known.username: known.password for known in (PUSHER, READER)})
+        command = [program, f"{bind}:{realm.port}", ISSUER]
+        with running(command, directory, functools.partial(_logs_in, found), accounts):
+            yield found
+
+
+@contextlib.contextmanager
+def _beside(
+    engine: docker.DockerClient, bind: str, names: tuple[str, ...]
+) -> Iterator[tuple[TokenRealm, TokenRegistry, Path, Authority]]:
+    """Run registry:2 for a token service to come, and write what that presents and signs with into a directory."""
+    authority = Authority()
     realm = _WithSlash(bind, authority.issue(bind), port=usable_port(bind, 0))
     with (
         temporary_directory("token-server") as directory,
@@ -81,23 +114,20 @@ def with_dockers_token_server(
     ):
         for known in (PUSHER, READER):
             registry.accounts.add(known.username, known.password)
-        found = existing(registry.address, authority, reader=PUSHER)
         assert realm.certificate is not None
         form = serialization.PrivateFormat.TraditionalOpenSSL
         key = realm.signer.signer.key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
-        files = {"issuer.pem": key, "tls.crt": realm.certificate.chain_pem.encode()}
-        for name, content in {**files, "tls.key": realm.certificate.key_pem.encode()}.items():
+        files = {"issuer.pem": key, "issuer.crt": realm.signer.pem.encode()}
+        files |= {"tls.crt": realm.certificate.chain_pem.encode(), "tls.key": realm.certificate.key_pem.encode()}
+        for name, content in files.items():
             (directory / name).write_bytes(content)
-        command = [program, "-addr", f"{bind}:{realm.port}", "-issuer", ISSUER, "-realm", "theirs"]
-        command += ["-passwd", str(registry.accounts.path), "-key", str(directory / "issuer.pem")]
-        command += ["-tlscert", str(directory / "tls.crt"), "-tlskey", str(directory / "tls.key")]
-        with running(command, directory, functools.partial(_logs_in, found)):
-            yield found
+        yield realm, registry, directory, authority
 
 
 KINDS: dict[str, Callable[[docker.DockerClient, str, tuple[str, ...]], AbstractContextManager[ExistingRegistry]]] = {
     "registry:2 with a token service of ours": with_our_token_service,
     "registry:2 with Docker's token server": with_dockers_token_server,
+    "registry:2 with Debian's token service": with_debians_token_service,
 }
 
 
@@ -115,10 +145,11 @@ def _logs_in(found: ExistingRegistry) -> bool:
 
 
 @contextlib.contextmanager
-def running(command: list[str], directory: Path, answers: Callable[[], bool]) -> Iterator[None]:
-    """Run a program until the context ends, from the moment at which it answers."""
-    with (directory / "log").open("w+") as log:
-        process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
+def running(command: list[str], directory: Path, answers: Callable[[], bool], given: str = "") -> Iterator[None]:
+    """Run a program until the context ends, from the moment at which it answers; ``given`` is its standard input."""
+    (directory / "given").write_text(given)
+    with (directory / "log").open("w+") as log, (directory / "given").open() as source:
+        process = subprocess.Popen(command, cwd=directory, stdin=source, stdout=log, stderr=log)
         try:
             ends = time.monotonic() + START_SECONDS
             while not answers():
@@ -131,14 +162,14 @@ def running(command: list[str], directory: Path, answers: Callable[[], bool]) ->
             process.wait(START_SECONDS)
 
 
-@functools.cache
-def token_server() -> str:
-    """Return the path of Docker's token server."""
-    to = cache_folder() / "others" / "token-server"
+def _built(name: str, package: str, prepare: Callable[[Path], object] = lambda _module: None) -> str:
+    """Return the path of a program, built once; ``prepare`` puts into the module what else it is made of."""
+    to = cache_folder() / "others" / name
     if not to.is_file():
         with temporary_directory("module") as module:
             shutil.copytree(PROGRAMS, module, dirs_exist_ok=True)
-            _go(module, "build", "-o", "program", TOKEN_SERVER)
+            prepare(module)
+            _do(["go", "build", "-o", "program", package], module)
             to.parent.mkdir(parents=True, exist_ok=True)
             new = to.with_suffix(f".{secrets.token_hex(4)}")  # other workers may build it, too
             shutil.copy(module / "program", new)
@@ -146,13 +177,27 @@ def token_server() -> str:
     return str(to)
 
 
-def _go(where: Path, *arguments: str) -> None:
-    """Run the Go toolchain, or skip the test that needs what it makes."""
-    if shutil.which("go") is None:
-        pytest.skip("no Go toolchain: registries of others cannot be built")
-    done = subprocess.run(
-        ["go", *arguments], cwd=where, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False
-    )
+def _debians_registry_auth(module: Path) -> None:
+    """Fetch the sources of Debian's package, which this machine need not have."""
+    (lists := module / "apt" / "lists" / "partial").mkdir(parents=True)
+    (module / "apt" / "sources.list").write_text(DEBIAN)
+    options = {"State::lists": lists.parent, "Cache": module / "apt", "Etc::sourcelist": module / "apt/sources.list"}
+    options["Etc::sourceparts"] = Path("/dev/null")
+    apt = ["apt-get", "-qq", *(word for name, at in options.items() for word in ("-o", f"Dir::{name}={at}"))]
+    _do([*apt, "update"], module)
+    _do([*apt, "download", REGISTRY_AUTH], module)
+    _do(["dpkg", "-x", *map(str, module.glob("*.deb")), "unpacked"], module)
+    (theirs := module / "registry-auth" / "theirs").mkdir()
+    sources = (module / "unpacked/usr/share/gocode/src/github.com/adxgun/registry-auth").glob("*.go")
+    for source in (source for source in sources if not source.name.endswith("_test.go")):
+        shutil.copy(source, theirs)
+
+
+def _do(command: list[str], where: Path) -> None:
+    """Run a command, or skip the test that needs what it makes."""
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"no {command[0]}: registries of others cannot be built")
+    done = subprocess.run(command, cwd=where, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or [f"exit {done.returncode}"]
         pytest.skip(f"a registry of others cannot be built: {said[-1]}")
