@@ -269,7 +269,7 @@ class Cluster:
     def errors(self) -> list[Event]:
         """Return the events of the present phase that report something wrong, oldest first."""
         seen = self.events(self._phase_began)
-        return [event for event in seen if event.severity.lower() == "error" or event.reason.startswith("Failed")]
+        return [event for event in seen if event.is_error]
 
     def errors_about(self, about: str) -> list[Event]:
         """Return those of them that have the text ``about``, or that name no image of this cluster at all.

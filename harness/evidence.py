@@ -124,7 +124,7 @@ class Evidence(Brief):
         events = cluster.events() if cluster.uid else []
         inside = seen_in_kubernetes(cluster, self.protected)
         told = (EventRow(time=_utc(e.at), severity=e.severity, reason=e.reason, message=e.message) for e in events)
-        errors = (_moment(e.at, e.message, e.host) for e in events if e.severity == "Error")
+        errors = (_moment(e.at, e.message, e.host) for e in events if e.severity.lower() == "error")
         self.clusters = [known for known in self.clusters if known.name != cluster.name]
         self.clusters.append(
             ClusterEvidence(

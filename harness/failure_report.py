@@ -159,6 +159,6 @@ def event_lines(evidence: Evidence) -> list[str]:
         f"  event {event.reason}: {causes.essence(event.message)}"
         for cluster in evidence.clusters
         for event in cluster.events
-        if event.severity == "Error" or event.reason.startswith("Failed")
+        if event.severity.lower() == "error" or event.reason.startswith("Failed")
     ]
     return list({re.sub(r"\d+", "", line): line for line in errors}.values())[-MOST_EVENTS:]

@@ -32,6 +32,11 @@ class Event:
     kind: str
     object_uid: str
 
+    @property
+    def is_error(self) -> bool:
+        """Whether it reports something wrong, however its free texts are spelled."""
+        return self.severity.lower() == "error" or self.reason.startswith("Failed")
+
     def __str__(self) -> str:
         when = self.at.isoformat(timespec="seconds") if self.at else "no time"
         return f"{when} {self.severity} {self.reason}: {self.message}"

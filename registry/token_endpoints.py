@@ -29,6 +29,7 @@ LARGEST_ANSWER = 1 << 20
 _MOST_ENDPOINTS = 16
 _MOST_TOKENS = 10_000
 _HOST = re.compile(r"[A-Za-z0-9._-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?")
+_REALM = r'(?i)(\brealm[ \t]*=[ \t]*"?){}(?=["\s,]|$)'
 _BEARER = re.compile(rb"bearer +(\S+)", re.IGNORECASE)
 
 
@@ -53,7 +54,9 @@ class TokenEndpoints:
             realm = challenge.parameters.get("realm", "")
             rest = self._known(realm) if challenge.scheme == "bearer" and realm else ""
             if rest and not realm.startswith("/"):
-                header = header.replace(realm, f"https://{host}{rest}" if _HOST.fullmatch(host) else rest)
+                led = f"https://{host}{rest}" if _HOST.fullmatch(host) else rest
+                # a service may be called as the realm is
+                header = re.sub(_REALM.format(re.escape(realm)), lambda found, led=led: found[1] + led, header)
         return header
 
     def _known(self, realm: str) -> str:

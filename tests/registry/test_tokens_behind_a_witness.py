@@ -11,6 +11,7 @@ import pytest
 from harness.existing_registry import trouble_with
 from protected import Secret
 from registry.address import RegistryAddress
+from registry.challenges import challenges
 from registry.classify import Presented
 from registry.existing import ExistingRegistry, GivenAccount, wipe
 from registry.images import push_layout
@@ -134,6 +135,18 @@ def test_a_realm_to_which_no_password_may_go_is_left_as_it_is(realm: str) -> Non
 
     assert endpoints.led_through(header, "witness:1") == header
     assert not endpoints.origin_at("/token")
+
+
+@pytest.mark.parametrize("realm", ["https://registry.example.org/token", "token"])
+@pytest.mark.parametrize(
+    "form", ['Bearer realm="{}",service="{}"', 'bearer service="{0}", Realm = "{0}"', "Bearer realm={},service={}"]
+)
+def test_a_service_that_is_called_as_the_realm_keeps_its_name(realm: str, form: str) -> None:
+    """A token for another service would be refused: only behind a witness, which would blame the product."""
+    endpoints = TokenEndpoints(RegistryAddress("registry.example.org", 443))
+    (led,) = challenges(endpoints.led_through(form.format(realm, realm), "witness:1"))
+
+    assert led.parameters == {"realm": "https://witness:1/token", "service": realm}
 
 
 def test_two_endpoints_with_one_path_are_not_confused() -> None:
