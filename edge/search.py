@@ -26,7 +26,8 @@ _PLANTED = 3  # words of the line that names what is planted
 PUBLIC, EVERYTHING = "-perm -004", "-perm -0"
 #: Modes, canary and words are read from standard input; no argument and no file shows a word. Each surface has a canary
 #: of its own, for one may repeat another. Environments come first: from then on our own has the words. Options are
-#: POSIX', for the sake of busybox. A zero byte in a text makes it binary for grep, which then prints no match.
+#: POSIX', for the sake of busybox. A zero byte in a text makes it binary for grep, which then prints no match, and ends
+#: the line for that of busybox.
 SEARCH = f"""\
 IFS= read -r modes; IFS= read -r canary; wanted=$(cat)
 mask=077
@@ -40,16 +41,21 @@ CANARY=$canary-environment /bin/sh -c 'kill -STOP $$' "$canary-process" < /dev/n
 mkdir "$file-name" && mount -t tmpfs "$canary-mount" "$file-name" 2> /dev/null
 systemd-run --quiet --unit="$canary" --setenv="CANARY=$canary-unit" sleep 900 2> /dev/null
 echo "planted $file $process"
-if [ $mask = 077 ]; then
-    printf '%s\n' "$wanted" "$canary-environment" | grep -lF -f - /proc/[0-9]*/environ | sed 's/^/environment /'
-fi
+of_processes() {{
+    for each in /proc/[0-9]*/$1; do
+        printf '%s %s\n' "$each" "$(tr '\\000\n' '  ' < "$each")"
+    done 2> /dev/null | {{
+        exec 4<&0; printf '%s\n' "$wanted" "$canary-$2" | {{ exec 3<&0; grep -aF -f /dev/fd/3 <&4; }}
+    }} | sed "s/ .*//; s/^/$2 /"
+}}
+[ $mask = 022 ] || of_processes environ environment
 export canary wanted
 printf '%s\n' "$canary-journal" | logger -t conformance || printf '%s\n' "$canary-journal" | systemd-cat -t conformance
 journalctl --sync
 for place in {PLACES}; do [ -d "$place" ] && set -- "$@" "$place"; done
 find "$@" -xdev $closed -type f $modes -size -4096 -exec \
     /bin/sh -c 'printf "%s\n" "$wanted" "$canary-file" | grep -lF -f - -- "$@" | sed "s/^/file /"' sh {{}} +
-printf '%s\n' "$wanted" "$canary-process" | grep -lF -f - /proc/[0-9]*/cmdline | sed 's/^/process /'
+of_processes cmdline process
 among() {{
     exec 4<&0
     printf '%s\n' "$wanted" "$canary-$1" | {{

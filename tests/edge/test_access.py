@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import socket
+import subprocess
 import tempfile
 import threading
 import time
@@ -319,6 +320,27 @@ def test_a_zero_byte_in_the_journal_hides_nothing(server: SshServer, tmp_path: P
     found = server.host().feed("-perm -004\ncanary\ns3cret\n", SEARCH).splitlines()
 
     assert "journal canary-journal" in found
+
+
+def test_processes_are_searched_whose_arguments_a_grep_does_not_read(server: SshServer, tmp_path: Path) -> None:
+    """The grep of busybox ends a line at a zero byte: later arguments, and backslashes, are found all the same."""
+    (tmp_path / "grep").write_text(
+        f'#!/bin/sh\nfor each; do case $each in /proc/*) exit 1; esac; done\nexec {shutil.which("grep")} "$@"\n'
+    )
+    for name in ("find", "journalctl"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+    for tool in tmp_path.iterdir():
+        tool.chmod(0o700)
+    server.behaviour.shell = ("/bin/sh", "-c", f'PATH={tmp_path}:$PATH; eval "$0"')
+    with subprocess.Popen(["sh", "-c", "kill -STOP $$", "x", r"s3\tcr\\et"]) as shown:
+        try:
+            found = server.host().feed("-perm -0\ncanary\n" + r"s3\tcr\\et" + "\n", SEARCH).splitlines()
+        finally:
+            shown.kill()
+    planted = next(line for line in found if line.startswith("planted ")).split()[2]
+
+    assert {f"process /proc/{number}/cmdline" for number in (planted, shown.pid)} <= {*found}
+    assert f"environment /proc/{planted}/environ" in found
 
 
 def test_a_word_that_cannot_be_searched_for_is_refused(server: SshServer) -> None:
