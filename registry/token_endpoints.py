@@ -56,7 +56,7 @@ class TokenEndpoints:
             if rest and not realm.startswith("/"):
                 led = f"https://{host}{rest}" if _HOST.fullmatch(host) else rest
                 # a service may be called as the realm is
-                header = re.sub(_REALM.format(re.escape(realm)), lambda found, led=led: found[1] + led, header)
+                header = re.sub(_REALM.format(re.escape(realm)), r"\g<1>" + led.replace("\\", r"\\"), header)
         return header
 
     def _known(self, realm: str) -> str:
