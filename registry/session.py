@@ -222,7 +222,9 @@ class RegistrySession:
         return False
 
     def _token(self, challenge: Mapping[str, str], scope: str, line: str) -> str:
-        realm = joined(self._address.url, challenge.get("realm", ""), line)
+        if not challenge.get("realm"):
+            raise RegistryError(line, 0, "asks for a token and names no realm where to get it")
+        realm = joined(self._address.url, challenge["realm"], line)
         if urlsplit(realm).scheme != "https":
             raise RegistryError(line, 0, f"token realm {realm!r} is not https; the password is not sent there")
         if not is_of_one_family(str(urlsplit(realm).hostname), str(self._place[0])):

@@ -86,9 +86,11 @@ def test_negotiate_before_basic_is_no_obstacle() -> None:
         assert [login[:5] for _, _, login in registry.seen] == ["", "Basic"]
 
 
-@pytest.mark.parametrize("realm", ["https://evil.example/token", "http://127.0.0.1:1/token", "https://[x", "file:///x"])
+@pytest.mark.parametrize(
+    "realm", ["https://evil.example/token", "http://127.0.0.1:1/token", "https://[x", "file:///x", "", '"', '/token" "']
+)
 def test_the_password_goes_to_no_foreign_realm(realm: str) -> None:
-    """A realm of another domain, without TLS, or unreadable is refused before anything is sent."""
+    """A realm of another domain, without TLS, unreadable or absent is refused before anything is sent."""
     challenge = {"WWW-Authenticate": f'Bearer realm="{realm}",service="s"'}
     with scripted(lambda *_: (401, challenge, b"")) as registry, pytest.raises(RegistryError) as caught:
         registry.client().login()
