@@ -9,11 +9,14 @@ import pytest
 from _pytest.outcomes import Exit
 
 from harness import plugin
-from harness.run import SUITES
+from harness.run import SUITES, Run
+from reports import runs
+from reports.journal import Journal
 from reports.verdicts import ExitCode
+from tests.reports import samples
 
 if TYPE_CHECKING:
-    from harness.run import Run
+    from pathlib import Path
 
 
 def test_reports_that_cannot_be_written_are_the_harness_own_failure() -> None:
@@ -49,3 +52,23 @@ def test_a_case_that_cannot_be_recorded_ends_the_run_in_one_line() -> None:
         going.send(None)
 
     assert ended.value.returncode == 3
+
+
+@pytest.mark.parametrize("columns", [60, 80, 110])
+def test_the_summary_of_a_run_is_as_wide_as_its_terminal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """In a window of 80 columns no row of requirements is broken, and in a wider one its room is used."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    folder = runs.create(tmp_path)
+    journal = Journal(folder / "journal.ndjson")
+    for record in samples.all_green()[:-1]:
+        journal.write(record)
+    nothing: dict[str, Any] = {"cases": [], "waivers_in_force": [], "left_behind": [], "protected": []}
+    options = SimpleNamespace(signer=None, history=None)
+    run = SimpleNamespace(
+        **nothing, start=lambda: None, journal=journal, folder=folder, options=options, collected=8, deselected=0
+    )
+    _code, text = Run.finish(cast("Run", run), interrupted=False)
+
+    assert max(map(len, text.splitlines()[:8])) == columns
