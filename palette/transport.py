@@ -25,6 +25,7 @@ from palette.errors import (
     NotFoundError,
     NotPaletteError,
     PaletteError,
+    ServerError,
     UnreachableError,
 )
 from palette.limits import Limits
@@ -152,6 +153,9 @@ class Transport:
     odd: dict[str, None] = field(default_factory=dict)
     """What was not as it is read or published about answers so far, a sentence each."""
 
+    gone: bool = False
+    """Whether the last request was given up for good: until there is an answer again each has one attempt only."""
+
     _local: threading.local = field(default_factory=threading.local, repr=False)
     _sessions: weakref.WeakSet[requests.Session] = field(default_factory=weakref.WeakSet, repr=False)
 
@@ -177,7 +181,7 @@ class Transport:
         return datetime.fromtimestamp(self.clock.wall() + self.clock_difference, UTC)
 
     def send(self, call: Call, project_uid: str | None = None) -> Answer:
-        """Send until there is an answer or the retry policy is used up.
+        """Send until there is an answer or the retry policy is used up, which is waited for once in an outage.
 
         Raises the PaletteError that says what went wrong last.
         """
@@ -185,6 +189,8 @@ class Transport:
         began, attempt, maybe_done = self.clock.now(), 1, False
         while True:
             outcome = self._attempt(call, project_uid)
+            away = isinstance(outcome, (ServerError, UnreachableError))
+            self.gone = self.gone and away
             if isinstance(outcome, Answer):
                 return outcome
             if isinstance(outcome, NotFoundError) and call.method == "DELETE" and maybe_done:
@@ -192,7 +198,9 @@ class Transport:
             maybe_done = maybe_done or outcome.outcome_unknown
             elapsed = self.clock.now() - began
             pause = self.retry.pause_after(attempt, elapsed=elapsed, asked=outcome.retry_after)
-            if pause is None or not may_repeat(outcome, repeatable=call.may_happen_twice):
+            may = may_repeat(outcome, repeatable=call.may_happen_twice)
+            if pause is None or self.gone or not may:
+                self.gone = away and may
                 outcome.outcome_unknown = maybe_done and call.changes_something
                 raise outcome
             self.clock.sleep(pause)

@@ -55,6 +55,21 @@ def test_attempts_are_counted(client: Callable[..., Palette]) -> None:
     assert len(server.requests) == 4
 
 
+@pytest.mark.parametrize("trouble", [refuse(503), reset])
+def test_an_outage_is_waited_for_once(trouble: Callable[[Request], None], client: Callable[..., Palette]) -> None:
+    """After a request that was given up, others have one attempt each until there is an answer: clean-up goes on."""
+    with serving(in_turn(*[trouble] * 6, HOST, trouble, HOST)) as server:
+        palette = client(server.url)
+        for _ in range(3):
+            with pytest.raises(PaletteError):
+                palette.edge_hosts.get("host-1")
+        assert len(server.requests) == 4 + 1 + 1
+        for _ in range(2):
+            palette.edge_hosts.get("host-1")
+
+    assert len(server.requests) == 6 + 1 + 2
+
+
 def test_no_attempt_is_started_after_the_policys_time(client: Callable[..., Palette], stepped: SteppedClock) -> None:
     """Patience is bounded in seconds as well as in attempts."""
     policy = RetryPolicy(attempts=99, first_pause=10, longest_pause=10, jitter=0, give_up_after=35)
