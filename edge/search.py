@@ -15,10 +15,9 @@ if TYPE_CHECKING:
 
     from edge.host import EdgeHost
 
-PLACES = (
-    "/oem /etc /run /tmp /root /home /opt /srv /persistent /dev/shm /var/log /var/tmp /var/spool /var/lib/kubelet "
-    "/var/lib/rancher /var/lib/spectro /var/lib/systemd /usr/local"
-)
+#: Everything but programs, the kernel's own and the content of images; mounts below are found among the host's mounts.
+PLACES = "/oem /etc /run /tmp /root /home /opt /srv /mnt /persistent /var /usr/local /dev/shm"
+IMAGES = "-name 'io.containerd.snapshotter*' -o -name 'io.containerd.content*' -o -name overlay2"
 #: Seconds for a search: a journal of some gigabytes takes a minute.
 WITHIN = 900.0
 _PLANTED = 3  # words of the line that names what is planted
@@ -35,10 +34,12 @@ case $modes in *004)
     mask=022 closed='-type d ! -perm -001 -prune -o' unlisted='-type d ! -perm -005 -prune -print -o'
 esac
 for folder in /run /tmp /var/tmp; do
-    file=$folder/$canary; (umask $mask; printf '%s\n' "$canary-file" > "$file") && break
+    file=$folder/$canary; umask $mask; printf '%s\n' "$canary-file" > "$file" && break
 done
 CANARY=$canary-environment /bin/sh -c 'kill -STOP $$' "$canary-process" < /dev/null > /dev/null & process=$!
 mkdir "$file-name" && mount -t tmpfs "$canary-mount" "$file-name" 2> /dev/null
+printf '%s\\000%s\n' "$canary" -wide > "$file-wide"
+printf '%s\n' "$canary-packed" | gzip > "$file-packed.gz"
 systemd-run --quiet --unit="$canary" --setenv="CANARY=$canary-unit" sleep 900 2> /dev/null
 echo "planted $file $process"
 of_processes() {{
@@ -52,9 +53,19 @@ of_processes() {{
 export canary wanted
 printf '%s\n' "$canary-journal" | logger -t conformance || printf '%s\n' "$canary-journal" | systemd-cat -t conformance
 journalctl --sync
-for place in {PLACES}; do [ -d "$place" ] && set -- "$@" "$place"; done
-find "$@" -xdev $closed -type f $modes -size -4096 -exec \
-    /bin/sh -c 'printf "%s\n" "$wanted" "$canary-file" | grep -lF -f - -- "$@" | sed "s/^/file /"' sh {{}} +
+for place in {PLACES} $(awk '$3 !~ /overlay|proc|sysfs|cgroup/ {{ print $2 }}' /proc/mounts); do
+    [ -d "$place" ] || continue
+    case " $* " in *" $place "*) continue;; esac
+    for above in {PLACES}; do case $place in $above|"$above"/*) set -- "$@" "$place"; break;; esac; done
+done
+find "$@" -xdev '(' {IMAGES} ')' -prune -o $closed -type f $modes -size -4096 -exec /bin/sh -c '
+    has() {{ exec 4<&0; printf "%s\n" "$wanted" "$canary-$1" | {{ exec 3<&0; grep -qF -f /dev/fd/3 <&4; }}; }}
+    printf "%s\n" "$wanted" "$canary-file" | grep -lF -f - -- "$@" | sed "s/^/file /"
+    cat -- "$@" | tr -d "\\000" | has wide && for file; do tr -d "\\000" < "$file" | has wide && echo "file $file"; done
+    for file; do
+        case $file in *.gz|*.tgz) read=gzip;; *.bz2) read=bzip2;; *.xz) read=xz;; *.zst) read=zstd;; *) continue;; esac
+        $read -dc < "$file" 2> /dev/null | head -c 99999999 | has packed && echo "file $file"
+    done' sh {{}} +
 of_processes cmdline process
 among() {{
     exec 4<&0
@@ -62,13 +73,13 @@ among() {{
         exec 3<&0; tr '\\000' '\\n' <&4 | grep -oF -f /dev/fd/3 | sort -u | sed "s/^/$1 /"
     }}
 }}
-find "$@" -xdev $unlisted -print | among name
-systemctl show '*' --all --no-pager | among unit
+find "$@" -xdev '(' {IMAGES} ')' -prune -o $unlisted -print | among name
+{{ systemctl show '*' --all --no-pager; systemctl show --all --no-pager; }} | among unit
 sed 's/\\\\040/ /g; s/\\\\011/\t/g; s/\\\\134/\\\\/g' /proc/mounts | among mount
-journalctl --no-pager --quiet --all --output=short-iso | among journal
+journalctl --no-pager --quiet --all --output=export | among journal
 [ ! -r /dev/kmsg ] || dmesg 2> /dev/null | among kernel
 systemctl stop "$canary" 2> /dev/null; umount "$file-name" 2> /dev/null; rmdir "$file-name"
-kill -KILL "$process"; rm -f "$file"; true
+kill -KILL "$process"; rm -f "$file" "$file-wide" "$file-packed.gz"; true
 """
 
 
@@ -107,6 +118,8 @@ def _expected(canary: str, file: str, process: str, modes: str) -> dict[str, str
     """Return the line that each surface must give, by what a message calls it."""
     expected = {
         "files": f"file {file}",
+        "files of wide characters": f"file {file}-wide",
+        "compressed files": f"file {file}-packed.gz",
         "names": f"name {canary}-name",
         "processes": f"process /proc/{process}/cmdline",
         "units": f"unit {canary}-unit",
@@ -124,7 +137,7 @@ def _told(line: str) -> str:
         "process": f"the arguments of process {number}",
         "environment": f"the environment of process {number}",
         "name": "the name of a file",
-        "unit": "what systemctl shows of a unit",
+        "unit": "what systemctl shows of a unit or of itself",
         "mount": "the options of a mount",
         "kernel": "the kernel's log",
     }

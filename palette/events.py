@@ -31,6 +31,7 @@ class Event:
     host: str
     kind: str
     object_uid: str
+    object_name: str = ""
 
     @property
     def is_error(self) -> bool:
@@ -86,4 +87,5 @@ def _event(value: Mapping[str, Any]) -> Event:
         host=text(value, "source", "host"),
         kind=text(value, "involvedObject", "kind"),
         object_uid=text(value, "involvedObject", "uid"),
+        object_name=text(value, "involvedObject", "name"),
     )

@@ -1,4 +1,4 @@
-"""Whether answers have the fields that this project reads, of the right types, and the shape that is published.
+"""Whether answers have the fields that this project reads, are about what was asked for, and have the published shape.
 
 Reading is tolerant (:mod:`palette.reading`), so that a run goes on; what was odd about an answer is kept by its
 transport all the same. The published description is read where the variable ``PALETTE_OPENAPI`` names a directory that
@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jsonschema.validators import Draft4Validator
+
+from palette.reading import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -47,6 +49,9 @@ def oddities(method: str, path: str, answer: Mapping[str, Any]) -> Iterator[str]
         if _fits(operation, method, path):
             for place, kind in fields.items():
                 yield from (f"{operation}: {said}" for said in _wrong(answer, place, kind, ""))
+            uid = text(answer, "metadata", "uid") if "metadata.uid" in fields else ""
+            if uid and uid not in path.split("/"):
+                yield f"{operation}: metadata.uid is that of another object than was asked for"
     yield from (f"{method} {path}: {said}" for said in _unlike_the_description(method, path, answer))
 
 

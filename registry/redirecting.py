@@ -42,6 +42,8 @@ class RedirectingRegistry:
     """Stages at which the registry itself was sent a login, where it belongs."""
     leaked: set[str] = field(default_factory=set)
     """Stages at which the other place was sent a login."""
+    forms: tuple[str, ...] = field(default=(), repr=False)
+    """In which forms a login counts as sent there, beside the header for logins."""
     visited: set[str] = field(default_factory=set)
     """Stages at which the other place was asked at all."""
     _manifests: dict[tuple[str, str], Manifest] = field(default_factory=dict, repr=False)
@@ -144,7 +146,8 @@ class _Elsewhere(_Handler):
     def do_GET(self) -> None:
         """Note whether a login came along; serve what was asked for."""
         self.registry.visited.add(self.stage)
-        if self.headers.get("Authorization"):
+        told = f"{self.path}\n{self.headers}"
+        if self.headers.get("Authorization") or any(form in told for form in self.registry.forms):
             self.registry.leaked.add(self.stage)
         if self.stage == "ping":
             self.ask_for_login()

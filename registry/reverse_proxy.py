@@ -57,6 +57,9 @@ class Judge(Protocol):
     def judge(self, headers: Sequence[bytes], host: str = "") -> tuple[str, Presented]:
         """Return which account the ``Authorization`` headers of a host's request mean, and what they present."""
 
+    def is_told_in(self, text: str) -> bool:
+        """Return whether the login of an account in force stands in a text."""
+
     def without_secrets(self, text: str) -> str:
         """Return text in which no secret of an account in force stands any more."""
 
@@ -115,6 +118,9 @@ class ReverseProxy:
         headers = headers or login_in(form or b"")
         known = self._tokens.presented_for(headers)
         account, presented = known or self._judge.judge(headers, self._journal.host_at(client))
+        others = (value for name, value in request.raw_headers if name.lower() != b"authorization")
+        if self._judge.is_told_in(b"\n".join(others).decode(errors="replace")):
+            presented = Presented("malformed", "malformed: the login in another header than Authorization")
         running = self._note(
             client,
             presented,

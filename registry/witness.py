@@ -39,6 +39,7 @@ LOGIN_OF = "the login of "
 ON_PURPOSE = "wrong on purpose"
 INTACT = Presented("intact", "intact", "intact", username_name="intact")
 _WORTH_HIDING = 4  # characters; a shorter password would blot out ordinary text
+_TELLING = 12  # characters; a shorter password may be an ordinary word of a header
 
 
 def basic(username: str, password: str) -> bytes:
@@ -56,6 +57,13 @@ class _InForce:
     def forms(self) -> tuple[str, ...]:
         """How the password could stand in a path or a name: as it is and percent-encoded."""
         return (self.password, quote(self.password, safe="")) if len(self.password) >= _WORTH_HIDING else ()
+
+    @functools.cached_property
+    def copies(self) -> tuple[str, ...]:
+        """How the login could stand in another header."""
+        raw, pair = self.password.encode("utf-8", "surrogateescape"), basic(self.username, self.password)[6:]
+        encoded = (base64.b64encode(raw).decode().rstrip("="), raw.hex(), pair.decode())
+        return (*self.forms, *encoded) if len(self.password) >= _TELLING else ()
 
 
 class AccountsInForce:
@@ -125,6 +133,11 @@ class AccountsInForce:
         accounts = (known.prepared for known in newest.values())
         meant, presented = closest(accounts, headers[0] if headers else None)
         return next((known.username for known in newest.values() if known.prepared is meant), ""), presented
+
+    def is_told_in(self, text: str) -> bool:
+        """Return whether the login of an account in force stands in a text, as it is or encoded."""
+        with self._lock:
+            return any(form in text for known in self._all for form in known.copies)
 
     def without_secrets(self, text: str) -> str:
         """Return text in which no password in force stands any more, as it is or percent-encoded."""

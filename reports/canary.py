@@ -63,6 +63,7 @@ def _in_base64(text: str) -> Iterator[tuple[str, bytes]]:
         yield "base64, wherever it begins", base64.b64encode(pair)
         yield "URL-safe base64", base64.urlsafe_b64encode(pair)
     wrapped = base64.b64encode(b"user:" + text.encode())
+    yield "base32, wherever it begins", base64.b32encode(b"user:" + text.encode())
     yield "base64 wrapped over lines", wrapped[:20] + b"\n    " + wrapped[20:]
     yield "percent-encoded base64", quote(wrapped, safe="").encode()
     config = json.dumps({"auths": {"registry:5000": {"auth": base64.b64encode(f"user:{text}".encode()).decode()}}})

@@ -75,6 +75,7 @@ def _forms(text: str) -> Iterator[tuple[str, bytes]]:
     yield "raw", raw
     yield from (("one line of it", line) for line in _telling_lines(raw))
     yield from (("base64", core) for core in _base64_cores(raw))
+    yield from (("base32", core) for core in _base32_cores(raw))
     yield "hex", binascii.hexlify(raw)
     yield "hex", binascii.hexlify(raw).upper()
     yield "reversed", text[::-1].encode("utf-8", "surrogatepass")
@@ -135,6 +136,12 @@ def _base64_cores(raw: bytes) -> Iterator[bytes]:
         core = encoded[(0, 2, 3)[shift] : (shift + len(raw)) * 8 // 6]
         yield core
         yield core.replace(b"+", b"-").replace(b"/", b"_")
+
+
+def _base32_cores(raw: bytes) -> Iterator[bytes]:
+    """Yield what base32 makes of these bytes wherever they begin in a group of five, without the uncertain ends."""
+    for shift in range(5):
+        yield base64.b32encode(b"\0" * shift + raw)[-(-shift * 8 // 5) : (shift + len(raw)) * 8 // 5]
 
 
 _JSON_ESCAPE = re.compile(rb'\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|["\\/bfnrt])')

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from lab.agent import secret
 from lab.agent.puller import PullFailed
 from lab.faults import fault
-from lab.faults.api import in_answers, kept
+from lab.faults.api import called_free, in_answers, kept
 from lab.joints import ANSWER, EMIT_EVENT, FOLLOW_REDIRECT, REQUEST_HEADERS, SCOPE_LOGIN, Fault
 from registry.transforms.base import bytes_of
 
@@ -25,6 +27,7 @@ Json = dict[str, Any]
 # --- fields of answers that clients read: missing, of another type, of another value
 
 CLUSTER, PROFILE, HOST = "GET /v1/spectroclusters/{uid}", "GET /v1/clusterprofiles/{uid}", "GET /v1/edgehosts/{uid}"
+OVERVIEW = "GET /v1/dashboard/spectroclusters/{uid}/overview"
 EVENTS = "GET /v1/events/components/{objectKind}/{objectUid}"
 
 
@@ -91,6 +94,12 @@ EVENT_FIELDS: dict[str, Json] = {
     "without-a-reason": {"reason": ""},
     "of-long-ago": {"time": datetime(2001, 1, 1, tzinfo=UTC)},
 }
+GOOD: dict[str, Callable[[Any], Any]] = {
+    "from-the-future": lambda event: replace(event, time=event.time + timedelta(hours=1)),
+    "of-another-host": lambda event: replace(event, host="edge-9") if event.host else event,
+    "named-after-another-cluster": lambda event: replace(event, object_name="another-cluster"),
+    "called-errors": lambda event: replace(event, severity="Error"),
+}
 
 
 def _events() -> Iterator[Fault]:
@@ -102,13 +111,30 @@ def _events() -> Iterator[Fault]:
         )  # fmt: skip
 
 
+def _good_events() -> Iterator[Fault]:
+    for name, edit in GOOD.items():
+
+        def edited(healthy: Callable[..., Any], event: Any, cluster: Any, edit: Callable[[Any], Any] = edit) -> Any:  # noqa: ANN401
+            given = healthy(event, cluster)
+            return edit(given) if given is not None and given.severity == "Normal" else given
+
+        yield fault(
+            f"good-events-{name}", at=EMIT_EVENT, replace=edited, catches=["EVENT-01"],
+            because="events are passed on by a component that does not know what they are about",
+        )  # fmt: skip
+
+
+def worker_called_free(host: Json) -> None:
+    """Answer the second host of a cluster as if no cluster used it."""
+    if str(host["metadata"]["uid"]).endswith("2"):
+        called_free(host)
+
+
 # --- logins that follow a redirect or a challenge
 
 
 def with_login(healthy: Callable[..., Json], url: str, headers: Json, credential: Credential) -> Json:
     """Send the login with the first question, asked for or not."""
-    import base64  # noqa: PLC0415 - on a host, in this one fault
-
     pair = base64.b64encode(bytes_of(f"{credential.username}:{credential.password}")).decode()
     return {**healthy(url, headers, credential), "Authorization": f"Basic {pair}"}
 
@@ -136,6 +162,18 @@ def realm_trusted(trusts: Callable[[str], bool]) -> Replacement:
     return scope
 
 
+def with_the_login_in_its_path(_healthy: object, _url: str, location: str) -> str:
+    """Follow a redirect with the login written behind it."""
+    login = secret.load()
+    told = base64.urlsafe_b64encode(bytes_of(login.password)).decode() if login else ""
+    return f"{location.rstrip('/')}/{told}"
+
+
+def in_another_header(healthy: Callable[..., Json], url: str, headers: Json, credential: Credential) -> Json:
+    """Show the login in a header that proxies log."""
+    return {**healthy(url, headers, credential), "X-Debug": bytes_of(credential.password).hex()}
+
+
 REDIRECTS: dict[str, tuple[str, Callable[[Any, Any], bool]]] = {
     "anywhere": ("SAFE-01", lambda _from, _to: True),
     "to-other-hosts": ("SAFE-01", lambda here, there: here.hostname != there.hostname and there.scheme == "https"),
@@ -155,6 +193,15 @@ def _redirects() -> Iterator[Fault]:
 FAULTS: tuple[Fault, ...] = (
     *_fields(),
     *_events(),
+    *_good_events(),
+    fault("overview-of-another-cluster", at=ANSWER, catches=["API-01"], because="a cache whose key is too short",
+          replace=in_answers(OVERVIEW, lambda answer: answer["metadata"].update(uid="0" * 24))),
+    fault("worker-called-free", at=ANSWER, replace=in_answers(HOST, worker_called_free), catches=["HOST-01"],
+          because="a cluster is known by its control plane"),
+    fault("login-in-the-path-of-a-redirect", at=FOLLOW_REDIRECT, replace=with_the_login_in_its_path,
+          catches=["SAFE-01"], because="a gateway that signs URLs with what it has"),
+    fault("login-in-another-header", at=REQUEST_HEADERS, replace=in_another_header, catches=["REPAVE-10"],
+          because="tracing that was left on"),
     *_redirects(),
     fault("realm-of-another-host-trusted", at=SCOPE_LOGIN, catches=["SAFE-01"],
           replace=realm_trusted(lambda why: "from https://" in why),

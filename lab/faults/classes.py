@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lab.faults import fault
-from lab.faults.replacing import afterwards, when
+from lab.faults.replacing import afterwards, always, when
 from lab.joints import DEPLOY_CREDENTIAL, UPGRADE_CREDENTIAL, Fault
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ CLASSES: dict[str, Callable[[str], Any]] = {
     "a-uuid": lambda text: re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", text, re.IGNORECASE),
     "a-date": lambda text: re.fullmatch(r"\d{4}-?\d\d-?\d\d(T[0-9:]+Z)?", text),
     "one-character-repeated": lambda text: len(text) > 1 and len(set(text)) == 1,
+    "in-title-case": lambda text: re.fullmatch("[A-Z][a-z]+", text),
+    "with-a-mark-at-its-end": lambda text: re.fullmatch("[0-9A-Za-z]+[!#*]", text),
+    "of-two-words": lambda text: re.fullmatch("[a-z]+ [a-z]+", text),
     **{
         f"{least}-and-more-{'with' if special else 'without'}-specials": partial(is_long, least, special)
         for least in (16, 32, 40, 64)
@@ -81,4 +84,23 @@ def _faults() -> Iterator[Fault]:
             )  # fmt: skip
 
 
-FAULTS: tuple[Fault, ...] = tuple(_faults())
+def cut_at_its_dot(login: Any) -> Any:  # noqa: ANN401 - a credential
+    """Return a login whose user name ends at its dot."""
+    return replace(login, username=login.username.partition(".")[0])
+
+
+def _is_dotted(_at: object, login: Any) -> bool:  # noqa: ANN401 - a credential
+    return login is not None and bool(re.fullmatch(r"[a-z]+\.[a-z]+", login.username))
+
+
+def _is_one_word(_at: object, login: Any) -> bool:  # noqa: ANN401 - a credential
+    return login is not None and login.username == login.password
+
+
+FAULTS: tuple[Fault, ...] = (
+    *_faults(),
+    fault("dotted-user-name-cut-at-repave", at=UPGRADE_CREDENTIAL, replace=when(_is_dotted, afterwards(cut_at_its_dot)),
+          catches=["CRED-05"], because="what stands before a dot is taken for a domain"),
+    fault("password-like-the-user-name-lost-at-repave", at=UPGRADE_CREDENTIAL, replace=when(_is_one_word, always(None)),
+          catches=["CRED-05"], because="a default that was never changed is taken for none"),
+)  # fmt: skip

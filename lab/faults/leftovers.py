@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import gzip
+import subprocess
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,6 +18,7 @@ from lab.faults.replacing import always, when
 from lab.joints import (
     CARRY_CREDENTIAL,
     DEPLOY_CREDENTIAL,
+    FORGET_CLUSTER,
     FORGET_IMAGES,
     LIVENESS,
     REPORT,
@@ -32,19 +35,31 @@ if TYPE_CHECKING:
 
 # --- what anybody on the host can read
 
-FORMS: dict[str, Callable[[bytes], str]] = {
-    "plain": lambda text: text.decode("utf-8", "replace"),
-    "base64": lambda text: base64.b64encode(text).decode(),
+FORMS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": lambda text: b"password=" + text,
+    "base64": base64.b64encode,
+    "base32": lambda text: base64.b32encode(b"user:" + text),
+    "compressed": lambda text: gzip.compress(b"password=" + text),
+    "wide": lambda text: text.decode("utf-8", "replace").encode("utf-16-le"),
+    "binary": lambda text: b"\x7fELF\0" + text + b"\0\xff",
 }
 PLACES = {
     "etc": "/etc/motd", "log": "/var/log/pull-debug.log", "tmp": "/tmp/pull.tmp", "home": "/home/kairos/.bash_history",  # noqa: S108 - the place is the fault
     "run": "/run/spectro/pull.env", "kubelet": "/var/lib/kubelet/pull.conf",
 }  # fmt: skip
+ELSEWHERE = (
+    ("issue", "/etc/issue.d/pull", "base32"), ("old-log", "/var/log/pull.log.1.gz", "compressed"),
+    ("shared-memory", "/dev/shm/pull", "wide"), ("core-dump", "/var/crash/pull.core", "binary"),  # noqa: S108 - the place is the fault
+)  # fmt: skip
+COMMANDS = {
+    "a-field-of-the-journal": ["logger", "--journald"],
+    "the-managers-environment": ["systemctl", "set-environment", "PULL_PASSWORD={}"],
+}
 
 
 def shown(
     place: str,
-    form: Callable[[bytes], str],
+    form: Callable[[bytes], bytes],
     healthy: Callable[..., object],
     report: dict[str, Any],
     order: dict[str, Any],
@@ -53,7 +68,7 @@ def shown(
     if report.get("state") == "running" and (password := login_of(order)):
         path = Path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f"password={form(bytes_of(password))}\n")
+        path.write_bytes(form(bytes_of(password)) + b"\n")
         path.chmod(0o644)
     return healthy(report, order)
 
@@ -65,13 +80,29 @@ def named_after(healthy: Callable[..., object], report: dict[str, Any], order: d
     return healthy(report, order)
 
 
+def run_with(
+    command: list[str], healthy: Callable[..., object], report: dict[str, Any], order: dict[str, Any]
+) -> object:
+    """Run a command that is given the login of a cluster that runs, in its last word and on its standard input."""
+    if report.get("state") == "running" and (password := login_of(order)):
+        *words, last = command
+        fed = f"MESSAGE=pulled\nPULL_PASSWORD={password}\n"
+        subprocess.run([*words, last.format(password)], input=fed, text=True, check=False)
+    return healthy(report, order)
+
+
 def _shown() -> Iterator[Fault]:
-    for where, place in PLACES.items():
-        for name, form in FORMS.items():
-            yield fault(
-                f"password-in-{where}-{name}", at=REPORT, replace=partial(shown, place, form),
-                catches=["HOST-06"], because="what is told to a helper, a tool or a person is told to everybody",
-            )  # fmt: skip
+    everywhere = ((where, place, form) for where, place in PLACES.items() for form in ("plain", "base64"))
+    for where, place, form in (*everywhere, *ELSEWHERE):
+        yield fault(
+            f"password-in-{where}-{form}", at=REPORT, replace=partial(shown, place, FORMS[form]),
+            catches=["HOST-06"], because="what is told to a helper, a tool or a person is told to everybody",
+        )  # fmt: skip
+    for where, command in COMMANDS.items():
+        yield fault(
+            f"password-in-{where}", at=REPORT, replace=partial(run_with, command),
+            catches=["HOST-06"], because="systemd shows everybody what it is given",
+        )  # fmt: skip
 
 
 # --- more than was asked for
@@ -110,6 +141,9 @@ FAULTS: tuple[Fault, ...] = (
           because="what was pulled is kept as a cache for the next cluster, with what it was pulled with"),
     fault("helper-image-asked-for-with-the-login", at=UPGRADE_PULL, replace=and_another_repository,
           catches=["PROFILE-16"], because="whatever the upgrade needs is looked for in the private registry first"),
+    fault("authority-left-when-the-cluster-goes", at=FORGET_CLUSTER, catches=["HOST-08"],
+          replace=lambda healthy, files: tuple(path for path in healthy(files) if path != places.TRUST),
+          because="trust is the host's, and outlives the cluster that brought it"),
     fault("silent-host-called-alive", at=LIVENESS, replace=always(value=True), catches=["HOST-09"],
           because="health is that of the last report"),
     fault("password-in-the-name-of-a-file", at=REPORT, replace=named_after, catches=["HOST-06"],

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab.agent import slots
+from lab.agent import places, puller, runtime, secret, slots
 from lab.faults import fault
 from lab.faults.replacing import always
 from lab.joints import (
@@ -15,12 +19,14 @@ from lab.joints import (
     INSTALL_SYSTEM,
     ORDER_NODES,
     PULL_POLICY,
+    REMEMBER,
     REPLACE_SYSTEM,
     REPORT_HEALTH,
     REPORT_STATE,
     REQUIRE_APPROVAL,
     SWITCH_SLOT,
     TAKE_TURNS,
+    UPGRADE_PULL,
     Fault,
 )
 
@@ -28,6 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lab.agent.slots import Slot
+
+STARTED = Path("/run/agent-was-started")
+REBOOT = 60  # seconds at most
 
 
 def what_was_there(_healthy: object, current: Any, new: Any) -> Any:  # noqa: ANN401 - rendered layers of the endpoint
@@ -98,7 +107,41 @@ def before_the_boot(healthy: Callable[..., None], system: Slot) -> None:
     healthy(replace(system, layers=("no-such-layer",)))
 
 
+def pulled_again(healthy: Callable[..., Any], state: Any) -> Any:  # noqa: ANN401 - the agent's own record
+    """Pull the running image again when the agent is started anew."""
+    known, login = healthy(state), secret.load()
+    if "running" in known and "installing" not in known and login:
+        runtime.forget()
+        runtime.trust(login.registry.partition("/")[0], places.TRUST)
+        with suppress(puller.PullFailed):
+            runtime.pull(known["image"], login)
+    return known
+
+
+def booted_again(healthy: Callable[..., Any], state: Any) -> Any:  # noqa: ANN401 - the agent's own record
+    """Reboot the host when the agent is started a second time since the boot."""
+    if STARTED.exists() and "cluster" in state:
+        subprocess.run(["systemctl", "reboot"], check=False, capture_output=True)
+        time.sleep(REBOOT)  # which the reboot ends
+    STARTED.touch()
+    return healthy(state)
+
+
+def told_as_failed(healthy: Callable[..., None], image: str, credential: Any) -> None:  # noqa: ANN401 - a login
+    """Call a pull that was done failed, the first time."""
+    is_new = not runtime.has_image(image)
+    healthy(image, credential)
+    if is_new:
+        raise puller.PullFailed(f'failed to pull image "{image}": context canceled')
+
+
 FAULTS: tuple[Fault, ...] = (
+    fault("plain-reboot-pulls-again", at=REMEMBER, replace=pulled_again, catches=["REPAVE-12"],
+          because="what runs is made sure of by pulling it"),
+    fault("agent-restart-reboots-the-host", at=REMEMBER, replace=booted_again, catches=["REPAVE-12"],
+          because="a fresh agent wants a fresh system"),
+    fault("done-pull-told-as-failed", at=UPGRADE_PULL, replace=told_as_failed, catches=["REPAVE-12"],
+          because="a timeout that ends a moment too early"),
     fault("new-version-not-applied", at=APPLY_VERSION, replace=what_was_there, catches=["REPAVE-05", "REPAVE-02"],
           because="the cluster is moved to the new version by name only"),
     fault("new-version-without-its-login", at=APPLY_VERSION, replace=new_image_old_login,

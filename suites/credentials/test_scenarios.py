@@ -7,6 +7,7 @@ taken from the wrong place is recognised, and the failure names the place.
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,8 @@ PROVES = (
 #: What passwords begin with; a number makes one unique. None is taken for base64: other cases are about that.
 BEGINNINGS = ("Pa!sw#rd*", "a:b: c-", "pa$word-", "q\"u'o\\te-", "pässwörd-", "p&%41<b>{{x}}-")
 Second = Callable[[], Layers]
+#: No password of another life or run, so that what an earlier one left on a host is not found again.
+NUMBERS = itertools.count(secrets.randbelow(10**6))
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,6 @@ class Playing:
     _held: ExitStack = field(default_factory=ExitStack)
     _user_data: ExitStack = field(default_factory=ExitStack)
     _in_force: dict[tuple[str, str], str] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def __enter__(self) -> Self:
         for layers in self.registries:
@@ -203,7 +205,7 @@ class Playing:
 
     def _macros(self, step: Step, given: ProviderCredentials) -> list[str]:
         """Hold a login in macros; behind the project's stand the tenant's of the same names, with another login."""
-        names = [macro_name(self.site, f"{part}_{next(self._numbers)}") for part in ("registry", "user", "password")]
+        names = [macro_name(self.site, f"{part}_{next(NUMBERS)}") for part in ("registry", "user", "password")]
         values: dict[Scope, list[str]] = {"project": [given.registry, given.username, str(given.password)]}
         if step.source == "tenant macro":
             values = {"tenant": values["project"]}
@@ -240,8 +242,8 @@ class Playing:
         return before.login if step.user == "same" and before.layers is layers else self._new(before.login.username)
 
     def _new(self, username: str = "") -> Account:
-        number = next(self._numbers)
-        return Account(username or f"life-{number}", f"{BEGINNINGS[number % len(BEGINNINGS)]}{number:04}")
+        number = next(NUMBERS)
+        return Account(username or f"life-{number}", f"{BEGINNINGS[number % len(BEGINNINGS)]}{number:07}")
 
     def _another(self, layers: Layers, name: str) -> Account:
         """Return a login that works as well and has a name."""

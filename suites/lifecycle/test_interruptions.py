@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from fixtures.layers import Layers
+from fixtures.once import boots_of
 from fixtures.shared_clusters import Use
 from fixtures.user_data import restart_agent, stopped_agent
 from harness.clusters import Cluster
@@ -52,7 +53,7 @@ def test_a_plain_reboot_changes_nothing(walked: Use) -> None:
         assert overview.state == "Running"
 
 
-@requirement("REPAVE-10", phase="repave", witness=True, repaves=1)
+@requirement("REPAVE-10", "REPAVE-12", phase="repave", witness=True, repaves=1)
 @pytest.mark.parametrize(
     "interruption",
     [
@@ -64,9 +65,10 @@ def test_a_plain_reboot_changes_nothing(walked: Use) -> None:
 def test_a_repave_after_an_interruption_is_like_any_other(
     layers: Layers, private_registry: SiteRegistry, walked: Use, interruption: str
 ) -> None:
-    """After a reboot of the host, or a restart of its agent or of the registry, a repave presents the same login."""
+    """After a reboot or a restart of agent or registry a repave presents the same login; nothing is done twice."""
     with walked() as shared:
-        cluster = shared.cluster
+        cluster, image = shared.cluster, shared.cluster.layer.image
+        before, asked = boots_of(cluster.hosts), len(private_registry.witness.pulls_of_image(image))
         INTERRUPTIONS[interruption](cluster, private_registry)
         cluster.wait_until_running()
         cluster.try_repave(layers.with_image(cluster.layer))
@@ -74,6 +76,10 @@ def test_a_repave_after_an_interruption_is_like_any_other(
         assert private_registry.witness.changes(cluster, phase="repave") == []
         cluster.wait_until_repaved()
         assert not (wrong := cluster.wrong_boot()), wrong
+        assert len(private_registry.witness.pulls_of_image(image)) == asked, f"{image} was pulled again"
+        boots = 1 + (interruption == "reboot-of-the-host")
+        for uid, count in boots_of(cluster.hosts).items():
+            assert count in {1, before[uid] + boots}, f"{uid} booted {count - before[uid]} times, {boots} is right"
 
 
 @requirement("REPAVE-10", "HOST-05", phase="repave", witness=True, repaves=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fixtures.layers import Layers
+from fixtures.traces import traces
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
@@ -24,8 +25,9 @@ def layer_at(hostile: RedirectingRegistry, layers: Layers, account: Account) -> 
 def test_no_redirect_takes_the_login_along(
     site: Site, layers: Layers, private_registry: SiteRegistry, redirecting_to: RedirectTo, place: str
 ) -> None:
-    """Redirected at the ping, a manifest, a blob or a layer's URLs, neither pull sends its login there."""
+    """Redirected at the ping, a manifest, a blob or a layer's URLs, neither pull sends its login there in any form."""
     with private_registry.account() as account, redirecting_to(place) as hostile:
+        hostile.forms = tuple(traces(account.password))
         with site.begin_deploy(layer_at(hostile, layers, account)) as cluster:
             runs = cluster.runs_or_fails()
             judge(hostile, "deployment")

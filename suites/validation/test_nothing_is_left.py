@@ -1,27 +1,42 @@
-"""A password that nobody needs any more is nowhere on a host."""
+"""A password or an authority that nobody needs any more is nowhere on a host."""
 
 from __future__ import annotations
+
+import secrets
 
 from fixtures.layers import Layers
 from fixtures.traces import traces
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
+from palette.os_layer import ProviderCredentials
+from registry.server import Account
+from registry.tls import Authority
 
-FIRST, SECOND = "First!pass#1-of-the-host", "Second!pass#2-of-the-host"
+#: Others in each run, so that what an earlier one left is not found again.
+FIRST, SECOND = (f"{which}!pass#{secrets.token_hex(8)}" for which in ("First", "Second"))
 
 
 @requirement("HOST-08", phase="repave")
 def test_no_form_of_a_password_is_left_on_a_host(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """After a rotation and its repave no form of the old password is on the host, after a deletion of the new one."""
-    with private_registry.account(password=FIRST) as first, site.deploy(layers.fresh(first)) as cluster:
+    """After a rotation no form of the old password is left, after a deletion neither the new one nor its authority."""
+    authority = Authority("an authority of this cluster alone").pem
+    with (
+        private_registry.account(password=FIRST) as first,
+        site.deploy(layers.fresh(None, credentials=trusting(layers, first, authority))) as cluster,
+    ):
         host = cluster.host
         with private_registry.account(first.username, SECOND) as second:
-            cluster.repave(layers.fresh(second))
+            cluster.repave(layers.fresh(None, credentials=trusting(layers, second, authority)))
         kept = host.kept(traces(FIRST))
 
         assert kept == [], f"after the rotation the old password is in {', '.join(kept)}"
     site.project.edge_hosts.wait_until_free(host.uid)
-    left = host.kept(traces(FIRST, SECOND))
+    left = host.kept([*traces(FIRST, SECOND), *authority.splitlines()[1:-1]])
 
-    assert left == [], f"after the cluster's deletion a password is in {', '.join(left)}"
+    assert left == [], f"after the cluster's deletion a password or its authority is in {', '.join(left)}"
+
+
+def trusting(layers: Layers, account: Account, authority: str) -> ProviderCredentials:
+    """Return credentials with the registry's authority and another one."""
+    return layers.credentials(account, certificates=layers.registry.authority.pem + authority)

@@ -64,7 +64,10 @@ def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
         "echo 'x {0} y' > /run/shown; echo '{0}' > /run/hidden; chmod 600 /run/hidden; "
         "systemd-run --quiet --unit=shown --setenv='X={0}' /bin/sh -c 'echo $0; sleep 60; :' '{0}'; "
         "mkdir -p /run/mounted; mount -t tmpfs '{0}' /run/mounted; touch '/run/named {0}'; "
-        "mkdir -m 700 /run/closed; echo '{0}' > /run/closed/file; chmod 644 /run/closed/file"
+        "mkdir -m 700 /run/closed; echo '{0}' > /run/closed/file; chmod 644 /run/closed/file; "
+        "mkdir /var/crash; printf 'x{0}' | sed 's/./&\\x00/g' > /var/crash/wide; "
+        "echo '{0}' | gzip > /var/log/old.gz; "
+        "printf 'MESSAGE=pulled\nCREDENTIAL=%s {0}\n' field | logger --journald"
     )
     assert host.shown([word]) == []
     assert host.run(show.format(word)).rc == 0
@@ -73,17 +76,20 @@ def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
             {place.rstrip("0123456789") for place in places if not place.startswith("/run/systemd/")}  # the unit's file
             for places in (host.shown(["not there", word]), host.kept([word]))
         )
+        assert host.shown([f"field {word}"]) == ["the journal"]
     finally:
-        host.run("systemctl stop shown; umount /run/mounted; rm -r /run/shown /run/hidden /run/named* /run/closed")
+        host.run("systemctl stop shown; umount /run/mounted")
+        host.run("rm -r /run/shown /run/hidden /run/named* /run/closed /var/crash /var/log/old.gz")
     units = {
         "the name of a file",
         "the arguments of process ",
         "the journal",
-        "what systemctl shows of a unit",
+        "what systemctl shows of a unit or of itself",
         "the options of a mount",
     }
-    assert found == {"/run/shown", *units}
-    assert kept == {"/run/shown", "/run/hidden", "/run/closed/file", "the environment of process ", *units}
+    files = {"/run/shown", "/var/crash/wide", "/var/log/old.gz"}
+    assert found == files | units
+    assert kept == files | units | {"/run/hidden", "/run/closed/file", "the environment of process "}
     assert host.kept([word[:-1] + "?"]) == []
     assert host.run("ls /run /tmp /var/tmp | grep ^conformance-").stdout == ""
     assert "conformance-" not in host.processes()

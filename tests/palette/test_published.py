@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STATUS = "/v1/spectroclusters/abc/status"
+OVERVIEW = "/v1/dashboard/spectroclusters/abc/overview"
+OF_ABC = {"status": {"state": "Running", "health": {"state": "Healthy"}}}
 EVENTS = "/v1/events/components/spectrocluster/abc"
 EVENT: dict[str, Any] = {
     "metadata": {"uid": "e", "creationTimestamp": "2026-01-01T00:00:00Z"}, "severity": "Error", "reason": "Failed",
@@ -29,6 +31,8 @@ EVENT: dict[str, Any] = {
         (STATUS, {"status": {"state": ["Running"]}}, "status.state is a list; text is right"),
         (STATUS, {"status": {"state": None}}, "status.state is null; text is right"),
         (STATUS, {"status": "Running"}, "status is text; an object is right"),
+        (OVERVIEW, OF_ABC | {"metadata": {"uid": "abc", "name": "a"}}, ""),
+        (OVERVIEW, OF_ABC | {"metadata": {"uid": "other", "name": "a"}}, "metadata.uid is that of another object"),
         (EVENTS, {"items": None}, ""),
         (EVENTS, {"items": [EVENT]}, ""),
         (EVENTS, {}, "items is missing"),

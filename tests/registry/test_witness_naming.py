@@ -59,6 +59,16 @@ def test_a_decoded_password_is_named_with_phase_host_and_status(witness: Witness
     assert witness.changes("another cluster") == []
 
 
+def test_a_login_in_another_header_is_no_intact_one(witness: Witness, tmp_path: Path) -> None:
+    """A right login that is sent a second time, in a header that proxies log, is told as malformed in any form."""
+    session, right = session_of(witness, tmp_path), basic("edge", ALPHANUMERIC)
+    with witness.account("edge", ALPHANUMERIC), witness.phase("deploy", cluster="c1"):
+        for told in (ALPHANUMERIC, ALPHANUMERIC.encode().hex(), f"token={right[6:].decode()}", "nothing"):
+            session.get(f"{witness.address.url}/v2/", headers={"Authorization": right, "X-Debug": told})
+
+    assert [pull.presented.kind for pull in witness.pulls("c1")] == ["malformed"] * 3 + ["intact"]
+
+
 def test_after_a_rotation_the_old_password_is_named(witness: Witness, tmp_path: Path) -> None:
     """A host that still presents the password before the rotation presents the previous one, not an intact account."""
     session = session_of(witness, tmp_path)
