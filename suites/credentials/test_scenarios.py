@@ -313,6 +313,7 @@ def live(site: Site, layers: Layers, second_registry: Second, evidence: Evidence
         with Playing(site, registries, evidence, site.free_hosts(life.hosts)) as playing:
             for step in life.steps:
                 playing.take(step)
+        evidence.expected = "no host has a password of the deleted cluster"
         for host in playing.hosts if life.hosts > 1 else ():  # of one host HOST-08 has a case
             site.project.edge_hosts.wait_until_free(host.uid)
             left = host.kept(traces(*playing.passwords))
