@@ -66,7 +66,7 @@ def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
         "mkdir -p /run/mounted; mount -t tmpfs '{0}' /run/mounted; touch '/run/named {0}'; "
         "mkdir -m 700 /run/closed; echo '{0}' > /run/closed/file; chmod 644 /run/closed/file; "
         "mkdir /var/crash; printf 'x{0}' | sed 's/./&\\x00/g' > /var/crash/wide; "
-        "echo '{0}' | gzip > /var/log/old.gz; "
+        "echo '{0}' | gzip > /var/crash/old.gz; "
         "printf 'MESSAGE=pulled\nCREDENTIAL=%s {0}\n' field | logger --journald"
     )
     assert host.shown([word]) == []
@@ -79,7 +79,7 @@ def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
         assert host.shown([f"field {word}"]) == ["the journal"]
     finally:
         host.run("systemctl stop shown; umount /run/mounted")
-        host.run("rm -r /run/shown /run/hidden /run/named* /run/closed /var/crash /var/log/old.gz")
+        host.run("rm -r /run/shown /run/hidden /run/named* /run/closed /var/crash")
     units = {
         "the name of a file",
         "the arguments of process ",
@@ -87,7 +87,7 @@ def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
         "what systemctl shows of a unit or of itself",
         "the options of a mount",
     }
-    files = {"/run/shown", "/var/crash/wide", "/var/log/old.gz"}
+    files = {"/run/shown", "/var/crash/wide", "/var/crash/old.gz"}
     assert found == files | units
     assert kept == files | units | {"/run/hidden", "/run/closed/file", "the environment of process "}
     assert host.kept([word[:-1] + "?"]) == []
