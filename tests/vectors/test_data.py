@@ -274,7 +274,9 @@ def test_adding_numbers_and_checks_the_record(copied: VectorKind, capsys: pytest
     refused: tuple[object, ...] = (record, {**record, "value": "other", "flags": ["new-flag"]}, [], "text")
     for wrong in refused:
         assert main(["add", "passwords", json.dumps(wrong)]) == 1
-    assert main(["add", "passwords", "{"]) == 1
+    with pytest.raises(SystemExit, match="4"):
+        main(["add", "passwords", "{"])
+    assert "argument record: the record is no JSON (Expecting property name" in capsys.readouterr().err
     assert copied.path.read_text() == before
 
 
