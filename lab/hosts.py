@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ CAPABILITIES = (
 NAMES = ("registry.lab.example", "registry2.lab.example", "stranger.lab.example", "palette.lab.example")
 #: What a kubelet and its runtime need beside: a network's loopback, raw sockets, other users' processes.
 FOR_KUBERNETES = ("NET_ADMIN", "NET_RAW", "SYS_PTRACE")
+ROUTES = Path("/proc/net/route")
 _FIRST_VIP = 150  # above the gateway; hosts are numbered from the gateway upwards
 
 
@@ -52,14 +54,17 @@ class LabNetwork:
 
 
 def create_network(client: docker.DockerClient, name: str, labels: Mapping[str, str]) -> LabNetwork:
-    """Create the lab's network in a range of addresses that no other network of the engine uses."""
+    """Create the lab's network in a range that no other network of the engine uses, and best no route leads to."""
     taken = [
         ipaddress.ip_network(pool["Subnet"])
         for network in client.networks.list()
         for pool in (network.attrs.get("IPAM") or {}).get("Config") or ()
         if "." in pool.get("Subnet", "")
     ]
-    for candidate in ipaddress.ip_network("172.28.0.0/14").subnets(new_prefix=24):
+    routed = _routed()
+    candidates = list(ipaddress.IPv4Network("172.28.0.0/14").subnets(new_prefix=24))
+    candidates.sort(key=lambda candidate: any(candidate.overlaps(route) for route in routed))
+    for candidate in candidates:
         if any(candidate.overlaps(network) for network in taken):
             continue
         gateway = str(candidate[1])
@@ -74,6 +79,13 @@ def create_network(client: docker.DockerClient, name: str, labels: Mapping[str, 
             continue  # another lab took this range since we looked
         return LabNetwork(network, gateway)
     raise RuntimeError("the engine has no free network between 172.28.0.0 and 172.31.255.0; remove unused ones")
+
+
+def _routed() -> list[ipaddress.IPv4Network]:
+    """Return the ranges to which this machine has routes, such as those of a company's network."""
+    rows = [line.split() for line in ROUTES.read_text().splitlines()[1:]] if ROUTES.exists() else []
+    found = [(socket.ntohl(int(row[1], 16)), socket.ntohl(int(row[7], 16))) for row in rows]
+    return [ipaddress.IPv4Network((to, mask.bit_count())) for to, mask in found if mask]
 
 
 @dataclass(frozen=True)
