@@ -34,9 +34,15 @@ SSH_FAILED = 255
 LAST_WORDS = 1 << 13
 #: What an sshd with penalties says in place of its version (OpenSSH 9.8 and later), and one with too many logins.
 PENALISED = ("Not allowed at this time", "Exceeded MaxStartups")
+#: Options that older clients do not know.
+_NEWER = (
+    "SessionType,StdinNull,ForkAfterAuthentication,EnableEscapeCommandline,ObscureKeystrokeTiming,KnownHostsCommand,"
+    "ChannelTimeout"
+)
 #: Whatever the user's configuration of ssh says: commands, terminals, forwarding and variables are never its to choose.
 ALWAYS = (
-    "IgnoreUnknown=SessionType,StdinNull,ForkAfterAuthentication,EnableEscapeCommandline,ObscureKeystrokeTiming",
+    f"IgnoreUnknown={_NEWER}",
+    "ConnectionAttempts=1", "VerifyHostKeyDNS=no", "KnownHostsCommand=none", "ChannelTimeout=none",
     "BatchMode=yes", "StrictHostKeyChecking=yes", "UpdateHostKeys=no", "AddKeysToAgent=no", "VisualHostKey=no",
     f"ConnectTimeout={CONNECT_TIMEOUT}", "LogLevel=ERROR", "ServerAliveInterval=5", "ServerAliveCountMax=3",
     "RequestTTY=no", "RemoteCommand=none", "PermitLocalCommand=no", "SessionType=default", "StdinNull=no",
@@ -103,7 +109,8 @@ class SshAccess:
 
     def _words(self, *more: str) -> list[str]:
         known = [f"UserKnownHostsFile={_as_option(self.known_hosts)}"] if self.known_hosts else []
-        only = ["IdentitiesOnly=yes", f"IdentityFile={_as_option(self.key)}"] if self.key else []
+        login = ("PubkeyAuthentication=yes", "PreferredAuthentications=publickey", "IdentitiesOnly=yes")
+        only = [*login, f"IdentityFile={_as_option(self.key)}"] if self.key else []
         return [word for option in (*ALWAYS, *known, *only, *more) for word in ("-o", option)]
 
     def _through_jump(self) -> list[str]:
@@ -118,7 +125,7 @@ class SshAccess:
         user, address, port = taken_apart(self.jump)
         words = [*self._words(), "-p", str(port), *(["-l", user] if user else [])]
         command = shlex.join(["ssh", *words]).replace("%", "%%")
-        return [f"ProxyCommand={command} -W '[%h]:%p' -- {address}"]
+        return ["ProxyUseFdpass=no", f"ProxyCommand={command} -W '[%h]:%p' -- {address}"]
 
     def command(self, *words: str) -> list[str]:
         """Return the words of a call of ssh; ``words`` are options, the host comes last."""

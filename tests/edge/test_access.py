@@ -101,6 +101,8 @@ def test_an_ssh_configuration_changes_nothing(
         f" LocalCommand touch {tmp_path}/local-command\n ForwardAgent yes\n ForwardX11 yes\n SendEnv *\n"
         f" SetEnv LEAKED=yes\n LocalForward {port} 127.0.0.1:22\n ExitOnForwardFailure yes\n ControlMaster no\n"
         f" ControlPath none\n LogLevel DEBUG3\n StrictHostKeyChecking no\n UserKnownHostsFile /dev/null\n User nobody\n"
+        " PubkeyAuthentication no\n PreferredAuthentications password\n ConnectionAttempts 9\n VerifyHostKeyDNS yes\n"
+        f" KnownHostsCommand {shutil.which('touch')} {tmp_path}/known-hosts\n ChannelTimeout session=1\n"
     )
     (tmp_path / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/config "$@"\n')
     (tmp_path / "ssh").chmod(0o700)
@@ -113,7 +115,7 @@ def test_an_ssh_configuration_changes_nothing(
     assert host.feed("s3cret", "wc -c").strip() == "6"
     assert server.behaviour.terminals == []
     assert not server.behaviour.environment.keys() & {"PALETTE_API_KEY", "LEAKED"}
-    assert not (tmp_path / "local-command").exists()
+    assert not {"local-command", "known-hosts"} & {made.name for made in tmp_path.iterdir()}
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port))
     (server.folder / "known").write_text("")
