@@ -165,6 +165,15 @@ def test_printing_unfolds_everything(open_page: OpenPage) -> None:
     assert page.locator("details[open]").count() == 0
 
 
+def test_a_case_of_many_requirements_keeps_room_for_its_sentence(open_page: OpenPage) -> None:
+    """Eleven requirements of a case are broken between them, on paper too; its sentence is no column of letters."""
+    page = open_page("red", width=794)
+    page.emulate_media(media="print")
+    page.locator("#cases-t td.id").first.evaluate("(cell) => (cell.textContent = 'REPAVE-03 '.repeat(11))")
+
+    assert page.locator("#cases-t tbody th").first.evaluate("(cell) => cell.offsetWidth") > 150
+
+
 def test_500_cases_open_within_a_second(open_page: OpenPage) -> None:
     """The page of 500 cases takes less than a second of processor time to be ready."""
     page = open_page("many")
