@@ -25,7 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 from docker.errors import ContainerError
 from docker.types import Mount
 
-from engine import ownership
+from engine import ownership, tempdirs
 from engine.debian import BuildFailed, Recipe, RootFile, Say, image_from_packages, image_tag
 from lab.kinds import DEFAULT, KINDS
 
@@ -96,8 +96,16 @@ class HostImages:
 
 
 def cache_folder() -> Path:
-    """Where built images are kept between runs: ``$XDG_CACHE_HOME/palette-edge-conformance``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / NAME
+    """Where built images are kept between runs: ``$XDG_CACHE_HOME/palette-edge-conformance``.
+
+    Where that cannot be written (a home directory that is read-only or missing), they are in the user's part of TMPDIR.
+    """
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: this user has no home directory
+        place = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / NAME
+        place.mkdir(parents=True, exist_ok=True)
+        if os.access(place, os.W_OK):
+            return place
+    return tempdirs.of_user("cache")
 
 
 def recipe() -> Recipe:
@@ -156,7 +164,6 @@ def _engine_image(client: docker.DockerClient, layout: Path, fingerprint: str, s
 @contextlib.contextmanager
 def alone(say: Say, name: str, doing: str) -> Iterator[None]:
     """Lock the cache by a file of this name, so that one process at a time builds into it."""
-    cache_folder().mkdir(parents=True, exist_ok=True)
     with (cache_folder() / name).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""Labs that do not come up."""
+"""Labs that do not come up, and labs of users without a home."""
 
 from __future__ import annotations
 
@@ -10,10 +10,41 @@ import pytest
 from detection.labs import HEALTHY_LAB, Job, Worker
 from lab import control
 from lab.control import LabFailed
+from lab.images import cache_folder
 from lab.site import LabSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("XDG_CACHE_HOME", "{file}/cache"), ("HOME", "/proc"), ("HOME", "/dev/null")],
+)
+def test_a_home_that_cannot_be_written_is_no_obstacle(
+    variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Images are kept in TMPDIR then, where the next run finds them."""
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv(variable, value.format(file=tmp_path / "file"))
+
+    assert cache_folder().parent == tmp_path
+    assert cache_folder() == cache_folder()
+
+
+def test_a_user_without_a_home_has_a_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither HOME nor the list of users names one."""
+
+    def unknown() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr("pathlib.Path.home", unknown)
+
+    assert cache_folder().parent == tmp_path
 
 
 def test_a_lab_that_neither_comes_nor_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
