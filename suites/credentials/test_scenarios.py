@@ -89,6 +89,7 @@ class Playing:
 
     def take(self, step: Step) -> None:
         """Do what a step says, and compare what was presented and booted with what is right."""
+        self.evidence.expected = f"{step}; each host presents its own login there and nowhere else"
         if step.is_deployment and self.cluster is not None:
             self._now.delete()
             self.cluster = None
@@ -147,7 +148,6 @@ class Playing:
     def _judge_logins(self, step: Step) -> None:
         """Require of each host its own login, and of no other registry that it was shown one."""
         version, phase = self.versions[-1], _phase(step)
-        self.evidence.expected = f"{step}; each host presents its own login there and nowhere else"
         try:
             changes = version.layers.registry.witness.changes(self._now, phase)
         except VacuousPhase:
