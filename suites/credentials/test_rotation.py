@@ -29,22 +29,6 @@ def test_a_broken_password_shows_at_the_next_pull(
         assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the host"
 
 
-@requirement("CRED-02", "CRED-06", phase="repave", hosts=2, witness=True, clusters=1, repaves=1)
-def test_two_clusters_at_once_have_their_own_logins(
-    site: Site, layers: Layers, private_registry: SiteRegistry, walked: Use
-) -> None:
-    """While another cluster runs with another login of the same registry, a repave presents its cluster's own."""
-    with walked() as shared, private_registry.account() as other, site.deploy(layers.fresh(other)) as second:
-        cluster, own = shared.cluster, shared.cluster.layer.credentials
-        cluster.try_repave(layers.with_image(cluster.layer))
-
-        users = private_registry.witness.users(cluster, phase="repave")
-        assert own is not None
-        assert users == {own.username}, f"the repave was made as {', '.join(sorted(users)) or 'nobody'}"
-        cluster.wait_until_repaved()
-        assert private_registry.witness.users(second) == {other.username}
-
-
 @requirement("CRED-04", phase="repave", witness=True, clusters=1, repaves=2)
 def test_a_password_is_decoded_once_exactly_where_the_profile_says_so(
     site: Site, layers: Layers, private_registry: SiteRegistry
