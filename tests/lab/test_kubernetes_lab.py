@@ -161,15 +161,8 @@ def test_a_registry_sees_what_the_table_of_logins_has(kubernetes: Ground, monkey
     wanted = {f"{name.lower()}-{form.split()[0]}": (name, form) for name in logins() for form in FORMS}
     with kubernetes.registry.account() as account, kubernetes.site.deploy(kubernetes.layer(account)) as cluster:
         with recording(str(kubernetes.registry.address).partition(":")[0]) as (registry, authority, seen):
-            folder, hosts_file = (
-                f"/etc/containerd/certs.d/{registry}",
-                f'server = "https://{registry}"\nca = "ca.crt"\n',
-            )
-            for file, text in (("ca.crt", authority), ("hosts.toml", hosts_file)):
-                cluster.host.run(f"mkdir -p {folder} && echo {b64(text)} | base64 -d > {folder}/{file}")
-            api = administrator(cluster)
-            api.create_namespace({"metadata": {"name": "logins"}})
-            api.create_namespaced_service_account("logins", {"metadata": {"name": "default"}})
+            trust(cluster, registry, authority)
+            begin(api := administrator(cluster), "logins")
             auths = {f"{registry}/{key}": entry(logins()[name], form) for key, (name, form) in wanted.items()}
             document = json.dumps({"auths": auths}, ensure_ascii=False).encode("utf-8", "surrogateescape")
             data = {".dockerconfigjson": base64.b64encode(document).decode()}

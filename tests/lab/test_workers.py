@@ -105,13 +105,13 @@ def test_workers_make_one_run(engine: docker.DockerClient, project: Checkout) ->
 def test_failures_of_workers_are_told_with_their_stories(project: Checkout) -> None:
     """With a fault in both labs the failures of both workers are in the summary."""
     faults = ("--lab-fault", "answers-not-masked", "--lab-fault", "no-repave-for-credentials")
-    with in_workers(project, *faults, cases=CASES) as run:
+    with in_workers(project, *faults, cases="no_answer_about_a_cluster or REPAVE-08") as run:
         output, _ = run.communicate(timeout=LIMIT)
     red = [case for case in cases(project) if case.verdict.is_red]
 
     assert run.returncode == 1, output
     assert len(red) >= 2
-    assert all(case.observed in output for case in red)
+    assert all(case.observed in output.replace("\n      ", " ") for case in red)
 
 
 def test_a_worker_that_is_killed_costs_the_case_that_it_ran(engine: docker.DockerClient, project: Checkout) -> None:
