@@ -29,6 +29,7 @@ from registry.address import RegistryAddress
 from registry.server import usable_port
 from registry.token_realm import listening
 from waiting import looks
+from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,6 +43,8 @@ REGISTRY, HOST, PALETTE = "registry", "host", "Palette"
 #: How the note begins that says that an outage did begin; without it the cell of the matrix proves nothing.
 BEGUN = "outage: "
 HEALING = 90.0
+#: Seconds for which a request to Palette is repeated: a run's two minutes would only be waited for, in every cell.
+PATIENCE = 4.0
 #: A host's place for images is replaced by one that has no room: a copy of it in memory, as large as it is.
 FILL = (
     "d=$(mktemp -d /run/full.XXXX) && mount -t tmpfs -o size=512m full $d && cp -a /usr/local/. $d/ && "
@@ -262,6 +265,9 @@ _RELAY = pytest.StashKey[Relay]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Reach the lab's Palette through a relay that can be stopped, with little patience."""
+    hasty = pytest.MonkeyPatch()
+    hasty.setattr("harness.sites.site.RetryPolicy", functools.partial(RetryPolicy, give_up_after=PATIENCE))
+    config.add_cleanup(hasty.undo)
     folder = config.getoption("--outages-lab")
     document = yaml.safe_load((folder / "site.yaml").read_text())
     relay = config.stash[_RELAY] = Relay.to(document["palette"]["url"])

@@ -138,7 +138,7 @@ def test_a_lab_that_does_not_come_up_leaves_nothing(engine: docker.DockerClient)
 def test_an_interrupted_run_leaves_nothing(engine: docker.DockerClient, project: Checkout) -> None:
     """Ctrl-C in the middle of a deployment ends the run with everything that it had started."""
     case = "test_a_new_cluster_pulls_from_the_private_registry"
-    with interrupted(project.start("-m", "pytest", "suites", "-q", "-k", case)) as run:
+    with interrupted(project.start("-m", "pytest", "suites", "-q", "--lab-hosts", "1", "-k", case)) as run:
         site = wait_for_site(project, run)
         name = site.parent.name
         assert settled(lambda: is_deploying(engine, name), 30), "no deployment has begun"

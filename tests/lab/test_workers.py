@@ -33,8 +33,9 @@ LIMIT = 400
 
 @contextmanager
 def in_workers(project: Checkout, *arguments: str, cases: str = FEW) -> Iterator[subprocess.Popen[str]]:
-    """Start a run with two workers, and see to it that it is over in any case."""
-    with project.start("-m", "pytest", "suites", "-q", "-n", "2", "-k", cases, *arguments) as run:
+    """Start a run with two workers, each with a lab of one host, and see to it that it is over in any case."""
+    words = ("-q", "-n", "2", "--lab-hosts", "1", "-k", cases)
+    with project.start("-m", "pytest", "suites", *words, *arguments) as run:
         try:
             yield run
         finally:
