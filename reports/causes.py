@@ -26,8 +26,12 @@ _WHOSE = {
 }
 _PULLERS = {"node": "the node's runtime", "agent": "the agent"}
 _ADDRESS = r"\b\d+(?:\.\d+){3}(?::\d+)?\b"
-_VARIABLE = re.compile(rf"'[^']*'|\"[^\"]*\"|{_ADDRESS}|\b(?:sha256:)?[0-9a-f]*\d[0-9a-f]*\b|\b(?:edge|conf)-\S+")
+_VARIABLE = re.compile(
+    rf"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|{_ADDRESS}|\b(?:sha256:)?[0-9a-f]*\d[0-9a-f]*\b|\b(?:edge|conf)-\S+"
+)
 _WAITED = re.compile(r"\Awaited for ([^\n]*?): not so within (\d+ s)(?:; states seen: .*)?\Z", re.DOTALL)
+#: Further changes that would give the same value; the first one stands for them.
+_ALTERNATIVES = re.compile(r" or [^,]*")
 _LONGEST = 160
 
 
@@ -110,7 +114,13 @@ def summed(found: Sequence[Cause]) -> str:
 
 def words(case: CaseFinished) -> str:
     """Return what went wrong so that cases of one cause have the same words."""
-    return _seen(case) or _VARIABLE.sub("…", _reason(case))
+    return _seen(case) or _cut(_masked(_reason(case), case))
+
+
+def _masked(text: str, case: CaseFinished) -> str:
+    """Return a text without what differs from case to case: its hosts, numbers, and what it quotes."""
+    hosts = "|".join(rf"(?<![\w.-]){re.escape(host)}(?![\w-])" for host in case.hosts)
+    return _VARIABLE.sub("…", re.sub(hosts, "…", text) if hosts else text)
 
 
 def _seen(case: CaseFinished) -> str:
@@ -127,7 +137,7 @@ def _seen(case: CaseFinished) -> str:
     if not failed or not case.observed.startswith("waited for "):
         return ""
     phase = f"the {case.phase}" if case.phase else "a deployment or repave"
-    return one_line(f"{phase} does not end, {failed[-1].reason}: {_VARIABLE.sub('…', essence(failed[-1].message))}")
+    return one_line(f"{phase} does not end, {failed[-1].reason}: {_masked(essence(failed[-1].message), case)}")
 
 
 def essence(message: str) -> str:
@@ -140,28 +150,31 @@ def _in_common(cases: Sequence[CaseFinished]) -> str:
     told = [_reason(case).split(" ") for case in cases]
     if len(set(map(len, told))) > 1:
         return words(cases[0])
-    return " ".join(each[0] if len(set(each)) == 1 else "…" for each in zip(*told, strict=True))
+    return _cut(" ".join(each[0] if len(set(each)) == 1 else "…" for each in zip(*told, strict=True)))
 
 
 def _of_pull(pull: PullRecord) -> str:
     who = _PULLERS.get(pull.puller, pull.puller)
     phase = f" at {pull.phase}" if pull.phase else ""
     if pulls.changed(pull):
-        what = one_line(pull.presented.partition(" or ")[0])
+        what = _ALTERNATIVES.sub("", one_line(pull.presented))
         return f"{who} presents the password {what}{phase}" if _of_password(what) else f"{who} presents {what}{phase}"
     shown = "no credential" if pull.presented == "anonymous" else "the right credential"
     return f"{who} presents {shown}{phase} and is answered {pulls.answer(pull.status)}"
 
 
 def _of_password(what: str) -> bool:
-    return "user name" not in what and not what.startswith(("malformed", "other scheme", "unknown"))
+    return not what.startswith(("user name", "malformed", "other scheme", "unknown", "the login of "))
 
 
 def _reason(case: CaseFinished) -> str:
     told = case.observed if case.verdict is Verdict.FAIL else case.reason or case.observed
     if case.title and told.startswith("assert "):  # pytest's own words say nothing to who has not read the case
         told = f"does not hold: {case.title}"
-    text = one_line(_WAITED.sub(r"waited \2 in vain for \1", told) or case.title or case.case)
+    return one_line(_WAITED.sub(r"waited \2 in vain for \1", told) or case.title or case.case)
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 

@@ -162,6 +162,44 @@ def test_a_cause_is_what_was_seen_where_that_explains_it(changes: dict[str, Any]
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("x" * 150 + " of 'abc' is not there", "x" * 150 + " of 'abcdefghijk' is not there"),
+        ("Edge host nuc-a does not answer", "Edge host rack7.example does not answer"),
+    ],
+    ids=["long", "hosts"],
+)
+def test_one_cause_has_one_name(one: str, other: str) -> None:
+    """What differs from case to case is left out before a text is cut, and hosts have any name."""
+    hosts = ("nuc-a", "rack7.example")
+    red = [samples.case(Verdict.DEAD, case=f"suites/{text}", reason=text, hosts=hosts) for text in (one, other)]
+
+    assert causes.words(red[0]) == causes.words(red[1])
+
+
+def test_an_apostrophe_is_no_quotation_mark() -> None:
+    """What stands between two of them is told."""
+    case = samples.case(Verdict.DEAD, reason="it didn't answer, and wasn't there")
+
+    assert causes.words(case) == "it didn't answer, and wasn't there"
+
+
+@pytest.mark.parametrize(
+    ("presented", "told"),
+    [
+        ("the login of c-1", "presents the login of c-1"),
+        ("trimmed or line end lost, user name upper-cased", "presents the password trimmed, user name upper-cased"),
+        ("user name upper-cased or title-cased", "presents user name upper-cased"),
+    ],
+)
+def test_what_is_presented_is_told_as_it_is(presented: str, told: str) -> None:
+    """Another cluster's login is no password; of alternatives the first is named, of two values both."""
+    case = samples.failing(pulls=samples.pulls(presented, 401))
+
+    assert told in causes.words(case)
+
+
 def test_only_the_words_in_which_cases_of_a_cause_differ_are_left_out() -> None:
     """The sentence on top says what was gone, with the address that its cases share."""
     cases = [
