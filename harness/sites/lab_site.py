@@ -5,6 +5,8 @@ This is the only place that knows there is a lab; what it gives is a site file.
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -71,6 +73,7 @@ def provided(say: Say, *, provision: bool) -> docker.DockerClient:
     except EngineUnavailable as error:
         raise BadSetupError(str(error)) from error
     _programs(say, provision=provision)
+    _user()
     return client
 
 
@@ -92,6 +95,15 @@ def untested_engine(facts: dict[str, Any]) -> str:
     if version == TESTED_CGROUPS:
         return ""
     return f"the engine uses cgroup v{version}: the lab is written for it and has been tested on v{TESTED_CGROUPS} only"
+
+
+def _user() -> None:
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        raise BadSetupError(
+            f"user id {os.geteuid()} has no line in /etc/passwd, without which ssh does not start; add one (useradd)"
+        ) from None
 
 
 def _programs(say: Say, *, provision: bool) -> None:

@@ -254,6 +254,14 @@ def test_a_program_that_is_missing_is_named_with_its_package(monkeypatch: pytest
     assert message == "programs of its-package are missing; run: apt-get install its-package"
 
 
+def test_a_user_that_ssh_does_not_know_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's arbitrary user id has no line in /etc/passwd: ssh and ssh-keygen would only exit with 255."""
+    monkeypatch.setattr(lab_site, "connect", lambda _say, **_options: None)
+    monkeypatch.setattr("os.geteuid", lambda: 4_000_000)
+
+    assert said_by_engine(check()).startswith("user id 4000000 has no line in /etc/passwd")
+
+
 class FullEngine:
     """An engine whose data is kept on this machine's own file system."""
 
