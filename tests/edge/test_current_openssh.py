@@ -74,7 +74,7 @@ def sshd(engine: docker.DockerClient, image: str, folder: Path) -> Iterator[Cont
 
 
 def allow(host: EdgeHost) -> None:
-    """Let the host accept the harness' key."""
+    """Make the host accept the harness' key."""
     folder = host.access.control
     (folder / "allowed").write_text((folder / "user.pub").read_text())
 
