@@ -92,11 +92,12 @@ def tone(results: Results) -> str:
 
 
 def _answers(results: Results, found: Sequence[causes.Cause]) -> Iterator[tuple[str, str]]:
-    """Yield what a release manager asks first: can it ship, whose is it, and since when and where the gravest is."""
+    """Yield what a release manager asks first: can it ship, whose fault is it, since when and where is the gravest."""
     yield "Can it ship?", wording.shipping(results)
     if not found:
         return
-    yield "Whose is it?", causes.summed(found)
+    staged = "the lab's, broken on purpose: " if results.options.get("--lab-fault") else ""
+    yield "Whose fault is it?", f"{staged}{causes.summed(found)}"
     mine = [cause for cause in found if cause.whose == found[0].whose]
     since = Counter(
         cause.since for cause in sorted(mine, key=lambda cause: cause.first.started.started if cause.first else "~")

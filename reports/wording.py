@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
 
 def sentence(results: Results) -> str:
-    """Return in one sentence what the run means, for whoever reads nothing else."""
+    """Return in one sentence what the run means, for whoever reads nothing else; a second one says what was staged."""
+    fault = results.options.get("--lab-fault")
+    staged = f" The lab was broken on purpose: {one_line(fault)}." if fault else ""
+    return f"{_meaning(results)}{staged}"
+
+
+def _meaning(results: Results) -> str:
     code = results.exit_code
     if code is ExitCode.OK:
         return _good_news(results)

@@ -140,8 +140,17 @@ def test_the_header_says_whose_since_when_and_where(earlier: tuple[object, ...],
     answers = [samples.started(), samples.failing(), samples.finished(collected=1)]
 
     assert text_of(read(*answers, earlier=earlier), "//dl[@class='answers']").partition("Whose")[2] == (
-        f" is it? product: 1 cause, 1 case Since when? {since} On which hosts? edge-1"
+        f" fault is it? product: 1 cause, 1 case Since when? {since} On which hosts? edge-1"
     )
+
+
+def test_a_run_on_a_lab_that_is_broken_on_purpose_accuses_nobody_else() -> None:
+    """A picture of the page's top is not taken for a finding about the product."""
+    started = samples.started(command="./run conformance -- --lab-fault alphanumeric-base64")
+    text = text_of(read(started, samples.failing(), samples.finished(collected=1)), "//header")
+
+    assert "The lab was broken on purpose: alphanumeric-base64." in text
+    assert "Whose fault is it? the lab's, broken on purpose: product: 1 cause, 1 case" in text
 
 
 def test_a_run_can_be_compared_with_any_other() -> None:
