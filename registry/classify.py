@@ -88,6 +88,11 @@ class Features:
     characters: tuple[str, ...]
     relation: str
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether it is the beginning or the end of the configured value."""
+        return 0 < self.length < self.expected_length and self.length in (self.common_prefix, self.common_suffix)
+
     def __str__(self) -> str:
         return self.relation or (
             f"{self.length} bytes for {self.expected_length}, the first {self.common_prefix} and the last "
@@ -272,6 +277,8 @@ class Prepared:
             return self._intact()
         user = _Part.of(self._username, username, pairs=pairs)
         secret = _Part.of(self._password, password, pairs=pairs)
+        if all("+" in known for known in secret.explanations) and (seen := self._password.features(password)).is_cut:
+            secret = _Part((), seen, intact=False)  # with "encoded then decoded", too, which says less
         swapped = user.swapped and secret.swapped
         user, secret = user.settled(swapped=swapped), secret.settled(swapped=swapped)
         return Presented(

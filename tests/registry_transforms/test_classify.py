@@ -312,6 +312,14 @@ def test_the_account_that_was_meant_is_found() -> None:
     assert closest([], basic("bob", "two"))[1].kind == "unknown-user"
 
 
+@pytest.mark.parametrize(
+    ("presented", "told"), [("|ab!cdefg", "the first 9 of 11"), ("b!cdefghi", "the last 9 of 11")]
+)
+def test_a_cut_password_is_told_as_that(presented: str, told: str) -> None:
+    """What two changes would make of it, such as to encode and to decode it, reads like nothing had happened."""
+    assert account("|ab!cdefghi").classify(basic("user", presented)).name == f"unknown change: {told} bytes"
+
+
 def test_a_stranger_is_not_compared_in_full_with_every_account() -> None:
     """A walk has a hundred accounts, and pairs of changes take a tenth of a second for each: the latest have to do."""
     accounts = [account(f"S3cret!{number}", username=f"user-{number}") for number in range(40)]
