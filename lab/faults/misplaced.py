@@ -95,23 +95,6 @@ class KeptBy:
         return replace(layers, os=replace(layers.os, credential=self._kept.setdefault(key, layers.os.credential)))
 
 
-class OfTheNewestCluster:
-    """The login of the cluster that was made last, also for one that was there before."""
-
-    def __init__(self) -> None:
-        self._newest: tuple[str, Any] = ("", None)
-
-    def __call__(
-        self, healthy: Callable[..., LayerRecords], current: LayerRecords | None, new: LayerRecords, *, where: Where
-    ) -> LayerRecords:
-        """Return the new layers, at an update with the login of a cluster that was made since."""
-        layers = healthy(current, new)
-        if current is None:
-            self._newest = where.cluster, layers.os.credential
-        cluster, login = self._newest
-        return layers if cluster == where.cluster else replace(layers, os=replace(layers.os, credential=login))
-
-
 def newest_ever(_healthy: object, current: LayerRecords | None, new: LayerRecords) -> LayerRecords:
     """Stay with a login once given, unless the image is another repository's."""
     if current is None or current.os.credential is None:
@@ -164,8 +147,6 @@ FAULTS: tuple[Fault, ...] = (
     fault("login-kept-by-profile", at=APPLY_VERSION, catches=["CRED-02"],
           replace=KeptBy(lambda _login, _image: "cluster"),
           because="a cache of logins whose key is the cluster"),
-    fault("login-of-another-live-cluster", at=APPLY_VERSION, replace=OfTheNewestCluster(), catches=["CRED-06"],
-          because="a cache that has room for one cluster"),
     fault("login-of-the-running-version", at=APPLY_VERSION, replace=newest_ever, catches=["CRED-02", "CRED-06"],
           because="the login is read of the version that runs, the image of the one that is to run"),
     fault("macro-as-deployed", at=RESOLVE_MACRO, replace=AsDeployed(), catches=["MACRO-03"],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fixtures.layers import Layers
 from fixtures.shared_clusters import Use
 from harness.errors import ErrorCause
@@ -27,6 +29,24 @@ def test_a_broken_password_shows_at_the_next_pull(
 
         assert stays == "Running", f"the cluster was {stays} after the registry's password had changed"
         assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the failed pull changed the host"
+
+
+@pytest.mark.nightly
+@requirement("CRED-02", "CRED-06", phase="repave", hosts=2, witness=True, clusters=2, repaves=1)
+def test_two_clusters_at_once_have_their_own_logins(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
+    """While another cluster runs with another login of the same registry, a repave presents its cluster's own."""
+    with (
+        private_registry.account() as account,
+        private_registry.account() as other,
+        site.deploy(layers.fresh(account)) as cluster,
+        site.deploy(layers.fresh(other)) as beside,
+    ):
+        cluster.try_repave(layers.with_image(cluster.layer))
+
+        users = private_registry.witness.users(cluster, phase="repave")
+        assert users == {account.username}, f"the repave was made as {', '.join(sorted(users)) or 'nobody'}"
+        assert private_registry.witness.users(beside) == {other.username}
+        cluster.wait_until_repaved()
 
 
 @requirement("CRED-04", phase="repave", witness=True, clusters=1, repaves=2)

@@ -17,6 +17,7 @@ from edge import EdgeHost, HostUnreachable, SshAccess
 from edge.access import PenalisedError
 from engine.debian import BuildFailed, ProgramMissing, Recipe, image_from_packages
 from engine.ownership import Owner
+from tests.settling import settled
 
 if TYPE_CHECKING:
     import docker
@@ -83,12 +84,8 @@ def test_a_host_that_refuses_logins_while_it_boots_does_not_punish_for_waiting(h
     """Three refused logins, and looks at the port, stay below the threshold: the fourth is taken."""
 
     def allow_the_fourth() -> None:
-        refused = 0
-        for line in sshd.logs(stream=True, follow=True):
-            refused += line.count(b"Connection closed by authenticating user")
-            if refused == REFUSED:
-                allow(host)
-                return
+        if settled(lambda: sshd.logs().count(b"Connection closed by authenticating user") >= REFUSED, 60):
+            allow(host)
 
     watching = threading.Thread(target=allow_the_fourth, daemon=True)
     watching.start()

@@ -312,9 +312,7 @@ def test_the_account_that_was_meant_is_found() -> None:
     assert closest([], basic("bob", "two"))[1].kind == "unknown-user"
 
 
-@pytest.mark.parametrize(
-    ("presented", "told"), [("|ab!cdefg", "the first 9 of 11"), ("b!cdefghi", "the last 9 of 11")]
-)
+@pytest.mark.parametrize(("presented", "told"), [("|ab!cdefg", "the first 9 of 11"), ("b!cdefghi", "the last 9 of 11")])
 def test_a_cut_password_is_told_as_that(presented: str, told: str) -> None:
     """What two changes would make of it, such as to encode and to decode it, reads like nothing had happened."""
     assert account("|ab!cdefghi").classify(basic("user", presented)).name == f"unknown change: {told} bytes"

@@ -82,7 +82,7 @@ def test_a_product_failure_is_red_and_names_the_change_exactly(fault: str, chang
         phase, puller, host, words = told.pop()
         assert (phase, puller) == ("repave", "node")
         assert f"{change} (" in words
-        assert f"host {host} presented base64-decode(password) at repave" in text
+        assert f"host {host} presented base64-decode(password)" in text  # "or" another that this one coincides with
     assert words.startswith(f"{change} (")  # of the probe set itself; the terminal tells one example of a cause
 
 
