@@ -310,7 +310,7 @@ PYTHON
 
 def _medium(client: docker.DockerClient, image: str, layout: Path, fingerprint: str, say: Say) -> str:
     """Return the volume with the medium; fill it when it is new, or when whoever filled it was killed."""
-    name = f"{NAME}-medium-{fingerprint}-{hashlib.sha256(_MAKE_MEDIUM.encode()).hexdigest()[:6]}"
+    name = medium_name(layout, fingerprint)
     known_whole = layout.with_name(f"{name}.whole")  # asking the engine takes a container
     if client.volumes.list(filters={"name": name}):
         if known_whole.exists() or _is_whole(client, image, name):
@@ -330,6 +330,16 @@ def _medium(client: docker.DockerClient, image: str, layout: Path, fingerprint: 
         raise
     known_whole.touch()
     return name
+
+
+def medium_name(layout: Path, fingerprint: str) -> str:
+    """Return the name of the volume with the medium of a layout.
+
+    Of two builds of one recipe, such as those of two caches, each has its own: a host whose medium is of another build
+    than the image unpacks the whole image at every deployment.
+    """
+    made = hashlib.sha256(_MAKE_MEDIUM.encode() + (layout / "index.json").read_bytes())
+    return f"{NAME}-medium-{fingerprint}-{made.hexdigest()[:6]}"
 
 
 def _is_whole(client: docker.DockerClient, image: str, name: str) -> bool:

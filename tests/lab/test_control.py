@@ -10,7 +10,7 @@ import pytest
 from detection.labs import HEALTHY_LAB, Job, Worker
 from lab import control
 from lab.control import LabFailed
-from lab.images import cache_folder
+from lab.images import cache_folder, medium_name
 from lab.site import LabSettings
 
 if TYPE_CHECKING:
@@ -72,3 +72,14 @@ def test_a_lab_that_does_not_come_up_again_costs_its_mutants_only(
     else:
         with pytest.raises(LabFailed, match="no room"):
             list(worker.run(job))
+
+
+def test_each_build_of_the_provider_image_has_a_medium_of_its_own(tmp_path: Path) -> None:
+    """An engine may have the medium of another cache, or of images that were pruned: a host made of it is slow."""
+    for build in ("one", "other"):
+        (tmp_path / build).mkdir()
+        (tmp_path / build / "index.json").write_text(build)
+    name = medium_name(tmp_path / "one", "587d")
+
+    assert medium_name(tmp_path / "one", "587d") == name
+    assert medium_name(tmp_path / "other", "587d") != name
