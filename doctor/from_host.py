@@ -73,9 +73,9 @@ _PYTHON = (
 TOOLS = {
     "curl": (
         "printf %%s {pem} | base64 -d | "
-        "curl --silent --show-error --noproxy '*' --max-time 8 --cacert /dev/stdin 'https://{url}:{port}{path}'"
+        "curl --disable --silent --show-error --noproxy '*' --max-time 8 --cacert /dev/stdin 'https://{url}:{port}{path}'"
     ),
-    "python3": "python3 -c {python} {name} {port} {pem} '{path}'",
+    "python3": "python3 -I -c {python} {name} {port} {pem} '{path}'",
     "openssl": (
         "printf %%s {pem} | base64 -d | {{ exec 3<&0; printf 'GET {path} HTTP/1.0\\r\\n\\r\\n' | "
         "timeout 8 openssl s_client -connect {url}:{port} {verify} {name} -verify_return_error "

@@ -7,6 +7,7 @@ import re
 import secrets
 import shlex
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -34,6 +35,9 @@ SSH_FAILED = 255
 LAST_WORDS = 1 << 13
 #: What an sshd with penalties says in place of its version (OpenSSH 9.8 and later), and one with too many logins.
 PENALISED = ("Not allowed at this time", "Exceeded MaxStartups")
+#: A line by which an sshd is known; bytes that may stand before it.
+_SSHD = re.compile(rf"^(SSH-|{'|'.join(PENALISED)}).*\n".encode(), re.MULTILINE)
+_LONGEST_GREETING = 1 << 16
 #: Options that older clients do not know.
 _NEWER = (
     "SessionType,StdinNull,ForkAfterAuthentication,EnableEscapeCommandline,ObscureKeystrokeTiming,KnownHostsCommand,"
@@ -266,6 +270,8 @@ def _trouble(access: SshAccess, said: Said, script: Script) -> HostUnreachable:
         return SudoRefusedError(f"{access}: {refused[-1][:_LONGEST_REFUSAL]}")  # warnings come first
     if said.status == SSH_FAILED and not began:
         return HostUnreachable(f"{access}: {last}")
+    if script.is_mixed(said):
+        return HostUnreachable(f"{access}: the login shell sends error output to standard output (exec 2>&1)")
     what = "the connection ended in the middle of an answer" if began else "the login shell did not run the command"
     return HostUnreachable(f"{access}: {what}: {last}")
 
@@ -335,7 +341,7 @@ class _Pause:
 
 
 def _knock(access: SshAccess) -> None:
-    """Read what the host's sshd calls itself, and log in to nothing.
+    """Read what the host's sshd calls itself, which other lines may precede (RFC 4253 §4.2); log in to nothing.
 
     Raises:
         PenalisedError: it turns this machine away for a while.
@@ -344,11 +350,29 @@ def _knock(access: SshAccess) -> None:
     """
     try:
         with socket.create_connection((access.address, access.port), CONNECT_TIMEOUT) as port:
-            port.settimeout(CONNECT_TIMEOUT)
-            banner = one_line(readable(port.recv(256)).strip().partition("\n")[0].strip())
+            said = _greeting(port)
     except OSError as error:
         raise HostUnreachable(f"{access}: {error.strerror or error}") from error
-    if banner.startswith(PENALISED):
-        raise PenalisedError(f"{access}: sshd turns this machine away for a while: {banner}")
-    if not banner.startswith("SSH-"):
-        raise HostUnreachable(f"{access}: no sshd answers there: {banner[:60] or 'the connection was closed'}")
+    named = _SSHD.search(said)
+    last = one_line(readable(said[named.start() if named else 0 :]).strip().partition("\n")[0].strip())
+    if last.startswith(PENALISED):
+        raise PenalisedError(f"{access}: sshd turns this machine away for a while: {last}")
+    if named is None:
+        raise HostUnreachable(f"{access}: no sshd answers there: {last[:60] or 'the connection was closed'}")
+
+
+def _greeting(port: socket.socket) -> bytes:
+    """Return what is said at a port until an sshd is known by it. Raises OSError where nothing is."""
+    said, ends = b"", time.monotonic() + CONNECT_TIMEOUT
+    while not _SSHD.search(said) and len(said) < _LONGEST_GREETING and (left := ends - time.monotonic()) > 0:
+        port.settimeout(left)
+        try:
+            more = port.recv(_LONGEST_GREETING)
+        except TimeoutError:
+            if said:
+                break
+            raise
+        if not more:
+            break
+        said += more
+    return said

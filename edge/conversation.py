@@ -21,8 +21,12 @@ MOST = 64 << 20
 _CHUNK = 1 << 16
 #: sudo without a password, whose words are those that can be recognised.
 SUDO = "env LC_ALL=C sudo -n "
-#: Language and places of programs, whatever a login shell sets, and sudo's secure_path lacks.
-_SETTINGS = "LC_ALL=C; PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin; export LC_ALL PATH"
+#: Runs a script in an environment of its own, whatever a login shell exports: functions, CDPATH, POSIXLY_CORRECT,
+#: a language. Some sudo's secure_path and some users' PATH lack places of programs.
+_CLEAN = (
+    "PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/usr/bin:/bin; "
+    'exec env -i HOME="$HOME" PATH="$PATH" LC_ALL=C /bin/sh -c "$(printf %b "$0")"'
+)
 #: Characters that some login shell takes for its own even between single quotes (csh: ``!``; fish: a backslash).
 _TOUCHED = re.compile(r"['\\!\x00-\x1f\x7f-\U0010ffff]")
 
@@ -65,12 +69,12 @@ class Script:
         The script stands in single quotes and everything in it that a shell might touch there is written in octal.
         """
         begin, end = f"begin-{self.mark}", f"end-{self.mark}"
-        marked = f"{_SETTINGS}; echo; echo {begin}; (echo; echo {begin}) >&2; (\n{self.command}\n); said=$?"
+        marked = f"echo; echo {begin}; (echo; echo {begin}) >&2; (\n{self.command}\n); said=$?"
         text = f"{marked}; echo; echo {end} $said; (echo; echo {end}) >&2"
         octal = _TOUCHED.sub(
             lambda found: "".join(f"\\0{byte:03o}" for byte in found[0].encode("utf-8", "surrogateescape")), text
         )
-        return f"""{SUDO if sudo else ""}/bin/sh -c 'eval "$(printf %b "$0")"' '{octal}'"""
+        return f"{SUDO if sudo else ''}/bin/sh -c '{_CLEAN}' '{octal}'"
 
     def began(self, said: Said) -> bool:
         """Whether the command was begun at all."""
@@ -80,11 +84,15 @@ class Script:
         """Return what was printed before the command."""
         return said.out.partition(f"\nbegin-{self.mark}\n".encode())[0] if self.began(said) else b""
 
+    def is_mixed(self, said: Said) -> bool:
+        """Whether both outputs came as one, so that no word of a program is told from what it complains about."""
+        return said.out.count(f"\nbegin-{self.mark}\n".encode()) > 1
+
     def answer(self, said: Said) -> Said | None:
-        """Return what the command itself said, None when its end is missing."""
+        """Return what the command itself said, None when its end is missing or its outputs came as one."""
         _, begun, rest = said.out.partition(f"\nbegin-{self.mark}\n".encode())
         out, ended, rest = rest.rpartition(f"\nend-{self.mark} ".encode())
-        if not begun or not ended:
+        if not begun or not ended or self.is_mixed(said):
             return None
         err = said.err.partition(f"\nbegin-{self.mark}\n".encode())[2].rpartition(f"\nend-{self.mark}\n".encode())[0]
         status = re.match(rb"(\d{1,3})\n", rest)

@@ -33,6 +33,8 @@ NOISE = {
     "a box": b"------------\nYou are watched\n------------\n---\n",
     "no line end": b"Welcome",
     "no text": b"\xff\xfe\x00\x1b]0;title\x07",
+    "wide characters": "Wartung heute\n---\n".encode("utf-16"),
+    "a megabyte": b"You are watched\r\n" * 60_000,
 }
 BEFORE = BootFacts("0c8f9d0e-8a37-4d0b-9a7e-0d8a3f1b2c3d", "active", upgrade_failure=False, release={})
 
@@ -223,6 +225,19 @@ def test_a_host_that_punishes_is_told_from_one_that_is_gone(server: SshServer) -
         server.host(port=1, back_within=0.3).wait_until_reachable()
 
 
+def test_lines_before_the_version_of_an_sshd_are_passed_over(server: SshServer) -> None:
+    """A gateway may greet before its sshd does; ssh reads on, and so does the look at the port."""
+    greeting = b"Authorised users only\r\n" * 200
+    with banner(greeting + b"SSH-2.0-Gateway\r\n") as port, pytest.raises(HostUnreachable) as refused:
+        server.host(port=port, back_within=0.3).wait_until_reachable()
+    assert "no sshd" not in str(refused.value)
+    with (
+        banner(greeting + b"Not allowed at this time\r\n") as port,
+        pytest.raises(PenalisedError, match="turns this machine away"),
+    ):
+        server.host(port=port, back_within=0.3).wait_until_reachable()
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -251,11 +266,32 @@ def test_input_that_a_login_shell_reads_is_missed(server: SshServer) -> None:
             server.host().feed("one\ntwo\n", "cat")
 
 
-def test_programs_are_found_where_a_login_shell_looks_for_none(server: SshServer) -> None:
+@pytest.mark.parametrize("path", ["/usr/bin:/bin", "", "/opt/bin"])
+def test_programs_are_found_where_a_login_shell_looks_for_none(server: SshServer, path: str) -> None:
     """K3s' programs are in /usr/local/bin, which some sudo's secure_path and some users' PATH lack."""
-    server.behaviour.shell = ("/bin/sh", "-c", 'PATH=/usr/bin:/bin; export PATH; eval "$0"')
+    server.behaviour.shell = ("/bin/sh", "-c", f'PATH={path}; export PATH; eval "$0"')
+    host = server.host()
 
-    assert server.host().run("echo $PATH").stdout == "/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin\n"
+    assert host.run("cat /dev/null; echo $PATH").stdout.startswith(f"{path}:/usr/local/sbin:/usr/local/bin:")
+    assert host.boot() == host.boot()
+
+
+def test_what_a_login_shell_exports_changes_nothing(server: SshServer) -> None:
+    """Settings and functions for programs stay the user's: CDPATH makes ``cd`` print, and so on."""
+    exports = (
+        "export CDPATH=/ POSIXLY_CORRECT=1 SYSTEMD_COLORS=1 TMOUT=1 GREP_OPTIONS=-v; pwd() { echo no; }; export -f pwd"
+    )
+    server.behaviour.shell = ("bash", "-c", f'{exports}; eval "$0"')
+    done = server.host().run("cd usr && echo there; env | cut -d= -f1 | sort")
+
+    assert set(done.stdout.split()) <= {"HOME", "LC_ALL", "PATH", "PWD", "OLDPWD", "SHLVL", "_"}
+
+
+def test_outputs_that_come_as_one_are_told(server: SshServer) -> None:
+    """Where a start-up file joins the outputs, what a program complains about is not taken for its answer."""
+    server.behaviour.shell = ("bash", "-c", 'exec 2>&1; eval "$0"')
+    with pytest.raises(HostUnreachable, match=r"the login shell sends error output to standard output \(exec 2>&1\)"):
+        server.host().run("id -u")
 
 
 def test_a_slow_login_is_waited_for(server: SshServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -249,8 +249,12 @@ def test_each_tool_tells_what_is_wrong_with_a_certificate(stranger: Stranger, to
 
 
 @pytest.mark.parametrize("tool", [*TOOLS])
-def test_the_tools_of_this_machine_tell_the_same(tool: str) -> None:
-    """The same is told by the tools of this machine, which may have one that the lab's hosts have not."""
+def test_the_tools_of_this_machine_tell_the_same(tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same is told by the tools of this machine, whatever its users have set for them."""
+    (tmp_path / ".curlrc").write_text("insecure\nsilent\n")
+    (tmp_path / "ssl.py").write_text("raise SystemExit\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     local = testinfra.get_host("local://")
     if local.run("command -v %s", tool).rc != 0:
         pytest.skip(f"this machine has no {tool}")
