@@ -303,6 +303,20 @@ def test_a_script_that_is_interrupted_clears_up_first(told: signal.Signals, tmp_
 # --- the environment
 
 
+def test_bytecode_is_kept_within_the_environment_whatever_the_user_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every process of a run compiled 300 modules anew where the user keeps no bytecode beside her own."""
+    became: list[dict[str, str]] = []
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(environment, "prepare", lambda root, _kind: root / ".venv" / "bin" / "python")
+    monkeypatch.setattr(os, "execve", lambda _program, _command, environ: became.append(environ))
+    monkeypatch.setattr(signal, "pthread_sigmask", lambda *_signals: None)
+    monkeypatch.setattr(signal, "signal", lambda *_handler: None)
+    environment.main(["trend"])
+
+    assert "PYTHONDONTWRITEBYTECODE" not in became[0]
+    assert became[0]["PYTHONPYCACHEPREFIX"] == str(ROOT / ".venv" / "pycache")
+
+
 def test_an_environment_is_made_once(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """A second word installs nothing, of users and of developers; a changed lock is noticed."""
     for kind in ("run", "dev"):
