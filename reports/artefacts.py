@@ -107,7 +107,7 @@ def _tarred(content: bytes) -> Iterator[bytes]:
 
 
 def _zipped(content: bytes) -> Iterator[bytes]:
-    with suppress(*_BROKEN), zipfile.ZipFile(io.BytesIO(content)) as archive:
+    with suppress(*_SHUT), zipfile.ZipFile(io.BytesIO(content)) as archive:
         for entry in archive.infolist()[:MOST_MEMBERS]:
             yield entry.filename.encode("utf-8", "surrogateescape")
             with suppress(*_SHUT), archive.open(entry) as member:

@@ -306,11 +306,22 @@ def test_a_secret_too_short_to_find_is_refused() -> None:
     assert "abc" not in str(refusal.value).replace("fewer", "")
 
 
+def of_a_later_version(content: bytes) -> bytes:
+    """Return a zip file that asks for a reader of a later version."""
+    with io.BytesIO() as buffer:
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("a", content)
+        packed = buffer.getvalue()
+    place = packed.rindex(b"PK\x01\x02") + 6  # "version needed" in the directory at its end
+    return packed[:place] + b"\xff" + packed[place + 1 :]
+
+
 def test_damaged_archives_are_read_as_they_are(tmp_path: Path) -> None:
     """An archive that cannot be unpacked ends nothing, and is still searched byte by byte."""
     (tmp_path / "a.gz").write_bytes(gzip.compress(b"x" * 999)[:-9] + RAW)
     (tmp_path / "b.zip").write_bytes(b"PK\x03\x04" + b"\0" * 40)
     (tmp_path / "c.tar").write_bytes(b"\0" * 257 + b"ustar" + b"\xff" * 600)
+    (tmp_path / "d.zip").write_bytes(of_a_later_version(b"x"))
 
     assert [hit.file for hit in Gate([SECRET]).search(tmp_path).hits] == ["a.gz"]
 
