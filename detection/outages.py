@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import docker
 import pytest
 import yaml
+from docker.errors import DockerException
 
 from detection.relay import Relay
 from detection.switching import UNHEALED
@@ -43,6 +44,7 @@ REGISTRY, HOST, PALETTE = "registry", "host", "Palette"
 #: How the note begins that says that an outage did begin; without it the cell of the matrix proves nothing.
 BEGUN = "outage: "
 HEALING = 90.0
+FREEZING = 15.0
 #: Seconds for which a request to Palette is repeated: a run's two minutes would only be waited for, in every cell.
 PATIENCE = 4.0
 #: A host's place for images is replaced by one that has no room: a copy of it in memory, as large as it is.
@@ -95,9 +97,22 @@ def _registry_killed(stage: OutageStage) -> Iterator[None]:
 
 @contextmanager
 def _paused(container: Any) -> Iterator[None]:  # noqa: ANN401 - docker-py has no types
-    container.pause()
+    freeze(container)
     yield
     container.unpause()
+
+
+def freeze(container: Any) -> None:  # noqa: ANN401 - docker-py has no types
+    """Pause a container. An engine may fail to freeze a system that starts programs quickly, so it is asked again."""
+    trouble: DockerException | None = None
+    for _ in looks(FREEZING, lambda: 0.3):
+        try:
+            container.pause()
+        except DockerException as error:
+            trouble = error
+        else:
+            return
+    raise trouble or DockerException("nothing was paused")
 
 
 @contextmanager
@@ -323,7 +338,7 @@ def outage(
     engine = docker.from_env()
     stage = OutageStage(engine, lab, private_registry, request.config.stash[_RELAY])
     with ExitStack() as happening:
-        moment = _Moment(kind, stage, lambda: _begin(chosen, stage, evidence, happening))
+        moment = _Moment(kind, stage, lambda: begin(chosen, stage, evidence, happening))
         site.watchers.append(moment.phase)
         moment.watch(monkeypatch)
         yield
@@ -334,9 +349,10 @@ def outage(
     engine.close()
 
 
-def _begin(outage: Outage, stage: OutageStage, evidence: Evidence, happening: ExitStack) -> None:
-    evidence.note(f"{BEGUN}{outage.name}")
+def begin(outage: Outage, stage: OutageStage, evidence: Evidence, happening: ExitStack) -> None:
+    """Take away what the outage takes, until ``happening`` ends, and note that it began."""
     happening.enter_context(outage.happens(stage))
+    evidence.note(f"{BEGUN}{outage.name}")  # not before: what could not be taken away was not gone
 
 
 @dataclass

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import docker
 import pytest
+from docker.errors import DockerException
 
 from detection.__main__ import main
 from detection.infrastructure import Trial, cell, chosen
-from detection.outages import BEGUN, KINDS, OUTAGES, cell_of
+from detection.outages import BEGUN, KINDS, OUTAGES, Outage, OutageStage, begin, cell_of, freeze
+from harness.evidence import Evidence
 from reports.infrastructure import Infrastructure, OutageCell, render, to_json
 from reports.records import CaseFinished
 from reports.verdicts import Verdict
@@ -36,6 +41,44 @@ def test_an_outage_that_did_not_begin_proves_nothing() -> None:
 
     assert problem == "outage: repave ended before 'registry killed' began, so nothing was tried"
     assert replace(MATRIX, cells=()).problems == ("no outage was tried",)
+
+
+class Unfreezable:
+    """A container that its engine cannot pause so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.times, self.paused = times, False
+
+    def pause(self) -> None:
+        """Pause it, or fail as an engine does."""
+        self.times -= 1
+        if self.times >= 0:
+            raise DockerException("unable to freeze")
+        self.paused = True
+
+
+def test_a_container_that_cannot_be_paused_at_once_is_paused_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine fails to freeze a system that starts programs at that moment; in the end it says so."""
+    monkeypatch.setattr("detection.outages.FREEZING", 0.5)
+    freeze(container := Unfreezable(1))
+    assert container.paused
+    with pytest.raises(DockerException, match="unable to freeze"):
+        freeze(Unfreezable(999))
+
+
+def test_an_outage_that_fails_to_begin_is_not_said_to_have_begun(tmp_path: Path) -> None:
+    """What the engine could not take away is still there, so its cell must prove nothing."""
+    evidence, stage = Evidence(tmp_path), cast("OutageStage", None)
+
+    @contextmanager
+    def fails(_stage: OutageStage) -> Iterator[None]:
+        raise DockerException("unable to freeze")
+        yield
+
+    for happens in (fails, lambda _stage: ExitStack()):
+        with suppress(DockerException), ExitStack() as happening:
+            begin(Outage(f"{happens.__name__}", frozenset(), happens), stage, evidence, happening)
+    assert evidence.notes == [f"{BEGUN}<lambda>"]
 
 
 def test_a_case_may_bear_an_outage_that_passes() -> None:
