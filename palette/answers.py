@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHOWN = 160
+_LONGEST = 2000  # characters that a refusal may have of each of Palette's words
 _GATEWAY = frozenset({502, 504})
 
 
@@ -84,14 +85,19 @@ def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
         message = f"redirects to {place}, which is not followed: the key would go there too"
         return NotPaletteError(method=method, path=path, status=answer.status, message=message)
     envelope = _envelope(answer)
+
+    def said(key: str) -> str:
+        words = answer.scrub(envelope.get(key, ""))
+        return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+
     kind = error_type(answer.status)
     return kind(
         method=method,
         path=path,
         status=answer.status,
-        code=answer.scrub(envelope.get("code", "")),
-        message=answer.scrub(envelope.get("message", "")) or f"{answer.reason or 'refused'}; {answer.shown()}",
-        ref=answer.scrub(envelope.get("ref", "")),
+        code=said("code"),
+        message=said("message") or f"{answer.reason[:_SHOWN] or 'refused'}; {answer.shown()}",
+        ref=said("ref"),
         # A gateway that got no answer in time cannot know what happened behind it.
         outcome_unknown=kind is ServerError and answer.status in _GATEWAY,
         retry_after=asked_pause(answer.header("Retry-After"), answer.header("Date")),

@@ -188,6 +188,15 @@ def test_palettes_words_are_shown_and_not_obeyed(word: str, client: Callable[...
     assert str(error).isprintable()
 
 
+def test_palettes_words_have_a_largest_size(client: Callable[..., Palette]) -> None:
+    """A refusal of megabytes fills neither a terminal nor a report."""
+    content = json.dumps(dict.fromkeys(("code", "message", "ref"), "x" * (1 << 20))).encode()
+    with serving(page(409, content, "application/json")) as server:
+        error, _ = failure(client(server.url, retry=ONCE))
+
+    assert len(str(error)) < 10_000
+
+
 # -- everything that a server can say, within bounds -------------------------------------------------------------------
 
 KEYS = (
