@@ -86,7 +86,7 @@ def is_ip(text: str) -> bool:
 
 
 def _quoted(text: str) -> str:
-    return ascii(text if len(text) <= _LONGEST_NAME else f"{text[:_LONGEST_NAME]}…")
+    return ascii(cut(text, _LONGEST_NAME))
 
 
 # --- what is shown ----------------------------------------------------------------------------------------------------
@@ -102,6 +102,11 @@ def visible(text: str) -> str:
     if _PLAIN.match(text):
         return text
     return "".join(_escape(character) for character in text)
+
+
+def cut(text: str, most: int = 2000) -> str:
+    """Return the text, or its beginning and an ellipsis where it has more than ``most`` characters."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def one_line(text: str) -> str:

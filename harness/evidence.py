@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from foreign import file_name
+from foreign import cut, file_name
 from harness.brief import Brief
 from harness.clusters import DEPLOY
 from harness.in_kubernetes import seen_in_kubernetes
@@ -108,8 +108,7 @@ class Evidence(Brief):
 
     def note(self, text: str) -> None:
         """Record once what a site did, without judging it."""
-        short = one_line(text)
-        short = short if len(short) <= LONGEST_NOTE else f"{short[: LONGEST_NOTE - 1]}…"
+        short = cut(one_line(text), LONGEST_NOTE)
         if short not in self.notes:
             self.notes.append(short)
 

@@ -14,6 +14,7 @@ import requests
 import urllib3
 
 from bounded import LARGEST_ANSWER, AnswerTooLargeError
+from foreign import cut
 from palette.errors import NotPaletteError, PaletteError, ServerError, error_type
 from waiting.retry import asked_pause
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SHOWN = 160
-_LONGEST = 2000  # characters that a refusal may have of each of Palette's words
 _GATEWAY = frozenset({502, 504})
 
 
@@ -87,8 +87,7 @@ def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
     envelope = _envelope(answer)
 
     def said(key: str) -> str:
-        words = answer.scrub(envelope.get(key, ""))
-        return words if len(words) <= _LONGEST else f"{words[:_LONGEST]}…"
+        return cut(answer.scrub(envelope.get(key, "")))
 
     kind = error_type(answer.status)
     return kind(

@@ -13,6 +13,8 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypedDict
 
+from foreign import cut
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -156,23 +158,19 @@ class Target:
         """Read the path of the registry API (OCI distribution specification, endpoints), or of its token endpoint."""
         path = path.partition("?")[0]
         if is_token:
-            return cls("token", _short(path))
+            return cls("token", cut(path, _LONGEST_TEXT))
         found = _PATH.fullmatch(path)
         if found is None:
             return cls("check" if path in {"/v2", "/v2/"} else "other")
         reference = found["reference"]
         if found["kind"] == "blobs" and reference.startswith("uploads"):
-            return cls("upload", _short(found["repository"]))
-        return cls(_ACTIONS[found["kind"]], _short(found["repository"]), _short(reference))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+            return cls("upload", cut(found["repository"], _LONGEST_TEXT))
+        return cls(_ACTIONS[found["kind"]], cut(found["repository"], _LONGEST_TEXT), cut(reference, _LONGEST_TEXT))
 
 
 def printable(text: str) -> str:
     """Return text that can stand in any report: what is not printable ASCII becomes a question mark."""
-    return _short("".join(character if " " <= character <= "~" else "?" for character in text))
+    return cut("".join(character if " " <= character <= "~" else "?" for character in text), _LONGEST_TEXT)
 
 
 class RequestLog:

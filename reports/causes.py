@@ -7,6 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from foreign import cut
 from reports import pulls
 from reports.text import one_line, plural, when
 from reports.verdicts import Verdict
@@ -114,7 +115,7 @@ def summed(found: Sequence[Cause]) -> str:
 
 def words(case: CaseFinished) -> str:
     """Return what went wrong so that cases of one cause have the same words."""
-    return _seen(case) or _cut(_masked(_reason(case), case))
+    return _seen(case) or cut(_masked(_reason(case), case), _LONGEST)
 
 
 def _masked(text: str, case: CaseFinished) -> str:
@@ -150,7 +151,7 @@ def _in_common(cases: Sequence[CaseFinished]) -> str:
     told = [_reason(case).split(" ") for case in cases]
     if len(set(map(len, told))) > 1:
         return words(cases[0])
-    return _cut(" ".join(each[0] if len(set(each)) == 1 else "…" for each in zip(*told, strict=True)))
+    return cut(" ".join(each[0] if len(set(each)) == 1 else "…" for each in zip(*told, strict=True)), _LONGEST)
 
 
 def _of_pull(pull: PullRecord) -> str:
@@ -172,10 +173,6 @@ def _reason(case: CaseFinished) -> str:
     if case.title and told.startswith("assert "):  # pytest's own words say nothing to who has not read the case
         told = f"does not hold: {case.title}"
     return one_line(_WAITED.sub(r"waited \2 in vain for \1", told) or case.title or case.case)
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
 def _first(cases: Sequence[CaseFinished], earlier: Sequence[Results]) -> Results | None:

@@ -14,6 +14,7 @@ import xml.etree.ElementTree as ET
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from foreign import cut
 from reports import causes, wording
 from reports.text import one_line, plural, visible
 from reports.verdicts import Verdict
@@ -131,10 +132,6 @@ def _output(case: CaseFinished, run_id: str) -> str:
 
 def folded(notes: Sequence[str]) -> list[str]:
     """Return notes each on one line, cut, equal ones once, and not too many."""
-    told = list(dict.fromkeys(_cut(one_line(note)) for note in notes))
+    told = list(dict.fromkeys(cut(one_line(note), _LONGEST_NOTE) for note in notes))
     rest = len(told) - _MOST_NOTES
     return [*told[:_MOST_NOTES], *([f"… and {plural(rest, 'more note')}"] if rest > 0 else [])]
-
-
-def _cut(note: str) -> str:
-    return note if len(note) <= _LONGEST_NOTE else f"{note[: _LONGEST_NOTE - 1]}…"

@@ -6,6 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, TextIO
 
+from foreign import cut
 from reports import causes, changes, wording
 from reports.text import duration, one_line, plural, some, visible
 from reports.verdicts import Verdict
@@ -98,8 +99,7 @@ def _row(row: RequirementResult, identifier: int, width: int, paint: Paint) -> s
     time = f"  {duration(row.seconds) if row.cases else '':>10}" if width >= _WITH_TIME else ""
     tail = f"{wording.held(row):>8}{time}"
     room = max(20, width - identifier - _WORD - len(tail) - 6)
-    claim = one_line(row.requirement.claim)
-    claim = claim if len(claim) <= room else claim[: room - 1] + "…"
+    claim = cut(one_line(row.requirement.claim), room)
     label = paint(row.verdict, row.label.ljust(_WORD))
     return f"{label}  {one_line(row.requirement.id).ljust(identifier)}  {claim.ljust(room)}  {tail}".rstrip()
 

@@ -98,6 +98,14 @@ def test_the_password_goes_to_no_foreign_realm(realm: str) -> None:
     assert "secret-4711" not in str(caught.value)
 
 
+def test_a_registrys_words_have_a_largest_size() -> None:
+    """A refusal of a megabyte fills neither a terminal nor a report."""
+    words = json.dumps({"errors": [{"code": "X" * (1 << 19), "message": "x" * (1 << 19)}]}).encode()
+    with scripted(lambda *_asked: (403, {}, words)) as registry, pytest.raises(RegistryError) as caught:
+        registry.client().login()
+    assert len(str(caught.value)) < 3000
+
+
 def test_a_relative_realm_without_a_service_gives_a_token() -> None:
     """The realm is joined with the registry's URL, and no empty service is sent."""
 
