@@ -8,6 +8,7 @@ The size is checked where a body is unpacked, by :func:`whole` or where its piec
 
 from __future__ import annotations
 
+import errno
 import io
 import ssl
 import time
@@ -20,6 +21,7 @@ from requests.adapters import HTTPAdapter
 
 if TYPE_CHECKING:
     import socket
+    from pathlib import Path
 
     from typing_extensions import Buffer
 
@@ -29,6 +31,15 @@ LARGEST_ANSWER = 32 << 20
 
 class AnswerTooLargeError(OSError):
     """An answer went on after the largest size."""
+
+
+def file_content(path: Path, most: int = 1 << 20) -> bytes:
+    """Return what a file has that a user named. Raises OSError, also when it is larger: a device has no end."""
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most >> 10} KiB", str(path))
+    return content
 
 
 class _BoundedReader(io.RawIOBase):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bounded import file_content
 from harness.levels import CERTIFICATION, DEFAULT, LEVELS, NIGHTLY, seed_of
 from harness.requirements import load as load_requirements
 from harness.resuming import CannotResumeError, Earlier, earlier
@@ -192,7 +193,7 @@ def _faults(names: list[str]) -> tuple[dict[str, object], ...]:
 
 def _guide(path: str | None) -> str | None:
     try:
-        return None if path is None else Path(path).read_text("utf-8")
+        return None if path is None else file_content(Path(path)).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise pytest.UsageError(f"--guide {path}: cannot be read: {error}; give the guide's Markdown file") from error
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import InvalidSignature
 
+from bounded import file_content
 from reports import certificate, journal, keys, results, runs, wording
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from reports.results import Results
 
+LARGEST = 256 << 20  # bytes of a bundle that is verified
 CLAIMS, SIGNATURE = "certificate.json", "certificate.sig"
 
 
@@ -105,7 +107,7 @@ def verify(path: Path, key: Ed25519PublicKey, *, on: dt.date | None = None) -> V
     Waivers are judged by the day of the run; ``on`` judges them by another day.
     """
     try:
-        content = path.read_bytes()
+        content = file_content(path, LARGEST)
     except OSError as error:
         raise RefusedError(f"{path}: {error.strerror}") from None
     return verify_bytes(content, key, on=on)

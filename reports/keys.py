@@ -10,6 +10,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from bounded import file_content
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -24,7 +26,7 @@ def signer(path: Path) -> Ed25519PrivateKey:
     """Read a private key; its passphrase, if it has one, comes from ``CONFORMANCE_KEY_PASSPHRASE``."""
     phrase = os.environ.get(PASSPHRASE)
     try:
-        key = serialization.load_pem_private_key(path.read_bytes(), phrase.encode() if phrase else None)
+        key = serialization.load_pem_private_key(file_content(path), phrase.encode() if phrase else None)
     except OSError as error:
         raise KeyUnusableError(f"{path}: {error.strerror}; './run keygen FILE' makes one") from None
     except TypeError:
@@ -40,7 +42,7 @@ def signer(path: Path) -> Ed25519PrivateKey:
 def public_key(path: Path) -> Ed25519PublicKey:
     """Read a public key."""
     try:
-        key = serialization.load_pem_public_key(path.read_bytes())
+        key = serialization.load_pem_public_key(file_content(path))
     except OSError as error:
         raise KeyUnusableError(f"{path}: {error.strerror}") from None
     except (ValueError, UnsupportedAlgorithm):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import msgspec
 
+from bounded import file_content
 from foreign.yaml_text import BadYamlError, read_yaml
 from reports import pulls
 from reports.records import WaiverInForce, as_dict
@@ -133,7 +134,7 @@ def load(path: Path, requirements: Collection[str], *, today: dt.date) -> list[W
 
 def _validated(path: Path) -> dict[str, Any]:
     try:
-        content = read_yaml(path.read_bytes(), only_text=True).value  # a version like 4.10 stays 4.10
+        content = read_yaml(file_content(path), only_text=True).value  # a version like 4.10 stays 4.10
         jsonschema.validate({"known_issues": []} if content in (None, "") else content, SCHEMA)
     except FileNotFoundError:
         raise WaiverError(f"{path}: no such file; write 'known_issues: []' if there are none") from None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.sites.base_profile import UnusableProfileError
 from harness.sites.provider_kubernetes import PACKS, Kubernetes
-from harness.sites.site_references import file_at
+from harness.sites.site_references import text_at
 from palette.errors import NotFoundError
 from palette.os_layer import PACK
 from palette.packs import PUBLIC_REGISTRY
@@ -50,8 +50,7 @@ def read_packs(site: SiteText, given: Mapping[str, Any] | None) -> WantedPacks:
 
 
 def _wanted(site: SiteText, layer: str, given: Mapping[str, str]) -> WantedPack:
-    values = file_at(site, f"packs.{layer}.values", given.get("values"))
-    text = None if values is None else values.read_bytes().decode("utf-8", "replace")
+    text = text_at(site, f"packs.{layer}.values", given.get("values"))
     return WantedPack(given.get("name", ""), given.get("tag", ""), given.get("registry", PUBLIC_REGISTRY), text)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
+from bounded import file_content
 from edge.access import taken_apart
 from edge.cluster_api import credentials_of
 from foreign import UnsafeTextError, host_address, uid, user_name
@@ -24,6 +25,7 @@ from harness.sites.site_references import (
     certificates_in,
     file_at,
     secret_at,
+    text_at,
 )
 from harness.sites.site_schema import SCHEMA, is_proxy, mistakes_of, nearest
 from palette.transport import check_key
@@ -185,7 +187,7 @@ def read_site_file(path: Path) -> SiteFile:
 
     """
     try:
-        site = SiteText(path, read_yaml(path.read_bytes()))
+        site = SiteText(path, read_yaml(file_content(path)))
     except OSError as error:
         raise BadSiteFileError(f"--site {path.absolute()}: cannot be read: {error.strerror}") from error
     except BadYamlError as error:
@@ -264,8 +266,7 @@ def _features(document: Mapping[str, Any]) -> frozenset[str]:
 def _profile(site: SiteText, given: str | Mapping[str, Any] | None) -> WantedProfile | None:
     if given is None or isinstance(given, str):
         return WantedProfile(name=given) if given else None
-    values = file_at(site, "profile.os_values", given.get("os_values"))
-    text = None if values is None else values.read_bytes().decode("utf-8", "replace")
+    text = text_at(site, "profile.os_values", given.get("os_values"))
     variables = {
         str(name): value if isinstance(value, str) else _secret_variable(site, f"profile.variables.{name}", value)
         for name, value in given.get("variables", {}).items()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from bounded import file_content
 from foreign.yaml_text import Written
 from protected import Secret
 
@@ -92,7 +93,7 @@ def secret_at(site: SiteText, place: str, reference: Mapping[str, str], *, exact
     file = file_at(site, f"{place}.file", reference["file"])
     assert file is not None
     try:
-        text = file.read_bytes().decode()
+        text = file_content(file).decode()
         value = text.removesuffix("\n").removesuffix("\r") if exact else text.strip()
     except (OSError, ValueError) as error:
         said = getattr(error, "strerror", None) or "it is no UTF-8"
@@ -120,6 +121,18 @@ def file_at(site: SiteText, place: str, name: str | None) -> Path | None:
     raise site.wrong(place, f"{name} is not a file; write the path of one that exists")
 
 
+def text_at(site: SiteText, place: str, name: str | None) -> str | None:
+    """Return the text of a file that is named relative to the site file; None where none is named.
+
+    Raises BadSiteFileError when it cannot be read.
+    """
+    file = file_at(site, place, name)
+    try:
+        return None if file is None else file_content(file).decode("utf-8", "replace")
+    except OSError as error:
+        raise site.wrong(place, f"{name} cannot be read: {error.strerror}") from None
+
+
 def authority_at(site: SiteText, place: str, name: str | None) -> Path | None:
     """Return the path of a PEM file with certificates; None where none is named.
 
@@ -129,7 +142,7 @@ def authority_at(site: SiteText, place: str, name: str | None) -> Path | None:
     if file is None:
         return None
     try:
-        content = file.read_bytes()
+        content = file_content(file)
     except OSError as error:
         raise site.wrong(place, f"{name} cannot be read: {error.strerror}") from None
     if said := _no_authority(content, file.name):
@@ -141,7 +154,7 @@ def certificates_in(file: Path | None) -> str | None:
     """Return the certificates of an authority's file, without what is written between them, in whatever language."""
     if file is None:
         return None
-    found = x509.load_pem_x509_certificates(file.read_bytes())
+    found = x509.load_pem_x509_certificates(file_content(file))
     return "".join(certificate.public_bytes(Encoding.PEM).decode() for certificate in found)
 
 

@@ -243,11 +243,25 @@ def test_a_file_that_cannot_be_read_is_named(folder: Path) -> None:
     for path, said in (
         (folder / "none.yaml", f"--site {folder}/none.yaml: cannot be read: No such file or directory"),
         (folder, f"--site {folder}: cannot be read: Is a directory"),
+        (Path("/dev/zero"), "--site /dev/zero: cannot be read: it is larger than 1024 KiB"),
         (folder / "binary", "binary:1: this is no YAML: bytes that are no UTF-8"),
     ):
         with pytest.raises(BadSiteFileError) as refused:
             read_site_file(path)
         assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize("key", ["palette.api_key", "palette.authority", "profile", "packs"])
+def test_a_file_without_end_is_named(folder: Path, key: str) -> None:
+    """Whatever a site file refers to is read up to a largest size, and refused in one line beyond it."""
+    with (folder / "large").open("wb") as file:
+        file.truncate(2 << 20)
+    refers: Json = {"palette.api_key": {"file": "large"}, "palette.authority": "large"}
+    refers |= {"profile": {"name": "edge", "os_values": "large"}, "packs": {"kubernetes": {"values": "large"}}}
+    message = refusal(folder, changed(key, refers[key]))
+
+    assert message.startswith(f"site.yaml: {key}")
+    assert message.endswith("it is larger than 1024 KiB")
 
 
 def test_a_kubeconfig_is_a_guarded_secret_and_brings_its_feature(folder: Path) -> None:
