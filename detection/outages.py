@@ -45,6 +45,8 @@ REGISTRY, HOST, PALETTE = "registry", "host", "Palette"
 BEGUN = "outage: "
 HEALING = 90.0
 FREEZING = 15.0
+#: Seconds that a wait has at most once the outage began.
+LONGEST = 40.0
 #: Seconds for which a request to Palette is repeated: a run's two minutes would only be waited for, in every cell.
 PATIENCE = 4.0
 #: A host's place for images is replaced by one that has no room: a copy of it in memory, as large as it is.
@@ -385,6 +387,8 @@ class _Moment:
         def until_then(wait: Wait, *words: Any, **named: Any) -> Any:  # noqa: ANN401 - as it was
             if self.kind.phase and self.now == self.kind.phase and not self.kind.told:
                 self.once()
+            if self.begun:
+                named["within"] = min(named["within"], LONGEST)
             return until(wait, *words, **named)
 
         def errors_then(cluster: Cluster) -> Any:  # noqa: ANN401 - as it was
