@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from detection import infrastructure, odds
-from detection.collecting import NoCasesError, collect
 from detection.matrix import SEED, Detection, choose, random_ones
 from detection.outages import OUTAGES
 from detection.random_faults import FAMILY
+from detection.switching import NoCasesError, collect
 from engine import ownership
 from engine.debian import BuildFailed, ProgramMissing
 from engine.reach import EngineUnavailable, connect

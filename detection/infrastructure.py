@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from detection.collecting import ROOT
 from detection.outages import BEGUN, KINDS, OUTAGES, CaseKind, Outage, cell_of
+from detection.switching import ROOT
 from engine.children import environment
 from lab import control
 from lab.site import LabSettings, labs_folder

@@ -1,33 +1,47 @@
-"""Labs that run faults: each in a process of its own, used for one batch of faults after the other."""
+"""Labs that run faults, each in a process of its own, used for one batch of faults after the other.
+
+What came of a fault is read from the journals of the runs; nothing is guessed from its name.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
 
 import yaml
 
-from detection import judging
-from detection.collecting import ROOT, project_options
-from detection.switching import CAUGHT, HEALTHY, UNHEALED, Mutant, Plan
+from detection.switching import (
+    CAUGHT,
+    HEALTHY,
+    ROOT,
+    UNHEALED,
+    Mutant,
+    Plan,
+    cases_file,
+    project_options,
+    touches_file,
+)
 from engine.children import environment
 from lab import control
 from lab.site import LabSettings, labs_folder
+from reports import journal
+from reports.records import CaseFinished
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from detection.judging import Findings
     from lab.control import RunningLab
-    from reports.records import CaseFinished
 
 
 #: Time-outs of a lab's site while faults are in force, in seconds on a machine with nothing else to do: healthy phases
@@ -61,6 +75,60 @@ class Job:
     seed: int
     shuffle: int | None = None
     arguments: tuple[str, ...] = ()
+
+
+@dataclass
+class Findings:
+    """What the cases said, by mutant, each case under its ordinary name and in the order they ran."""
+
+    of: dict[str, list[CaseFinished]] = field(default_factory=lambda: defaultdict(list))
+    drawn: set[str] = field(default_factory=set)
+    """Cases whose examples are drawn."""
+    reached: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    """By mutant and joint, the cases in which its fault was asked there."""
+    differed: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    """The same, where something else came of it than without the fault."""
+    planned: dict[str, int] = field(default_factory=dict)
+    """How many cases each mutant was to be run with."""
+
+    def are_complete(self, mutant: str) -> bool:
+        """Return whether every case of a mutant has ended."""
+        return len(self.of.get(mutant, ())) >= self.planned.get(mutant, 0)
+
+    @property
+    def count(self) -> int:
+        """How many cases have ended."""
+        return sum(map(len, self.of.values()))
+
+
+def read(plan: Path, runs: Path) -> Findings:
+    """Read what is in the journals so far; a run that still goes on has what it has."""
+    findings = Findings()
+    try:
+        cases = json.loads(cases_file(plan).read_text())
+    except (OSError, ValueError):
+        return findings
+    findings.planned = dict(Counter(case["mutant"] for case in cases.values()))
+    _read_touches(plan, cases, findings)
+    for file in sorted(runs.glob(f"runs/*/{journal.FILE_NAME}")):
+        for record in journal.read(file).records:
+            if isinstance(record, CaseFinished) and record.case in cases:
+                ran = cases[record.case]
+                findings.of[ran["mutant"]].append(replace(record, case=ran["case"]))
+                findings.drawn |= {ran["case"]} if ran["drawn"] else set()
+    return findings
+
+
+def _read_touches(plan: Path, cases: Mapping[str, Mapping[str, str]], findings: Findings) -> None:
+    file = touches_file(plan)
+    for line in file.read_text().splitlines() if file.exists() else ():
+        with contextlib.suppress(ValueError):  # the last line is being written
+            record = json.loads(line)
+            ran = cases[record["case"]]
+            for touch in record["touches"]:
+                findings.reached[ran["mutant"]][touch["joint"]].add(ran["case"])
+                if touch["differed"]:
+                    findings.differed[ran["mutant"]][touch["joint"]].add(ran["case"])
 
 
 @dataclass
@@ -115,7 +183,7 @@ class Worker:
                 self.close()
             tries = tries + 1 if len(left) == before else 1
             if left and tries >= TRIES:
-                yield Done(left.pop(0), judging.Findings(), "its cases did not come to an end")
+                yield Done(left.pop(0), Findings(), "its cases did not come to an end")
                 tries = 0
 
     def _batch_on_a_lab(self, job: Job, mutants: Sequence[Mutant]) -> Iterator[Done]:
@@ -170,7 +238,7 @@ class Worker:
         while process.poll() is None and time.monotonic() < deadline:
             if self.stopped.wait(LOOK):
                 return
-            findings = judging.read(plan, home)
+            findings = read(plan, home)
             if findings.count > known:
                 known, deadline = findings.count, time.monotonic() + PATIENCE
             while len(waiting) > 1 and any(later.name in findings.of for later in waiting[1:]):
@@ -180,7 +248,7 @@ class Worker:
                 f"lab {self.number}: a case of {waiting[0].name or 'the healthy lab'} took {PATIENCE:g} s and more"
             )
             return
-        findings = judging.read(plan, home)
+        findings = read(plan, home)
         for mutant in [each for each in waiting if findings.planned and findings.are_complete(each.name)]:
             yield Done(mutant, findings, "" if findings.of.get(mutant.name) else "no case of the suites concerns it")
 

@@ -5,26 +5,28 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from detection import judging, odds, random_faults
+from detection import odds, random_faults
 from detection.labs import HEALTHY_LAB, Done, Job, Worker
-from detection.switching import Mutant
+from detection.switching import CAUGHT, Mutant
 from harness import requirements
 from lab.faults import families, load, specify_all
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
-from registry.transforms import transform
 from reports.kill_matrix import Cell, Matrix, Row
+from reports.pulls import changed
 from reports.records import utc
-from reports.verdicts import Verdict
+from reports.verdicts import Verdict, worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from detection.collecting import SuiteCase
+    from detection.switching import SuiteCase
     from lab.joints import Fault
+    from reports.records import CaseFinished, PullRecord
 
 #: The seed of a matrix, the same every time, so that matrices can be compared. It is one of those that find the changes
 #: soonest, for every example costs a deployment and a repave; how surely the others find them is for ``--thorough``.
@@ -32,6 +34,7 @@ SEED = 634
 #: Faults that a lab is given at a time: a pytest of its own for each batch costs a few seconds.
 BATCH = 16
 OUTSIDE = "from outside"
+NO_VERDICT = "not run"
 EQUIVALENT = {
     **dict.fromkeys(
         INVISIBLE, "no password that registry:2 accepts shows it: it holds no NUL, and bcrypt takes 72 bytes"
@@ -190,7 +193,7 @@ class Detection:
         if done.mutant.specification is None:
             claims = done.mutant.claims or tuple(requirements.load())
             with self._lock:
-                self._healthy += judging.cells(cases, claims, drawn=done.findings.drawn)
+                self._healthy += cells(cases, claims, drawn=done.findings.drawn)
             return
         wanted = next(each for each in self.wanted if each.fault.name == done.mutant.name)
         self._keep(self._row(wanted, done))
@@ -207,7 +210,7 @@ class Detection:
             change=fault.change,
             road=fault.road,
             claims=fault.catches,
-            cells=judging.cells(cases, fault.catches, drawn=done.findings.drawn),
+            cells=cells(cases, fault.catches, drawn=done.findings.drawn),
             seconds=round(sum(case.seconds for case in cases), 1),
             trouble=done.trouble,
             cases=sum(case.verdict is not Verdict.NOT_COVERED for case in cases),
@@ -222,6 +225,48 @@ class Detection:
         self.tell(row)
 
 
-def titles(rows: Iterable[Row]) -> dict[str, str]:
-    """Return the catalogue's title of each change that rows are about."""
-    return {row.change: transform(row.change).title for row in rows if row.change}
+def cells(cases: Sequence[CaseFinished], claims: Sequence[str], *, drawn: set[str]) -> tuple[Cell, ...]:
+    """Return a cell for each requirement that some case spoke of, or that claims the fault."""
+    by_requirement: dict[str, list[CaseFinished]] = defaultdict(list)
+    for case in cases:
+        for requirement in case.requirements:
+            by_requirement[requirement].append(case)
+    names = dict.fromkeys((*claims, *by_requirement))
+    return tuple(
+        _cell(name, by_requirement.get(name, ()), claimed=not claims or name in claims, drawn=drawn)
+        for name in names
+        if name in claims or _said(by_requirement[name])
+    )
+
+
+def _said(cases: Iterable[CaseFinished]) -> list[CaseFinished]:
+    return [case for case in cases if case.verdict is not Verdict.NOT_COVERED]
+
+
+def _cell(name: str, cases: Iterable[CaseFinished], *, claimed: bool, drawn: set[str]) -> Cell:
+    said = _said(cases)
+    caught = next((case for case in said if case.verdict in CAUGHT), None)
+    if caught is None:
+        verdict = worst(case.verdict for case in said)
+        shown = next((case for case in said if case.verdict is verdict), None)
+        return Cell(
+            requirement=name, verdict=verdict.value if verdict else NO_VERDICT, claimed=claimed,
+            case=shown.case if shown else "", observed=shown.observed if shown else "",
+        )  # fmt: skip
+    return Cell(
+        requirement=name,
+        verdict=caught.verdict.value,
+        claimed=claimed,
+        case=caught.case,
+        presented=presented(caught.pulls, caught.phase),
+        observed=caught.observed,
+        examples=caught.examples if caught.case in drawn else 0,
+        seconds=caught.seconds,
+    )
+
+
+def presented(pulls: Iterable[PullRecord], phase: str) -> str:
+    """Name what the witness saw in place of the credentials, in the phase that the case is about where it can."""
+    found = [pull for pull in pulls if changed(pull)]
+    chosen = [pull for pull in found if pull.phase == phase] or found
+    return chosen[0].presented if chosen else ""

@@ -1,27 +1,33 @@
-"""A pytest plugin: each case is run once for every fault that it may catch, with that fault in force in the lab.
+"""Which cases there are, and a pytest plugin that runs each once for every fault that it may catch.
 
-It is told by a plan (a file) which lab to switch and which fault concerns which requirements. A case does not learn
-which fault is in force. When a fault has been caught for every requirement that a case could add, the case is not run.
+A plan (a file) names the lab to switch, and which fault concerns which requirements. A case does not learn which fault
+is in force. When a fault has been caught for every requirement that a case could add, the case is not run. Without a
+plan the plugin lists the cases only, for :func:`collect`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
+import subprocess
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.run import NotCovered
+from engine.children import environment
+from engine.tempdirs import temporary_directory
+from harness.run import SUITES, NotCovered
 from lab.control import RunningLab
 from lab.site import LabSettings
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Sequence
 
     from harness.run import Run
     from harness.shared_clusters import SharedClusters
@@ -32,6 +38,42 @@ CAUGHT = frozenset({Verdict.FAIL, Verdict.VACUOUS})
 #: How a run ends whose lab was not as before after a fault: another lab takes its place.
 UNHEALED = "the lab does not heal"
 HEALTHY = ""
+ROOT = SUITES.parent
+
+
+class NoCasesError(Exception):
+    """The suites cannot be collected; the message is pytest's."""
+
+
+@dataclass(frozen=True)
+class SuiteCase:
+    """A conformance case: its node id, its file, the requirements it proves, the hosts it takes."""
+
+    id: str
+    file: str
+    requirements: tuple[str, ...]
+    hosts: int
+
+
+def collect(suites: Sequence[str] = (str(SUITES),)) -> list[SuiteCase]:
+    """List the cases of the suites. Raises NoCasesError."""
+    with temporary_directory("detection") as folder:
+        file = folder / "cases.json"
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-qqq", "-p", "no:cacheprovider"]
+        command += ["-p", "detection.switching", "--cases-to", str(file), *project_options(suites), *suites]
+        done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment())
+        if done.returncode != 0 or not file.exists():
+            raise NoCasesError(f"the suites cannot be collected:\n{done.stdout}{done.stderr}")
+        return [
+            SuiteCase(**{**each, "requirements": tuple(each["requirements"])}) for each in json.loads(file.read_text())
+        ]
+
+
+def project_options(suites: Sequence[str]) -> list[str]:
+    """Return the options by which pytest runs a case file from outside the project as one of the project's."""
+    places = [(ROOT / suite.partition("::")[0]).resolve() for suite in suites]
+    above = os.path.commonpath([ROOT, *places])
+    return ["-c", str(ROOT / "pyproject.toml"), "--rootdir", above, "-p", "conftest"]
 
 
 @dataclass(frozen=True)
@@ -98,20 +140,23 @@ def touches_file(plan: Path) -> Path:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the option."""
-    parser.getgroup("detection").addoption("--detection-plan", metavar="FILE", help="which faults, on which lab")
+    """Declare the options: one of them is given."""
+    group = parser.getgroup("detection")
+    group.addoption("--detection-plan", metavar="FILE", help="which faults, on which lab")
+    group.addoption("--cases-to", metavar="FILE", help="write the collected cases as JSON")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the plan."""
-    config.stash[PLAN] = Plan.read(Path(config.getoption("--detection-plan")))
+    if plan := config.getoption("--detection-plan"):
+        config.stash[PLAN] = Plan.read(Path(plan))
     config.stash[CAUGHT_SO_FAR] = {}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a case once for each mutant it concerns."""
     marker = metafunc.definition.get_closest_marker("requirement")
-    if marker is None:
+    if marker is None or PLAN not in metafunc.config.stash:
         return
     chosen = metafunc.config.stash[PLAN].mutants_for(tuple(map(str, marker.args)))
     if chosen:
@@ -121,7 +166,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Order what concerns a mutant by mutant, properties first: they are the quickest to find a change."""
-    plan = config.stash[PLAN]
+    plan = config.stash.get(PLAN, None)
+    if plan is None:
+        return
     order = {mutant.name: number for number, mutant in enumerate(plan.mutants)}
     chosen = [item for item in items if mutant_of(item) is not None]
     chosen.sort(key=lambda item: (order[_name(item)], not _draws(item)))
@@ -130,6 +177,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = chosen
     cases = {item.nodeid: {"mutant": _name(item), "case": _base(item), "drawn": _draws(item)} for item in chosen}
     cases_file(Path(config.getoption("--detection-plan"))).write_text(json.dumps(cases))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the list of cases, where that is all that is asked for."""
+    if file := session.config.getoption("--cases-to"):
+        Path(file).write_text(json.dumps([asdict(_case_of(item)) for item in session.items]))
+
+
+def _case_of(item: pytest.Item) -> SuiteCase:
+    marker = item.get_closest_marker("requirement")
+    ids = tuple(map(str, marker.args)) if marker else ()
+    hosts = int(marker.kwargs.get("hosts", 1)) if marker else 1
+    file = item.path.relative_to(ROOT) if ROOT in item.path.parents else item.path
+    return SuiteCase(item.nodeid, str(file), ids, hosts)
 
 
 def _draws(item: pytest.Item) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from detection import judging
+from detection import labs, matrix
 from detection.switching import Mutant, Plan, cases_file, touches_file
 from reports.journal import FILE_NAME, Journal
 from reports.records import CaseFinished, PullRecord
@@ -29,7 +29,7 @@ def test_the_first_failure_of_a_requirement_counts() -> None:
         finished(Verdict.FAIL, "R-1", "R-2", case="drawn", examples=4, seconds=2.0, pulls=(PULL,), phase="repave"),
         finished(Verdict.FAIL, "R-1", case="later"),
     ]
-    first, other = judging.cells(cases, ["R-1"], drawn={"drawn"})
+    first, other = matrix.cells(cases, ["R-1"], drawn={"drawn"})
 
     assert (first.verdict, first.case, first.presented, first.seconds) == ("fail", "drawn", "base64-decoded", 2.0)
     assert first.examples == 4
@@ -38,14 +38,14 @@ def test_the_first_failure_of_a_requirement_counts() -> None:
 
 def test_a_claim_without_a_case_is_not_run() -> None:
     """A requirement that claims the fault and has no verdict shows as not run, not as passed."""
-    assert [cell.verdict for cell in judging.cells([], ["R-1"], drawn=set())] == ["not run"]
+    assert [cell.verdict for cell in matrix.cells([], ["R-1"], drawn=set())] == ["not run"]
     settled = [finished(Verdict.NOT_COVERED, "R-1")]
-    assert [cell.verdict for cell in judging.cells(settled, ["R-1"], drawn=set())] == ["not run"]
+    assert [cell.verdict for cell in matrix.cells(settled, ["R-1"], drawn=set())] == ["not run"]
 
 
 def test_the_gravest_verdict_of_what_did_not_fail_is_told() -> None:
     """Where nothing failed, a harness error is not hidden behind a pass, and does not count as caught."""
-    (cell,) = judging.cells([finished(Verdict.PASS, "R-1"), finished(Verdict.ERROR, "R-1")], ["R-1"], drawn=set())
+    (cell,) = matrix.cells([finished(Verdict.PASS, "R-1"), finished(Verdict.ERROR, "R-1")], ["R-1"], drawn=set())
 
     assert cell.verdict == "error"
     assert not cell.caught
@@ -57,10 +57,10 @@ def test_what_the_case_is_about_is_told_before_other_phases() -> None:
     other = PullRecord(time="", phase="deploy", puller="agent", presented="trimmed")
     refused = PullRecord(time="", phase="repave", puller="node", presented="wrong on purpose")
 
-    assert judging.presented([anonymous, other, PULL], "repave") == "base64-decoded"
-    assert judging.presented([anonymous, other], "repave") == "trimmed"
-    assert judging.presented([refused, PULL], "repave") == "base64-decoded"
-    assert judging.presented([anonymous, refused], "repave") == ""
+    assert matrix.presented([anonymous, other, PULL], "repave") == "base64-decoded"
+    assert matrix.presented([anonymous, other], "repave") == "trimmed"
+    assert matrix.presented([refused, PULL], "repave") == "base64-decoded"
+    assert matrix.presented([anonymous, refused], "repave") == ""
 
 
 def test_journals_are_read_while_they_are_written(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_journals_are_read_while_they_are_written(tmp_path: Path) -> None:
         journal.write(finished(Verdict.FAIL, "R-1", case="t.py::a[x]"))
     with (run / FILE_NAME).open("a") as file:
         file.write('{"record": "case", "cas')
-    findings = judging.read(plan, tmp_path)
+    findings = labs.read(plan, tmp_path)
 
     assert [case.case for case in findings.of["x"]] == ["t.py::a"]
     assert findings.drawn == {"t.py::a"}
@@ -104,7 +104,7 @@ def test_what_a_fault_did_is_read_by_case(tmp_path: Path) -> None:
         for case in "ab"
     ]
     touches_file(plan).write_text("\n".join(map(json.dumps, lines)) + '\n{"case": "t')
-    findings = judging.read(plan, tmp_path)
+    findings = labs.read(plan, tmp_path)
 
     assert findings.reached["x"]["report"] == {"t.py::a", "t.py::b"}
     assert findings.differed["x"]["report"] == {"t.py::b"}

@@ -10,11 +10,9 @@ from pathlib import Path
 import pytest
 
 from detection.__main__ import write
-from detection.collecting import ROOT, NoCasesError, collect
-from detection.judging import Findings
-from detection.labs import HEALTHY_LAB, Done
+from detection.labs import HEALTHY_LAB, Done, Findings
 from detection.matrix import SEED, Detection
-from detection.switching import HEALTHY, Mutant, Plan, cases_file
+from detection.switching import HEALTHY, ROOT, Mutant, NoCasesError, Plan, cases_file, collect
 from reports import runs
 from reports.kill_matrix import JSON, PAGE, Matrix
 from reports.records import CaseFinished
