@@ -186,13 +186,13 @@ class Touch:
 class Behaviour:
     """What happens at each joint: the healthy function, unless a fault replaced it.
 
-    ``where`` is what is known at every joint; ``note`` is told each :class:`Touch` once.
+    ``where`` is what is known at every joint; ``note`` is told each :class:`Touch` once, and ``touches`` holds them.
     """
 
     faults: tuple[Fault, ...] = field(default=())
     where: Where = Where()
     note: Callable[[Touch], None] = lambda _touch: None
-    _noted: set[Touch] = field(default_factory=set, repr=False)
+    touches: set[Touch] = field(default_factory=set, repr=False)
 
     def at(self, joint: Joint, healthy: Callable[..., Any], *args: Any, **known: Any) -> Any:  # noqa: ANN401 - as varied as the joints
         """Do what is to be done at ``joint``: call ``healthy(*args)``, or the fault's replacement around it.
@@ -223,8 +223,8 @@ class Behaviour:
 
     def _keep(self, faults: list[Fault], joint: Joint, *, differed: bool) -> None:
         for touch in [Touch(fault.name, joint.name, differed) for fault in faults]:
-            if touch not in self._noted:
-                self._noted.add(touch)
+            if touch not in self.touches:
+                self.touches.add(touch)
                 self.note(touch)
 
 

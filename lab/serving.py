@@ -96,7 +96,7 @@ class _Counter:
         finally:
             for each in waiting:
                 each.cancel()
-            self.lab.set_faults(self.lab.settings.faults)
+            self.lab.endpoint.seed(self.lab.settings.faults)
             self.used_by = ""
 
     def _answer(self, line: bytes) -> Message:
@@ -128,7 +128,7 @@ class _Counter:
     def _take(self, run: str, faults: list[Message]) -> Message:
         if self.used_by:
             return {"error": f"{self.used_by} uses it"}
-        self.lab.set_faults(faults)
+        self.lab.endpoint.seed(faults)
         self.used_by = run
         return {"taken": run}
 

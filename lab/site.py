@@ -27,7 +27,6 @@ from engine import ownership
 from engine.children import environment
 from engine.tempdirs import of_user
 from lab import base_profile, hosts, images
-from lab.faults import behaviour_of
 from lab.kinds import DEFAULT, KINDS
 from lab.palette.server import PaletteEndpoint
 from lab.palette.settings import Masks, Settings, Strictness
@@ -113,11 +112,6 @@ class Lab:
         """The address of the lab's Palette, as anybody reaches it."""
         return f"https://{self.network.gateway}:{self.port}"
 
-    def set_faults(self, specifications: Sequence[Message]) -> None:
-        """Put these faults in force and no others, at once, on the endpoint and on every host."""
-        self.endpoint.behaviour = behaviour_of(specifications)
-        self.endpoint.faults = list(specifications)
-
 
 @contextlib.asynccontextmanager
 async def running_lab(
@@ -176,10 +170,9 @@ async def _start_palette(
             strictness=strict,
             agent_version=settings.version,
             kubernetes=settings.kubernetes is not None,
-        ),
-        behaviour_of(settings.faults),
+        )
     )
-    endpoint.faults = list(settings.faults)
+    endpoint.seed(settings.faults)
     port = await endpoint.start(network.gateway, 0, context)
     return Lab(settings, client, built, network, authority, endpoint, port)
 

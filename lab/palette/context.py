@@ -23,23 +23,15 @@ class ApiContext:
     store: Store = field(default_factory=Store)
     sessions: Sessions = field(default_factory=Sessions)
     faults: list[Any] = field(default_factory=list)
-    touches: set[Touch] = field(default_factory=set)
-    """What the faults in force did so far, here and on the hosts."""
     events: EventLog = field(init=False)
 
     def __post_init__(self) -> None:
         self.events = EventLog(self._keep_event)
-        self.behave(self.behaviour)
-
-    def behave(self, behaviour: Behaviour) -> None:
-        """Take another behaviour from now on, and forget what the faults before it did."""
-        self.touches = set()
-        self.behaviour = replace(behaviour, note=self.touches.add)
 
     def note(self, touch: Touch) -> None:
         """Keep what a fault did on a host; a late word of one that is gone is nothing new."""
         if any(fault.name == touch.fault for fault in self.behaviour.faults):
-            self.touches.add(touch)
+            self.behaviour.touches.add(touch)
 
     def _keep_event(self, event: EventRecord, cluster: ClusterRecord | None) -> EventRecord | None:
         kept: EventRecord | None = self.behaviour.at(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
+from lab.faults import behaviour_of
 from lab.joints import ANSWER, Behaviour, FaultError, Touch
 from lab.palette.access import Access
 from lab.palette.agents import AgentChannel
@@ -59,8 +60,8 @@ def routes() -> list[Route]:
 class PaletteEndpoint:
     """A Palette endpoint of the lab. What it knows is gone when it stops.
 
-    ``behaviour`` (faults of this endpoint) and ``faults`` (handed through to every agent) may be assigned at any time,
-    from any thread; both take effect at the next thing that happens.
+    Faults may be seeded, and ``behaviour`` (that of this endpoint) assigned, at any time and from any thread: it takes
+    effect at the next thing that happens.
     """
 
     def __init__(self, settings: Settings, behaviour: Behaviour | None = None) -> None:
@@ -91,23 +92,23 @@ class PaletteEndpoint:
 
     @behaviour.setter
     def behaviour(self, behaviour: Behaviour) -> None:
-        self._context.behave(behaviour)
+        self._context.behaviour = behaviour
         self._settle_soon()
+
+    def seed(self, specifications: Sequence[Any]) -> None:
+        """Put these faults in force and no others, on this endpoint and, with its next order, on every host."""
+        self._context.faults = list(specifications)
+        self.behaviour = behaviour_of(specifications)
 
     @property
     def touches(self) -> list[Touch]:
         """What the faults in force did so far, on this endpoint and on the hosts."""
-        return sorted(self._context.touches, key=astuple)
+        return sorted(self._context.behaviour.touches, key=astuple)
 
     @property
     def faults(self) -> Sequence[Any]:
-        """What every agent is handed under ``faults``, as JSON; the endpoint does not look at it."""
+        """The specifications of the faults that are seeded; every agent is handed them under ``faults``."""
         return tuple(self._context.faults)
-
-    @faults.setter
-    def faults(self, faults: Sequence[Any]) -> None:
-        self._context.faults = list(faults)
-        self._settle_soon()
 
     @property
     def tenant_uid(self) -> str:

@@ -205,9 +205,9 @@ def test_an_order_that_is_changed_on_its_way(bench: Bench) -> None:
 
 
 def test_faults_of_agents_are_handed_through(bench: Bench) -> None:
-    """What is assigned to ``faults`` reaches every agent, in an order of a newer revision, at once."""
+    """What is seeded reaches every agent, in an order of a newer revision, at once."""
     before = [agent.orders[-1]["revision"] if agent.orders else -1 for agent in bench.agents]
-    bench.lab.endpoint.faults = [{"name": "urlsafe-base64"}]
+    bench.lab.endpoint.seed([{"name": "workers-first"}])
     eventually(lambda: all(a.orders and a.orders[-1]["faults"] for a in bench.agents), "handed through")
     assert all(agent.orders[-1]["revision"] > old for agent, old in zip(bench.agents, before, strict=True))
-    assert list(bench.lab.endpoint.faults) == [{"name": "urlsafe-base64"}]
+    assert list(bench.lab.endpoint.faults) == [{"name": "workers-first"}]
