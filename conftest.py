@@ -8,5 +8,6 @@ pytest_plugins = [
     "harness.long_runs",
     "harness.workers",
     "fixtures.session",
+    "fixtures.deck",
     "fixtures.shared_clusters",
 ]

@@ -35,9 +35,9 @@ from waiting.retry import RetryPolicy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fixtures.shared_clusters import SharedClusters
     from harness.evidence import Evidence
     from harness.private_registry import SiteRegistry
-    from harness.shared_clusters import SharedClusters
     from harness.sites.site import Site
 
 REGISTRY, HOST, PALETTE = "registry", "host", "Palette"

@@ -29,8 +29,8 @@ from reports.verdicts import Verdict
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from fixtures.shared_clusters import SharedClusters
     from harness.run import Run
-    from harness.shared_clusters import SharedClusters
     from harness.sites.site import Site
 
 #: What a case must end with for its fault to count as caught: the product's fault, or nothing proven about it.

@@ -14,6 +14,7 @@ from harness.errors import ErrorWatch, told_causes
 from harness.repaved import RepaveWatch
 from palette.cluster_request import AttachedProfile
 from palette.errors import PaletteError
+from palette.os_layer import PACK
 from palette.waiting import WaitError
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ class Sighting:
     what: str
     at: datetime
     host: str = ""
+
+
+def new_version(site: Site, profile: str, version: str, layer: OsLayer) -> str:
+    """Create and publish the next version of a profile with another OS layer; return its uid."""
+    values = layer.values() if site.base is None else site.base.values.with_layer(layer)
+    uid = site.project.profiles.new_version(profile, version, {PACK: values})
+    site.ledger.add("profile", uid)
+    return uid
 
 
 @dataclass
@@ -119,7 +128,7 @@ class Cluster:
     def move_to(self, layer: OsLayer) -> None:
         """Put ``layer`` into a new, published profile version and move the cluster to it; approves nothing."""
         self._look_at_boots()
-        new = self.site.new_version(self.profile, f"1.{len(self.versions)}.0", layer)
+        new = new_version(self.site, self.profile, f"1.{len(self.versions)}.0", layer)
         self.versions.append(new)
         self._take(new, layer)
 
@@ -236,7 +245,7 @@ class Cluster:
     def forecast(self, layer: OsLayer) -> RepaveForecast:
         """Ask Palette whether moving to ``layer`` would repave the cluster; nothing is changed."""
         version = f"1.{len(self.versions)}.0"
-        new = self.site.new_version(self.profile, version, layer)
+        new = new_version(self.site, self.profile, version, layer)
         self.versions.append(new)
         moved = AttachedProfile(new, replaces=self.profile, variables=self.site.variables)
         return self.site.project.clusters.would_repave(self.uid, [moved])

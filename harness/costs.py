@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-from harness.shared_clusters import KINDS, group_of, in_groups
 from reports import history, results, runs
 
 if TYPE_CHECKING:
@@ -34,6 +33,36 @@ _LOOKS = 20
 _LONGEST = 10**7  # seconds, and clusters, that no case takes
 #: Clusters and repaves of a case that never ran, by the phase of its requirement.
 _BY_PHASE = {"": (0, 0), "profile": (0, 0), "deploy": (1, 0), "limits": (1, 0)}
+#: The fixtures of shared clusters, with the deployments and repaves that each takes before a case uses it.
+KINDS = {
+    "deployed": (1, 0),  # runs, and is only looked at
+    "repaved": (1, 1),  # was repaved once, and is only looked at
+    "refused": (1, 0),  # the registry refuses its login
+    "walked": (1, 0),  # runs, and is repaved from case to case; each leaves it running with a login that works
+    "trying": (1, 0),  # reads its login and an image that is not there from macros, at every try
+    "repaved_pair": (1, 1),  # has two hosts, was repaved once, and is only looked at
+    "trusting": (1, 0),  # runs, and trusts a second authority as well
+    "pending": (1, 0),  # waits for an image that the registry does not have
+    "pending_by_name": (1, 0),  # the same, with the registry named by a name where it has one
+}
+
+
+def group_of(item: pytest.Item) -> str:
+    """Return the shared cluster that a case uses; empty when it has its own."""
+    return next((name for name in getattr(item, "fixturenames", ()) if name in KINDS), "")
+
+
+def in_groups(items: Iterable[pytest.Item]) -> list[list[pytest.Item]]:
+    """Return cases in their order, those of one shared cluster together; what ends the cluster stands last."""
+    groups: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        groups.setdefault(group_of(item) or item.nodeid, []).append(item)
+    return [sorted(each, key=_ends) for each in groups.values()]
+
+
+def _ends(item: pytest.Item) -> int:
+    marker = item.get_closest_marker("requirement")
+    return int(marker.kwargs.get("ends", 0)) if marker else 0
 
 
 @dataclass(frozen=True)

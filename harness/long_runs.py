@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.costs import Cost, Costs, known_costs
+from harness.costs import Cost, Costs, in_groups, known_costs
 from harness.interrupts import CtrlC
 from harness.levels import CERTIFICATION, SMOKE, smoke
 from harness.planning import Schedule, plan, seconds_of, told_left_out, units, within
@@ -17,7 +17,6 @@ from harness.plugin import OPTIONS, RUN
 from harness.progress import VIEW, Progress, open_view, rough, speaker
 from harness.run import cases_of, is_case, is_for_cases
 from harness.scheduler import most_workers
-from harness.shared_clusters import in_groups
 from harness.worker import Wire, given
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
-from harness.costs import SETTING_UP, Cost, total
+from harness.costs import SETTING_UP, Cost, group_of, in_groups, total
 from harness.levels import requirements_of
 from harness.progress import columns, cut, rough, short
-from harness.shared_clusters import group_of, in_groups
 from reports.text import plural, some
 
 if TYPE_CHECKING:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from harness.brief import Brief
 from harness.clusters import VacuousPhase
 from harness.pull_addresses import PullAddresses, told_apart
+from palette.os_layer import ProviderCredentials
 from registry.address import RegistryAddress
 from registry.classify import UNKNOWN, meaning, narrow
 from registry.engine_image import DEFAULT_IMAGE
@@ -180,6 +181,11 @@ class SiteRegistry(Brief):
     def account(self, username: str | None = None, password: str | None = None) -> AbstractContextManager[Account]:
         """Yield an account that may log in while the context lasts; pulls are compared with it."""
         return self.seen.account(username, password)
+
+    def credentials(self, account: Account, **different: Any) -> ProviderCredentials:  # noqa: ANN401 - any field
+        """Return the provider credentials of an account, with the authority of the registry."""
+        given = ProviderCredentials(str(self.address), account.username, account.password, self.authority.pem or None)
+        return replace(given, **different)
 
     def refusing(self, username: str, password: str, /) -> AbstractContextManager[None]:
         """Expect a login that the registry is to refuse while the context lasts: no failure accuses it."""

@@ -24,8 +24,7 @@ from harness import requirements as catalogue
 from harness.clusters import NotCleanedUpError, VacuousPhase
 from harness.errors import is_shortage
 from harness.evidence import Evidence
-from harness.failure_report import Ending, FailureReport, failure_report, words_of
-from harness.masking import masked
+from harness.failure_report import Ending, FailureReport, failure_report, masked, words_of
 from harness.pull_addresses import SharedAddressError
 from harness.sites.site import HostsGoneError, NoFreeHostError
 from harness.sites.site_file import NoOwnAddressError

@@ -53,10 +53,14 @@ class OsValues:
     def with_layer(self, layer: OsLayer) -> str:
         """Return the values with the image, the credentials and the images to pull of ``layer``, and its other text.
 
+        A layer whose text a case writes itself keeps the user's other keys below it.
+
         Raises:
             UnusableValuesError: a place that is to be changed is written so that it cannot be changed alone.
 
         """
+        if layer.is_verbatim:
+            return f"{layer.values().rstrip()}\n{self.other_than_the_guides()}"
         written = self.text
         for edit in (_with_images, _with_uri, _with_credentials):
             written = edit(written, layer)

@@ -76,15 +76,6 @@ class BaseProfile:
             advice = "name a profile or a provider image of the other's Kubernetes"
             raise UnusableProfileError(f"{self.name} {self.version}: {said}; {advice}")
 
-    def values_with(self, layer: OsLayer) -> str:
-        """Return the OS layer's values for a version of the clone.
-
-        A layer whose text a case writes itself keeps the user's other keys below it.
-        """
-        if layer.is_verbatim:
-            return f"{layer.values().rstrip()}\n{self.values.other_than_the_guides()}"
-        return self.values.with_layer(layer)
-
 
 def find_base(project: ProjectView, wanted: WantedProfile) -> BaseProfile:
     """Find and check the profile that a site file names; nothing is changed.

@@ -188,18 +188,11 @@ class Site(Brief):
         """
         self.ledger.meant("profile", name)
         if self.base is not None:
-            values = {PACK: self.base.values_with(layer)}
+            values = {PACK: self.base.values.with_layer(layer)}
             uid = self.project.profiles.new_version(self.base.uid, version, values, name=name, publish=publish)
         else:
             packs, labels = (self.os_pack(layer.values()), *self._packs[1:]), {LABEL: self.run}
             uid = self.project.profiles.create(name, packs, version=version, publish=publish, labels=labels)
-        self.ledger.add("profile", uid)
-        return uid
-
-    def new_version(self, profile: str, version: str, layer: OsLayer) -> str:
-        """Create and publish the next version of a profile with another OS layer; gives its uid."""
-        values = layer.values() if self.base is None else self.base.values_with(layer)
-        uid = self.project.profiles.new_version(profile, version, {PACK: values})
         self.ledger.add("profile", uid)
         return uid
 

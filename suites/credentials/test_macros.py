@@ -21,7 +21,7 @@ def test_the_projects_macro_wins(site: Site, layers: Layers, private_registry: S
         held_macro(site, name, account.password, scope="tenant") as of_tenant,
         held_macro(site, name, wrong) as of_project,
         site.begin_deploy(
-            layers.fresh(None, credentials=layers.credentials(account, password=of_project.reference))
+            layers.fresh(None, credentials=layers.registry.credentials(account, password=of_project.reference))
         ) as cluster,
     ):
         with private_registry.refusing(account.username, wrong):
@@ -42,7 +42,7 @@ def test_a_changed_macro_reaches_a_live_cluster(
         private_registry.account(password="First!pass#1") as account,
         held_macro(site, macro_name(site, "changing"), account.password) as held,
     ):
-        layer = layers.fresh(None, credentials=layers.credentials(account, password=held.reference))
+        layer = layers.fresh(None, credentials=layers.registry.credentials(account, password=held.reference))
         with site.deploy(layer) as cluster, private_registry.account(account.username, "Second!pass#2") as rotated:
             held.change(rotated.password)
             waiting = site.project.clusters.profile_updates(cluster.uid)
@@ -62,7 +62,7 @@ def test_a_missing_macro_is_reported_and_can_be_added(
     """While a macro is nowhere an event names it and nothing is presented; once it exists the cluster runs."""
     name = macro_name(site, "missing")
     with private_registry.account() as account:
-        layer = layers.fresh(None, credentials=layers.credentials(account, password=macro(name)))
+        layer = layers.fresh(None, credentials=layers.registry.credentials(account, password=macro(name)))
         with site.begin_deploy(layer) as cluster:
             runs = cluster.runs_or_fails()
             event = cluster.errors()[0]

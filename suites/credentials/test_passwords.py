@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import pytest
 
+from fixtures.deck import for_more_passwords
 from fixtures.layers import Layers
-from fixtures.shared_clusters import Use, deployments_of, repaves_of
-from fixtures.strategies import for_more_passwords
+from fixtures.shared_clusters import Use
 from fixtures.vectors import Vector, load
-from fixtures.walks import Deployments, Walk
+from fixtures.walks import Deployments, Walk, deployments_of, repaves_of
 from harness.evidence import Evidence
 from harness.requirements import requirement
 from harness.sites.site import Site

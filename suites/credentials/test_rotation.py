@@ -58,9 +58,9 @@ def test_a_password_is_decoded_once_exactly_where_the_profile_says_so(
         private_registry.account(password="Clear!text#1") as clear,
         private_registry.account(password=ENCODED) as plain,
     ):
-        encoded = layers.credentials(clear, password=ENCODED, encoded_password=True)
+        encoded = layers.registry.credentials(clear, password=ENCODED, encoded_password=True)
         with site.deploy(layers.fresh(None, credentials=encoded)) as cluster:
-            for credentials in (encoded, layers.credentials(plain, encoded_password=False)):
+            for credentials in (encoded, layers.registry.credentials(plain, encoded_password=False)):
                 done = cluster.try_repave(layers.fresh(None, credentials=credentials))
 
                 assert private_registry.witness.changes(cluster) == []

@@ -197,7 +197,7 @@ class Playing:
         trusted = "".join(each.registry.authority.pem for each in self.registries) or None
         if in_user_data:
             login = self._another(layers, "the profile beside user data")
-        given = layers.credentials(login, certificates=trusted)
+        given = layers.registry.credentials(login, certificates=trusted)
         if "macro" not in step.source:
             return given
         registry, username, password = self._macros(step, given)

@@ -96,7 +96,7 @@ def test_a_refused_pull_changes_nothing_on_the_host(refused: Use) -> None:
 def test_an_unknown_user_is_reported(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
     """With an unknown user the cluster does not run, and events say why."""
     with private_registry.account() as account, private_registry.refusing(NOBODY, account.password):
-        unknown = layers.credentials(account, username=NOBODY)
+        unknown = layers.registry.credentials(account, username=NOBODY)
         with site.begin_deploy(layers.fresh(None, credentials=unknown)) as cluster:
             assert_refusal_is_told(cluster)
 

@@ -21,7 +21,7 @@ def test_an_edit_of_the_credentials_alone_repaves(
     """Moved to a version that differs in its credentials alone, the cluster is repaved; a newer page denies it (X1)."""
     with walked() as shared:
         cluster, other = shared.cluster, shared.exits.enter_context(private_registry.account())
-        edited = replace(cluster.layer, credentials=layers.credentials(other))
+        edited = replace(cluster.layer, credentials=layers.registry.credentials(other))
         foretold = cluster.forecast(edited).is_required
         evidence.note(f"X1: an edit of the credentials alone {'repaves' if foretold else 'does not repave'}")
 
@@ -60,7 +60,7 @@ def test_credentials_first_and_the_image_later(site: Site, layers: Layers, priva
         site.deploy(layers.fresh(before)) as cluster,
         private_registry.account() as now,
     ):
-        cluster.repave(replace(cluster.layer, credentials=layers.credentials(now)), phase="edit")
+        cluster.repave(replace(cluster.layer, credentials=layers.registry.credentials(now)), phase="edit")
         cluster.try_repave(layers.with_image(cluster.layer))
         users = private_registry.witness.users(cluster, phase="repave")
 

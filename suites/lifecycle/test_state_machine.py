@@ -222,7 +222,7 @@ class Life(RuleBasedStateMachine):
         self.exits.enter_context(self.registry.seen.expecting(Account(self.username, self.written)))
 
     def _credentials(self) -> ProviderCredentials:
-        return self.layers.credentials(Account(self.username, self.written))
+        return self.layers.registry.credentials(Account(self.username, self.written))
 
     def _runs(self, image: str) -> None:
         self.images.append(image)

@@ -19,7 +19,7 @@ def elsewhere(layers: Layers, others: Layers, account: Account) -> OsLayer:
     """
     both = layers.registry.authority.pem + others.registry.authority.pem
     image = others.registry.address.reference("conformance/provider", "second")
-    return layers.fresh(None, image=image, credentials=layers.credentials(account, certificates=both))
+    return layers.fresh(None, image=image, credentials=layers.registry.credentials(account, certificates=both))
 
 
 @requirement("LIMIT-01", phase="limits", witness=True)
@@ -59,7 +59,9 @@ def test_a_repave_keeps_two_registries_apart(
             trap = layers.images.fresh()  # all that is missing there would be had here, with the same login
             missing = trap.at(others.registry.address).reference
             trusted = second.credentials.certificates if second.credentials else None
-            moved = layers.fresh(None, image=missing, credentials=others.credentials(there, certificates=trusted))
+            moved = layers.fresh(
+                None, image=missing, credentials=others.registry.credentials(there, certificates=trusted)
+            )
             cluster.begin_repave(moved)
             cluster.repaves_or_fails(about=missing)
             repave = private_registry.witness.pulls(cluster, phase="repave")

@@ -17,7 +17,9 @@ from registry.server import Account
 def layer_at(hostile: RedirectingRegistry, layers: Layers, account: Account) -> OsLayer:
     """Return a layer with a fresh image, to be pulled through the registry that redirects."""
     image = layers.images.fresh().at(hostile.address).reference
-    return layers.fresh(None, image=image, credentials=layers.credentials(account, registry=str(hostile.address)))
+    return layers.fresh(
+        None, image=image, credentials=layers.registry.credentials(account, registry=str(hostile.address))
+    )
 
 
 @requirement("SAFE-01", "SAFE-02", phase="repave")

@@ -99,7 +99,7 @@ def test_a_registry_without_tls_gets_no_credentials_at_deployment(
     """Credentials for a registry that speaks plain HTTP are never sent to it, and the cluster does not run."""
     address = RegistryAddress(plain_server.bind, plain_server.port)
     with private_registry.account() as account:
-        credentials = layers.credentials(account, registry=str(address))
+        credentials = layers.registry.credentials(account, registry=str(address))
         image = address.reference("conformance/provider", "v1")
         with site.begin_deploy(layers.fresh(None, image=image, credentials=credentials)) as cluster:
             runs = cluster.runs_or_fails()
@@ -120,7 +120,7 @@ def test_nothing_without_tls_gets_the_credentials_of_a_repave(
 
         assert bare.realm.presented == [], f"a login was sent to {bare.realm.url}"
         image = address.reference("conformance/provider", "v1")
-        credentials = layers.credentials(shared.account, registry=str(address))
+        credentials = layers.registry.credentials(shared.account, registry=str(address))
         cluster.begin_repave(layers.fresh(None, image=image, credentials=credentials))
         assert not cluster.repaves_or_fails(about=image), "the cluster runs an image of a registry without TLS"
         assert plain_server.presented == [], f"credentials were sent to http://{address} in clear"

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from fixtures.layers import Layers
+from harness.clusters import new_version
 from harness.errors import ErrorCause
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
@@ -36,7 +37,7 @@ def test_a_new_version_leaves_the_old_one_as_it_was(site: Site) -> None:
     """A new version is a profile of its own under the same name: the change is in it, and all else as it was."""
     old = site.create_profile(f"{site.run}-versions", LAYER)
     changed = OsLayer("registry.example/provider:v2.0.0", LAYER.credentials)
-    new = site.new_version(old, "1.1.0", changed)
+    new = new_version(site, old, "1.1.0", changed)
     before, after = site.project.profiles.get(old), site.project.profiles.get(new)
 
     assert (after.name, after.version, after.uid == before.uid) == (before.name, "1.1.0", False)

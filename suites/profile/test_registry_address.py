@@ -27,7 +27,7 @@ def test_a_registry_is_named_by_domain(site: Site, layers: Layers, private_regis
     with private_registry.account() as account:
         for address in names:
             image = layers.images.fresh().at(address).reference
-            credentials = layers.credentials(account, registry=str(address))
+            credentials = layers.registry.credentials(account, registry=str(address))
             with site.deploy(layers.fresh(None, image=image, credentials=credentials)) as cluster:
                 assert private_registry.witness.changes(cluster, phase="deploy") == [], f"registry {address}"
 

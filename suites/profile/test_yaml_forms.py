@@ -49,7 +49,7 @@ def test_a_bare_password_and_a_registry_with_a_path_are_text(
 ) -> None:
     """A password without quotes is presented as it is written, at an address with a project behind it as in Harbor."""
     with private_registry.account(password="Passw0rd-bare") as account:
-        credentials = layers.credentials(account, registry=f"{private_registry.address}/conformance")
+        credentials = layers.registry.credentials(account, registry=f"{private_registry.address}/conformance")
         layer = layers.fresh(None, credentials=credentials, password_form=Form.PLAIN)
         with site.deploy(layer) as cluster:
             assert private_registry.witness.changes(cluster, phase="deploy") == []
@@ -85,7 +85,7 @@ def test_the_guides_shape_with_its_indentation_lost(
 ) -> None:
     """Printed flat, as a page may print it, the guide's OS layer is read with its parts empty."""
     with private_registry.account() as account:
-        layer = layers.fresh(None, credentials=layers.credentials(account, certificates=None))
+        layer = layers.fresh(None, credentials=layers.registry.credentials(account, certificates=None))
         flat = "\n".join(line.strip() for line in layer.values().splitlines())
 
     evidence.note(f"indentation lost: {what_is_read(flat)}")

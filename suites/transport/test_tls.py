@@ -124,7 +124,7 @@ def test_a_deployment_takes_the_authority_as_it_is_written(
     setup = setup_of(vector.text, address.host)
     evidence.example(vector.id, expected=f"{vector.comment} ({setup.verdict})")
     with private_registry.account() as account, private_registry.presenting(setup.server):
-        trusted = layers.credentials(account, registry=str(address), certificates=setup.trusted_pem or None)
+        trusted = layers.registry.credentials(account, registry=str(address), certificates=setup.trusted_pem or None)
         layer = layers.fresh(None, image=missing_tag(address, vector), credentials=trusted)
         with site.begin_deploy(layer) as cluster:
             assert not cluster.runs_or_fails(), f"the cluster runs an image that is not there: {layer.image}"
@@ -148,7 +148,7 @@ def test_a_repave_accepts_good_certificates_only(
     setups = [(vector, setup_of(vector.text, private_registry.address.host)) for vector in vectors]
     bundle = private_registry.authority.pem + "".join(setup.trusted_pem for _vector, setup in setups)
     with private_registry.account() as account:
-        trusted = layers.credentials(account, certificates=bundle)
+        trusted = layers.registry.credentials(account, certificates=bundle)
         with site.deploy(layers.fresh(None, credentials=trusted)) as cluster:
             for vector, setup in setups:
                 image = missing_tag(private_registry.address, vector)
@@ -176,7 +176,7 @@ def test_a_cluster_deploys_and_repaves_behind_a_good_certificate(
     setup = setup_of(vector.text, private_registry.address.host)
     evidence.example(vector.id, expected=vector.comment)
     with private_registry.account() as account, private_registry.presenting(setup.server):
-        trusted = layers.credentials(account, certificates=setup.trusted_pem)
+        trusted = layers.registry.credentials(account, certificates=setup.trusted_pem)
         with site.begin_deploy(layers.fresh(None, credentials=trusted)) as cluster:
             assert cluster.runs_or_fails(), f"a good certificate ({vector.text}) keeps a new cluster out of Running"
             cluster.try_repave(layers.with_image(cluster.layer))

@@ -39,4 +39,4 @@ def test_no_form_of_a_password_is_left_on_a_host(site: Site, layers: Layers, pri
 
 def trusting(layers: Layers, account: Account, authority: str) -> ProviderCredentials:
     """Return credentials with the registry's authority and another one."""
-    return layers.credentials(account, certificates=layers.registry.authority.pem + authority)
+    return layers.registry.credentials(account, certificates=layers.registry.authority.pem + authority)

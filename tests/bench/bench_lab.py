@@ -121,7 +121,7 @@ def refusals(site: Site, layers: Layers, registry: SiteRegistry) -> None:
     for _ in range(ROUNDS):
         with registry.account() as account:
             began = time.perf_counter()
-            wrong = layers.credentials(account, password="not-the-password!")
+            wrong = layers.registry.credentials(account, password="not-the-password!")
             with site.begin_deploy(layers.fresh(None, credentials=wrong)) as cluster:
                 cluster.fails(ErrorCause.LOGIN)
                 questions.append(timed(partial(ask, cluster, site, registry)))

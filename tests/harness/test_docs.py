@@ -53,6 +53,15 @@ def test_every_file_that_documents_name_is_there() -> None:
     assert lost == []
 
 
+@pytest.mark.parametrize(("walk", "most"), [("One password", 20), ("One site file", 20), ("One seeded fault", 14)])
+def test_a_walk_through_the_code_is_short(walk: str, most: int) -> None:
+    """What a reader has to open to follow one thing through the project stays within its limit."""
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    (part,) = re.findall(rf"^### {walk}.*?(?=^#|\Z)", text, re.MULTILINE | re.DOTALL)
+
+    assert 5 < len(set(re.findall(r"`[\w/]+\.py`", part))) <= most
+
+
 def test_every_public_class_has_a_name_of_its_own() -> None:
     """No two modules define a public class of one name."""
     places: dict[str, list[str]] = {}

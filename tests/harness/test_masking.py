@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.masking import masked
+from harness.failure_report import masked
 from protected import Secret
 from reports.leak_forms import Protected
 from reports.records import CaseFinished, EventRow, Moment, PullRecord

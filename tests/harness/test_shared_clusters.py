@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from harness.shared_clusters import Shared, SharedClusters, group_of, in_groups, is_last
+from fixtures.shared_clusters import Shared, SharedClusters, is_last
+from harness.costs import group_of, in_groups
 
 
 class Made:

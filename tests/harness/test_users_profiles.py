@@ -74,7 +74,7 @@ def test_profiles_as_people_have_them_are_taken(
     """The clone's OS layer has the run's image, and its clusters the site file's values of variables."""
     base = found(site, changes, variables)
 
-    assert yaml.safe_load(base.values_with(OsLayer("r.test/p:v2")))["options"]["system.uri"] == "r.test/p:v2"
+    assert yaml.safe_load(base.values.with_layer(OsLayer("r.test/p:v2")))["options"]["system.uri"] == "r.test/p:v2"
     assert base.variables == variables
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from fixtures.credential_classes import PASSWORD_CLASSES, USERNAME_CLASSES, CredentialClass
 from fixtures.deck import deck, one_round, size_of
-from fixtures.edges import FRAGMENTS
+from fixtures.members import FRAGMENTS
 from fixtures.vectors.catalogue import KINDS
 from harness.drawing import EXAMPLES
 from registry.htpasswd import unusable

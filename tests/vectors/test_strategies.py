@@ -8,7 +8,7 @@ import pytest
 from hypothesis import settings
 
 from fixtures.credential_classes import PASSWORD_CLASSES
-from fixtures.strategies import for_more_passwords
+from fixtures.deck import for_more_passwords
 from harness.drawing import settings_for_hosts
 from registry.htpasswd import unusable
 
