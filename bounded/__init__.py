@@ -13,6 +13,7 @@ import io
 import ssl
 import time
 from contextlib import suppress
+from http import HTTPStatus
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+_LONGEST_LINE = 1 << 16
 #: Bytes of an answer at most. The largest on record is a log bundle of a cluster, of a few MiB; lists come in pages.
 LARGEST_ANSWER = 32 << 20
 
@@ -73,6 +75,15 @@ class _BoundedResponse(HTTPResponse):
         super().__init__(sock, *args, **options)
         self.fp.close()
         self.fp = io.BufferedReader(_BoundedReader(sock))
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """Pass over interim answers such as 103 (Early Hints); ``http.client`` itself knows 100 only."""
+        line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc] # there is no public way
+        while HTTPStatus.SWITCHING_PROTOCOLS < line[1] < HTTPStatus.OK:
+            while self.fp.readline(_LONGEST_LINE).strip():
+                pass
+            line = super()._read_status()  # type: ignore[misc]
+        return line
 
 
 class _Connection(urllib3.connection.HTTPConnection):

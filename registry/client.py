@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Self
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from protected import Secret
 from registry.manifests import (
@@ -28,6 +28,9 @@ from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from registry.address import RegistryAddress
+
+_MOST_PAGES = 1000
+"""Pages of a list of tags."""
 
 Progress = Callable[[str, int, int], object]
 """Told while blobs move: digest, bytes so far, bytes in all."""
@@ -73,15 +76,17 @@ class RegistryClient:
 
         A base path that answers everybody proves nothing: a manifest that does not exist is asked for, too.
         """
+        path = f"/v2/{repository}/manifests/none"
         try:
             self.login()
-            self._session.request("GET", f"/v2/{repository}/manifests/none", scope=_pull(repository))
+            self._session.request("GET", path, scope=_pull(repository))
         except RegistryError as error:
             if isinstance(error, LoginRefused) or error.status == HTTPStatus.UNAUTHORIZED:
                 return error
             if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN):
                 raise
-        return None
+            return None
+        raise RegistryError(f"GET {path}", HTTPStatus.OK, "is there, and nobody put it there: no registry answers so")
 
     @property
     def has_token(self) -> bool:
@@ -89,18 +94,23 @@ class RegistryClient:
         return self._session.has_token
 
     def tags(self, repository: str) -> list[str]:
-        """Return the tags of a repository; none when it does not exist."""
+        """Return the tags of a repository, from all pages of the list; none when it does not exist."""
         path = f"/v2/{repository}/tags/list"
-        try:
-            document = json_object(self._session.request("GET", path, scope=_pull(repository)).content, f"GET {path}")
-        except RegistryError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return []
-            raise
-        tags = as_list(document.get("tags") or [])
-        if not all(isinstance(tag, str) for tag in tags):
-            raise RegistryError(f"GET {path}", 0, "has tags that are no text")
-        return sorted(tags)
+        found, page, what = set[str](), path, f"GET {path}"
+        for _ in range(_MOST_PAGES):
+            try:
+                response = self._session.request("GET", page, scope=_pull(repository))
+            except RegistryError as error:
+                if error.status == HTTPStatus.NOT_FOUND:
+                    return []
+                raise
+            found.update(_tags(response.content, what))
+            if not (following := response.links.get("next", {}).get("url")):
+                return sorted(found)
+            # of this registry, whatever it calls itself: behind a proxy it may not know its own name
+            url = urlsplit(joined(f"{self.address.url}{page}", following, what))
+            page = f"/{url.path.lstrip('/')}?{url.query}"
+        raise RegistryError(what, 0, f"has more than {_MOST_PAGES} pages")
 
     def manifest(self, repository: str, reference: str) -> Manifest:
         """Return the manifest or index behind a tag or digest; one asked for by digest is checked against it."""
@@ -129,11 +139,11 @@ class RegistryClient:
                 raise
 
     def has_blob(self, repository: str, digest: str) -> bool:
-        """Return whether the repository has a blob."""
+        """Return whether the repository has a blob; one that cannot be asked for without its content is sent again."""
         try:
             self._session.request("HEAD", f"/v2/{repository}/blobs/{digest}", scope=_push(repository))
         except RegistryError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
+            if error.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
                 return False
             raise
         return True
@@ -181,6 +191,13 @@ class RegistryClient:
         raise RegistryError(
             "upload", 0, f"the registry sends uploads {found}; set its public URL (http.host, X-Forwarded-Proto)"
         )
+
+
+def _tags(answer: bytes, what: str) -> list[str]:
+    tags = json_object(answer, what).get("tags", [None])  # null is an empty list at some registries
+    if not all(isinstance(tag, str) for tag in as_list(tags or [])):
+        raise RegistryError(what, 0, "is no list of tags; a JSON object with 'tags' is right")
+    return list(tags or [])
 
 
 def _pull(repository: str) -> str:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from foreign import cut
+from foreign import cut, one_line
 from registry.challenges import Challenge, challenges
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class RegistryError(RuntimeError):
     def __init__(
         self, request: str, status: int, said: str, challenge: str = "", retry_after: float | None = None
     ) -> None:
-        super().__init__(f"{request}: {f'{status} ' if status else ''}{cut(said)}")
+        super().__init__(f"{request}: {f'{status} ' if status else ''}{one_line(cut(said))}")
         self.request, self.status, self.challenge, self.retry_after = request, status, challenge, retry_after
 
     @property

@@ -88,7 +88,8 @@ class RegistrySession:
     def is_here(self, url: str) -> bool:
         """Return whether a URL is the registry's own."""
         target = urlsplit(url)
-        return (target.scheme, target.hostname, target.port or HTTPS_PORT) == ("https", *self._place)
+        place = target.scheme, target.hostname, target.port or HTTPS_PORT
+        return "@" not in target.netloc and place == ("https", *self._place)  # a login in a URL would replace ours
 
     def request(
         self,
@@ -246,6 +247,9 @@ class RegistrySession:
             raise
         except _REFUSED_ANSWERS as error:
             raise RegistryError(what, 0, f"an answer that cannot be read ({type(error).__name__})") from None
+        if response.is_redirect:
+            where = joined(realm, response.headers["Location"], what).partition("?")[0]
+            raise RegistryError(what, response.status_code, f"redirects to {where}; the password is not sent there")
         if not response.ok:
             kind = LoginRefused if response.status_code in _NO_TOKEN else RegistryError
             asked = asked_pause(response.headers.get("Retry-After", ""), response.headers.get("Date", ""))

@@ -179,12 +179,16 @@ def test_a_base_path_that_answers_everybody_confirms_no_password() -> None:
     assert refused.status == 401
 
 
-@pytest.mark.parametrize("location", ["", "http://127.0.0.1/v2/x", "https://other.example/v2/x", "https://[x"])
+@pytest.mark.parametrize(
+    "location",
+    ["", "http://127.0.0.1/v2/x", "https://other.example/v2/x", "https://[x", "https://their:login@127.0.0.1:{port}/x"],
+)
 def test_an_upload_is_led_nowhere_else(location: str) -> None:
     """The error says where the registry sends uploads; no layer goes there."""
 
     def answer(method: str, _path: str, _login: str) -> Answer:
-        return (404, {}, b"") if method == "HEAD" else (202, {"Location": location} if location else {}, b"")
+        where = {"Location": location.replace("{port}", str(registry.port))} if location else {}
+        return (404, {}, b"") if method == "HEAD" else (202, where, b"")
 
     with scripted(answer) as registry, pytest.raises(RegistryError, match=r"sends uploads to|cannot be read"):
         registry.client().push_blob("a/b", digest_of(b"x"), 1, [b"x"])
@@ -240,6 +244,90 @@ def test_an_index_is_one_whatever_its_header_says(said: str) -> None:
     """The document's own type, or its shape, decides where the header does not."""
     with scripted(lambda *_: (200, {"Content-Type": said}, b'{"manifests": []}')) as registry:
         assert registry.client().manifest("a/b", "v1").media_type == OCI_INDEX
+
+
+@pytest.mark.parametrize("base", ["", "https://{host}", "http://internal:5000", "//internal", "https://internal/"])
+def test_tags_are_read_page_by_page(base: str) -> None:
+    """Quay, GitLab and others cut a list after 50 or 100 tags; the link to the rest may name another host."""
+    names = [f"v{number:03}" for number in range(120)]
+
+    def answer(_method: str, path: str, _login: str) -> Answer:
+        begin = int(path.partition("last=")[2] or 0)
+        url = f"{base.format(host=f'127.0.0.1:{registry.port}')}/v2/a/b/tags/list?n=50&last={begin + 50}"
+        more = {"Link": f'<{url}>; rel="next"'} if begin + 50 < len(names) else {}
+        return 200, more, json.dumps({"tags": names[begin : begin + 50]}).encode()
+
+    with scripted(answer) as registry:
+        assert registry.client().tags("a/b") == names
+
+
+def test_a_list_of_tags_without_end_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry whose last page leads to its first one is no reason to ask for ever."""
+    monkeypatch.setattr("registry.client._MOST_PAGES", 3)
+    more = {"Link": '</v2/a/b/tags/list?n=1>; rel="next"'}
+    with scripted(lambda *_: (200, more, b'{"tags": ["v1"]}')) as registry:
+        with pytest.raises(RegistryError, match="has more than 3 pages"):
+            registry.client().tags("a/b")
+
+
+@pytest.mark.parametrize("document", [b'{"errors": [{"code": "DENIED"}]}', b'{"tags": 5}', b'{"tags": [1]}'])
+def test_what_is_no_list_of_tags_is_no_empty_one(document: bytes) -> None:
+    """An error with status 200 does not mean that nothing is left to be removed."""
+    with scripted(lambda *_: (200, {}, document)) as registry, pytest.raises(RegistryError, match="no list of tags"):
+        registry.client().tags("a/b")
+
+
+FORMS = {
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n%b",
+    "HTTP/1.0": b"HTTP/1.0 200 OK\r\n\r\n%b",
+    "trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X\r\n\r\n10\r\n%b\r\n0\r\nX: y\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=[*FORMS])
+def test_an_answer_in_another_form_of_http_is_read(form: bytes) -> None:
+    """Content networks send hints first, old proxies speak HTTP/1.0, and chunks may have trailers."""
+
+    def say(request: Request) -> None:
+        request.handler.close_connection = True
+        request.handler.connection.sendall(form % b'{"tags": ["v1"]}')
+
+    with scripted(lambda *_: say) as registry:
+        assert registry.client().tags("a/b") == ["v1"]
+
+
+def test_a_registry_that_lets_nobody_ask_for_a_blob_gets_it() -> None:
+    """Where HEAD is not allowed, the layer is sent."""
+    said: dict[str, Answer] = {
+        "HEAD": (405, {}, b""), "POST": (202, {"Location": "/v2/u"}, b""), "PUT": (201, {}, b""),
+    }  # fmt: skip
+    with scripted(lambda method, *_: said[method]) as registry:
+        assert registry.client().push_blob("a/b", digest_of(b"x"), 1, [b"x"])
+
+
+def test_a_page_for_everything_is_no_registry() -> None:
+    """A proxy that answers every path with a page is not told to be a registry that lets everybody in."""
+    with scripted(lambda *_: (200, {"Content-Type": "text/html"}, b"<html>")) as registry:
+        with pytest.raises(RegistryError, match="nobody put it there"):
+            registry.client().refusal()
+
+
+def test_words_of_a_registry_are_one_line() -> None:
+    """What a registry says in an error steers no terminal and fills none."""
+    said = json.dumps({"errors": [{"code": "DENIED", "message": "no\n\x1b[31m" + "x" * 100_000}]}).encode()
+    with scripted(lambda *_: (400, {}, said)) as registry, pytest.raises(RegistryError) as refused:
+        registry.client().tags("a/b")
+    assert str(refused.value).isprintable()
+    assert len(str(refused.value)) < 3000
+
+
+def test_a_token_endpoint_that_moved_is_told() -> None:
+    """The password does not follow a redirect, and the message says where it led."""
+    challenge = {"WWW-Authenticate": 'Bearer realm="/token"'}
+    moved = (301, {"Location": "https://elsewhere.example/token/?x"}, b"")
+    with scripted(lambda _m, path, _l: moved if "/token" in path else (401, challenge, b"")) as registry:
+        with pytest.raises(RegistryError, match=r"redirects to https://elsewhere\.example/token/; the password"):
+            registry.client().login()
 
 
 def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
