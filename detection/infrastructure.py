@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from detection.outages import BEGUN, KINDS, OUTAGES, CaseKind, Outage, cell_of
 from detection.switching import ROOT
-from engine.children import environment
+from engine.children import environment, tied
 from lab import control
 from lab.site import LabSettings, labs_folder
 from reports import journal
@@ -106,7 +106,7 @@ class Trial:
         try:
             with (home / "pytest.txt").open("w") as output:
                 process = subprocess.Popen(
-                    command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+                    tied(command), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
                     env=environment(),
                 )  # fmt: skip
                 return self._follow(process, home)

@@ -30,7 +30,7 @@ from detection.switching import (
     project_options,
     touches_file,
 )
-from engine.children import environment
+from engine.children import environment, tied
 from lab import control
 from lab.site import LabSettings, labs_folder
 from reports import journal
@@ -211,7 +211,7 @@ class Worker:
         Plan(str(lab.settings.folder), tuple(mutants), job.shuffle).write(plan)
         with (home / "pytest.txt").open("w") as output:
             process = subprocess.Popen(
-                self._command(job, lab, plan, home), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
+                tied(self._command(job, lab, plan, home)), cwd=ROOT, stdout=output, stderr=subprocess.STDOUT,
                 env=environment(),
             )  # fmt: skip
         try:

@@ -1,4 +1,4 @@
-"""The environment of child processes: what programs need to run, and nothing that could be a secret.
+"""Child processes: their environment has nothing that could be a secret, and they end with this process.
 
 The user's environment holds API keys and registry passwords. A child shows its environment to whoever may look at the
 process, and passes it on; so each gets these variables and no others.
@@ -7,6 +7,11 @@ process, and passes it on; so each gets these variables and no others.
 from __future__ import annotations
 
 import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _NEEDED = frozenset({
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "TERM", "NO_COLOR", "XDG_CACHE_HOME",
@@ -21,3 +26,18 @@ def environment(**more: str) -> dict[str, str]:
     """Return the environment for a child process, with ``more`` in it."""
     kept = {name: value for name, value in os.environ.items() if name.upper() in _NEEDED or name.startswith("LC_")}
     return {**kept, **more}
+
+
+#: Becomes a program that is told to end (SIGTERM) when the thread that started it is no more.
+_TIED = (
+    "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15)\n"  # PR_SET_PDEATHSIG
+    "if os.getppid() == int(sys.argv[1]): os.execvp(sys.argv[2], sys.argv[2:])"
+)
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Return the command for a child that ends with this process, also when that is killed.
+
+    It is for what takes minutes. The thread that starts it must wait for it.
+    """
+    return [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *command]

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from engine.children import environment
+from engine.children import environment, tied
 from engine.pieces import Pieces
 from engine.tempdirs import of_user
 
@@ -226,7 +226,7 @@ def _alone(fingerprint: str) -> Iterator[Path]:
 def _built(recipe: Recipe, room: Path, say: Say, *, what: str) -> Iterator[Iterator[bytes]]:
     """Run mmdebstrap; give the tar's pieces, which end in :exc:`BuildFailed` unless the build succeeded."""
     process = subprocess.Popen(
-        _command(recipe, room),
+        tied(_command(recipe, room)),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(SOURCE_DATE_EPOCH=_EPOCH, TMPDIR=str(room), LC_ALL="C.UTF-8"),

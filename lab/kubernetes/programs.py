@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.children import environment
+from engine.children import environment, tied
 from engine.debian import HEARTBEAT_SECONDS, BuildFailed, ProgramMissing
 from lab.images import alone, cache_folder
 from lab.kubernetes.from_image import take_out
@@ -224,7 +224,7 @@ def _watched(
     environ = environment(**of_user, **more)
     say(doing)
     with (folder / "output").open("w+") as out, (folder / "errors").open("w+") as errors:
-        with subprocess.Popen(command, cwd=folder, env=environ, stdout=out, stderr=errors) as run:
+        with subprocess.Popen(tied(command), cwd=folder, env=environ, stdout=out, stderr=errors) as run:
             try:
                 _wait(run, lambda: (folder / "errors").read_text(errors="replace"), doing, say, look)
             except BaseException:

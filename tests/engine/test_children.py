@@ -1,13 +1,16 @@
-"""Child processes are given no secret of the user's environment."""
+"""Child processes are given no secret of the user's environment, and end with their parent."""
 
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from engine.children import environment
+from engine.children import environment, tied
+from tests.settling import settled
 
 ROOT = Path(__file__).parent.parent.parent
 PARTS = ("engine", "lab", "harness", "registry", "doctor", "detection", "reports", "edge", "palette", "fixtures")
@@ -50,3 +53,47 @@ def test_every_child_of_the_product_has_an_environment_of_its_own() -> None:
 
     assert any(place.startswith("edge/") for place, _ in starts())
     assert careless == []
+
+
+PARENT = """
+import subprocess, sys
+from engine.children import tied
+child = subprocess.Popen(tied([sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]),
+                         stdout=subprocess.PIPE)
+print(child.pid, child.stdout.readline().decode(), flush=True)
+child.wait()
+"""
+
+
+def test_a_tied_child_ends_with_its_parent_however_that_ends() -> None:
+    """After SIGKILL of the parent nothing that it started works on; until then it is a child like any other."""
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=ROOT, env=environment(PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout is not None
+        pid, said = parent.stdout.readline().split()
+        parent.kill()
+
+    assert said == b"here"
+    assert settled(lambda: not is_running(int(pid)), within=30)
+    assert subprocess.run(tied(["sh", "-c", "exit 7"]), check=False).returncode == 7
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process is there and is no zombie."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_what_takes_minutes_is_tied() -> None:
+    """Programs that build images and pytests that make a matrix would otherwise work on for nobody."""
+    loose = [
+        place
+        for place, call in starts()
+        if place.startswith(("detection/", "engine/debian", "lab/kubernetes/"))
+        and ast.unparse(call.func) == "subprocess.Popen"
+        and not ast.unparse(call.args[0]).startswith("tied(")
+    ]
+    assert loose == []
