@@ -34,6 +34,8 @@ CASES = "new_cluster_pulls or plain_reboot or new_version_repaves"
 #: Seconds in which a run ends by itself, whatever was killed of it, on a busy machine.
 ENDS = 300
 GONE = 30
+#: Kills after which a run follows that must clear up.
+EACH = 10
 
 
 @dataclass
@@ -116,26 +118,39 @@ def whole(ground: KillsGround, cases: str = CASES) -> float:
     return time.monotonic() - began
 
 
-def test_nothing_outlives_the_run_after_one_of_which_a_process_was_killed(ground: KillsGround) -> None:
-    """Controller, workers, registries, hosts, ssh: whichever is killed, the run ends and the next one clears up."""
-    longest, chance = whole(ground), random.Random(SEED)  # noqa: S311 - moments, no secrets
-    for number in range(KILLS):
-        with ground.start() as run:
-            moment = at_a_moment(run, longest, chance)
+def killed(ground: KillsGround, longest: float, chance: random.Random, most: int) -> list[str]:
+    """Kill processes of one run, one after the other, until it ends; return which, and when."""
+    stories: list[str] = []
+    with ground.start() as run:
+        while len(stories) < most:
+            moment = at_a_moment(run, longest / 4, chance)
             victims = ground.processes()
-            pid = chance.choice(sorted(victims)) if victims else run.pid
-            story = f"kill {number} after {moment:.1f} s of {pid} ({victims.get(pid)})"
+            if run.poll() is not None or not victims:
+                break
+            pid = chance.choice(sorted(victims))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            output, _ = run.communicate(timeout=ENDS)
-        print(f"{story}: {run.returncode}", flush=True)  # noqa: T201 - progress of a long test
-        assert run.returncode == -signal.SIGKILL or "Traceback" not in output, f"{story}\n{output}"
-        assert settled(lambda: not local(ground), GONE), f"{story}: {ground.processes()}"
-        if number % 5 == 4 or number == KILLS - 1:
+            stories.append(f"{moment:.1f} s later {pid} ({victims[pid]})")
+        output, _ = run.communicate(timeout=ENDS)
+    stories.append(f"ended with {run.returncode}")
+    assert run.returncode == -signal.SIGKILL or "Traceback" not in output, f"{stories}\n{output}"
+    return stories
+
+
+def test_nothing_outlives_the_run_after_one_of_which_processes_were_killed(ground: KillsGround) -> None:
+    """Controller, workers, registries, hosts, ssh: whichever is killed, the run ends and the next one clears up."""
+    longest, chance, kills, checked = whole(ground), random.Random(SEED), 0, 0  # noqa: S311 - moments, no secrets
+    while kills < KILLS:
+        stories = killed(ground, longest, chance, KILLS - kills)
+        kills += len(stories) - 1
+        print(f"{kills} kills: {'; '.join(stories)}", flush=True)  # noqa: T201 - progress of a long test
+        assert settled(lambda: not local(ground), GONE), f"{stories}: {ground.processes()}"
+        if kills - checked >= EACH or kills == KILLS:
+            checked = kills
             print(f"the next run took {whole(ground, 'plain_reboot'):.1f} s", flush=True)  # noqa: T201
-            assert ground.left() == [], story
-            assert ground.processes() == {}, story
-            assert ground.project.leftovers == [], story
+            assert ground.left() == [], stories
+            assert ground.processes() == {}, stories
+            assert ground.project.leftovers == [], stories
 
 
 def local(ground: KillsGround) -> list[str]:
