@@ -17,6 +17,9 @@ MEMORY_PER_HOST = 128 << 20
 TASKS_PER_HOST = 150
 #: What the lab's Palette, the registry and the harness take beside them.
 MEMORY_BESIDE = 256 << 20
+#: Programs that want a processor, for each that there is, with which a run takes as long as usual.
+USUAL_LOAD = 2.0
+SLOWEST = 5.0
 INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances")
 
 
@@ -56,6 +59,11 @@ def shortages(hosts: int, left: Left | None = None) -> list[str]:
             "run as root: sysctl -w kernel.pid_max=4194304 kernel.threads-max=1000000"
         )
     return found
+
+
+def slowness() -> float:
+    """Return how many times as long as usual things take here, from 1 to 5, by the load of the last minute."""
+    return min(SLOWEST, max(1.0, os.getloadavg()[0] / len(os.sched_getaffinity(0)) / USUAL_LOAD))
 
 
 def spare_inotify(wanted: int) -> int | None:

@@ -269,6 +269,7 @@ def _write_site(lab: Lab, host_keys: str) -> None:
         "provider_image": f"oci:{lab.images.provider_image}",
         "profile": base_profile.NAME,
         "examples": EXAMPLES,
+        "same_machine": True,
         "timeouts": TIMEOUTS if lab.settings.strict_seed is None else {**TIMEOUTS, **STRICT_TIMEOUTS},
     }
     if lab.settings.kubernetes:

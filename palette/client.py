@@ -30,6 +30,7 @@ from palette.waiting import Timeouts, Wait
 from waiting.retry import RetryPolicy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
     from typing import Self
 
@@ -123,7 +124,8 @@ class ProjectView(ScopedView):
 class Palette(ScopedView):
     """A Palette endpoint, seen from the tenant; close it, or use it as a context manager.
 
-    ``authority`` is a PEM file with the authorities to trust in place of the well-known ones.
+    ``authority`` is a PEM file with the authorities to trust in place of the well-known ones; ``slowness`` is that of
+    :class:`palette.waiting.Wait`.
 
     Raises ValueError for a URL, key or authority that cannot work, before anything is sent.
     """
@@ -139,6 +141,7 @@ class Palette(ScopedView):
         retry: RetryPolicy | None = None,
         limits: Limits | None = None,
         clock: Clock | None = None,
+        slowness: Callable[[], float] = lambda: 1.0,
     ) -> None:
         timeouts, clock = timeouts or Timeouts(), clock or Clock()
         transport = Transport(
@@ -151,7 +154,7 @@ class Palette(ScopedView):
             limits=limits or Limits(),
             clock=clock,
         )
-        super().__init__(Scope(transport), Wait(timeouts, clock))
+        super().__init__(Scope(transport), Wait(timeouts, clock, slowness))
 
     def in_project(self, name: str) -> ProjectView:
         """Return the view of the project of that name. Raises LookupError that names the projects there are."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SPANS_TOLD = 12
+#: How many times its time-out a wait must have taken for that to be named.
+OVERLOADED = 1.2
 
 
 @dataclass(frozen=True)
@@ -110,10 +112,14 @@ class WaitAbortedError(WaitError):
 
 @dataclass(frozen=True)
 class Wait:
-    """A way to wait: how long outages are borne, how the pauses grow, which clock counts."""
+    """A way to wait: how long outages are borne, how the pauses grow, which clock counts.
+
+    ``slowness`` is how many times as long as usual everything takes at the moment; a time-out grows with it.
+    """
 
     timeouts: Timeouts = field(default_factory=Timeouts)
     clock: Clock = field(default_factory=Clock)
+    slowness: Callable[[], float] = lambda: 1.0
 
     def until(
         self,
@@ -136,7 +142,8 @@ class Wait:
         began, seen, trouble = self.clock.now(), _Seen(), None
         good_until = began
         pause = growing(self.timeouts.first_look, self.timeouts.slowest_look).__next__
-        for _ in looks(within, pause, now=self.clock.now, sleep=self.clock.sleep):
+        usual = _Usual(self)
+        for _ in looks(within, pause, now=usual.now, sleep=usual.sleep):
             found, trouble = _looked(look)
             now = self.clock.now()
             seen.add(_told(found, trouble, state), now - began)
@@ -150,7 +157,24 @@ class Wait:
                 raise trouble
         if trouble is not None:
             raise trouble
-        raise WaitTimeoutError(what, f"not so within {within:g} s", seen.spans, str(seen))
+        took = self.clock.now() - began
+        longer = f" ({took:.0f} s on an overloaded machine)" if took > OVERLOADED * within else ""
+        raise WaitTimeoutError(what, f"not so within {within:g} s{longer}", seen.spans, str(seen))
+
+
+class _Usual:
+    """Seconds that count less while everything takes longer than usual."""
+
+    def __init__(self, wait: Wait) -> None:
+        self._wait, self._counted, self._last = wait, 0.0, wait.clock.now()
+
+    def now(self) -> float:
+        now = self._wait.clock.now()
+        self._counted, self._last = self._counted + (now - self._last) / self._wait.slowness(), now
+        return self._counted
+
+    def sleep(self, seconds: float) -> None:
+        self._wait.clock.sleep(seconds * self._wait.slowness())
 
 
 def _looked(look: Callable[[], T]) -> tuple[tuple[T, ...], PaletteError | None]:

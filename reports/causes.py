@@ -30,7 +30,7 @@ _ADDRESS = r"\b\d+(?:\.\d+){3}(?::\d+)?\b"
 _VARIABLE = re.compile(
     rf"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|{_ADDRESS}|\b(?:sha256:)?[0-9a-f]*\d[0-9a-f]*\b|\b(?:edge|conf)-\S+"
 )
-_WAITED = re.compile(r"\Awaited for ([^\n]*?): not so within (\d+ s)(?:; states seen: .*)?\Z", re.DOTALL)
+_WAITED = re.compile(r"\Awaited for ([^\n]*?): not so within (\d+ s)(?: \([^)]*\))?(?:; states seen: .*)?\Z", re.DOTALL)
 #: Further changes that would give the same value; the first one stands for them.
 _ALTERNATIVES = re.compile(r" or [^,]*")
 _LONGEST = 160

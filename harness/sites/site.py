@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from edge import EdgeHost, HostUnreachable, SshAccess
 from engine import tempdirs
+from engine.machine import slowness
 from harness.brief import Brief
 from harness.clusters import DEPLOY, Cluster, NotCleanedUpError, Phase
 from harness.liveness import hosts_gone
@@ -320,6 +321,7 @@ def connect(file: SiteFile, retry: RetryPolicy) -> Palette:
         timeouts=file.timeouts,
         retry=retry,
         limits=Limits(_rates_of(file.palette_url)) if file.rate_limits else Limits.none(),
+        slowness=slowness if file.same_machine else lambda: 1.0,
     )
 
 

@@ -145,6 +145,7 @@ class SiteFile:
     timeouts: Timeouts
     cluster: ClusterNetwork = field(default_factory=ClusterNetwork)
     examples: int = 1
+    same_machine: bool = False
     sought: tuple[SoughtHosts, ...] = ()
     never_touch: NeverTouch = NeverTouch()
     existing_registry: ExistingRegistry | None = None
@@ -237,6 +238,7 @@ def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
         timeouts=attempt("timeouts", _timeouts, site, document.get("timeouts", {})),
         cluster=attempt("cluster", read_cluster_network, site, document.get("cluster", {})),
         examples=document.get("examples", 1),
+        same_machine=document.get("same_machine", False),
         profile=attempt("profile", _profile, site, document.get("profile")),
         packs=attempt("packs", _packs, site, document),
     )

@@ -135,8 +135,10 @@ provider_image: oci:images/provider
 # The probe set, 11 of them, is presented in any case and tells all known changes of a password apart.
 # examples: 1
 
-# Seconds; the defaults suit real hosts. The names are in docs/real-sites.md.
+# Seconds; the defaults suit real hosts. The names are in docs/real-sites.md. Where Palette and hosts are virtual
+# machines of this machine, time-outs grow while it is overloaded, up to five times.
 # timeouts: {repave: 5400}
+# same_machine: true
 """
 
 

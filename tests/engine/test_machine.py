@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from engine import machine
-from engine.machine import INOTIFY_PER_HOST, Left, shortages, spare_inotify
+from engine.machine import INOTIFY_PER_HOST, Left, shortages, slowness, spare_inotify
 
 if TYPE_CHECKING:
     import docker
@@ -101,6 +102,15 @@ def test_another_user_reads_the_limit_only(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "limit").write_text("10\n")
 
     assert (spare_inotify(7), spare_inotify(14)) == (None, 10)
+
+
+@pytest.mark.parametrize(("load", "times"), [(0.1, 1.0), (4.0, 1.0), (16.0, 4.0), (900.0, 5.0)])
+def test_load_makes_things_slower_within_limits(load: float, times: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of two processors with sixteen programs that want one takes four times as long as in a usual run."""
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+
+    assert slowness() == times
 
 
 def test_this_machine_can_be_read() -> None:

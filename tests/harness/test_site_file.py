@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from harness.sites.site import connect
 from harness.sites.site_file import BadSiteFileError, SiteFile, SshTarget, read_site_file
+from palette import RetryPolicy
 
 Json = dict[str, Any]
 SECRET = "s3cret-of-the-site"
@@ -85,6 +88,17 @@ def test_a_right_file_is_read(folder: Path) -> None:
     }
     assert (site.ssh_key, site.ssh_sudo, site.rate_limits, site.registry_port) == (folder / "key", True, True, 0)
     assert site.provider_image == folder / "image"
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_only_a_site_of_this_machine_has_longer_while_it_is_overloaded(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, same: bool
+) -> None:
+    """What this machine has to do says nothing about how long hosts elsewhere may take."""
+    monkeypatch.setattr(os, "getloadavg", lambda: (1000.0, 0.0, 0.0))
+
+    with connect(read(folder, changed("ssh.key", "key") | {"same_machine": same}), RetryPolicy()) as palette:
+        assert (palette.wait.slowness() > 1) is same
 
 
 def test_a_secret_can_be_kept_in_a_file(folder: Path) -> None:

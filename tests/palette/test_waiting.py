@@ -63,6 +63,21 @@ def test_a_timeout_tells_the_states_seen(stepped: SteppedClock) -> None:
     assert caught.value.states == [("Pending", 0.0, 2.0), ("Provisioning", 4.0, 10.0)]
 
 
+def test_an_overloaded_machine_has_longer(stepped: SteppedClock) -> None:
+    """Where everything takes four times as long, what comes after three times its time-out has come in time."""
+    wait = Wait(Timeouts(first_look=6, slowest_look=6), stepped.clock, lambda: 4.0)
+
+    assert wait.until("x", lambda: stepped.time >= 1030, bool, within=10)
+
+
+def test_a_timeout_on_an_overloaded_machine_tells_both_times(stepped: SteppedClock) -> None:
+    """The time-out of the site and the seconds that were waited stand beside one another; a wait ends all the same."""
+    wait = Wait(Timeouts(first_look=6, slowest_look=6), stepped.clock, lambda: 4.0)
+
+    with pytest.raises(WaitTimeoutError, match=r"not so within 10 s \(40 s on an overloaded machine\); states seen"):
+        wait.until("x", looks("Pending"), lambda _: False, within=10)
+
+
 def test_the_last_look_is_at_the_deadline(stepped: SteppedClock) -> None:
     """What becomes so during the last pause still counts, and no wait is longer than allowed."""
     wait = Wait(Timeouts(first_look=6, slowest_look=6), stepped.clock)
