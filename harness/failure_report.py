@@ -166,12 +166,17 @@ def diagnosis_lines(evidence: Evidence) -> list[str]:
 
 
 def event_lines(evidence: Evidence) -> list[str]:
-    """Quote how the last events that report something wrong end; of those that differ in numbers only, the last."""
+    """Quote how the last events that report something wrong end; of those that differ in numbers only, the last.
+
+    Where a changed login is what failed, a tag that the case asked for in vain, with the right one, is left out.
+    """
+    asked = judged.in_vain(pulls_of(evidence)) if first_change(evidence) else set()
     errors = [
         f"  event {event.reason}: {causes.essence(event.message)}"
         for cluster in evidence.clusters
         for event in cluster.events
         if event.severity.lower() == "error" or event.reason.startswith("Failed")
+        if not any(f"{what}: not found" in event.message for what in asked)
     ]
     return list({re.sub(r"\d+", "", line): line for line in errors}.values())[-MOST_EVENTS:]
 

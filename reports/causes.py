@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,9 @@ _VARIABLE = re.compile(
 _WAITED = re.compile(r"\Awaited for ([^\n]*?): not so within (\d+ s)(?: \([^)]*\))?(?:; states seen: .*)?\Z", re.DOTALL)
 #: Further changes that would give the same value; the first one stands for them.
 _ALTERNATIVES = re.compile(r" or [^,]*")
+_LOGGED = re.compile(r'time="[^"]*" level=\w+ msg="(.*)"', re.DOTALL)
 _LONGEST = 160
+_DIAGNOSIS = re.compile(r"  .*: everything seen equals what (?P<change>.*) would give")
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ class Cause:
 
     @property
     def meaning(self) -> str:
-        """What exactly is done to the password, by its best example; empty if it is another cause."""
-        return next(
-            (pull.meaning for pull in self.cases[0].pulls if pull.meaning and self.cases[0].verdict is Verdict.FAIL), ""
-        )
+        """What exactly is done to the password, by its best example as a whole; empty if it is another cause."""
+        best = self.cases[0]
+        told = [diagnosis(best)[1], *(pull.meaning for pull in best.pulls)]
+        return next(filter(None, told), "") if best.verdict is Verdict.FAIL else ""
 
     @property
     def since(self) -> str:
@@ -105,12 +107,11 @@ def of(results: Results, earlier: Sequence[Results] = ()) -> list[Cause]:
 
 
 def summed(found: Sequence[Cause]) -> str:
-    """Return how much is whose: ``product: 2 causes, 3 cases; infrastructure: 1 cause, 1 case``."""
-    by = {each.whose: [cause for cause in found if cause.whose == each.whose] for each in found}
-    return "; ".join(
-        f"{whose}: {plural(len(them), 'cause')}, {plural(sum(len(cause.cases) for cause in them), 'case')}"
-        for whose, them in by.items()
-    )
+    """Return how much is whose, the gravest first: ``product: 2 causes, 3 cases; also infrastructure: 1 cause``."""
+    first, *others = Counter(cause.whose for cause in found).items()
+    cases = sum(len(cause.cases) for cause in found if cause.whose == first[0])
+    rest = ", ".join(f"{whose}: {plural(number, 'cause')}" for whose, number in others)
+    return f"{first[0]}: {plural(first[1], 'cause')}, {plural(cases, 'case')}{'; also ' if rest else ''}{rest}"
 
 
 def words(case: CaseFinished) -> str:
@@ -141,9 +142,16 @@ def _seen(case: CaseFinished) -> str:
     return one_line(f"{phase} does not end, {failed[-1].reason}: {_masked(essence(failed[-1].message), case)}")
 
 
+def diagnosis(case: CaseFinished) -> tuple[str, str]:
+    """Return the line of a story that names what all its examples show, and the change; empty unless there is one."""
+    told = [found for line in case.story if (found := _DIAGNOSIS.fullmatch(line))]
+    return (told[0][0], told[0]["change"]) if len(told) == 1 else ("", "")
+
+
 def essence(message: str) -> str:
-    """Return the end of a chain of errors: what stands behind the last thing that it quotes."""
-    return message.rpartition('": ')[2]
+    """Return the end of a chain of errors: what stands behind the last thing that it quotes, without a log's fields."""
+    logged = _LOGGED.fullmatch(message)
+    return (logged[1] if logged else message).rpartition('": ')[2]
 
 
 def _in_common(cases: Sequence[CaseFinished]) -> str:

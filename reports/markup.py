@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reports.records import PullRecord
 
 TEMPLATES = Path(__file__).parent / "templates"
+MOST_ROWS = 80  # of a case's pulls, and of its events
 _REQUIREMENT = re.compile(r"\b[A-Z]+(?:-[A-Z]+)*-\d+")
 
 
@@ -49,6 +50,7 @@ def environment() -> Environment:
         verdicts=list(reversed(Verdict)),
         wording=wording,
         plural=plural,
+        most=MOST_ROWS,
         pass_=Verdict.PASS,
         draw=timeline.draw,
         answer=pulls.answer,
@@ -60,6 +62,7 @@ def environment() -> Environment:
         when=when,
         share=_share,
         headline=_headline,
+        begun=lambda text: text[:1].upper() + text[1:],
         tail=_tail,
         folded=junit.folded,
         short=pulls.shortened,
@@ -90,7 +93,7 @@ def _tail(path: str) -> str:
 def _with_tones(seen: Sequence[PullRecord]) -> list[tuple[PullRecord, str]]:
     """Return the pulls that a table shows, each with its tone: the decisive one among them however many there were."""
     pairs = list(zip(seen, pulls.tones(seen), strict=True))
-    return [pairs[place] for place in pulls.around(len(pairs), pulls.decisive(seen), 80)]
+    return [pairs[place] for place in pulls.around(len(pairs), pulls.decisive(seen), MOST_ROWS)]
 
 
 def _in_a_row(verdicts: Sequence[Verdict | None]) -> str:

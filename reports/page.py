@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import textwrap
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reports import breakdown, causes, changes, markup, runs, trend, wording
-from reports.text import plural, some
+from reports import breakdown, causes, changes, markup, pulls, runs, timeline, trend, wording
+from reports.text import one_line, plural, some
 from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def _answers(results: Results, found: Sequence[causes.Cause]) -> Iterator[tuple[
     """Yield what a release manager asks first: can it ship, whose fault is it, since when and where is the gravest."""
     yield "Can it ship?", wording.shipping(results)
     if not found:
+        yield from [("What failed?", "nothing of what ran")] if results.gaps else []
         return
     staged = "the lab's, broken on purpose: " if results.options.get("--lab-fault") else ""
     yield "Whose fault is it?", f"{staged}{causes.summed(found)}"
@@ -133,11 +135,20 @@ def _bare(case: CaseFinished) -> Story:
     return Story(case, wording.story(case), detailed=False)
 
 
+def _lines(case: CaseFinished) -> tuple[str, ...]:
+    """Return the lines of a case without those that say again what stands above them on the page."""
+    names, change = " ".join(case.requirements), causes.diagnosis(case)[0]
+    again = {f"{names}  {case.observed}", f"  expected: {case.expected}", change}
+    again = {one_line(pulls.shortened(line)) for line in again}
+    rest = "\n".join(line for line in wording.story(case) if line not in again)
+    return tuple(textwrap.dedent(rest).splitlines())
+
+
 def _stories(found: Sequence[causes.Cause], attachments: Path | None) -> Iterator[Story]:
     room, room_for_diagnostics = _ROOM_FOR_DETAILS, _ROOM_FOR_DIAGNOSTICS
     for case in _examples_first(found):
         room -= _weight(case)
-        story = Story(case, wording.story(case), detailed=room > 0)
+        story = Story(case, _lines(case), detailed=room > 0)
         if room > 0 and attachments:
             story.diagnostics = dict(_diagnostics(case.attachments, attachments, room_for_diagnostics))
             room_for_diagnostics -= sum(len(text) for text in story.diagnostics.values())
@@ -145,9 +156,10 @@ def _stories(found: Sequence[causes.Cause], attachments: Path | None) -> Iterato
 
 
 def _weight(case: CaseFinished) -> int:
-    return (
-        1500 + 600 * len(case.pulls) + 350 * len(case.timeline) + sum(150 + len(event.message) for event in case.events)
-    )
+    """Return about how many bytes the details take: of a long case the page shows a part."""
+    moments = min(len(case.pulls) + len(case.timeline), timeline.MOST)
+    events = sum(150 + len(event.message) for event in case.events[: markup.MOST_ROWS])
+    return 1500 + 600 * min(len(case.pulls), markup.MOST_ROWS) + 350 * moments + events
 
 
 def _diagnostics(paths: Iterable[str], root: Path, room: int) -> Iterator[tuple[str, str]]:

@@ -81,6 +81,11 @@ def hosts(pulls: Sequence[PullRecord]) -> set[str]:
     return {pull.host for pull, tone in zip(pulls, tones(pulls), strict=True) if tone == BAD and pull.host}
 
 
+def in_vain(pulls: Sequence[PullRecord]) -> set[str]:
+    """Return the images that were asked for with the right login and are not there."""
+    return {pull.what for pull in pulls if pull.presented == "intact" and pull.status == HTTPStatus.NOT_FOUND}
+
+
 def decisive(pulls: Sequence[PullRecord]) -> int | None:
     """Return the place of the pull at which it went wrong: the first that presented a change, or else the last bad."""
     places = [place for place, pull in enumerate(pulls) if changed(pull)]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FIRST, _LAST = 3.2, 96.8  # per cent: a dot at either end is not cut, on a phone either
 _CLOSEST = 3.4  # per cent between two dots of a lane, where there is room for that
-_MOST = 40  # marks shown
+MOST = 40  # marks shown
 _NAMED = 6.0  # per cent: a narrower band has no room for its name
 
 
@@ -136,16 +136,16 @@ def _folded(every: Sequence[_Placed]) -> list[_Placed]:
 
 def _window(every: Sequence[_Placed]) -> tuple[int, int]:
     """Return which marks are shown: the phase of the decisive one, and whole phases around it while there is room."""
-    if len(every) <= _MOST:
+    if len(every) <= MOST:
         return 0, len(every)
     here = next((place for place, placed in enumerate(every) if placed.here), len(every) - 1)
     edges = [0, *(place for place, (one, other) in enumerate(pairwise(every), 1) if one.band != other.band), len(every)]
     first, end = max(edge for edge in edges if edge <= here), min(edge for edge in edges if edge > here)
-    if end - first > _MOST:
-        first = min(max(first, here - _MOST * 3 // 4), end - _MOST)
-        return first, first + _MOST
+    if end - first > MOST:
+        first = min(max(first, here - MOST * 3 // 4), end - MOST)
+        return first, first + MOST
     for edge in [*reversed([edge for edge in edges if edge < first]), *(edge for edge in edges if edge > end)]:
-        if max(end, edge) - min(first, edge) <= _MOST:
+        if max(end, edge) - min(first, edge) <= MOST:
             first, end = min(first, edge), max(end, edge)
     return first, end
 

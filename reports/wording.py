@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from reports import causes, pulls
@@ -9,7 +10,7 @@ from reports.text import one_line, plural, some
 from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from reports.records import CaseFinished
     from reports.results import RequirementResult, Results
@@ -113,6 +114,9 @@ _BAD_NEWS: dict[ExitCode, Callable[[Results], str]] = {
     ExitCode.INTERRUPTED: _stopped,
 }
 _SHIPPING = {
+    ExitCode.DEAD: "Undecided: mend the infrastructure, then run again",
+    ExitCode.ERROR: "Undecided: the harness itself went wrong",
+    ExitCode.INTERRUPTED: "Undecided: the run did not come to its end",
     ExitCode.FIXED: "Nothing in the product speaks against it; remove the waiver and run again",
     ExitCode.LEAK: "Undecided: look at the leak first",
     ExitCode.UNCOVERED: "Undecided: nothing failed, but requirements are open",
@@ -128,6 +132,29 @@ def _counted(results: Results, verdict: Verdict) -> str:
 
 def _hit(results: Results, verdict: Verdict) -> list[str]:
     return [result.requirement.id for result in results.requirements if result.counts[verdict]]
+
+
+def explained(texts: Iterable[str], words: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Return those of the words that occur in the texts, each with its explanation."""
+    every = "\n".join(texts)
+    return [(word, meaning) for word, meaning in words.items() if re.search(rf"\b{word}", every)]
+
+
+#: Words of causes and headlines that a reader may meet for the first time, and their explanations.
+HEADLINES = {
+    "repave": "the hosts of a running cluster are set up again, from the image of a new profile version, and reboot",
+    "the agent": "the program on an Edge host that pulls the image when a cluster is deployed",
+    "the node's runtime": "the container runtime of the cluster, which pulls the image of a repave",
+    "presents": "sends to the registry as its login",
+}
+#: The words of the lines that say what each pull presented.
+STORIES = {
+    "agent": "pulls on the host, at deployment",
+    "node": "the cluster's container runtime, pulls at repave",
+    "intact": "the login that the profile says",
+    "anonymous": "no login, as each conversation with a registry begins",
+    "wrong on purpose": "a login that the case has refused",
+}
 
 
 def story(case: CaseFinished) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CASE = "suites/credentials/test_passwords.py::test_the_probe_set_arrives_unchanged"
+ASKED = ("p:missing-6: not found", "p:v1: 401")
 AGENT, NODE = "skopeo/1.9.3", "containerd/1.6.20"
 
 
@@ -101,6 +103,18 @@ def test_six_events_that_differ_in_a_number_are_one_line() -> None:
         "  event FailedPullImage: provider:missing-5: not found",
         "  event FailedPullImage: status code: 401 Unauthorized",
     ]
+
+
+def test_a_tag_that_is_missing_on_purpose_is_not_quoted_beside_a_changed_login() -> None:
+    """What a case asked for in vain, with the right login, is no event of a failure that a changed login explains."""
+    rows = tuple(EventRow(time="", reason="FailedPullImage", message=f"10.0.0.1:5/{what}") for what in ASKED)
+    missing = replace(_pull("p", "intact"), reference="missing-6", status=404)
+    changed = (missing, _pull("p", "base64-decoded"))
+
+    for seen, first in (((missing,), "p:missing-6: not found"), (changed, "p:v1: 401")):
+        kept = ClusterEvidence("c", ("edge-1",), pulls=seen, events=rows)
+        told = event_lines(Evidence(folder=cast("Any", None), case=CASE, clusters=[kept]))
+        assert told[0] == f"  event FailedPullImage: 10.0.0.1:5/{first}"
 
 
 def evidence(witness: SiteWitness | None = None) -> Evidence:

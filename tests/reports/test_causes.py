@@ -124,6 +124,7 @@ def test_pulls_stand_before_events_and_place_and_digests_are_cut() -> None:
 
 WAITED = "waited for cluster conf-1-7 to be repaved: not so within 60 s; states seen: Running (0.0-60.0 s)"
 UNTRUSTED = 'Failed to pull image "10.0.0.1:5/p:v2": Head "https://10.0.0.1:5/v2/p": x509: unknown authority'
+LOGGED = 'time="2026-11-29T06:30:03Z" level=fatal msg="reading manifest v2: unauthorized"'
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,10 @@ UNTRUSTED = 'Failed to pull image "10.0.0.1:5/p:v2": Head "https://10.0.0.1:5/v2
         (
             {"observed": WAITED, "events": (EventRow(time="", reason="FailedPullImage", message=UNTRUSTED),)},
             "the repave does not end, FailedPullImage: x509: unknown authority",
+        ),
+        (
+            {"observed": WAITED, "events": (EventRow(time="", reason="FailedPullImage", message=LOGGED),)},
+            "the repave does not end, FailedPullImage: reading manifest v2: unauthorized",
         ),
         ({"observed": WAITED}, "waited 60 s in vain for cluster conf-1-7 to be repaved"),
         (
@@ -152,6 +157,7 @@ UNTRUSTED = 'Failed to pull image "10.0.0.1:5/p:v2": Head "https://10.0.0.1:5/v2
     ],
     ids=[
         "an event explains a wait",
+        "an event as skopeo logs it",
         "nothing explains a wait",
         "nothing explains a wait on an overloaded machine",
         "a tag that is missing on purpose",

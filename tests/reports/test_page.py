@@ -113,12 +113,12 @@ def test_a_long_case_is_drawn_around_its_failure_in_whole_phases(examples: int) 
             (samples.started(command="./run conformance -- --lab-fault x"), *samples.one_of_each()[1:]),
             "Not asked: the lab was broken on purpose (x)",
         ),
-        (samples.all_green()[:-1], "Undecided: this run gives no verdict on the product"),
+        (samples.all_green()[:-1], "Undecided: the run did not come to its end"),
         (
             samples.one_of_each()[:-1],
             "No: on site lab (2 Edge hosts) the product does not do what its guide says, and only a part was tested",
         ),
-        ((*samples.all_green(), samples.case(Verdict.DEAD)), "Undecided: this run gives no verdict on the product"),
+        ((*samples.all_green(), samples.case(Verdict.DEAD)), "Undecided: mend the infrastructure, then run again"),
     ],
     ids=["green", "partial", "red", "seeded fault", "interrupted", "interrupted after a failure", "dead"],
 )
@@ -151,6 +151,59 @@ def test_a_run_on_a_lab_that_is_broken_on_purpose_accuses_nobody_else() -> None:
 
     assert "The lab was broken on purpose: alphanumeric-base64." in text
     assert "Whose fault is it? the lab's, broken on purpose: product: 1 cause, 1 case" in text
+
+
+def test_every_cause_is_named_before_the_first_picture() -> None:
+    """Several causes are listed in the header, each with whose it is, what it concerns and where; one cause is not."""
+    dead = samples.case(Verdict.DEAD, "TLS-02", reason="host edge-2 is gone", hosts=("edge-2",))
+    several = read(samples.started(), samples.failing(), dead, samples.finished(collected=2))
+
+    assert [" ".join(row.text_content().split()) for row in several.xpath("//header//ol[@class='causes']/li")] == [
+        "product The node's runtime presents the password base64-decoded at repave · 1 requirement, 1 case, on edge-1",
+        "infrastructure Host edge-2 is gone · 1 requirement, 1 case, on edge-2",
+    ]
+    assert text_of(several, "//dl[@class='answers']/div[2]/dd") == (
+        "product: 1 cause, 1 case; also infrastructure: 1 cause"
+    )
+    assert not read(samples.started(), samples.failing(), samples.finished()).xpath("//ol[@class='causes']")
+
+
+def test_a_partial_run_says_that_nothing_failed_of_what_ran() -> None:
+    """Whoever asks what broke reads that nothing did, and a whole green run needs no such line."""
+    partial = text_of(read(*samples.all_green()[:-1]), "//dl[@class='answers']")
+
+    assert partial.endswith("What failed? nothing of what ran")
+    assert "What failed?" not in text_of(read(*samples.all_green()), "//dl[@class='answers']")
+
+
+def test_a_card_says_each_thing_once() -> None:
+    """What stands above a card's lines, as expected, observed or the change by name, is not in them again."""
+    change = "base64-standard (decoded when accepted)"
+    told = samples.failing().story[0]
+    lines = (told, f"  repave, node of edge-1: everything seen equals what {change} would give")
+    case = samples.failing(
+        observed=told.partition("  ")[2], story=(*lines, "  expected: x", "  at a.py:1"), expected="x"
+    )
+    red = read(samples.started(), case, samples.finished())
+
+    assert [line.split()[0] for line in red.xpath("//article//pre")[0].text_content().splitlines() if line] == [
+        "deploy",
+        "repave",
+        "at",
+        "reproduce:",
+    ]
+    assert f"the password as changed by {change}." in text_of(red, "//section[@class='cause']/p[@class='lead']")
+    assert text_of(red, "//article//dl") == f"Expected x Observed {case.observed}"
+
+
+def test_words_of_this_field_are_explained_where_they_occur() -> None:
+    """Repave, dead and intact are told in plain words beside their first use, and only on pages that use them."""
+    red = read(samples.started(), samples.failing(), samples.case(Verdict.DEAD), samples.finished())
+
+    assert "repave : the hosts of a running cluster are set up again" in text_of(red, "//header//p[@class='terms']")
+    assert "intact : the login that the profile says" in text_of(red, "//section[@id='attention']/p[@class='terms']")
+    assert "dead 1 infrastructure: a host, the registry or the API was gone" in text_of(red, "//ul[@class='chips']")
+    assert not read(*samples.all_green()).xpath("//p[@class='terms']")
 
 
 def test_a_run_can_be_compared_with_any_other() -> None:
@@ -283,6 +336,13 @@ def test_a_page_of_500_cases_stays_under_2_mb(red_every: int) -> None:
     night = results.of((samples.started(requirements=claims), *samples.many(500, red_every)[1:]))
 
     assert len(page.render(night, [night] * 59)) < 1_700_000  # diagnostics add 300 KB
+
+
+def test_a_case_of_many_pulls_keeps_its_picture() -> None:
+    """A property of 130 examples takes no more room on the page than one that fills picture and tables."""
+    long = samples.failing(pulls=samples.pulls("base64-decoded", 401) * 300, timeline=samples.timeline() * 30)
+
+    assert read(samples.started(), long, samples.finished()).xpath("//article//circle[@class='ring']")
 
 
 def test_every_red_case_of_a_big_run_keeps_its_story() -> None:
