@@ -19,17 +19,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from detection.switching import (
-    CAUGHT,
-    HEALTHY,
-    ROOT,
-    UNHEALED,
-    Mutant,
-    Plan,
-    cases_file,
-    project_options,
-    touches_file,
-)
+from detection.switching import CAUGHT, HEALTHY, ROOT, UNHEALED, Mutant, Plan, cases_file, project_options, touches_file
 from engine.children import environment, tied
 from lab import control
 from lab.site import LabSettings, labs_folder

@@ -77,9 +77,7 @@ MODES = {
 }
 DISTRIBUTIONS = {
     Distribution.K3S: DistributionTable(
-        units=("k3s", "k3s-agent"),
-        runtime_socket="/run/k3s/containerd/containerd.sock",
-        kubeconfig="/run/kubeconfig",
+        units=("k3s", "k3s-agent"), runtime_socket="/run/k3s/containerd/containerd.sock", kubeconfig="/run/kubeconfig"
     ),
     Distribution.RKE2: DistributionTable(
         units=("rke2-server", "rke2-agent"),

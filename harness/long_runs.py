@@ -143,9 +143,7 @@ def _how_to_clean(config: pytest.Config) -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_report_teststatus(
-    config: pytest.Config,
-) -> Generator[None, tuple[str, str, str], tuple[str, str, str]]:
+def pytest_report_teststatus(config: pytest.Config) -> Generator[None, tuple[str, str, str], tuple[str, str, str]]:
     """Show no letter for a case: it has a line of its own."""
     category, letter, word = yield
     view = config.stash.get(VIEW, None)

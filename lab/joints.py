@@ -154,8 +154,6 @@ ANSWER = Joint("answer", "palette", "(operation such as 'GET /v1/edgehosts/{uid}
 JOINTS: tuple[Joint, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Joint))
 """Every joint, in the order above."""
 
-PALETTE_JOINTS: tuple[Joint, ...] = tuple(joint for joint in JOINTS if joint.room == "palette")
-
 
 @dataclass(frozen=True)
 class Fault:

@@ -20,14 +20,7 @@ import urllib3
 from bounded import LARGEST_ANSWER, AnswerTooLargeError, BoundedAdapter
 from palette.answers import Answer, decoded, refusal, undescribed
 from palette.clock import Clock
-from palette.errors import (
-    NeverTouchError,
-    NotFoundError,
-    NotPaletteError,
-    PaletteError,
-    ServerError,
-    UnreachableError,
-)
+from palette.errors import NeverTouchError, NotFoundError, NotPaletteError, PaletteError, ServerError, UnreachableError
 from palette.limits import Limits
 from palette.published import oddities
 from palette.reading import text

@@ -13,16 +13,7 @@ from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode, urlsplit
 
 from protected import Secret
-from registry.manifests import (
-    ACCEPTED,
-    LoginRefused,
-    Manifest,
-    RegistryError,
-    as_list,
-    json_object,
-    type_of,
-    verified,
-)
+from registry.manifests import ACCEPTED, LoginRefused, Manifest, RegistryError, as_list, json_object, type_of, verified
 from registry.session import Body, RegistrySession, joined
 from waiting.retry import RetryPolicy
 

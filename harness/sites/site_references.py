@@ -171,10 +171,7 @@ def _no_authority(content: bytes, name: str) -> str:
             content.startswith(b"\xef\xbb\xbf"),
             f"begins with a byte order mark; take it away: tail -c +4 {name} > authority.pem",
         ),
-        (
-            any("PRIVATE KEY" in kind for kind in kinds),
-            "has a private key in it; name a file with certificates alone",
-        ),
+        (any("PRIVATE KEY" in kind for kind in kinds), "has a private key in it; name a file with certificates alone"),
         ("TRUSTED CERTIFICATE" in kinds, f"is a 'trusted' certificate of OpenSSL's; convert it: {openssl}"),
         ("PKCS7" in kinds, f"is PKCS #7; convert it: openssl pkcs7 -print_certs -in {name} -out authority.pem"),
         ("CERTIFICATE REQUEST" in kinds, "is a request for a certificate; name the authority's certificate"),

@@ -211,11 +211,7 @@ def _plan_name(node: str, image: str, role: str) -> str:
 def _pull_secret(image: str, credential: Credential) -> Json:
     """Return the Secret as ``kubectl create secret docker-registry`` writes it."""
     pair = f"{credential.username}:{credential.password}".encode("utf-8", "surrogateescape")
-    login = {
-        "username": credential.username,
-        "password": credential.password,
-        "auth": base64.b64encode(pair).decode(),
-    }
+    login = {"username": credential.username, "password": credential.password, "auth": base64.b64encode(pair).decode()}
     document = json.dumps({"auths": {credential.registry or image.partition("/")[0]: login}})
     return {
         "metadata": {"name": SECRET},

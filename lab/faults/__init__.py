@@ -45,17 +45,7 @@ def catalogue() -> dict[str, Fault]:
 
 def families() -> dict[str, tuple[Fault, ...]]:
     """All faults of the project by the file they stand in."""
-    from lab.faults import (  # noqa: PLC0415 - made of what stands here
-        answers,
-        api,
-        classes,
-        credentials,
-        host,
-        leftovers,
-        lifecycle,
-        misplaced,
-        transport,
-    )
+    from lab.faults import answers, api, classes, credentials, host, leftovers, lifecycle, misplaced, transport  # noqa: PLC0415 - made of what stands here
 
     rooms = (credentials, classes, misplaced, transport, lifecycle, api, answers, host, leftovers)
     return {room.__name__.rpartition(".")[2]: room.FAULTS for room in rooms}

@@ -82,10 +82,7 @@ class AgentChannel:
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes of the channel."""
-        return [
-            web.get("/lab/agents/{uid}/orders", self._orders),
-            web.post("/lab/agents/{uid}/reports", self._reports),
-        ]
+        return [web.get("/lab/agents/{uid}/orders", self._orders), web.post("/lab/agents/{uid}/reports", self._reports)]
 
     def close(self) -> None:
         """End all waiting polls."""

@@ -90,8 +90,7 @@ CLONE_META = record(
 )
 CLONE = record("metadata", metadata=CLONE_META)
 PACK_UPDATE = record(
-    "pack",
-    pack=record("name", "uid", name=NAME, uid=NAME, tag=TEXT, layer=LAYER, type=PACK_TYPE, values=TEXT),
+    "pack", pack=record("name", "uid", name=NAME, uid=NAME, tag=TEXT, layer=LAYER, type=PACK_TYPE, values=TEXT)
 )
 MACROS = record("macros", macros=many(record("name", name=NAME, value=TEXT)))
 

@@ -273,10 +273,7 @@ def cloud_config(context: ApiContext, of: ClusterRecord) -> Json:
     agreed = len(images) == 1 and all(_is_current(of, node) for node in of.nodes)
     return {
         "metadata": {**shapes.meta(of.meta), "uid": of.config_uid},
-        "spec": {
-            "clusterConfig": of.cloud_config,
-            "machinePoolConfig": [_pool(context, pool) for pool in of.pools],
-        },
+        "spec": {"clusterConfig": of.cloud_config, "machinePoolConfig": [_pool(context, pool) for pool in of.pools]},
         "status": {"conditions": conditions(of), "nodeImage": images.pop() if agreed else ""},
     }
 

@@ -114,20 +114,10 @@ CHARSETS = (
         "non-ascii",
     ),
     _charset(
-        "nfc",
-        "NFC-normalised",
-        "composed (NFC)",
-        _normal("NFC"),
-        "browsers and PRECIS: RFC 8265 §4.2",
-        "non-ascii",
+        "nfc", "NFC-normalised", "composed (NFC)", _normal("NFC"), "browsers and PRECIS: RFC 8265 §4.2", "non-ascii"
     ),
     _charset(
-        "nfd",
-        "NFD-normalised",
-        "decomposed (NFD)",
-        _normal("NFD"),
-        "macOS file names and pasteboards",
-        "non-ascii",
+        "nfd", "NFD-normalised", "decomposed (NFD)", _normal("NFD"), "macOS file names and pasteboards", "non-ascii"
     ),
     _charset(
         "nfkc",
@@ -201,14 +191,7 @@ CHARSETS = (
         "case-insensitive stores; environment names",
         "letters",
     ),
-    _charset(
-        "upper-case",
-        "upper-cased",
-        "turned to upper case",
-        str.upper,
-        "caps lock; Windows variables",
-        "letters",
-    ),
+    _charset("upper-case", "upper-cased", "turned to upper case", str.upper, "caps lock; Windows variables", "letters"),
     _charset(
         "case-folded",
         "case-folded",

@@ -115,19 +115,9 @@ SUBSTITUTION = (
         _constant(b"********"),
         "masks of web consoles and CI logs",
     ),
+    _instead("masked-three", "replaced by a mask", "replaced by three stars", _constant(b"***"), "masks of CI logs"),
     _instead(
-        "masked-three",
-        "replaced by a mask",
-        "replaced by three stars",
-        _constant(b"***"),
-        "masks of CI logs",
-    ),
-    _instead(
-        "masked-each",
-        "replaced by a mask",
-        "each character replaced by a star",
-        _stars,
-        "masks that keep the length",
+        "masked-each", "replaced by a mask", "each character replaced by a star", _stars, "masks that keep the length"
     ),
     _instead(
         "redacted",

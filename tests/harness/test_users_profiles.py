@@ -83,11 +83,7 @@ def test_profiles_as_people_have_them_are_taken(
     [
         ({"publish": False}, {}, "users 1.2.0 is a draft; publish it"),
         ({"type": "add-on", "without": ("os", "k8s", "cni")}, {}, "its OS layers are none; a run needs one"),
-        (
-            {"type": "add-on", "without": ("cni",)},
-            {},
-            "users 1.2.0 has no cni layer; name one of a whole cluster",
-        ),
+        ({"type": "add-on", "without": ("cni",)}, {}, "users 1.2.0 has no cni layer; name one of a whole cluster"),
         ({"type": "add-on", "without": ("k8s", "cni")}, {}, "has no k8s and no cni layer"),
         ({"variables": [NEEDED, SENSITIVE]}, {}, "needs values for domain; write them under profile.variables"),
         ({}, {"domain": "x"}, "users 1.2.0 has no variable domain; it has: none"),

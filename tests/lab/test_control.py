@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("variable", "value"),
-    [("XDG_CACHE_HOME", "{file}/cache"), ("HOME", "/proc"), ("HOME", "/dev/null")],
+    ("variable", "value"), [("XDG_CACHE_HOME", "{file}/cache"), ("HOME", "/proc"), ("HOME", "/dev/null")]
 )
 def test_a_home_that_cannot_be_written_is_no_obstacle(
     variable: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

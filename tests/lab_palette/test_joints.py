@@ -13,7 +13,6 @@ from lab.joints import (
     DELIVER_ORDER,
     EMIT_EVENT,
     ORDER_NODES,
-    PALETTE_JOINTS,
     RENDER_VALUES,
     REPORT_HEALTH,
     REPORT_STATE,
@@ -77,13 +76,6 @@ class Bench:
 def bench(api: Api, palette_lab: PaletteLab, hosts: Callable[..., list[ScriptedAgent]]) -> Bench:
     """Return a bench with three hosts that follow their orders."""
     return Bench(api, palette_lab, hosts("a", "b", "c"))
-
-
-def test_every_joint_of_the_endpoint_says_what_is_healthy() -> None:
-    """Joints have a name, the room, and a meaning in words."""
-    assert {joint.room for joint in PALETTE_JOINTS} == {"palette"}
-    assert all("->" in joint.meaning for joint in PALETTE_JOINTS)
-    assert len({joint.name for joint in PALETTE_JOINTS}) == len(PALETTE_JOINTS)
 
 
 def test_a_state_that_is_told_too_early(bench: Bench) -> None:

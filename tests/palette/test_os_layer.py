@@ -134,11 +134,7 @@ def test_nothing_is_written_that_was_not_asked_for() -> None:
     assert "providerCredentials" not in yaml.safe_load(OsLayer("r.test/i:1").values())
     assert set(
         yaml.safe_load(OsLayer("r.test/i:1", ProviderCredentials("r", "u", "p")).values())["providerCredentials"]
-    ) == {
-        "registry",
-        "user",
-        "password",
-    }
+    ) == {"registry", "user", "password"}
 
 
 @pytest.mark.parametrize("flag", [True, False])

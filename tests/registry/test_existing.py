@@ -89,10 +89,7 @@ def test_a_token_endpoint_that_refuses_with_403_refuses_the_login(status: int) -
         address = RegistryAddress("127.0.0.1", registry.port)
         found = trouble_with(ExistingRegistry(address, PUSHER, (READER,), AUTHORITY.pem))
 
-    assert [line.partition(": ")[0] for line in found] == [
-        "user 'theirs' cannot log in",
-        "user 'reader' cannot log in",
-    ]
+    assert [line.partition(": ")[0] for line in found] == ["user 'theirs' cannot log in", "user 'reader' cannot log in"]
 
 
 def test_an_account_without_rights_is_not_told_to_have_a_wrong_password() -> None:

@@ -6,7 +6,6 @@ import base64
 import gc
 import pickle
 import random
-import time
 
 import pytest
 
@@ -271,12 +270,6 @@ def test_pairs_never_shadow_shorter_explanations() -> None:
             made = known.apply(context)
             if made is not None and made != context.password and known.id != "swapped":
                 assert known.id in ready.classify(basic("user", made)).explanations, (known.id, ascii(password))
-
-
-def _spent(ready: Prepared, header: bytes) -> int:
-    began = time.thread_time_ns()
-    ready.classify(header)
-    return time.thread_time_ns() - began
 
 
 def test_an_account_leaves_the_collector_little_to_do() -> None:

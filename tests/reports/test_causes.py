@@ -148,10 +148,7 @@ LOGGED = 'time="2026-11-29T06:30:03Z" level=fatal msg="reading manifest v2: unau
             "the password is in a journal",
         ),
         (
-            {
-                "observed": "a second registry was asked",
-                "pulls": (replace(DECODED[1], repository="10.0.0.1:5001/p"),),
-            },
+            {"observed": "a second registry was asked", "pulls": (replace(DECODED[1], repository="10.0.0.1:5001/p"),)},
             "a second registry was asked",
         ),
     ],
