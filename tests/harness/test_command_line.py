@@ -66,6 +66,14 @@ def test_every_word_is_done_by_something() -> None:
     assert {*command.PYTEST, *command.PARTS, *command.SCRIPTS, "update-lock", "help"} == {*WORDS}
 
 
+def test_a_warning_of_a_dependency_ends_no_run(tmp_path: Path) -> None:
+    """What a library calls deprecated from its next release on is no error for users; in own tests it is."""
+    (case := tmp_path / "test_case.py").write_text("import warnings\nwarnings.warn('old', DeprecationWarning)\n")
+    done = called("conformance", "--collect-only", "--runs-in", str(tmp_path), str(case), cwd=tmp_path)
+
+    assert done.returncode in {0, 5}, done.stdout + done.stderr  # 5: there is no test in it
+
+
 def test_a_user_sees_no_warning_of_python_or_pytest(tmp_path: Path) -> None:
     """What a run of the suites prints is about the site, not about how pytest was loaded."""
     done = called("conformance", "--plan", "--runs-in", str(tmp_path), cwd=tmp_path)

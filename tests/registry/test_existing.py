@@ -2,10 +2,16 @@ from __future__ import annotations
 
 import socket
 import ssl
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from harness.existing_registry import trouble_with
 from protected import Secret
@@ -175,6 +181,39 @@ def test_any_authority_of_a_chain_is_enough(trusted: str) -> None:
         with socket.create_connection((address.host, address.port)) as way:
             context = ExistingRegistry(address, PUSHER, (READER,), pem).client_context()
             context.wrap_socket(way, server_hostname=address.host).close()
+
+
+def test_a_certificate_that_go_takes_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From 3.13 on Python refuses authorities and certificates without key identifiers, which containerd pulls with."""
+    chain, key = without_key_identifiers("127.0.0.1")
+    strict = ssl.create_default_context(cadata=chain)
+    strict.verify_flags |= ssl.VERIFY_X509_STRICT
+    with serving(answer({}), certificate=ServerCertificate(chain, key)) as server:
+        address = RegistryAddress("127.0.0.1", server.port)
+        with socket.create_connection((address.host, address.port)) as way, pytest.raises(ssl.SSLError):
+            strict.wrap_socket(way, server_hostname=address.host)
+        monkeypatch.setattr(ssl, "create_default_context", lambda: strict)
+        for authorities in (chain, None):
+            with RegistryClient(address, authorities=authorities) as client:
+                client.login()
+
+
+def without_key_identifiers(address: str) -> tuple[str, str]:
+    """Return a chain and its key as a script of openssl's makes them: identifiers are missing, nothing is critical."""
+    issuer, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a script's authority")])
+    own = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, address)])
+    now = datetime.now(UTC)
+    made = []
+    for subject, public, extension in (
+        (own, key.public_key(), x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])),
+        (name, issuer.public_key(), x509.BasicConstraints(ca=True, path_length=None)),
+    ):
+        builder = x509.CertificateBuilder(name, subject, public, x509.random_serial_number(), now, now + timedelta(1))
+        signed = builder.add_extension(extension, critical=False).sign(issuer, hashes.SHA256())
+        made.append(signed.public_bytes(serialization.Encoding.PEM).decode())
+    form = serialization.PrivateFormat.PKCS8
+    return "".join(made), key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
 
 
 def test_a_repository_is_wiped_and_no_other(existing: ExistingRegistry, make_image: ImageMaker) -> None:

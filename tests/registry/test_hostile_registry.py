@@ -106,6 +106,22 @@ def test_a_registrys_words_have_a_largest_size() -> None:
     assert len(str(caught.value)) < 3000
 
 
+def test_a_registry_that_answers_a_token_with_basic_gets_it() -> None:
+    """Harbor gives weak tokens to anybody and asks for Basic when one is presented: the password goes there next."""
+
+    def answer(_method: str, path: str, login: str) -> Answer:
+        if path.startswith("/token"):
+            return 200, {}, b'{"token": "weak"}'
+        if login.startswith("Basic"):
+            return 200, {}, b""
+        return 401, BASIC if login else {"WWW-Authenticate": 'Bearer realm="/token", Basic realm="r"'}, b""
+
+    with scripted(answer) as registry:
+        registry.client().login()
+        logins = [login.partition(" ")[0] for _, path, login in registry.seen if path == "/v2/"]
+    assert logins == ["", "Bearer", "Basic"]
+
+
 def test_a_relative_realm_without_a_service_gives_a_token() -> None:
     """The realm is joined with the registry's URL, and no empty service is sent."""
 
@@ -399,14 +415,17 @@ def test_whatever_a_registry_answers_ends_in_a_registry_error(
     assert "secret-4711" not in shown
 
 
-def test_a_layer_in_zstd_is_read(private_registry: PrivateRegistry) -> None:
-    """A file is found in a layer that buildx or podman compressed with zstd."""
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_layer_in_zstd_is_read(private_registry: PrivateRegistry, *, chunked: bool) -> None:
+    """A file is found in a layer that buildx (zstd) or podman (zstd:chunked: many frames and a table) compressed."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         member = tarfile.TarInfo("etc/os-release")
         member.size = 5
         tar.addfile(member, io.BytesIO(b"zstd!"))
-    layer = zstandard.ZstdCompressor().compress(buffer.getvalue())
+    whole, packer = buffer.getvalue(), zstandard.ZstdCompressor()
+    parts_of_it = [whole[:300], whole[300:]] if chunked else [whole]
+    layer = b"".join(map(packer.compress, parts_of_it)) + (b"\x50\x2a\x4d\x18\x04\x00\x00\x00info" if chunked else b"")
     with private_registry.client() as client:
         client.push_blob("a/zstd", digest_of(layer), len(layer), [layer])
         parts = {"config": descriptor(b"{}"), "layers": [descriptor(layer)]}

@@ -35,6 +35,13 @@ def point_elsewhere(request: Request) -> None:
         "beside-it": f"https://{here[0]}/minio/there",
         "no-url": "https://[x/v2/there",
     }
+    if request.path.endswith("two-servers"):
+        request.handler.send_response_only(307)
+        for name, value in (("Server", "Caddy"), ("Server", "registry"), ("Location", "/v2/there")):
+            request.handler.send_header(name, value)
+        request.handler.send_header("Content-Length", "0")
+        request.handler.end_headers()
+        return
     request.send(307, Location=where.get(request.path.rpartition("/")[2], "/v2/there"))
 
 
@@ -43,6 +50,7 @@ class Standing:
 
     def __init__(self, address: RegistryAddress, authority: Authority, journal: RequestLog, upstream: Server) -> None:
         self.address, self.authority, self.journal, self.upstream = address, authority, journal, upstream
+        self.server: list[str] = []
 
     def ask(self, method: str, path: str) -> tuple[int, str]:
         """Return the status and the Location of an answer."""
@@ -53,6 +61,7 @@ class Standing:
             connection.request(method, path, headers={"Authorization": LOGIN})
             answer = connection.getresponse()
             answer.read()
+            self.server = answer.headers.get_all("Server") or []
             return answer.status, answer.headers.get("Location", "")
         finally:
             connection.close()
@@ -98,6 +107,12 @@ def test_a_redirect_is_the_clients_to_follow(standing: Standing, method: str, ki
     assert standing.ask(method, f"/v2/a/blobs/{kind}") == (307, location)
     assert len(standing.upstream.requests) == 1
     assert [(pull.status, pull.presented.name) for pull in standing.journal.pulls()] == [(307, "intact")]
+
+
+def test_two_headers_of_one_name_reach_the_client(standing: Standing) -> None:
+    """A registry behind Caddy answers with two ``Server`` headers: the client gets both."""
+    assert standing.ask("GET", "/v2/a/blobs/two-servers") == (307, "/v2/there")
+    assert standing.server == ["Caddy", "registry"]
 
 
 def test_a_failure_of_the_witness_itself_shows_no_credential(
