@@ -6,11 +6,15 @@ before further arguments may be left out. Wrong arguments end with 4, whatever t
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import shlex
 import signal
 import subprocess
 import sys
+import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +22,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from typing import TextIO
 
     import pytest
+    from typing_extensions import Buffer
 
 if __name__ == "__main__":  # nothing is taken from the user's directory, nor left in the environment of what runs
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -28,6 +34,7 @@ from harness.environment import BAD_SETUP as SETUP
 from harness.environment import INTERRUPTED, ROOT, TOLD, WITHOUT_A_RUN
 from harness.words import refusal, usage
 
+ERROR = 3
 #: The variable in which a run finds the command that its user typed, for its reports.
 COMMAND = "CONFORMANCE_COMMAND"
 
@@ -85,10 +92,45 @@ SCRIPTS = {
         ("-m", "ruff", "check", "."), ("-m", "ruff", "format", "--check", "."), ("-m", "mypy", "."),
         ("-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"),
     ),
-    "bench": tuple((f"tests/bench/bench_{name}.py",) for name in ("lab", "witness", "reports")),
+    "bench": tuple((f"tests/bench/bench_{name}.py",) for name in ("lab", "witness", "reports", "questions")),
 }  # fmt: skip
 #: What can be named for ``bench``; the last takes an hour, so it is measured only then.
-BENCH = ("lab", "witness", "reports", "workers")
+BENCH = ("lab", "witness", "reports", "questions", "workers")
+
+
+class _Outlet(io.FileIO):
+    """A way to write that never fails: what a full disk or a reader that is gone does not take is dropped."""
+
+    def write(self, content: Buffer) -> int:
+        """Write what can be written; wait where somebody made the pipe non-blocking."""
+        with suppress(OSError):
+            while (written := super().write(content)) is None:
+                select.select([], [self.fileno()], [])
+            return written
+        return memoryview(content).nbytes
+
+
+def door(arguments: list[str]) -> int:
+    """Do what the command line says, whoever reads what it prints; what nobody foresaw is an error of the harness.
+
+    Python's own exit code for both would be 1, which is for a product that does not do what it promises.
+    """
+    while (last := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - what is closed would become another file's
+        pass
+    os.close(last)
+    sys.stdout, sys.stderr = _outlet(sys.stdout, 1), _outlet(sys.stderr, 2)
+    try:
+        return main(arguments)
+    except Exception:  # noqa: BLE001 - the last place where it can be told
+        traceback.print_exc()
+        return ERROR
+
+
+def _outlet(stream: TextIO | None, file: int) -> TextIO:
+    at_once = not isinstance(stream, io.TextIOWrapper) or stream.line_buffering or stream.write_through
+    encoding, errors = (stream.encoding, stream.errors) if stream else ("utf-8", "replace")
+    raw = io.BufferedWriter(_Outlet(file, "w", closefd=False))
+    return io.TextIOWrapper(raw, encoding, errors, line_buffering=at_once)
 
 
 def main(arguments: list[str]) -> int:
@@ -217,4 +259,4 @@ def _update_lock() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(door(sys.argv[1:]))

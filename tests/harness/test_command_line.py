@@ -427,3 +427,36 @@ def test_the_locks_name_no_registry_and_have_hashes() -> None:
         assert "://" not in lock
         assert pinned
         assert all("==" in line and line.endswith("\\") for line in pinned)
+
+
+@pytest.mark.parametrize("arguments", [["help"], ["vectors", "check"], ["requirements"]])
+@pytest.mark.parametrize("how", ["full disk", "closed pipe", "closed"])
+def test_the_exit_code_does_not_depend_on_who_reads(arguments: list[str], how: str) -> None:
+    """With a full disk, a reader that went away or no standard output at all a word is done as ever."""
+    words = [sys.executable, "-m", "harness", *arguments]
+    redirected = {"full disk": "> /dev/full", "closed pipe": "> >(exec true); wait $!", "closed": ">&-"}
+    script = f'exec {redirected[how]}; "$@"'
+    done = subprocess.run(
+        ["bash", "-c", script, "bash", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_nobody_foresaw_is_an_error_of_the_harness() -> None:
+    """The exit code 1 says that the product is wrong, so a traceback never ends with it."""
+    calls = "import sys; from harness import __main__ as command; command.main = lambda _: 1 / 0; "
+    done = subprocess.run(
+        [sys.executable, "-c", f"{calls}sys.exit(command.door([]))"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert "ZeroDivisionError" in done.stderr
