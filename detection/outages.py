@@ -340,7 +340,7 @@ def outage(
     engine = docker.from_env()
     stage = OutageStage(engine, lab, private_registry, request.config.stash[_RELAY])
     with ExitStack() as happening:
-        moment = _Moment(kind, stage, lambda: begin(chosen, stage, evidence, happening))
+        moment = _Moment(kind, stage, lambda: begin(chosen, stage, evidence, happening), bool(chosen.takes))
         site.watchers.append(moment.phase)
         moment.watch(monkeypatch)
         yield
@@ -359,11 +359,12 @@ def begin(outage: Outage, stage: OutageStage, evidence: Evidence, happening: Exi
 
 @dataclass
 class _Moment:
-    """Finds the moment at which an outage begins, and begins it once."""
+    """Finds the moment at which an outage begins, and begins it once; ``hasty`` cuts the waits after it."""
 
     kind: CaseKind
     stage: OutageStage
     begin: Callable[[], None]
+    hasty: bool
     now: str = ""
     begun: bool = False
 
@@ -387,7 +388,7 @@ class _Moment:
         def until_then(wait: Wait, *words: Any, **named: Any) -> Any:  # noqa: ANN401 - as it was
             if self.kind.phase and self.now == self.kind.phase and not self.kind.told:
                 self.once()
-            if self.begun:
+            if self.begun and self.hasty:
                 named["within"] = min(named["within"], LONGEST)
             return until(wait, *words, **named)
 
