@@ -75,7 +75,7 @@ class Findings:
     drawn: set[str] = field(default_factory=set)
     """Cases whose examples are drawn."""
     reached: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
-    """By mutant and joint, the cases in which its fault was asked there."""
+    """By mutant and injection point, the cases in which its fault was asked there."""
     differed: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
     """The same, where something else came of it than without the fault."""
     planned: dict[str, int] = field(default_factory=dict)
@@ -116,9 +116,9 @@ def _read_touches(plan: Path, cases: Mapping[str, Mapping[str, str]], findings: 
             record = json.loads(line)
             ran = cases[record["case"]]
             for touch in record["touches"]:
-                findings.reached[ran["mutant"]][touch["joint"]].add(ran["case"])
+                findings.reached[ran["mutant"]][touch["point"]].add(ran["case"])
                 if touch["differed"]:
-                    findings.differed[ran["mutant"]][touch["joint"]].add(ran["case"])
+                    findings.differed[ran["mutant"]][touch["point"]].add(ran["case"])
 
 
 @dataclass

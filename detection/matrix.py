@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from detection.switching import SuiteCase
-    from lab.joints import Fault
+    from lab.injection import Fault
     from reports.records import CaseFinished, PullRecord
 
 #: The seed of a matrix, the same every time, so that matrices can be compared. It is one of those that find the changes
@@ -206,7 +206,7 @@ class Detection:
             fault=fault.name,
             family=wanted.family,
             because=fault.because,
-            joints=tuple(joint.name for joint in fault.replacements),
+            points=tuple(point.name for point in fault.replacements),
             change=fault.change,
             road=fault.road,
             claims=fault.catches,
@@ -214,8 +214,8 @@ class Detection:
             seconds=round(sum(case.seconds for case in cases), 1),
             trouble=done.trouble,
             cases=sum(case.verdict is not Verdict.NOT_COVERED for case in cases),
-            reached={joint: len(found) for joint, found in done.findings.reached[name].items()},
-            differed={joint: len(found) for joint, found in done.findings.differed[name].items()},
+            reached={point: len(found) for point, found in done.findings.reached[name].items()},
+            differed={point: len(found) for point, found in done.findings.differed[name].items()},
             odds=odds.odds(fault.change, first, range(1, self.seeds + 1)) if drawn and self.seeds else None,
         )
 

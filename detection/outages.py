@@ -55,7 +55,7 @@ FILL = (
     "mount -o remount,size=$(( $(df -k --output=used $d | tail -1) + 4 ))k $d && mount --bind $d /usr/local"
 )
 FAILING = """
-from lab.joints import ANSWER, Fault
+from lab.injection import ANSWER, Fault
 from lab.palette.errors import ApiError
 
 def fails(_healthy, _operation, _said):

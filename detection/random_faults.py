@@ -1,4 +1,4 @@
-"""Faults made at random: a joint, a wrong value that it could give, and sometimes where or for what it is given.
+"""Faults made at random: an injection point, a wrong value that it could give, sometimes where or for what it is given.
 
 Each is the text of a fault file, so that one that survives can be kept, read and run again.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from lab import joints
+from lab import injection
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
 from registry.transforms import TRANSFORMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lab.joints import Joint
+    from lab.injection import Point
 
 FAMILY = "random"
 _FILE = '''\
@@ -25,10 +25,10 @@ from dataclasses import replace
 
 from lab.faults import fault
 from lab.faults.replacing import afterwards, always, beforehand, changed_by, nothing, the_first, user_name, when
-from lab.joints import {joint}
+from lab.injection import {point}
 
 FAULT = fault(
-    "{name}", at={joint}, catches=[], because={because!r},
+    "{name}", at={point}, catches=[], because={because!r},
     replace=when(lambda at, value: {condition}, {wrong}),
 )
 '''
@@ -52,7 +52,7 @@ def _in_order(change: str) -> str:
     return f'afterwards(lambda it: it and {{**it, "cluster": (c := it.get("cluster")) and {{**c, {change}}}}})'
 
 
-#: What each joint could give wrongly, as source.
+#: What each injection point could give wrongly, as source.
 WRONG: dict[str, tuple[str, ...]] = {
     "DEPLOY_CREDENTIAL": (*_LOGIN, *_CHANGES), "UPGRADE_CREDENTIAL": (*_LOGIN, *_CHANGES),
     "CARRY_CREDENTIAL": (*_LOGIN, *_CHANGES),
@@ -101,12 +101,12 @@ _OF_LOGINS = (
 )  # fmt: skip
 
 
-def _conditions(joint: Joint) -> tuple[str, ...]:
+def _conditions(point: Point) -> tuple[str, ...]:
     """Return what may be known there; where something is done, it is done wrongly always."""
-    if joint.effect:
+    if point.effect:
         return ()
-    where = _IN_PALETTE if joint.room == "palette" else _ON_HOSTS
-    return (*where, *_OF_LOGINS) if joint.name.endswith("-credential") else where
+    where = _IN_PALETTE if point.component == "palette" else _ON_HOSTS
+    return (*where, *_OF_LOGINS) if point.name.endswith("-credential") else where
 
 
 def made(count: int, seed: int) -> Iterator[dict[str, Any]]:
@@ -114,14 +114,14 @@ def made(count: int, seed: int) -> Iterator[dict[str, Any]]:
     chance, known = random.Random(seed), set[tuple[str, str, str]]()  # noqa: S311 - faults, no secrets
     while len(known) < count:
         name = chance.choice(list(WRONG))
-        joint: Joint = getattr(joints, name)
-        conditions = _conditions(joint)
+        point: Point = getattr(injection, name)
+        conditions = _conditions(point)
         condition = chance.choice(conditions) if conditions and chance.random() < 1 / 2 else "True"
         wrong = chance.choice(WRONG[name])
         if (name, condition, wrong) in known:
             continue
         known.add((name, condition, wrong))
         called = f"random-{seed}-{len(known)}"
-        because = f"{joint.name}: {wrong} where {condition}"
-        source = _FILE.format(name=called, joint=name, because=because, condition=condition, wrong=wrong)
+        because = f"{point.name}: {wrong} where {condition}"
+        source = _FILE.format(name=called, point=name, because=because, condition=condition, wrong=wrong)
         yield {"name": called, "source": source, "path": f"{called}.py"}

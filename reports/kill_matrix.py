@@ -77,14 +77,14 @@ class Odds:
 class Row:
     """One fault. ``change`` and ``road`` are set where it is one known change of a password on one road.
 
-    ``cases`` counts the cases that were run; ``reached`` says by joint in how many of them the fault was asked, and
-    ``differed`` in how many something else came of it than without the fault.
+    ``cases`` counts the cases that were run; ``reached`` says by injection point in how many of them the fault was
+    asked, and ``differed`` in how many something else came of it than without the fault.
     """
 
     fault: str
     family: str = ""
     because: str = ""
-    joints: tuple[str, ...] = ()
+    points: tuple[str, ...] = ()
     change: str = ""
     road: str = ""
     claims: tuple[str, ...] = ()

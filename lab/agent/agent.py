@@ -31,7 +31,7 @@ from lab.agent.puller import PullFailed
 from lab.agent.reporter import Reporter, boot_id
 from lab.agent.secret import Credential
 from lab.faults import behaviour_of
-from lab.joints import (
+from lab.injection import (
     AFTER_FAILED_PULL,
     BACK_OFF,
     BEFORE_PULL,
@@ -421,7 +421,7 @@ class Agent:
         places.write_private(places.STATE, json.dumps(self._state))
 
 
-def _unchanged(value: Any) -> Any:  # noqa: ANN401 - whatever a joint is about
+def _unchanged(value: Any) -> Any:  # noqa: ANN401 - whatever an injection point is about
     return value
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from lab.agent import places, slots
 from lab.agent.orders import StepTookTooLong, run_step
-from lab.joints import CHECK_PLATFORM, HAND_OVER_LOGIN
+from lab.injection import CHECK_PLATFORM, HAND_OVER_LOGIN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from lab.agent.secret import Credential
-    from lab.joints import Behaviour
+    from lab.injection import Behaviour
 
 LAYOUT = places.CONTENT / "provider"
 BLOBS = places.CONTENT / "blobs"
@@ -32,7 +32,7 @@ class PullFailed(Exception):  # noqa: N818 - it names what happened
 
 @dataclass(frozen=True)
 class Way:
-    """How to pull: whom to trust, whether to verify at all, when to give up, and what the lab does at its joints."""
+    """How to pull: whom to trust, whether to verify, when to give up, and what the lab does at its injection points."""
 
     authority: Path | None
     verify_tls: bool

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lab.agent.puller import PullFailed
-from lab.joints import FOLLOW_REDIRECT, REQUEST_HEADERS, Behaviour
+from lab.injection import FOLLOW_REDIRECT, REQUEST_HEADERS, Behaviour
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse

@@ -17,7 +17,7 @@ from typing import Any
 from lab.agent import kubernetes, places, runtime, scope, secret
 from lab.agent.puller import PullFailed, by_digest
 from lab.faults import behaviour_of
-from lab.joints import (
+from lab.injection import (
     PULL_POLICY,
     SCOPE_LOGIN,
     UPGRADE_AUTHORITY,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lab.joints import Behaviour, Fault, Joint, Touch, Where
+from lab.injection import Behaviour, Fault, Point, Touch, Where
 
 Specification = Mapping[str, Any]
 
@@ -22,18 +22,18 @@ class UnknownFault(ValueError):  # noqa: N818 - it says what is wrong
 
 
 def fault(
-    name: str, *, at: Joint | Mapping[Joint, Callable[..., Any]], replace: Callable[..., Any] | None = None,
+    name: str, *, at: Point | Mapping[Point, Callable[..., Any]], replace: Callable[..., Any] | None = None,
     catches: Iterable[str], because: str, change: str = "", road: str = "",
 ) -> Fault:  # fmt: skip
-    """Make a fault that reads as one line: ``fault("…", at=JOINT, replace=function, catches=[…], because="…")``.
+    """Make a fault that reads as one line: ``fault("…", at=POINT, replace=function, catches=[…], because="…")``.
 
-    ``at`` is a joint with its ``replace(healthy, *args)``, or a mapping of several joints to their replacements.
+    ``at`` is an injection point with its ``replace(healthy, *args)``, or a mapping of several to their replacements.
     ``catches`` names the requirements that must notice. ``change`` and ``road`` are for the faults that are made of the
     catalogue of transforms: which one, and on which of the ways that a password takes.
     """
-    if isinstance(at, Joint):
+    if isinstance(at, Point):
         if replace is None:
-            raise ValueError(f"fault {name!r}: joint {at.name!r} has no replacement; give replace=function")
+            raise ValueError(f"fault {name!r}: injection point {at.name!r} has no replacement; give replace=function")
         at = {at: replace}
     return Fault(name, dict(at), tuple(catches), because, change, road)
 
@@ -47,8 +47,8 @@ def families() -> dict[str, tuple[Fault, ...]]:
     """All faults of the project by the file they stand in."""
     from lab.faults import answers, api, classes, credentials, host, leftovers, lifecycle, misplaced, transport  # noqa: PLC0415 - made of what stands here
 
-    rooms = (credentials, classes, misplaced, transport, lifecycle, api, answers, host, leftovers)
-    return {room.__name__.rpartition(".")[2]: room.FAULTS for room in rooms}
+    modules = (credentials, classes, misplaced, transport, lifecycle, api, answers, host, leftovers)
+    return {module.__name__.rpartition(".")[2]: module.FAULTS for module in modules}
 
 
 def specify(wanted: str) -> Specification:

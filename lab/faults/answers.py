@@ -13,7 +13,7 @@ from lab.agent import secret
 from lab.agent.puller import PullFailed
 from lab.faults import fault
 from lab.faults.api import called_free, in_answers, kept
-from lab.joints import ANSWER, EMIT_EVENT, FOLLOW_REDIRECT, REQUEST_HEADERS, SCOPE_LOGIN, Fault
+from lab.injection import ANSWER, EMIT_EVENT, FOLLOW_REDIRECT, REQUEST_HEADERS, SCOPE_LOGIN, Fault
 from registry.transforms.base import bytes_of
 
 if TYPE_CHECKING:

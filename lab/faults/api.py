@@ -11,7 +11,7 @@ import yaml
 
 from lab.faults import fault
 from lab.faults.replacing import always, beforehand, nothing, the_first
-from lab.joints import (
+from lab.injection import (
     ANSWER,
     CHECK_VERSION,
     EDIT_PROFILE,

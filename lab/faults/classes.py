@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.faults import fault
 from lab.faults.replacing import afterwards, always, when
-from lab.joints import DEPLOY_CREDENTIAL, UPGRADE_CREDENTIAL, Fault
+from lab.injection import DEPLOY_CREDENTIAL, UPGRADE_CREDENTIAL, Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -71,7 +71,7 @@ def without_its_last(login: Any) -> Any:  # noqa: ANN401 - a credential
 
 def _faults() -> Iterator[Fault]:
     for name, is_one in CLASSES.items():
-        for road, joint, requirement in ROADS:
+        for road, point, requirement in ROADS:
             if road == "deploy" and "specials" in name:
                 continue  # as at the repave
 
@@ -79,7 +79,7 @@ def _faults() -> Iterator[Fault]:
                 return login is not None and bool(is_one(login.password))
 
             yield fault(
-                f"password-{name}-cut-at-{road}", at=joint, replace=when(concerns, afterwards(without_its_last)),
+                f"password-{name}-cut-at-{road}", at=point, replace=when(concerns, afterwards(without_its_last)),
                 catches=[requirement], because="a reader that recognises a kind of text, and reads it as that",
             )  # fmt: skip
 

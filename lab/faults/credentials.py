@@ -12,7 +12,7 @@ from lab.agent import places, secret
 from lab.agent.secret import Credential
 from lab.faults import fault
 from lab.faults.replacing import always, changed_by, from_the_second_on, user_name
-from lab.joints import (
+from lab.injection import (
     CARRY_CREDENTIAL,
     CHOOSE_SOURCE,
     DELIVER_ORDER,
@@ -24,7 +24,7 @@ from lab.joints import (
     RESOLVE_MACRO,
     UPGRADE_CREDENTIAL,
     Fault,
-    Joint,
+    Point,
 )
 from registry.transforms import TRANSFORMS
 
@@ -50,7 +50,7 @@ TYPICAL = (
     "go-template-rendered", "latin-1-replaced", "nfc", "ascii-only", "specials-removed", "lower-case",
 )  # fmt: skip
 
-ROADS: tuple[tuple[str, Joint, str, Callable[[str], Replacement]], ...] = (
+ROADS: tuple[tuple[str, Point, str, Callable[[str], Replacement]], ...] = (
     ("on-repave", UPGRADE_CREDENTIAL, "REPAVE-03", changed_by),
     ("on-deploy", DEPLOY_CREDENTIAL, "DEPLOY-03", changed_by),
     ("on-second-repave", UPGRADE_CREDENTIAL, "REPAVE-04", lambda name: from_the_second_on(changed_by(name))),
@@ -59,11 +59,11 @@ ROADS: tuple[tuple[str, Joint, str, Callable[[str], Replacement]], ...] = (
 
 def _changes() -> Iterator[Fault]:
     visible = [rule for rule in TRANSFORMS if rule.id not in INVISIBLE | ELSEWHERE]
-    for road, joint, requirement, wrong in ROADS:
+    for road, point, requirement, wrong in ROADS:
         for rule in visible:
             if road != "on-second-repave" or rule.id in TYPICAL:
                 yield fault(
-                    f"{rule.id}-{road}", at=joint, replace=wrong(rule.id), catches=[requirement],
+                    f"{rule.id}-{road}", at=point, replace=wrong(rule.id), catches=[requirement],
                     because=f"the password is {rule.title}; seen in: {rule.source}",
                     change=rule.id, road=road,
                 )  # fmt: skip

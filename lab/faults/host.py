@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lab.agent import places, puller, secret, slots
 from lab.faults import fault
 from lab.faults.replacing import always, nothing
-from lab.joints import (
+from lab.injection import (
     AFTER_FAILED_PULL,
     BACK_OFF,
     BEFORE_PULL,

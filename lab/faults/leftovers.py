@@ -15,7 +15,7 @@ from lab.agent.puller import PullFailed
 from lab.faults import fault
 from lab.faults.host import login_of
 from lab.faults.replacing import always, when
-from lab.joints import (
+from lab.injection import (
     CARRY_CREDENTIAL,
     DEPLOY_CREDENTIAL,
     FORGET_CLUSTER,

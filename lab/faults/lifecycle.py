@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lab.agent import places, puller, runtime, secret, slots
 from lab.faults import fault
 from lab.faults.replacing import always
-from lab.joints import (
+from lab.injection import (
     APPLY_VERSION,
     CARRY_CREDENTIAL,
     DECIDE_REPAVE,

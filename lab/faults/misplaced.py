@@ -9,7 +9,7 @@ from lab.faults import fault
 from lab.faults.credentials import profile_before_user_data
 from lab.faults.host import without_the_secret
 from lab.faults.replacing import always, changed_by, user_name, when
-from lab.joints import (
+from lab.injection import (
     APPLY_VERSION,
     APPROVE,
     CARRY_CREDENTIAL,
@@ -59,17 +59,17 @@ def _gated() -> Iterator[Fault]:
         "other-system-installed": (INSTALL_SYSTEM, lambda healthy, pulled, phase: replace(
             healthy(pulled, phase), layers=healthy(pulled, phase).layers[:-1])),
     }  # fmt: skip
-    for name, (joint, replacement) in wrong.items():
+    for name, (point, replacement) in wrong.items():
         for gate, condition in GATES.items():
             yield fault(
-                f"{name}-{gate}", at=joint, replace=when(condition, replacement),
+                f"{name}-{gate}", at=point, replace=when(condition, replacement),
                 catches=["REPAVE-05" if name == "other-system-installed" else "REPAVE-06"],
                 because="what is given to the first node of a cluster is not given to the next",
             )  # fmt: skip
     for name in ("login-lost-at-repave", "password-encoded-at-repave", "authority-lost-at-repave"):
-        joint, replacement = wrong[name]
+        point, replacement = wrong[name]
         yield fault(
-            f"{name}-at-the-third", at=joint, replace=when(third_repave, replacement),
+            f"{name}-at-the-third", at=point, replace=when(third_repave, replacement),
             catches=["REPAVE-04"], because="a rotation of two slots has used up both",
         )  # fmt: skip
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import called
+from lab.injection import called
 from registry.transforms import SWAPPED, Context, transform
 from registry.transforms.base import bytes_of, text_of
 
 if TYPE_CHECKING:
     from lab.agent.secret import Credential
-    from lab.joints import Where
+    from lab.injection import Where
 
 Replacement = Callable[..., Any]
 
@@ -77,7 +77,7 @@ def changed_by(name: str) -> Replacement:
 def from_the_second_on(replacement: Replacement) -> Replacement:
     """Be healthy at the first repave of a cluster; be wrong at every later one. The last argument counts repaves."""
 
-    def later(healthy: Callable[..., Any], *arguments: Any) -> object:  # noqa: ANN401 - whatever the joint is about
+    def later(healthy: Callable[..., Any], *arguments: Any) -> object:  # noqa: ANN401 - whatever the injection point is about
         nth = int(arguments[-1])
         return replacement(healthy, *arguments) if nth > 1 else healthy(*arguments)
 

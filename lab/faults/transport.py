@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from lab.agent import places, puller, runtime, slots
 from lab.faults import fault
 from lab.faults.replacing import always, beforehand, from_the_second_on
-from lab.joints import (
+from lab.injection import (
     DELIVER_ORDER,
     DEPLOY_AUTHORITY,
     DEPLOY_PULL,

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from lab.joints import Touch
+from lab.injection import Touch
 from lab.palette.bodies import FLAG, NAME, TEXT, WHOLE, check, many, one_of, read_json, record
 from lab.palette.errors import not_found, unauthorized
 from lab.palette.events import Source
@@ -54,7 +54,7 @@ _STATE = record(
     message=TEXT,
     kubeconfig=TEXT,
 )
-_TOUCH = record("fault", "joint", "differed", fault=TEXT, joint=TEXT, differed=FLAG)
+_TOUCH = record("fault", "point", "differed", fault=TEXT, point=TEXT, differed=FLAG)
 _KINDS = {"event": _EVENT, "state": _STATE, "heartbeat": record(), "touch": _TOUCH}
 _REPORTS = record("reports", reports=many(record("kind", kind=one_of(*_KINDS))))
 
@@ -130,7 +130,7 @@ class AgentChannel:
         elif report["kind"] == "state":
             self._reconciler.state_reported(host, report)
         elif report["kind"] == "touch":
-            self._context.note(Touch(report["fault"], report["joint"], report["differed"]))
+            self._context.note(Touch(report["fault"], report["point"], report["differed"]))
         else:
             host.sends_heartbeats = True
 

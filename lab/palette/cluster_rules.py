@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import ENDPOINT_OWNER
+from lab.injection import ENDPOINT_OWNER
 from lab.palette import profile_rules, shapes
 from lab.palette.errors import ApiError, conflict, invalid
 from lab.palette.profile_rules import template_problems

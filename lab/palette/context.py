@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import EMIT_EVENT, Behaviour, Touch
+from lab.injection import EMIT_EVENT, Behaviour, Touch
 from lab.palette.events import EventLog, EventRecord
 from lab.palette.sessions import Sessions
 from lab.palette.store import Attached, ClusterRecord, EdgeHostRecord, Store
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class ApiContext:
-    """Settings, what is stored, and the behaviour at the joints, which may be replaced while the endpoint runs."""
+    """Settings, what is stored, and the behaviour at the injection points, which may change while the endpoint runs."""
 
     settings: Settings
     behaviour: Behaviour
@@ -49,7 +49,7 @@ def _in_free_text(event: EventRecord) -> EventRecord:
 
 
 def known_of(cluster: ClusterRecord | None, profile: Attached | None = None) -> dict[str, Any]:
-    """Return what the endpoint knows at a joint about a cluster, as fields of :class:`lab.joints.Where`."""
+    """Return what the endpoint knows about a cluster at an injection point: fields of :class:`lab.injection.Where`."""
     if cluster is None:
         return {}
     profile = profile or next((a for a in cluster.attached if a.template.type != "add-on"), None)
@@ -64,7 +64,7 @@ def known_of(cluster: ClusterRecord | None, profile: Attached | None = None) -> 
 
 
 def known_on(host: EdgeHostRecord, cluster: ClusterRecord | None) -> dict[str, Any]:
-    """Return what the endpoint knows at a joint about a host and its cluster."""
+    """Return what the endpoint knows at an injection point about a host and its cluster."""
     roles = {
         node.host_uid: "control-plane" if node.control_plane else "worker"
         for node in (cluster.nodes if cluster else ())

@@ -22,7 +22,15 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import APPLY_VERSION, APPROVE, DECIDE_REPAVE, DELIVER_ORDER, ORDER_NODES, REQUIRE_APPROVAL, TAKE_TURNS
+from lab.injection import (
+    APPLY_VERSION,
+    APPROVE,
+    DECIDE_REPAVE,
+    DELIVER_ORDER,
+    ORDER_NODES,
+    REQUIRE_APPROVAL,
+    TAKE_TURNS,
+)
 from lab.palette.context import known_of, known_on
 from lab.palette.errors import ApiError, conflict
 from lab.palette.events import Source

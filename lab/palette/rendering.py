@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import READ_OS_LAYER, RENDER_VALUES, RESOLVE_MACRO
+from lab.injection import READ_OS_LAYER, RENDER_VALUES, RESOLVE_MACRO
 from lab.palette.catalogue import pack_version
 from lab.palette.context import known_of
 from lab.palette.store import Attached, ClusterRecord, LayerRecords, PackRecord, ProfileRecord

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from lab.faults import behaviour_of
-from lab.joints import ANSWER, Behaviour, FaultError, Touch
+from lab.injection import ANSWER, Behaviour, FaultError, Touch
 from lab.palette.access import Access
 from lab.palette.agents import AgentChannel
 from lab.palette.bodies import check, read_json
@@ -87,7 +87,7 @@ class PaletteEndpoint:
 
     @property
     def behaviour(self) -> Behaviour:
-        """What happens at the joints of this endpoint."""
+        """What happens at the injection points of this endpoint."""
         return self._context.behaviour
 
     @behaviour.setter

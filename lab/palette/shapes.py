@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import LIVENESS
+from lab.injection import LIVENESS
 from lab.palette.catalogue import REGISTRY_UID, pack_version
 from lab.palette.context import known_on
 from lab.palette.store import (

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import REPORT_HEALTH, REPORT_STATE
+from lab.injection import REPORT_HEALTH, REPORT_STATE
 from lab.palette import shapes
 from lab.palette.context import known_of
 from lab.palette.times import as_text

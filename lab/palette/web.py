@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lab.joints import MASK_ANSWER
+from lab.injection import MASK_ANSWER
 from lab.palette.errors import ApiError, invalid
 from lab.palette.masking import mask_answer
 from lab.palette.paging import Page

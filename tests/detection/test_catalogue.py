@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import joints
+from lab import injection
 from lab.faults import UnknownFault, catalogue, families, load, specify
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
 from registry.hazards import BEYOND, pool
@@ -46,30 +46,34 @@ def test_what_is_called_invisible_is_invisible(name: str) -> None:
     assert [password for password in pool() if password not in BEYOND and rule.changed(Context(password))] == []
 
 
-def test_every_joint_is_asked_by_the_lab_and_taken_over_by_a_fault() -> None:
-    """No joint is documented in vain: the lab asks each, and some fault shows what it is good for."""
-    constants = {name: value for name, value in vars(joints).items() if isinstance(value, joints.Joint)}
+def test_every_injection_point_is_asked_by_the_lab_and_taken_over_by_a_fault() -> None:
+    """No injection point is documented in vain: the lab asks each, and some fault shows what it is good for."""
+    constants = {name: value for name, value in vars(injection).items() if isinstance(value, injection.Point)}
     sources = [
-        p for p in (ROOT / "lab").rglob("*.py") if "faults" not in p.relative_to(ROOT).parts and p.name != "joints.py"
+        p
+        for p in (ROOT / "lab").rglob("*.py")
+        if "faults" not in p.relative_to(ROOT).parts and p.name != "injection.py"
     ]
     asked = set().union(*(re.findall(r"\bat\(\s*([A-Z_]+)", path.read_text()) for path in sources))
-    taken = {joint for fault in catalogue().values() for joint in fault.replacements}
+    taken = {point for fault in catalogue().values() for point in fault.replacements}
 
-    assert set(constants) - asked == set(), "joints that the lab never asks"
-    assert {name for name, joint in constants.items() if joint not in taken} == set(), "joints that no fault takes over"
+    assert set(constants) - asked == set(), "injection points that the lab never asks"
+    assert {name for name, point in constants.items() if point not in taken} == set(), (
+        "injection points that no fault takes over"
+    )
 
 
-def test_replacements_take_what_their_joint_gives() -> None:
-    """A replacement can be called with the healthy function and the arguments that the joint's meaning names."""
+def test_replacements_take_what_their_injection_point_gives() -> None:
+    """A replacement can be called with the healthy function and the arguments that its injection point names."""
     wrong = []
     for fault in catalogue().values():
-        for joint, replacement in fault.replacements.items():
-            arguments = _arguments(joint.meaning)
+        for point, replacement in fault.replacements.items():
+            arguments = _arguments(point.meaning)
             signature = inspect.signature(replacement)
             try:
                 signature.bind(None, *arguments, **{"where": None} if "where" in signature.parameters else {})
             except TypeError as error:
-                wrong.append(f"{fault.name} at {joint.name}: {error}")
+                wrong.append(f"{fault.name} at {point.name}: {error}")
     assert wrong == []
 
 

@@ -94,13 +94,13 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_what_a_fault_did_is_read_by_case(tmp_path: Path) -> None:
-    """Where a fault was asked and where it changed something is known by joint and case, torn last lines apart."""
+    """Where a fault was asked and changed something is known by injection point and case, torn last lines apart."""
     plan = tmp_path / "plan.json"
     Plan("lab", (Mutant("x", {"name": "x"}, ("R-1",)),)).write(plan)
     names = {f"t.py::{case}[x]": {"mutant": "x", "case": f"t.py::{case}", "drawn": False} for case in "ab"}
     cases_file(plan).write_text(json.dumps(names))
     lines = [
-        {"case": f"t.py::{case}[x]", "touches": [{"fault": "x", "joint": "report", "differed": case == "b"}]}
+        {"case": f"t.py::{case}[x]", "touches": [{"fault": "x", "point": "report", "differed": case == "b"}]}
         for case in "ab"
     ]
     touches_file(plan).write_text("\n".join(map(json.dumps, lines)) + '\n{"case": "t')

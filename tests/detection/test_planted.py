@@ -23,7 +23,7 @@ CASE = "suites/profile/test_profile_shape.py"
 #: A fault from outside that does nothing at all: a healthy lab, presented as a faulty one.
 NO_FAULT = f"""
 from lab.faults import fault
-from lab.joints import MASK_ANSWER
+from lab.injection import MASK_ANSWER
 
 SAME = fault("same", at=MASK_ANSWER, replace=lambda healthy, answer, secrets: healthy(answer, secrets),
              catches=["{REQUIREMENT}"], because="nothing is wrong with it")
@@ -86,9 +86,9 @@ def test_a_fault_is_caught_and_the_healthy_lab_is_not_blamed(project: PlantedPro
 
 
 def test_a_fault_that_was_taken_out_of_the_code_is_noticed(project: PlantedProject) -> None:
-    """When the lab no longer asks at the fault's joint, the fault survives, and the matrix is red."""
-    joint = "self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))"
-    project.plant("lab/palette/web.py", joint, "healthy(answer, frozenset(self.secrets))")
+    """When the lab no longer asks at the fault's injection point, the fault survives, and the matrix is red."""
+    point = "self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))"
+    project.plant("lab/palette/web.py", point, "healthy(answer, frozenset(self.secrets))")
     code, matrix, said = project.detect("--fault", FAULT, "--healthy-runs", "0")
 
     assert (code, [row.fault for row in matrix.survivors]) == (1, [FAULT]), said

@@ -5,9 +5,9 @@ from __future__ import annotations
 import inspect
 
 from detection.random_faults import WRONG, made
-from lab import joints
+from lab import injection
 from lab.faults import load
-from lab.joints import Joint
+from lab.injection import Point
 
 
 def test_a_seed_makes_the_same_faults_every_time() -> None:
@@ -20,12 +20,12 @@ def test_a_seed_makes_the_same_faults_every_time() -> None:
 
 
 def test_every_random_fault_can_be_loaded_and_called() -> None:
-    """Whatever is made is a fault of a joint that exists, with a replacement that takes what the joint gives."""
-    assert [name for name in WRONG if not isinstance(getattr(joints, name, None), Joint)] == []
+    """Whatever is made is a fault of an existing injection point, with a replacement that takes what that gives."""
+    assert [name for name in WRONG if not isinstance(getattr(injection, name, None), Point)] == []
     for each in made(1000, 1):
         fault = load(each)
-        ((joint, replacement),) = fault.replacements.items()
-        arguments = joint.meaning[1 : joint.meaning.index(")")].split(", ")
+        ((point, replacement),) = fault.replacements.items()
+        arguments = point.meaning[1 : point.meaning.index(")")].split(", ")
 
-        inspect.signature(replacement).bind(None, *filter(None, arguments), where=joints.Where())
+        inspect.signature(replacement).bind(None, *filter(None, arguments), where=injection.Where())
         assert fault.catches == ()

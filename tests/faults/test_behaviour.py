@@ -1,4 +1,4 @@
-"""What a fault is told at a joint, and what is kept of what it did there."""
+"""What a fault is told at an injection point, and what is kept of what it did there."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ import pytest
 
 from lab.faults import fault
 from lab.faults.replacing import when
-from lab.joints import DEPLOY_CREDENTIAL, UPGRADE_PULL, Behaviour, FaultError, Joint, Touch, Where
+from lab.injection import DEPLOY_CREDENTIAL, UPGRADE_PULL, Behaviour, FaultError, Point, Touch, Where
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-def touches(replacement: Callable[..., Any], healthy: Callable[..., Any], joint: Joint, *args: object) -> list[bool]:
+def touches(replacement: Callable[..., Any], healthy: Callable[..., Any], point: Point, *args: object) -> list[bool]:
     """Return for each thing that was noted whether it was something else than the healthy thing."""
     noted: list[Touch] = []
-    wrong = fault("wrong", at=joint, replace=replacement, catches=[], because="a test")
+    wrong = fault("wrong", at=point, replace=replacement, catches=[], because="a test")
     behaviour = Behaviour((wrong,), note=noted.append)
     for _twice in range(2):
         try:
-            behaviour.at(joint, healthy, *args)
+            behaviour.at(point, healthy, *args)
         except ValueError:
             continue
-    assert {(touch.fault, touch.joint) for touch in noted} == {("wrong", joint.name)}
+    assert {(touch.fault, touch.point) for touch in noted} == {("wrong", point.name)}
     return [touch.differed for touch in noted]
 
 
 def test_a_fault_that_asks_is_told_where_it_is() -> None:
-    """A keyword-only ``where`` has what is known everywhere and what is known at this joint; without it, nothing."""
+    """A keyword-only ``where`` has what is known everywhere and at this injection point; without it, nothing."""
     told: list[Where] = []
 
     def asks(healthy: Callable[..., str], found: str, *, where: Where) -> str:
@@ -69,7 +69,7 @@ def test_a_fault_of_some_places_is_healthy_elsewhere() -> None:
 def test_what_differs_from_the_healthy_value_is_noted_once(
     replacement: Callable[..., Any], healthy: Callable[..., Any], differed: list[bool]
 ) -> None:
-    """Each fault is noted once for every joint it was asked at, and once more when something else came of it."""
+    """Each fault is noted once for every injection point that asked it, again when something else came of it."""
     argument: list[int] | str = "x" if healthy is int else []
 
     assert touches(replacement, healthy, DEPLOY_CREDENTIAL, argument) == differed
@@ -84,7 +84,7 @@ def test_what_has_effects_is_not_done_twice() -> None:
 
 
 def test_a_fault_that_is_wrong_itself_is_not_told_as_an_outage() -> None:
-    """A replacement with a mistake of programming ends as that, with its name, at whatever joint."""
+    """A replacement with a mistake of programming ends as that, with its name, at whatever injection point."""
     wrong = fault(
         "wrong", at=DEPLOY_CREDENTIAL, replace=lambda _healthy, found: found.user_name, catches=[], because=""
     )

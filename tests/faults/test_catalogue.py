@@ -10,12 +10,12 @@ import pytest
 from harness import requirements
 from lab.agent.secret import Credential
 from lab.faults import catalogue, families
-from lab.joints import APPLY_VERSION, DEPLOY_CREDENTIAL, JOINTS, UPGRADE_CREDENTIAL, Behaviour, Where
+from lab.injection import APPLY_VERSION, DEPLOY_CREDENTIAL, POINTS, UPGRADE_CREDENTIAL, Behaviour, Where
 from lab.palette.store import LayerRecords
 from lab.palette.values import DeclaredCredential, OsLayerValues
 
 if TYPE_CHECKING:
-    from lab.joints import Fault
+    from lab.injection import Fault
 
 FAULTS = list(catalogue().values())
 KNOWN = set(requirements.load())
@@ -34,9 +34,9 @@ def at_repave(fault: Fault, password: str) -> str:
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_says_what_must_notice_it(fault: Fault) -> None:
-    """Every fault takes over joints of the lab, names requirements that exist, and says why it is there."""
+    """Every fault takes over injection points of the lab, names requirements that exist, and says why it is there."""
     assert fault.replacements
-    assert set(fault.replacements) <= set(JOINTS)
+    assert set(fault.replacements) <= set(POINTS)
     assert fault.catches
     assert set(fault.catches) <= KNOWN
     assert fault.because

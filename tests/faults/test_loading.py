@@ -8,69 +8,69 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lab.faults import UnknownFault, behaviour_of, fault, load, specify, specify_all
-from lab.joints import DEPLOY_CREDENTIAL, JOINTS, UPGRADE_CREDENTIAL, Behaviour, Joint
+from lab.injection import DEPLOY_CREDENTIAL, POINTS, UPGRADE_CREDENTIAL, Behaviour, Point
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lab.joints import Fault
+    from lab.injection import Fault
 
 OUTSIDE = """
 from lab.faults import fault
-from lab.joints import DEPLOY_CREDENTIAL
+from lab.injection import DEPLOY_CREDENTIAL
 
 LOUDER = fault("louder", at=DEPLOY_CREDENTIAL, replace=lambda healthy, found: healthy(found) + "!",
                catches=["DEPLOY-03"], because="somebody thought of it")
 """
 
 
-def named(name: str, joint: Joint = DEPLOY_CREDENTIAL) -> Fault:
-    """Make a fault that puts its name around what the joint gives."""
+def named(name: str, point: Point = DEPLOY_CREDENTIAL) -> Fault:
+    """Make a fault that puts its name around what the injection point gives."""
     return fault(
-        name, at=joint, replace=lambda healthy, found: f"{name}({healthy(found)})", catches=[], because="a test"
+        name, at=point, replace=lambda healthy, found: f"{name}({healthy(found)})", catches=[], because="a test"
     )
 
 
 def test_without_faults_the_healthy_function_decides() -> None:
-    """At a joint of a healthy lab the healthy function is called with what is given, and nothing else happens."""
+    """At an injection point of a healthy lab the healthy function is called with what is given, nothing else."""
     assert Behaviour().at(DEPLOY_CREDENTIAL, lambda one, two: [one, two], 1, 2) == [1, 2]
 
 
 def test_faults_wrap_in_the_order_they_are_given() -> None:
-    """Of several faults at one joint the last is the outermost; each decides whether the ones before it are asked."""
+    """Of several faults at one injection point the last is the outermost; each decides if those before are asked."""
     behaviour = Behaviour((named("first"), named("second")))
 
     assert behaviour.at(DEPLOY_CREDENTIAL, str.upper, "x") == "second(first(X))"
 
 
-def test_a_fault_acts_at_its_own_joint_only() -> None:
-    """At every other joint the lab stays healthy."""
+def test_a_fault_acts_at_its_own_injection_point_only() -> None:
+    """At every other injection point the lab stays healthy."""
     behaviour = Behaviour((named("fault", UPGRADE_CREDENTIAL),))
-    others = [joint for joint in JOINTS if joint != UPGRADE_CREDENTIAL]
+    others = [point for point in POINTS if point != UPGRADE_CREDENTIAL]
 
-    assert [behaviour.at(joint, str.upper, "x") for joint in others] == ["X"] * len(others)
+    assert [behaviour.at(point, str.upper, "x") for point in others] == ["X"] * len(others)
     assert behaviour.at(UPGRADE_CREDENTIAL, str.upper, "x") == "fault(X)"
 
 
-def test_a_fault_may_take_several_joints() -> None:
-    """A fault can be given as a mapping from joints to replacements."""
+def test_a_fault_may_take_several_injection_points() -> None:
+    """A fault can be given as a mapping from injection points to replacements."""
     both = fault(
         "both", at={DEPLOY_CREDENTIAL: lambda _h, _f: 1, UPGRADE_CREDENTIAL: lambda _h, _f: 2}, catches=[], because="x"
     )
 
-    assert [Behaviour((both,)).at(joint, str, "x") for joint in (DEPLOY_CREDENTIAL, UPGRADE_CREDENTIAL)] == [1, 2]
+    assert [Behaviour((both,)).at(point, str, "x") for point in (DEPLOY_CREDENTIAL, UPGRADE_CREDENTIAL)] == [1, 2]
 
 
 def test_a_fault_without_replacement_is_refused() -> None:
-    """A joint without a function to replace it is named."""
-    with pytest.raises(ValueError, match="fault 'empty': joint 'deploy-credential' has no replacement"):
+    """An injection point without a function to replace it is named."""
+    with pytest.raises(ValueError, match="fault 'empty': injection point 'deploy-credential' has no replacement"):
         fault("empty", at=DEPLOY_CREDENTIAL, catches=[], because="nothing")
 
 
-def test_joints_have_names_of_their_own() -> None:
-    """No two joints share a name, and each says what a healthy lab does there."""
-    assert len({joint.name for joint in JOINTS}) == len(JOINTS)
-    assert [joint.name for joint in JOINTS if " -> " not in joint.meaning] == []
+def test_injection_points_have_names_of_their_own() -> None:
+    """No two injection points share a name, and each says what a healthy lab does there."""
+    assert len({point.name for point in POINTS}) == len(POINTS)
+    assert [point.name for point in POINTS if " -> " not in point.meaning] == []
 
 
 def test_an_unknown_name_is_answered_with_near_ones() -> None:

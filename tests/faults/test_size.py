@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 FILE = """
 from lab.faults import fault
-from lab.joints import LOG
+from lab.injection import LOG
 
 LARGE = fault("large", at=LOG, replace=lambda healthy, message, order: healthy(message, order), catches=[], because="")
 """

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lab.joints import MASK_ANSWER, Behaviour, Fault
+from lab.injection import MASK_ANSWER, Behaviour, Fault
 from lab.palette.masking import MASK, holds_mask, mask_text, mask_values
 from lab.palette.server import routes
 from tests.lab_palette.api import PASSWORD, Api, ApiRefusedError, eventually, os_values, profile

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lab.faults import answers, load
-from lab.joints import Behaviour, Fault
+from lab.injection import Behaviour, Fault
 from palette.published import oddities
 from tests.lab_palette.api import eventually
 

@@ -6,7 +6,7 @@ import json
 
 import yaml
 
-from lab.joints import CHECK_VERSION, EDIT_PROFILE, PUBLISH
+from lab.injection import CHECK_VERSION, EDIT_PROFILE, PUBLISH
 from lab.palette import profile_rules, shapes
 from lab.palette.bodies import CLONE, META, NAME, PROFILE, PROFILE_TYPE, PROFILE_UPDATE, TEXT, many, one_of, record
 from lab.palette.errors import ApiError, conflict, invalid, not_found

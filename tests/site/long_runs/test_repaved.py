@@ -14,7 +14,7 @@ import pytest
 from edge import HostUnreachable
 from harness.clusters import Cluster
 from harness.repaved import RepaveWatch
-from lab.joints import REPORT_HEALTH, Behaviour, Fault
+from lab.injection import REPORT_HEALTH, Behaviour, Fault
 from lab.palette.settings import Strictness
 from palette.client import ProjectView
 from palette.os_layer import PACK, OsLayer, ProviderCredentials

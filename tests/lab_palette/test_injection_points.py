@@ -1,4 +1,4 @@
-"""The joints: each changes what the lab does while it runs, and the healthy behaviour comes back."""
+"""The injection points: each changes what the lab does while it runs, and the healthy behaviour comes back."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lab.joints import (
+from lab.injection import (
     APPLY_VERSION,
     DECIDE_REPAVE,
     DELIVER_ORDER,
@@ -21,7 +21,7 @@ from lab.joints import (
     TAKE_TURNS,
     Behaviour,
     Fault,
-    Joint,
+    Point,
 )
 from tests.lab_palette.api import PASSWORD, Api, eventually
 
@@ -42,9 +42,9 @@ class Bench:
         lab.registry.images.add(V2)
         self.profile = api.make_profile()
 
-    def break_at(self, joint: Joint, replacement: Callable[..., Any]) -> None:
+    def break_at(self, point: Point, replacement: Callable[..., Any]) -> None:
         """Put a fault in force."""
-        self.lab.endpoint.behaviour = Behaviour((Fault("wrong", {joint: replacement}, (), "a test"),))
+        self.lab.endpoint.behaviour = Behaviour((Fault("wrong", {point: replacement}, (), "a test"),))
 
     def heal(self) -> None:
         """Take the fault out."""
