@@ -136,12 +136,24 @@ def test_an_edge_host_is_changed_by_its_whole_record(api: Api, hosts: Hosts) -> 
     assert (meta["name"], meta["labels"]) == ("first", {"a": "b"})
 
 
-def test_edge_hosts_are_not_sorted_by_a_field_they_do_not_have(api: Api) -> None:
-    """Palette 4.10 answers 422."""
-    with pytest.raises(ApiRefusedError) as refused:
-        api.call("POST", "/v1/dashboard/edgehosts/search", {"filter": {}, "sort": [{"field": "environment"}]})
+@pytest.mark.parametrize("field", ["environment", "clusterName", "clusterState", "uid"])
+def test_edge_hosts_are_not_sorted_by_other_fields(api: Api, field: str) -> None:
+    """Palette 4.10 answers 422 for what it removed (PEM-11675)."""
+    with pytest.raises(ApiRefusedError, match=f"'{field}' is not one of name, state, healthState") as refused:
+        api.call("POST", "/v1/dashboard/edgehosts/search", {"filter": {}, "sort": [{"field": field}]})
 
     assert refused.value.status == 422
+
+
+@pytest.mark.parametrize("field", ["name", "state", "healthState", "creationTimestamp", "lastModifiedTimestamp"])
+def test_edge_hosts_are_sorted_by_five_fields(api: Api, hosts: Hosts, field: str) -> None:
+    """Each of the five of Palette 4.10 is taken, in both directions."""
+    hosts("edge-1", "edge-2")
+    for order, first in (("asc", "edge-1"), ("desc", "edge-2")):
+        body = {"filter": {}, "sort": [{"field": field, "order": order}]}
+        found = api.call("POST", "/v1/dashboard/edgehosts/search", body)["items"]
+        assert len(found) == 2
+        assert field != "name" or found[0]["metadata"]["name"] == first
 
 
 def sent_back(lab: PaletteLab) -> str:
