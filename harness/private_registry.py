@@ -214,9 +214,10 @@ class SiteRegistry(Brief):
 
     def watch(self, cluster: Cluster, phase: str, evidence: Evidence) -> None:
         """Assign requests of a cluster's hosts to a phase from now on; the phase "" is no cluster's."""
-        described = cluster.site.file.edge_hosts
+        for uid, target in cluster.site.file.edge_hosts.items():
+            self.pulling.expect(uid, target.address, target.pull_addresses)
         for host in cluster.hosts:
-            self.pulling.learn(host, described[host.uid].pull_addresses if host.uid in described else ())
+            self.pulling.learn(host)
         self.seen.know_hosts(self.pulling.names())
         owner = cluster.name if phase else ""
         names = self.pulling.begin(cluster.name, cluster.hosts, over=not phase)

@@ -35,17 +35,22 @@ class PullAddresses:
     outside: dict[str, set[str]] = field(default_factory=dict)
     _busy: dict[str, str] = field(default_factory=dict)
 
-    def learn(self, host: EdgeHost, given: Iterable[str] = ()) -> None:
-        """Ask a host for its addresses, once; ``given`` are those that the site file has for it."""
+    def expect(self, uid: str, address: str, given: Iterable[str] = ()) -> None:
+        """Note under which addresses the site file has a host, used or not: whoever shares one is not told apart."""
+        if uid not in self.outside:
+            self.outside[uid] = {*given, *numbers_of(address)}
+
+    def learn(self, host: EdgeHost) -> None:
+        """Ask a host for its addresses, once."""
+        self.expect(host.uid, host.access.address)
         if host.uid not in self.itself:
             self.itself[host.uid] = own_addresses(host)
-            self.outside[host.uid] = {*given, *numbers_of(host.access.address)}
 
     def names(self) -> dict[str, str]:
         """Return what the pulls from each address are told as: a host, or several that share it."""
         found: dict[str, str] = {}
         for address in {each for known in (self.itself, self.outside) for all_ in known.values() for each in all_}:
-            uids = sorted(uid for uid in self.itself if address in self.itself[uid] | self.outside[uid])
+            uids = sorted(uid for uid, seen in self.outside.items() if address in self.itself.get(uid, set()) | seen)
             if len(uids) == 1 or any(address in each for each in self.outside.values()):
                 found[address] = _OR.join(uids)
         return found

@@ -26,7 +26,8 @@ def known(*hosts: tuple[str, str, str | None, tuple[str, ...]]) -> PullAddresses
     """Return what is known of hosts: uid, SSH address, what they print, addresses of the site file."""
     found = PullAddresses()
     for uid, address, printed, given in hosts:
-        found.learn(host(uid, address, printed), given)
+        found.expect(uid, address, given)
+        found.learn(host(uid, address, printed))
     return found
 
 
@@ -65,6 +66,17 @@ def test_a_cluster_behind_a_shared_address_has_its_pulls_and_another_at_the_time
         shared.begin("two", others, over=False)
     shared.begin("one", [host("a", "192.0.2.1", None)], over=True)
     assert shared.begin("two", others, over=False) == ["b", "a or b"]
+
+
+def test_a_host_that_was_not_used_yet_shares_its_address_all_the_same() -> None:
+    """The site file says so: a cluster's pulls are never told as those of the first host that was asked."""
+    found = PullAddresses()
+    for uid in ("a", "b"):
+        found.expect(uid, f"{uid}.invalid", ("192.0.2.1",))
+    found.learn(host("a", "a.invalid", "10.0.0.1"))
+
+    assert (found.names()["192.0.2.1"], found.names()["10.0.0.1"]) == ("a or b", "a")
+    assert found.begin("one", [host("a", "a.invalid", None)], over=False) == ["a", "a or b"]
 
 
 def test_hosts_that_share_an_address_are_not_told_apart() -> None:
