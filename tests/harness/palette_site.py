@@ -14,7 +14,7 @@ import yaml
 from harness.sites.site import connect
 from harness.sites.site_file import SiteFile, read_site_file
 from lab import base_profile
-from lab.palette import PaletteEndpoint, Settings, serving
+from lab.palette import PaletteEndpoint, Settings, Strictness, serving
 from palette import RetryPolicy
 from registry.layout import ImageLayout, write_layout
 from tests.registry.samples import tar_of
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from lab.palette.settings import Masks
     from palette.client import ProjectView
 
 KEY, TOKEN = "key-of-the-site", "token-of-the-site"
@@ -74,13 +75,14 @@ class PaletteSite:
 
 
 @contextmanager
-def palette_site(folder: Path) -> Iterator[PaletteSite]:
+def palette_site(folder: Path, masks: Masks = "refuse") -> Iterator[PaletteSite]:
     """Run an endpoint whose project has the lab's profile."""
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1", "palette.test").configure_cert(context)
     authority.cert_pem.write_to_path(str(folder / "ca.pem"))
     (folder / "key").write_text(KEY)
-    endpoint = PaletteEndpoint(Settings(api_keys=(KEY,), registration_tokens=(TOKEN,)))
+    strictness = Strictness(masks=masks)
+    endpoint = PaletteEndpoint(Settings(api_keys=(KEY,), registration_tokens=(TOKEN,), strictness=strictness))
     with serving(endpoint, ssl_context=context) as port:
         url, uid = f"https://127.0.0.1:{port}", endpoint.project_uid("Default")
         base_profile.create(url, uid, KEY, folder / "ca.pem")

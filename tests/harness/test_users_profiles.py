@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import pytest
 import yaml
@@ -11,14 +13,19 @@ from harness.sites.base_profile import BaseProfile, UnusableProfileError, Wanted
 from harness.sites.site_file import BadSiteFileError
 from lab import base_profile
 from lab.kinds import KINDS
+from lab.palette.settings import Masks
 from palette.errors import BadRequestError
-from palette.os_layer import OsLayer
+from palette.os_layer import PACK, OsLayer, ProviderCredentials
 from palette.transport import Call
 from protected import Secret
 from tests.harness.palette_site import PaletteSite, palette_site
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+    from palette.client import ProjectView
+    from palette.profiles import Profile
 
 Json = dict[str, Any]
 NEEDED = {"name": "domain", "required": True}
@@ -110,6 +117,46 @@ def test_profiles_that_cannot_be_used_are_refused(
         found(site, changes, variables)
 
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda profile: replace(profile, cloud_type="vsphere"), "is for vsphere; name one for edge-native"),
+        (
+            lambda profile: replace(profile, packs=(*profile.packs, replace(profile.pack("os"), name="edge-ubuntu"))),
+            "edge-base 1.2.0: its OS layers are edge-native-byoi, edge-ubuntu; a run needs one, edge-native-byoi",
+        ),
+    ],
+)
+def test_profiles_that_the_lab_cannot_have_are_refused(
+    site: PaletteSite, change: Callable[[Profile], Profile], said: str
+) -> None:
+    """Another cloud type, and two OS layers, which Palette may have of old."""
+    with site.project() as project:
+        profiles = project.profiles
+        as_found = SimpleNamespace(list=profiles.list, get=lambda uid: change(profiles.get(uid)))
+        with pytest.raises(UnusableProfileError) as refused:
+            find_base(cast("ProjectView", SimpleNamespace(profiles=as_found)), WantedProfile("edge-base"))
+
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("masks", get_args(Masks))
+def test_each_version_has_its_own_password_whatever_palette_does_with_masks(masks: Masks, tmp_path: Path) -> None:
+    """Versions are made of the user's text, never of what Palette gives back: masks refused, kept, or not there."""
+    with palette_site(tmp_path, masks) as site, site.project() as project:
+        base = find_base(project, WantedProfile("edge-base"))
+        layers = [OsLayer(f"r.test/p:{n}", ProviderCredentials("r.test", "u", f"Pa!ss-{n}", None)) for n in "12"]
+        clone = project.profiles.new_version(base.uid, "1.0.0", {PACK: base.values_with(layers[0])}, name="clone")
+        project.profiles.new_version(clone, "1.1.0", {PACK: base.values_with(layers[1])})
+        stored = [
+            each.published for each in site.endpoint._context.store.profiles.values() if each.meta.name == "clone"
+        ]
+
+        for profile, layer in zip(stored, layers, strict=True):
+            assert profile is not None
+            assert [pack.values for pack in profile.packs if pack.layer == "os"] == [base.values_with(layer)]
 
 
 @pytest.mark.parametrize("without", ["os", "k8s", "cni"])
