@@ -169,12 +169,14 @@ def pools_of(
 ) -> tuple[MachinePool, ...]:
     """Return the machine pools of a cluster: one host leads and the others work, unless it is a two-node cluster.
 
-    A pool is of the architecture that Palette says of its first host.
+    A pool has one architecture, as Palette names it for the hosts: workers of another one have a pool of their own.
     """
 
+    def architecture(uid: str) -> str:
+        return (architectures or {}).get(uid) or "amd64"
+
     def pool(name: str, hosts: tuple[PoolHost, ...], *, control_plane: bool = True) -> MachinePool:
-        architecture = (architectures or {}).get(hosts[0].uid) or "amd64"
-        return MachinePool(name, hosts, control_plane, wish.control_plane_as_worker, architecture)
+        return MachinePool(name, hosts, control_plane, wish.control_plane_as_worker, architecture(hosts[0].uid))
 
     def host(uid: str, role: Literal["", "primary", "secondary"] = "") -> PoolHost:
         network = (networks or {}).get(uid, HostNetwork())
@@ -182,5 +184,9 @@ def pools_of(
 
     if wish.two_node and len(uids) == TWO:
         return (pool("control-plane-pool", (host(uids[0], "primary"), host(uids[1], "secondary"))),)
-    control, workers = pool("control-plane-pool", (host(uids[0]),)), tuple(host(uid) for uid in uids[1:])
-    return (control, pool("worker-pool", workers, control_plane=False)) if workers else (control,)
+    pools, workers = [pool("control-plane-pool", (host(uids[0]),))], uids[1:]
+    for kind in dict.fromkeys(map(architecture, workers)):
+        name = "worker-pool" if len(pools) == 1 else f"worker-pool-{kind}"
+        alike = tuple(host(uid) for uid in workers if architecture(uid) == kind)
+        pools.append(pool(name, alike, control_plane=False))
+    return tuple(pools)

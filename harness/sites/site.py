@@ -216,7 +216,8 @@ class Site(Brief):
         return {uid: target.network for uid, target in self.file.edge_hosts.items()}
 
     @cached_property
-    def _architectures(self) -> dict[str, str]:
+    def architectures(self) -> dict[str, str]:
+        """The architecture of each Edge host, as Palette names it."""
         return {host.uid: host.architecture for host in self.project.edge_hosts.search()}
 
     def _request(self, name: str, profile: str, hosts: Sequence[EdgeHost]) -> ClusterRequest:
@@ -225,7 +226,7 @@ class Site(Brief):
         return ClusterRequest(
             name,
             (AttachedProfile(profile, variables=self.variables),),
-            pools_of([host.uid for host in hosts], wish, self._architectures, self._networks),
+            pools_of([host.uid for host in hosts], wish, self.architectures, self._networks),
             vip=vip,
             overlay=wish.overlay,
             endpoint=wish.endpoint,

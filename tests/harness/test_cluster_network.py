@@ -174,3 +174,14 @@ def test_a_pool_has_the_architecture_of_its_hosts() -> None:
     pools = pools_of(("a", "b"), ClusterNetwork(), {"a": "arm64", "b": ""})
 
     assert [pool.architecture for pool in pools] == ["arm64", "amd64"]
+
+
+def test_workers_of_two_architectures_have_two_pools() -> None:
+    """Palette refuses a pool with hosts of another architecture than its own."""
+    pools = pools_of(tuple("abcd"), ClusterNetwork(), {"b": "amd64", "c": "arm64", "d": "amd64"})
+
+    assert [(pool.name, pool.architecture, [host.uid for host in pool.hosts]) for pool in pools] == [
+        ("control-plane-pool", "amd64", ["a"]),
+        ("worker-pool", "amd64", ["b", "d"]),
+        ("worker-pool-arm64", "arm64", ["c"]),
+    ]
