@@ -148,15 +148,15 @@ def test_each_version_has_its_own_password_whatever_palette_does_with_masks(mask
     with palette_site(tmp_path, masks) as site, site.project() as project:
         base = find_base(project, WantedProfile("edge-base"))
         layers = [OsLayer(f"r.test/p:{n}", ProviderCredentials("r.test", "u", f"Pa!ss-{n}", None)) for n in "12"]
-        clone = project.profiles.new_version(base.uid, "1.0.0", {PACK: base.values_with(layers[0])}, name="clone")
-        project.profiles.new_version(clone, "1.1.0", {PACK: base.values_with(layers[1])})
+        clone = project.profiles.new_version(base.uid, "1.0.0", {PACK: base.values.with_layer(layers[0])}, name="clone")
+        project.profiles.new_version(clone, "1.1.0", {PACK: base.values.with_layer(layers[1])})
         stored = [
             each.published for each in site.endpoint._context.store.profiles.values() if each.meta.name == "clone"
         ]
 
         for profile, layer in zip(stored, layers, strict=True):
             assert profile is not None
-            assert [pack.values for pack in profile.packs if pack.layer == "os"] == [base.values_with(layer)]
+            assert [pack.values for pack in profile.packs if pack.layer == "os"] == [base.values.with_layer(layer)]
 
 
 @pytest.mark.parametrize("without", ["os", "k8s", "cni"])
