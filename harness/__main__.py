@@ -72,7 +72,7 @@ PYTEST: dict[str, Pytest] = {
     "endurance": Pytest(
         (),
         (
-            "tests/stranger/test_far_site.py", "tests/site/long_runs/test_killed_run.py",
+            "tests/third_party/test_far_site.py", "tests/site/long_runs/test_killed_run.py",
             "tests/edge/test_hostile_host.py", "tests/registry/test_hostile_registry.py",
             "tests/palette/test_hostile_answers.py", "tests/endurance/check_kills.py",
         ),

@@ -28,8 +28,8 @@ CAPABILITIES = (
     "SYS_ADMIN", "SYS_BOOT", "SYS_CHROOT", "MKNOD", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID",
     "SETUID", "SETPCAP", "SETFCAP", "NET_BIND_SERVICE", "AUDIT_WRITE",
 )  # fmt: skip
-#: Names under which hosts reach this machine: the registry, and strangers for cases about wrong addresses.
-NAMES = ("registry.lab.example", "registry2.lab.example", "stranger.lab.example", "palette.lab.example")
+#: Names under which hosts reach this machine: the registry, and others for cases about wrong addresses.
+NAMES = ("registry.lab.example", "registry2.lab.example", "other.lab.example", "palette.lab.example")
 #: What a kubelet and its runtime need beside: a network's loopback, raw sockets, other users' processes.
 FOR_KUBERNETES = ("NET_ADMIN", "NET_RAW", "SYS_PTRACE")
 ROUTES = Path("/proc/net/route")

@@ -80,11 +80,11 @@ class Results:
             for requirement in case.requirements:
                 cases[requirement].append(case)
         known = [RequirementResult(entry, tuple(cases.pop(entry.id, ()))) for entry in self.started.requirements]
-        strangers = [
+        unlisted = [
             RequirementResult(RequirementRecord(id=name, claim="(not in this run's list of requirements)"), tuple(them))
             for name, them in cases.items()
         ]
-        return (*known, *strangers)
+        return (*known, *unlisted)
 
     @cached_property
     def options(self) -> dict[str, str]:

@@ -28,7 +28,7 @@ settings.load_profile("own")
 #: What takes minutes begins first, so that no worker is left with it at the end; the longest first.
 SLOWEST = (
     "tests/lab/test_workers.py", "tests/site/registries/", "tests/verdicts/", "tests/site/long_runs/test_killed_run.py",
-    "tests/detection/test_planted.py", "tests/stranger/", "tests/detection/test_infrastructure.py", "tests/lab/",
+    "tests/detection/test_planted.py", "tests/third_party/", "tests/detection/test_infrastructure.py", "tests/lab/",
     "tests/site/", "tests/detection/test_switching.py", "tests/harness/test_command_line.py",
 )  # fmt: skip
 

@@ -258,7 +258,7 @@ FAULTS: tuple[Fault, ...] = (
           because="errors are wrapped until nothing of them is left"),
     fault("missing-image-called-unauthorized", at=EMIT_EVENT, catches=["EVENT-02", "REG-02"],
           replace=kept(lambda e: replace(e, message=re.sub("manifest unknown|not found", "unauthorized", e.message))),
-          because="registries answer so to strangers"),
+          because="registries answer so to clients that they do not know"),
     fault("failure-called-normal", at=EMIT_EVENT, catches=["EVENT-02"],
           replace=kept(lambda e: replace(e, severity="Normal", reason="Retrying")),
           because="it will be retried anyway"),

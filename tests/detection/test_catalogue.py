@@ -112,13 +112,13 @@ def test_faults_need_nothing_that_an_edge_host_lacks() -> None:
         "print(sorted(n for n in rooms if n.startswith(('lab.palette', 'lab.site', 'lab.hosts', 'lab.images'))))\n"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
-    foreign, strangers = map(ast.literal_eval, done.stdout.splitlines())
+    foreign, others = map(ast.literal_eval, done.stdout.splitlines())
 
     foreign = [name for name in foreign if "cython" not in name]  # what PyYAML's own compiled part brings along
 
     allowed = {"lab", "registry", "yaml", "_yaml"}
     assert [name for name in foreign if name not in allowed and "cython" not in name] == []
-    assert strangers == []
+    assert others == []
 
 
 def test_a_fault_that_does_not_exist_is_refused_with_near_names() -> None:

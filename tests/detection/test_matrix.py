@@ -33,11 +33,11 @@ def test_only_a_failure_catches(verdict: str) -> None:
     ]  # fmt: skip
 
 
-def test_a_fault_caught_by_a_stranger_has_survived() -> None:
+def test_a_fault_caught_by_a_unclaimed_has_survived() -> None:
     """What fails by accident elsewhere does not prove the requirement that claims the fault."""
-    stranger = replace(CAUGHT, requirement="HOST-06", claimed=False)
+    unclaimed = replace(CAUGHT, requirement="HOST-06", claimed=False)
 
-    assert replace(ROW, cells=(stranger,)).is_caught is False
+    assert replace(ROW, cells=(unclaimed,)).is_caught is False
 
 
 def test_no_row_at_all_is_a_problem() -> None:

@@ -127,7 +127,7 @@ def test_a_reboot_that_is_refused_is_told_at_once(reach: Reach) -> None:
     [
         ({"address": "127.0.0.1", "port": 1}, "127.0.0.1:1: .*Connection refused"),
         ({"address": "no-such-host.invalid"}, "no-such-host.invalid:22: .*(not known|Temporary failure|No address)"),
-        ({"user": "stranger"}, "stranger@.*Permission denied"),
+        ({"user": "unknown"}, "unknown@.*Permission denied"),
     ],
 )
 def test_a_host_that_cannot_be_reached_says_where_and_why(
@@ -152,7 +152,7 @@ def test_an_address_that_nobody_has_is_unreachable(reach: Reach) -> None:
 def test_a_wrong_key_is_refused(reach: Reach, tmp_path: Path) -> None:
     """A key that the host does not know does not open it, and no other key is tried for it."""
     with pytest.raises(HostUnreachable, match="Permission denied"):
-        reach(key=make_key(tmp_path, "stranger"), options=("IdentitiesOnly=yes",)).run("true")
+        reach(key=make_key(tmp_path, "unknown"), options=("IdentitiesOnly=yes",)).run("true")
 
 
 def test_a_host_with_another_key_is_not_trusted(reach: Reach, tmp_path: Path) -> None:

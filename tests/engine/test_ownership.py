@@ -88,17 +88,17 @@ def test_what_names_no_process_is_dead(keeper: str) -> None:
 def test_a_sweep_removes_what_dead_runs_left_and_nothing_else(
     engine: docker.DockerClient, volume: Callable[..., str]
 ) -> None:
-    """A dead run's things go; a living run's, another machine's, a cache and a stranger's stay."""
+    """A dead run's things go; a living run's, another machine's, a cache and somebody else's stay."""
     dead = volume(Owner("dead", dead_keeper()).labels)
     living = volume(Owner.this_process("living").labels)
     elsewhere = volume(Owner("elsewhere", "1@2@3@another-machine-4").labels)
     cache = volume({ownership.CACHE: "something"})
-    stranger = volume({"somebody": "else"})
+    foreign = volume({"somebody": "else"})
     removed = ownership.sweep(engine)
 
     assert dead in removed
-    assert set(removed) & {living, elsewhere, cache, stranger} == set()
-    assert [exists(engine, name) for name in (dead, living, elsewhere, cache, stranger)] == [False, *[True] * 4]
+    assert set(removed) & {living, elsewhere, cache, foreign} == set()
+    assert [exists(engine, name) for name in (dead, living, elsewhere, cache, foreign)] == [False, *[True] * 4]
 
 
 def test_a_run_is_removed_by_its_whole_name(engine: docker.DockerClient, volume: Callable[..., str]) -> None:
@@ -114,7 +114,7 @@ def test_a_run_is_removed_by_its_whole_name(engine: docker.DockerClient, volume:
 
 @pytest.mark.parametrize("status", [403, 404, 409])
 def test_what_somebody_else_removes_or_uses_is_left_to_them(status: HTTPStatus) -> None:
-    """A thing that is gone already, just goes, or is used by a stranger, ends no run with an error."""
+    """A thing that is gone already, just goes, or is used by somebody else, ends no run with an error."""
 
     def remove() -> None:
         response = docker.api.client.requests.Response()  # type: ignore[attr-defined] # what docker-py looks at
@@ -124,7 +124,7 @@ def test_what_somebody_else_removes_or_uses_is_left_to_them(status: HTTPStatus) 
     assert ownership._gone(remove) is False
 
 
-def test_a_network_that_a_stranger_uses_stays(engine: docker.DockerClient) -> None:
+def test_a_network_that_others_use_stays(engine: docker.DockerClient) -> None:
     """An engine that fails otherwise is not silenced."""
 
     def remove() -> None:

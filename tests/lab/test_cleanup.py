@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-STRANGER = "somebody-else.run"
+FOREIGN = "somebody-else.run"
 
 
 @pytest.fixture
-def stranger(engine: docker.DockerClient) -> Iterator[Container]:
+def foreign(engine: docker.DockerClient) -> Iterator[Container]:
     """Make a container that belongs to somebody else."""
-    container = engine.containers.create(images.engine_image(), labels={STRANGER: "1"}, network_mode="none")
+    container = engine.containers.create(images.engine_image(), labels={FOREIGN: "1"}, network_mode="none")
     yield container
     container.remove(force=True)
 
@@ -94,9 +94,9 @@ def test_a_lab_ends_with_the_process_that_started_it(engine: docker.DockerClient
 
 
 def test_a_killed_lab_is_cleared_and_nothing_else(
-    engine: docker.DockerClient, lab: control.RunningLab, stranger: Container
+    engine: docker.DockerClient, lab: control.RunningLab, foreign: Container
 ) -> None:
-    """What a killed lab leaves goes at the next sweep; a living lab's things and a stranger's stay."""
+    """What a killed lab leaves goes at the next sweep; a living lab's things and somebody else's stay."""
     living = sorted(ownership.left_of(engine, lab.settings.folder.name))
     with running_lab(1) as killed:
         name = killed.settings.folder.name
@@ -107,7 +107,7 @@ def test_a_killed_lab_is_cleared_and_nothing_else(
 
     assert settled(lambda: ownership.left_of(engine, name) == [], 10), "another run's sweep may be at it too"
     assert sorted(ownership.left_of(engine, lab.settings.folder.name)) == living
-    assert engine.containers.get(str(stranger.id)).labels == {STRANGER: "1"}
+    assert engine.containers.get(str(foreign.id)).labels == {FOREIGN: "1"}
 
 
 def test_the_folder_of_a_dead_lab_is_cleared_at_the_next_start() -> None:

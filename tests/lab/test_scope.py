@@ -59,7 +59,7 @@ def test_a_login_for_another_registry_is_kept(token_registry: Start, tmp_path: P
 
 def test_a_realm_of_another_host_ends_the_pull(token_registry: Start, tmp_path: Path) -> None:
     """A realm of another host is named in the refusal."""
-    with token_registry("stranger.example") as registry, pytest.raises(PullFailed, match=r"https://stranger\.example"):
+    with token_registry("other.example") as registry, pytest.raises(PullFailed, match=r"https://other\.example"):
         asked(registry, tmp_path)
 
 

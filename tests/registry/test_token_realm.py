@@ -73,8 +73,8 @@ def test_a_realm_without_passwords_gives_nobody_a_token(registry: TokenRegistry,
 
 
 def test_a_token_of_another_issuer_is_refused(registry: TokenRegistry, realm: TokenRealm) -> None:
-    """The registry checks who signed a token: one by a stranger opens nothing."""
-    realm.signer = Authority("stranger")
+    """The registry checks who signed a token: one by another authority opens nothing."""
+    realm.signer = Authority("another")
     with registry.account() as account, pytest.raises(RegistryError, match="401"):
         registry.client(account).login()
 

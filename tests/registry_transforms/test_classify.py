@@ -311,7 +311,7 @@ def test_a_cut_password_is_told_as_that(presented: str, told: str) -> None:
     assert account("|ab!cdefghi").classify(basic("user", presented)).name == f"unknown change: {told} bytes"
 
 
-def test_a_stranger_is_not_compared_in_full_with_every_account() -> None:
+def test_an_unknown_account_is_not_compared_in_full_with_every_account() -> None:
     """A walk has a hundred accounts, and pairs of changes take a tenth of a second for each: the latest have to do."""
     accounts = [account(f"S3cret!{number}", username=f"user-{number}") for number in range(40)]
     presented = closest(accounts, basic("somebody-else", "Qw9zzzz!"))[1]

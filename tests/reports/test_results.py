@@ -97,8 +97,8 @@ def test_a_run_that_covered_nothing_claims_nothing() -> None:
 
 def certification(*cases: CaseFinished, level: str = "must") -> results.Results:
     """Return a certification of one requirement beside those that hold."""
-    stranger = replace(samples.REQUIREMENTS[0], id="MUST-99", level=level)
-    begun = samples.started(level="certification", requirements=(*samples.REQUIREMENTS, stranger))
+    other = replace(samples.REQUIREMENTS[0], id="MUST-99", level=level)
+    begun = samples.started(level="certification", requirements=(*samples.REQUIREMENTS, other))
     return run_of(begun, *GREEN[1:-1], *cases, samples.finished(collected=8 + len(cases)))
 
 

@@ -164,11 +164,11 @@ def test_an_unknown_run_is_refused(
 
 
 def test_what_cannot_be_removed_is_reported(stage: Stage) -> None:
-    """A profile that a stranger's cluster uses cannot go: a line says which, and why; the others go."""
+    """A profile that somebody else's cluster uses cannot go: a line says which, and why; the others go."""
     project, made = stage.project(), Ledger()
     made.begin(run=OURS)
     used, unused = make_profile(project, f"{OURS}-1-profile"), make_profile(project, f"{OURS}-2-profile")
-    make_cluster(project, "a-stranger", used, "edge-1", run=None)
+    make_cluster(project, "not-ours", used, "edge-1", run=None)
     for number, uid in (("1", used), ("2", unused)):
         made.meant("profile", f"{OURS}-{number}-profile")
         made.add("profile", uid)
@@ -176,7 +176,7 @@ def test_what_cannot_be_removed_is_reported(stage: Stage) -> None:
 
     assert len(left) == 1
     assert left[0].startswith(f"profile {used}: ")
-    assert standing(project) == {"a-stranger", f"{OURS}-1-profile"}
+    assert standing(project) == {"not-ours", f"{OURS}-1-profile"}
 
 
 def test_the_second_look_finds_what_a_removal_missed(stage: Stage) -> None:

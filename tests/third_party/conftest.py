@@ -1,4 +1,4 @@
-"""A lab treated as a stranger: what is known of it is its site file."""
+"""A lab treated as a site of somebody else's: what is known of it is its site file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Json = dict[str, Any]
 
 
 @dataclass
-class Stranger:
+class ThirdPartySite:
     """A site of which a site file is known, and ways to change that file and the site's hosts for a while."""
 
     document: Json
@@ -89,6 +89,6 @@ def lab(engine: docker.DockerClient) -> Iterator[RunningLab]:
 
 
 @pytest.fixture
-def stranger(lab: RunningLab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Stranger:
+def third_party(lab: RunningLab, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> ThirdPartySite:
     """Return the lab as a site that somebody described."""
-    return Stranger(yaml.safe_load(lab.site_file.read_text()), tmp_path, capsys)
+    return ThirdPartySite(yaml.safe_load(lab.site_file.read_text()), tmp_path, capsys)

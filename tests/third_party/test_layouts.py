@@ -13,7 +13,7 @@ from fixtures.user_data import restart_agent, user_data
 from harness.run import NotCovered
 
 if TYPE_CHECKING:
-    from tests.stranger.conftest import Stranger
+    from tests.third_party.conftest import ThirdPartySite
 
 #: What the agent is in agent mode: another unit, with its own environment. It is the same agent all the same.
 AS_AGENT_MODE = (
@@ -30,9 +30,9 @@ KUBERNETES = "printf '[Service]\\nExecStart=/bin/sleep inf\\n' > /run/systemd/sy
 NO_KUBERNETES = "systemctl stop {0}; rm /run/systemd/system/{0}.service; systemctl daemon-reload"
 
 
-def test_a_host_in_agent_mode_is_found_by_the_same_words(stranger: Stranger) -> None:
+def test_a_host_in_agent_mode_is_found_by_the_same_words(third_party: ThirdPartySite) -> None:
     """Agent and runtime of a host in agent mode have other units; the words give those, and the agent restarts."""
-    with stranger.done_on_host(AS_AGENT_MODE, AS_BEFORE), stranger.host() as host:
+    with third_party.done_on_host(AS_AGENT_MODE, AS_BEFORE), third_party.host() as host:
         layout = host.layout()
         assert (layout.mode, layout.root, host.crictl) == (
             Mode.AGENT, "/persistent/spectro", "/persistent/spectro/usr/bin/crictl",
@@ -44,9 +44,9 @@ def test_a_host_in_agent_mode_is_found_by_the_same_words(stranger: Stranger) -> 
             pass
 
 
-def test_a_host_in_appliance_mode_is_found_by_the_same_words(stranger: Stranger) -> None:
+def test_a_host_in_appliance_mode_is_found_by_the_same_words(third_party: ThirdPartySite) -> None:
     """An appliance's agent, runtime and user data are where the vendor's images have them."""
-    with stranger.host() as host:
+    with third_party.host() as host:
         assert (host.layout().mode, host.layout().distribution) == (Mode.APPLIANCE, Distribution.NONE)
         assert host.unit(host.agent_unit).is_running
         assert host.unit(host.runtime_unit).is_running
@@ -72,8 +72,10 @@ def test_a_kubernetes_that_no_page_describes_is_not_covered() -> None:
         ("kubelet", Distribution.PXKE, "containerd"),
     ],
 )
-def test_each_distribution_is_found(stranger: Stranger, unit: str, distribution: Distribution, runtime: str) -> None:
+def test_each_distribution_is_found(
+    third_party: ThirdPartySite, unit: str, distribution: Distribution, runtime: str
+) -> None:
     """A distribution is found by its unit, on servers and on workers; the runtime is its own or the mode's."""
-    with stranger.done_on_host(KUBERNETES.format(unit), NO_KUBERNETES.format(unit)), stranger.host() as host:
+    with third_party.done_on_host(KUBERNETES.format(unit), NO_KUBERNETES.format(unit)), third_party.host() as host:
         assert (host.layout().distribution, host.runtime_unit) == (distribution, runtime)
         assert host.unit(host.runtime_unit).is_running
