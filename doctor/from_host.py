@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from doctor import network
 from doctor.findings import Finding, Kind
-from doctor.in_palette import CLOCK_TOLERANCE, told
+from doctor.in_palette import CLOCK_TOLERANCE, off_by
 from doctor.no_proxy import goes_past
 from edge.access import HostUnreachable, PenalisedError, SudoRefusedError
 from foreign import is_ip
@@ -195,7 +195,7 @@ def _clock(view: HostView, text: str, middle: float) -> Finding | None:
     difference = int(text) + 0.5 - middle
     if abs(difference) <= CLOCK_TOLERANCE:
         return None
-    found = f"its clock is {told(difference)} of this machine's; certificates would be refused"
+    found = f"its clock is {off_by(difference)} of this machine's; certificates would be refused"
     return view.finding(Kind.CLOCK, found, "set it (timedatectl set-ntp true), or this machine's if that one is wrong")
 
 

@@ -144,11 +144,11 @@ def _of_error(file: SiteFile, error: PaletteError) -> Finding:
 
 
 def _clock(difference: float) -> Finding:
-    found = f"Palette's clock is {told(difference)} of this machine's"
+    found = f"Palette's clock is {off_by(difference)} of this machine's"
     return Finding(Kind.CLOCK, "this machine", found, "set the clock (timedatectl set-ntp true)")
 
 
-def told(difference: float) -> str:
+def off_by(difference: float) -> str:
     """Return a difference of clocks in words: ``3600 s ahead``."""
     return f"{abs(difference):.0f} s {'ahead' if difference > 0 else 'behind'}"
 

@@ -31,7 +31,7 @@ if __name__ == "__main__":  # nothing is taken from the user's directory, nor le
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.environment import BAD_SETUP as SETUP
-from harness.environment import INTERRUPTED, ROOT, TOLD, WITHOUT_A_RUN
+from harness.environment import END_SIGNALS, INTERRUPTED, ROOT, WITHOUT_A_RUN
 from harness.words import refusal, usage
 
 ERROR = 3
@@ -145,7 +145,7 @@ def main(arguments: list[str]) -> int:
     for each in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(each, signal.default_int_handler)
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
         return _done(word, given)
     except KeyboardInterrupt:
         sys.stderr.write("run: interrupted\n")
@@ -179,7 +179,7 @@ def run_pytest(name: str, given: list[str]) -> int:
         sys.stderr.write(f"{word.says}\n")
     collect = () if named else tuple(str(ROOT / name) for name in word.collect)
     before = [str(ROOT / each) if each.startswith("tests/") else each for each in word.before]
-    own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.worker", "-p", "harness.told"]
+    own = ["-c", str(ROOT / "pyproject.toml"), "--rootdir", str(ROOT), "-p", "harness.worker", "-p", "harness.startup"]
     os.environ.update({**dict(word.environment), COMMAND: shlex.join(typed)})
     sys.argv = ["pytest", *own, *before, *given, *collect]
     return int(import_module("pytest").main(sys.argv[1:], [_EngineFirst()] if word.engine and not named else []))

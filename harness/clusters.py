@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from edge import HostUnreachable
-from harness.errors import ErrorWatch, told_causes
+from harness.errors import ErrorWatch, causes_of
 from harness.repaved import RepaveWatch
 from palette.cluster_request import AttachedProfile
 from palette.errors import PaletteError
@@ -340,8 +340,8 @@ class Cluster:
         if not causes:
             return errors[0]
         said = " or ".join(cause.value for cause in causes)
-        fitting = [event for event in errors if not set(causes).isdisjoint(told_causes(event.message))]
-        others = [event for event in errors if told_causes(event.message)]
+        fitting = [event for event in errors if not set(causes).isdisjoint(causes_of(event.message))]
+        others = [event for event in errors if causes_of(event.message)]
         assert fitting or not others, f"the event gives another reason than {said}: {others[0].message}"
         statuses = {pull.status for pull in self.site.evidence.pulls_of(self)}
         assert not statuses or any(cause.shows_in(statuses) for cause in causes), (

@@ -28,7 +28,7 @@ from harness.words import WORDS, refusal, usage  # noqa: E402 - the path comes f
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
 SOCKET = Path("/var/run/docker.sock")
 #: Signals that tell a run to end.
-TOLD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Arguments with which a word that needs an engine only prints something.
 WITHOUT_A_RUN = frozenset({"-h", "--help", "--plan", "--collect-only"})
 INTERRUPTED, BAD_SETUP = 2, 4
@@ -188,7 +188,7 @@ def _become(python: Path, arguments: list[str]) -> NoReturn:
     Bytecode is kept, in ``.venv`` alone, also where the user keeps none beside her own modules: every process of a run
     would compile 300 modules again, which takes seven seconds of processor time each.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, TOLD)
+    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)
     environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(ROOT / ".venv" / "pycache")}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
     command = [str(python), "-P", str(ROOT / "harness" / "__main__.py"), *arguments]

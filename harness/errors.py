@@ -33,7 +33,7 @@ class ErrorCause(Enum):
         """What the case had arranged."""
         return _EXPECTATIONS[self]
 
-    def is_told_by(self, message: str) -> bool:
+    def is_named_in(self, message: str) -> bool:
         """Return whether an event's text gives this cause."""
         told = _ADDRESS.sub("", message.lower())
         return any(re.search(rf"\b{word}\b" if word.isdigit() else re.escape(word), told) for word in _WORDS[self])
@@ -94,9 +94,9 @@ def is_shortage(error: BaseException | None) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "start new thread" in str(error))
 
 
-def told_causes(message: str) -> list[ErrorCause]:
+def causes_of(message: str) -> list[ErrorCause]:
     """Return every cause that an event's text gives; none when it was cut before it came to that."""
-    return [cause for cause in ErrorCause if cause.is_told_by(message)]
+    return [cause for cause in ErrorCause if cause.is_named_in(message)]
 
 
 @dataclass(frozen=True)

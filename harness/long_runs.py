@@ -12,7 +12,7 @@ import pytest
 from harness.costs import Cost, Costs, in_groups, known_costs
 from harness.interrupts import CtrlC
 from harness.levels import CERTIFICATION, SMOKE, smoke
-from harness.planning import Schedule, plan, seconds_of, told_left_out, units, within
+from harness.planning import Schedule, left_out_line, plan, seconds_of, units, within
 from harness.plugin import OPTIONS, RUN
 from harness.progress import VIEW, Progress, open_view, rough, speaker
 from harness.run import cases_of, is_case, is_for_cases
@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         _keep(config, items, smoke(wanted, lambda item: costs.alone(item).seconds))
     if config.option.budget is not None:
         chosen = within(seconds_of(config.option.budget), cases_of(items), lambda item: costs.alone(item).seconds)
-        config.stash[_LEFT_OUT] = told_left_out(chosen)
+        config.stash[_LEFT_OUT] = left_out_line(chosen)
         _keep(config, items, [*chain(*in_groups(chosen.chosen))])
     config.stash[COSTS] = costs.together(cases_of(items))
 

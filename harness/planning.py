@@ -194,7 +194,7 @@ def _row(time: str, clusters: object, repaves: object, hosts: object, name: str)
     return f"{time:>11} {clusters:>8} {repaves:>7} {hosts:>5} {name}".rstrip()
 
 
-def told_left_out(choice: Choice) -> str:
+def left_out_line(choice: Choice) -> str:
     """Return what a budget leaves out."""
     if not choice.left_out:
         return "the budget leaves nothing out"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.brief import Brief
 from harness.clusters import VacuousPhase
-from harness.pull_addresses import PullAddresses, told_apart
+from harness.pull_addresses import PullAddresses, distinct_hosts
 from palette.os_layer import ProviderCredentials
 from registry.address import RegistryAddress
 from registry.classify import UNKNOWN, meaning, narrow
@@ -87,13 +87,13 @@ class SiteWitness:
 
     def overlapping(self, cluster: Cluster, phase: str) -> list[str]:
         """Return a sentence for each pair of hosts that pulled at the same time."""
-        told_apart(pull.place for pull in self._requests(cluster, phase))
+        distinct_hosts(pull.place for pull in self._requests(cluster, phase))
         pairs = self.seen.overlapping(cluster.name, phase=phase)
         return [f"hosts {one.place} and {other.place} pulled at the same time" for one, other in pairs]
 
     def hosts(self, pulls: Sequence[PullRecord]) -> list[str]:
         """Return which hosts pulled, in their order. Raises SharedAddressError where that cannot be told."""
-        return told_apart(pull.host for pull in pulls)
+        return distinct_hosts(pull.host for pull in pulls)
 
     def pulls_of_image(self, reference: str) -> list[PullRecord]:
         """Return every request for an image, of whatever cluster."""

@@ -72,7 +72,7 @@ class PullAddresses:
         return [*sorted(uids), *shared]
 
 
-def told_apart(hosts: Iterable[str]) -> list[str]:
+def distinct_hosts(hosts: Iterable[str]) -> list[str]:
     """Return hosts in the order in which they come, each once. Raises SharedAddressError for what may be several."""
     order = list(dict.fromkeys(hosts))
     if shared := next((name for name in order if _OR in name), ""):

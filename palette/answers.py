@@ -86,7 +86,7 @@ def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
         return NotPaletteError(method=method, path=path, status=answer.status, message=message)
     envelope = _envelope(answer)
 
-    def said(key: str) -> str:
+    def field_of(key: str) -> str:
         return cut(answer.scrub(envelope.get(key, "")))
 
     kind = error_type(answer.status)
@@ -94,9 +94,9 @@ def refusal(method: str, path: str, answer: Answer) -> PaletteError | None:
         method=method,
         path=path,
         status=answer.status,
-        code=said("code"),
-        message=said("message") or f"{answer.reason[:_SHOWN] or 'refused'}; {answer.shown()}",
-        ref=said("ref"),
+        code=field_of("code"),
+        message=field_of("message") or f"{answer.reason[:_SHOWN] or 'refused'}; {answer.shown()}",
+        ref=field_of("ref"),
         # A gateway that got no answer in time cannot know what happened behind it.
         outcome_unknown=kind is ServerError and answer.status in _GATEWAY,
         retry_after=asked_pause(answer.header("Retry-After"), answer.header("Date")),

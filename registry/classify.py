@@ -283,7 +283,7 @@ class Prepared:
         user, secret = user.settled(swapped=swapped), secret.settled(swapped=swapped)
         return Presented(
             kind="unknown-user" if user.unknown else "changed",
-            name=_said_of_both(user, secret, swapped=swapped),
+            name=_name_of_both(user, secret, swapped=swapped),
             password_name=secret.name,
             explanations=secret.explanations,
             username_name=user.name,
@@ -328,7 +328,7 @@ class _Part:
     def name(self) -> str:
         if self.intact:
             return "intact"
-        return said(self.explanations) if self.explanations else f"{UNKNOWN}: {self.features}"
+        return worded(self.explanations) if self.explanations else f"{UNKNOWN}: {self.features}"
 
     def settled(self, *, swapped: bool) -> _Part:
         """Both values swapped is one explanation; one alone cannot have been swapped."""
@@ -338,7 +338,7 @@ class _Part:
         return _Part(rest or self.explanations, self.features, self.intact)
 
 
-def _said_of_both(user: _Part, secret: _Part, *, swapped: bool) -> str:
+def _name_of_both(user: _Part, secret: _Part, *, swapped: bool) -> str:
     if swapped:
         return secret.name
     if user.unknown:
@@ -350,7 +350,7 @@ def _said_of_both(user: _Part, secret: _Part, *, swapped: bool) -> str:
     return f"user name {user.name}" if secret.intact else f"{secret.name}, user name {user.name}"
 
 
-def said(explanations: Sequence[str]) -> str:
+def worded(explanations: Sequence[str]) -> str:
     """Return explanations in words: 'trimmed or line end lost'; the rest is counted when there are many."""
     names = list(dict.fromkeys(" then ".join(_name(step) for step in known.split("+")) for known in explanations))
     shown = " or ".join(names[:_NAMES_SHOWN])

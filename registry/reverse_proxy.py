@@ -57,7 +57,7 @@ class Judge(Protocol):
     def judge(self, headers: Sequence[bytes], host: str = "") -> tuple[str, Presented]:
         """Return which account the ``Authorization`` headers of a host's request mean, and what they present."""
 
-    def is_told_in(self, text: str) -> bool:
+    def occurs_in(self, text: str) -> bool:
         """Return whether the login of an account in force stands in a text."""
 
     def without_secrets(self, text: str) -> str:
@@ -119,7 +119,7 @@ class ReverseProxy:
         known = self._tokens.presented_for(headers)
         account, presented = known or self._judge.judge(headers, self._journal.host_at(client))
         others = (value for name, value in request.raw_headers if name.lower() != b"authorization")
-        if self._judge.is_told_in(b"\n".join(others).decode(errors="replace")):
+        if self._judge.occurs_in(b"\n".join(others).decode(errors="replace")):
             presented = Presented("malformed", "malformed: the login in another header than Authorization")
         running = self._note(
             client,

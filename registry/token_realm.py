@@ -65,7 +65,7 @@ class TokenRealm:
         """The realm as a challenge names it."""
         return f"{'https' if self.certificate else 'http'}://{self.host or self.bind}:{self.port}/token"
 
-    def was_told(self, account: Account) -> bool:
+    def was_sent(self, account: Account) -> bool:
         """Return whether this account's credentials were sent here."""
         return _basic(account.username, account.password) in self.presented
 

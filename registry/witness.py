@@ -76,7 +76,7 @@ class AccountsInForce:
         self._right: dict[str, bytes] = {}
         self._wrong: dict[bytes, str] = {}
 
-    def tell_apart(self, name: str, username: str, password: str) -> None:
+    def name_login(self, name: str, username: str, password: str) -> None:
         """From now on call this very login by a name wherever a host is to present another one."""
         with self._lock:
             self._logins[basic(username, password)] = username, name
@@ -134,7 +134,7 @@ class AccountsInForce:
         meant, presented = closest(accounts, headers[0] if headers else None)
         return next((known.username for known in newest.values() if known.prepared is meant), ""), presented
 
-    def is_told_in(self, text: str) -> bool:
+    def occurs_in(self, text: str) -> bool:
         """Return whether the login of an account in force stands in a text, as it is or encoded."""
         with self._lock:
             return any(form in text for known in self._all for form in known.copies)
@@ -252,7 +252,7 @@ class Witness:
             yield
 
     @contextlib.contextmanager
-    def telling_logins_apart(self) -> Iterator[None]:
+    def naming_logins(self) -> Iterator[None]:
         """Forget at the end which login has which name, and which one each host is to present."""
         try:
             yield

@@ -55,7 +55,7 @@ def between(earlier: Results, later: Results) -> Changes:
     )
 
 
-def told(difference: Changes) -> list[tuple[str, tuple[CaseChange, ...]]]:
+def titled(difference: Changes) -> list[tuple[str, tuple[CaseChange, ...]]]:
     """Return what changed under its headings; those with nothing below them are left out."""
     every = [
         ("New", difference.new),

@@ -56,7 +56,7 @@ def _lines(results: Results, earlier: Sequence[Results]) -> Iterator[str]:
 
 
 def _changed(difference: changes.Changes) -> Iterator[str]:
-    told = [f"{len(some)} {title.lower()}" for title, some in changes.told(difference)]
+    told = [f"{len(some)} {title.lower()}" for title, some in changes.titled(difference)]
     yield ""
     yield f"Since `{_code(difference.since)}`: {', '.join(told) or 'nothing red came, went or stayed'}."
 

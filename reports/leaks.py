@@ -61,7 +61,7 @@ class Gate:
         found = [finding for path in files for finding in _search_file(path, root, self._needles)]
         for name in dict.fromkeys(finding.file for finding in found if not finding.hint):
             self._withhold(root, [finding for finding in found if finding.file == name and not finding.hint])
-        hits, hints = ([finding.told for finding in found if finding.hint is hint] for hint in (False, True))
+        hits, hints = ([finding.hit for finding in found if finding.hint is hint] for hint in (False, True))
         return replace(
             before,
             hits=tuple(dict.fromkeys((*before.hits, *hits))),
@@ -153,7 +153,7 @@ class _Finding:
     in_name: bool = False
 
     @property
-    def told(self) -> LeakHit:
+    def hit(self) -> LeakHit:
         file = "(a file whose name gives it away)" if self.in_name else one_line(self.file)
         return LeakHit(file=file, secret=self.secret, form=self.form)
 

@@ -67,7 +67,7 @@ def environment() -> Environment:
         folded=junit.folded,
         short=pulls.shortened,
         with_tones=_with_tones,
-        told=changes.told,
+        titled=changes.titled,
         in_a_row=_in_a_row,
     )
     return environment

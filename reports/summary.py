@@ -133,7 +133,7 @@ def compared(earlier: Results, later: Results) -> str:
     """Return what is different from another run, a line for each case."""
     difference = changes.between(earlier, later)
     kind = f", of another kind ({difference.other_kind})" if difference.other_kind else ""
-    told = changes.told(difference)
+    told = changes.titled(difference)
     lines = [f"compared with {difference.since}{kind}{'' if told else ': nothing red came, went or stayed'}"]
     for title, some_cases in told:
         lines += [

@@ -127,7 +127,7 @@ def booted_again(healthy: Callable[..., Any], state: Any) -> Any:  # noqa: ANN40
     return healthy(state)
 
 
-def told_as_failed(healthy: Callable[..., None], image: str, credential: Any) -> None:  # noqa: ANN401 - a login
+def reported_as_failed(healthy: Callable[..., None], image: str, credential: Any) -> None:  # noqa: ANN401 - a login
     """Call a pull that was done failed, the first time."""
     is_new = not runtime.has_image(image)
     healthy(image, credential)
@@ -140,7 +140,7 @@ FAULTS: tuple[Fault, ...] = (
           because="what runs is made sure of by pulling it"),
     fault("agent-restart-reboots-the-host", at=REMEMBER, replace=booted_again, catches=["REPAVE-12"],
           because="a fresh agent wants a fresh system"),
-    fault("done-pull-told-as-failed", at=UPGRADE_PULL, replace=told_as_failed, catches=["REPAVE-12"],
+    fault("done-pull-told-as-failed", at=UPGRADE_PULL, replace=reported_as_failed, catches=["REPAVE-12"],
           because="a timeout that ends a moment too early"),
     fault("new-version-not-applied", at=APPLY_VERSION, replace=what_was_there, catches=["REPAVE-05", "REPAVE-02"],
           because="the cluster is moved to the new version by name only"),

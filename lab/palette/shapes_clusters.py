@@ -27,13 +27,13 @@ ANNOTATION = "lab.spectrocloud.com"
 """Prefix of the annotations that say what a machine runs."""
 
 
-def told_state(context: ApiContext, cluster: ClusterRecord) -> str:
+def state_shown(context: ApiContext, cluster: ClusterRecord) -> str:
     """Return the state that API clients are told."""
     state: str = context.behaviour.at(REPORT_STATE, lambda cluster: cluster.shown_state, cluster, **known_of(cluster))
     return state
 
 
-def told_health(context: ApiContext, cluster: ClusterRecord) -> str:
+def health_shown(context: ApiContext, cluster: ClusterRecord) -> str:
     """Return the health that API clients are told: ``Healthy`` or ``UnHealthy``."""
     known = known_of(cluster)
     health: str = context.behaviour.at(REPORT_HEALTH, lambda cluster: _health(context, cluster), cluster, **known)
@@ -58,7 +58,7 @@ def _is_current(cluster: ClusterRecord, node: NodeRecord) -> bool:
 def cluster_status(context: ApiContext, cluster: ClusterRecord) -> Json:
     """``v1SpectroClusterStatus``."""
     status: Json = {
-        "state": told_state(context, cluster),
+        "state": state_shown(context, cluster),
         "conditions": conditions(cluster),
         "packs": pack_statuses(cluster),
         "upgrades": upgrades(cluster),
@@ -165,7 +165,7 @@ def overview(context: ApiContext, of: ClusterRecord) -> Json:
             "clusterProfileTemplates": templates,
         },
         "status": {
-            "state": told_state(context, of),
+            "state": state_shown(context, of),
             "health": health(context, of),
             "conditions": conditions(of),
             "packs": pack_statuses(of),
@@ -198,7 +198,7 @@ def health(context: ApiContext, of: ClusterRecord) -> Json:
         for node in sick
     ]
     return {
-        "state": told_health(context, of),
+        "state": health_shown(context, of),
         "agentVersion": context.settings.agent_version,
         "conditions": complaints,
         "lastHeartBeatTimestamp": as_text(_last_seen(context, of)),

@@ -72,7 +72,7 @@ class Playing:
 
     def __enter__(self) -> Self:
         for layers in self.registries:
-            self._held.enter_context(layers.registry.seen.telling_logins_apart())
+            self._held.enter_context(layers.registry.seen.naming_logins())
         return self
 
     def __exit__(
@@ -261,7 +261,7 @@ class Playing:
 
     def _name(self, login: Account, name: str) -> None:
         for layers in self.registries:
-            layers.registry.seen.accounts.tell_apart(name, login.username, login.password)
+            layers.registry.seen.accounts.name_login(name, login.username, login.password)
 
     def _put_in_force(self, version: Version) -> None:
         """Expect a version's logins, and put into user data what it has there."""

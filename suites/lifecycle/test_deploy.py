@@ -80,7 +80,7 @@ def test_events_name_the_private_registry(private_registry: SiteRegistry, deploy
 def test_a_wrong_password_is_reported(refused: Use) -> None:
     """With a wrong password the cluster does not run, and events say why."""
     with refused() as shared:
-        assert_refusal_is_told(shared.cluster)
+        assert_refusal_is_reported(shared.cluster)
 
 
 @requirement("HOST-05", phase="deploy")
@@ -98,15 +98,15 @@ def test_an_unknown_user_is_reported(site: Site, layers: Layers, private_registr
     with private_registry.account() as account, private_registry.refusing(NOBODY, account.password):
         unknown = layers.registry.credentials(account, username=NOBODY)
         with site.begin_deploy(layers.fresh(None, credentials=unknown)) as cluster:
-            assert_refusal_is_told(cluster)
+            assert_refusal_is_reported(cluster)
 
 
-def assert_refusal_is_told(cluster: Cluster) -> None:
+def assert_refusal_is_reported(cluster: Cluster) -> None:
     """Wait until a cluster has failed for its login, and see that the event says so."""
     event = cluster.fails(ErrorCause.LOGIN)
 
     assert cluster.layer.image in event.message, f"the event names no image: {event.message}"
-    assert ErrorCause.LOGIN.is_told_by(event.message), f"no reason is given: {event.message}"
+    assert ErrorCause.LOGIN.is_named_in(event.message), f"no reason is given: {event.message}"
 
 
 @requirement("EVENT-02", "REG-02", phase="deploy")
@@ -115,8 +115,8 @@ def test_a_missing_image_is_reported(pending: Use) -> None:
     with pending() as shared:
         event = shared.cluster.fails(ErrorCause.MISSING)
 
-        assert not ErrorCause.LOGIN.is_told_by(event.message), f"a missing image is reported as: {event.message}"
-        assert ErrorCause.MISSING.is_told_by(event.message), f"no reason is given: {event.message}"
+        assert not ErrorCause.LOGIN.is_named_in(event.message), f"a missing image is reported as: {event.message}"
+        assert ErrorCause.MISSING.is_named_in(event.message), f"no reason is given: {event.message}"
 
 
 @requirement("REG-01", phase="deploy")

@@ -148,7 +148,7 @@ def test_an_existing_cluster_is_given_no_certificate(
         cluster.begin_repave(others.fresh(other_account))
         event = cluster.fails(ErrorCause.TLS)
 
-        assert ErrorCause.TLS.is_told_by(event.message), f"the event gives no reason: {event.message}"
+        assert ErrorCause.TLS.is_named_in(event.message), f"the event gives no reason: {event.message}"
         assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
         assert credentials is not None
         changed = layers.fresh(None, credentials=replace(credentials, certificates=authority.pem))

@@ -20,7 +20,7 @@ from registry.token_realm import TokenRealm
 
 def refused_login(event: Event) -> bool:
     """Return whether an event is about a login that did not work."""
-    return ErrorCause.LOGIN.is_told_by(event.message)
+    return ErrorCause.LOGIN.is_named_in(event.message)
 
 
 def fail_to_repave_to(cluster: Cluster, token_site: TokenSite) -> None:
@@ -53,7 +53,7 @@ def test_a_realm_that_takes_passwords_is_recorded(
         with site.begin_deploy(token_site.layer()) as cluster:
             event = cluster.wait_for_error()
             refused = refused_login(event)
-            works = token_site.realm.was_told(token_site.account) and not refused
+            works = token_site.realm.was_sent(token_site.account) and not refused
             evidence.note(f"deploy: a token for user and password {'works' if works else 'does not work'}")
 
             assert works or refused, f"the login was not sent, and the event gives another reason: {event.message}"

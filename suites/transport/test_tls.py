@@ -103,7 +103,7 @@ def present_to_an_agent(
         unknown = vector.text == "unknown-authority"
         assert not unknown or registry.witness.pulls(cluster, phase=vector.id) == [], "something was sent all the same"
     expected = ErrorCause.MISSING if presented else ErrorCause.TLS
-    assert any(expected.is_told_by(event.message) for event in errors), (
+    assert any(expected.is_named_in(event.message) for event in errors), (
         f"no event tells of {expected.value}: {errors[-1].message}"
     )
 

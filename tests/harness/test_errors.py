@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from harness.clusters import Cluster, Phase
-from harness.errors import ErrorCause, is_of_the_machine, told_causes
+from harness.errors import ErrorCause, causes_of, is_of_the_machine
 from harness.evidence import Evidence
 from palette.events import Event
 from palette.os_layer import OsLayer
@@ -163,8 +163,8 @@ def test_some_error_is_not_the_expected_one(
 )  # fmt: skip
 def test_the_address_of_an_image_is_no_reason(message: str) -> None:
     """A port, a name or a tag that looks like a refused login gives no cause; the words around it do."""
-    assert told_causes(message) == []
-    assert told_causes(f"{message}: https://10.0.0.1:40312/v2/ answers 401 Unauthorized") == [ErrorCause.LOGIN]
+    assert causes_of(message) == []
+    assert causes_of(f"{message}: https://10.0.0.1:40312/v2/ answers 401 Unauthorized") == [ErrorCause.LOGIN]
 
 
 def test_an_event_about_a_longer_tag_is_not_meant(stage: Callable[..., Scene]) -> None:

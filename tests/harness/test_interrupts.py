@@ -130,7 +130,7 @@ def test_it(thing):
 def test_a_worker_of_own_tests_clears_up_when_the_whole_group_is_told(tmp_path: Path, by: signal.Signals) -> None:
     """Controller and workers that are told to end at once leave no container: fixtures are taken down."""
     (tmp_path / "test_made_up.py").write_text(WAITING)
-    command = [sys.executable, "-m", "pytest", "-p", "harness.told", "-p", "no:cacheprovider", "-n", "1", "."]
+    command = [sys.executable, "-m", "pytest", "-p", "harness.startup", "-p", "no:cacheprovider", "-n", "1", "."]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen(
         command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, start_new_session=True

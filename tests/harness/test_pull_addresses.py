@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge import HostUnreachable
-from harness.pull_addresses import PullAddresses, SharedAddressError, told_apart
+from harness.pull_addresses import PullAddresses, SharedAddressError, distinct_hosts
 
 
 def host(uid: str, address: str, printed: str | None) -> Any:  # noqa: ANN401 - as much of an Edge host as is asked
@@ -81,6 +81,6 @@ def test_a_host_that_was_not_used_yet_shares_its_address_all_the_same() -> None:
 
 def test_hosts_that_share_an_address_are_not_told_apart() -> None:
     """Who asks which host it was is refused, instead of being told one of them."""
-    assert told_apart(["b", "a", "b"]) == ["b", "a"]
+    assert distinct_hosts(["b", "a", "b"]) == ["b", "a"]
     with pytest.raises(SharedAddressError, match="which of them pulled cannot be told"):
-        told_apart(["c", "a or b"])
+        distinct_hosts(["c", "a or b"])

@@ -21,7 +21,7 @@ def accounts() -> AccountsInForce:
     """Return what knows two logins by name; each of two hosts is to present another one."""
     known = AccountsInForce()
     for name, login in (("the deployment", DEPLOYMENT), ("the repave", REPAVE)):
-        known.tell_apart(name, *login)
+        known.name_login(name, *login)
     known.expect_of("edge-1", *DEPLOYMENT)
     known.expect_of("edge-2", *REPAVE)
     return known

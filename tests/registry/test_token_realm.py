@@ -40,7 +40,7 @@ def test_a_token_for_the_password_opens_the_registry(registry: TokenRegistry, re
         registry.client(account).login()
 
         assert registry.client(account).tags("conformance/provider") == []
-        assert realm.was_told(account)
+        assert realm.was_sent(account)
 
 
 @pytest.mark.parametrize("method", ["HEAD", "GET", "POST"])
@@ -69,7 +69,7 @@ def test_a_realm_without_passwords_gives_nobody_a_token(registry: TokenRegistry,
     with registry.account() as account:
         with pytest.raises(RegistryError, match="401"):
             registry.client(account).login()
-        assert realm.was_told(account)
+        assert realm.was_sent(account)
 
 
 def test_a_token_of_another_issuer_is_refused(registry: TokenRegistry, realm: TokenRealm) -> None:

@@ -87,7 +87,7 @@ def get(call: ApiCall) -> Json:
 @TABLE.serves("GET", "/v1/spectroclusters/{uid}/status")
 def status(call: ApiCall) -> Json:
     """Return a cluster's state."""
-    return {"status": {"state": shapes_clusters.told_state(call.context, find(call))}}
+    return {"status": {"state": shapes_clusters.state_shown(call.context, find(call))}}
 
 
 @TABLE.serves("GET", "/v1/dashboard/spectroclusters/{uid}")
@@ -162,8 +162,8 @@ def _searchable(call: ApiCall) -> Callable[[ClusterRecord], dict[str, Any]]:
             "name": cluster.meta.name,
             "clusterName": cluster.meta.name,
             "uid": cluster.meta.uid,
-            "clusterState": shapes_clusters.told_state(call.context, cluster),
-            "healthState": shapes_clusters.told_health(call.context, cluster),
+            "clusterState": shapes_clusters.state_shown(call.context, cluster),
+            "healthState": shapes_clusters.health_shown(call.context, cluster),
             "tags": cluster.meta.labels,
             "environment": "edge-native",
             "isDeleted": not cluster.present,

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from harness.environment import TOLD
+from harness.environment import END_SIGNALS
 from harness.interrupts import end_as_by_ctrl_c
 from harness.worker import given
 
@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"there is no file or directory {', '.join(wrong)}; ./run help lists the arguments")
     if given(config) is None:  # a run's workers are told by their controller, own tests' by whoever tells the group
         end_as_by_ctrl_c(signal.SIGTERM, signal.SIGHUP)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, END_SIGNALS)
 
 
 def _is_there(config: pytest.Config, argument: str) -> bool:
