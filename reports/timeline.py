@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _FIRST, _LAST = 3.2, 96.8  # per cent: a dot at either end is not cut, on a phone either
 _CLOSEST = 3.4  # per cent between two dots of a lane, where there is room for that
 MOST = 40  # marks shown
-_NAMED = 6.0  # per cent: a narrower band has no room for its name
+_NAMED = 8.0  # per cent: a narrower band has no room for its name
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ def _meaning(results: Results) -> str:
 def shipping(results: Results) -> str:
     """Return what the run says about releasing what it tested, and where that was."""
     partial, site = bool(results.gaps), one_line(results.started.site)
-    if fault := results.options.get("--lab-fault"):
-        return f"Not asked: the lab was broken on purpose ({one_line(fault)})"
+    if "--lab-fault" in results.options:
+        return "Not asked: the lab was broken on purpose"
     if results.exit_code is ExitCode.OK:
         return "Undecided: only a part was tested" if partial else f"Nothing speaks against it on site {site}"
     if results.exit_code in {ExitCode.FAIL, ExitCode.INTERRUPTED} and results.counts[Verdict.FAIL]:

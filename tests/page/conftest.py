@@ -75,12 +75,15 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeline=tuple(replace(moment, label=hostile, host=hostile) for moment in samples.timeline()),
         events=(EventRow(time=hostile, severity=hostile, reason=hostile, message=hostile),),
     )
+    many = [pull for n in range(12) for pull in samples.pulls(begin=n * 4)]
+    course = samples.failing(pulls=(*many, *samples.pulls("base64-decoded", 401, 48)), timeline=())
     earlier = [results.of(samples.all_green())] * 3
     runs = {
         "red": samples.one_of_each(),
         "green": samples.all_green(),
         "some": samples.many(60, red_every=10),
         "many": samples.many(500),
+        "course": (samples.started(), course, samples.finished()),
         "partial": (*samples.all_green()[:-1], samples.finished(collected=8, deselected=69)),
         "dead": (samples.started(), samples.case(Verdict.DEAD, reason="host edge-2 is gone"), samples.finished()),
         "interrupted": samples.all_green()[:-1],

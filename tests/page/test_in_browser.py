@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -52,6 +53,23 @@ def test_nothing_is_wider_than_the_window(open_page: OpenPage, name: str, width:
         assert page.evaluate(TOO_WIDE) == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         page.evaluate("document.querySelectorAll('details').forEach((fold) => (fold.open = true))")
+
+
+@pytest.mark.parametrize("width", SIZES.values(), ids=SIZES.keys())
+def test_no_word_of_a_picture_is_cut_or_covers_another(open_page: OpenPage, width: int) -> None:
+    """In the course of a case that fails at its end the names of phases stand apart, and "here" is whole."""
+    page = open_page("course", width=width)
+    edges, boxes = page.evaluate(
+        """() => { const picture = document.querySelector("svg.timeline"), at = (part) => part.getBoundingClientRect();
+        const seen = [...picture.querySelectorAll(".here, .axis")].map(at).filter((box) => box.width);
+        const rows = seen.map((box) => [box.left, box.right, Math.round(box.top)]);
+        return [[at(picture).left, at(picture).right], rows]; }"""
+    )
+
+    assert all(edges[0] <= left and right <= edges[1] for left, right, _ in boxes)
+    for row in {top for _, _, top in boxes}:
+        line = sorted(box for box in boxes if box[2] == row)
+        assert all(one[1] <= other[0] for one, other in pairwise(line))
 
 
 def test_a_click_on_a_heading_sorts_and_another_turns_it_round(open_page: OpenPage) -> None:
@@ -150,7 +168,7 @@ def test_a_link_leads_from_the_case_to_its_story(open_page: OpenPage) -> None:
 
 
 def test_printing_unfolds_everything(open_page: OpenPage) -> None:
-    """On paper what is folded is printed open; tools, events and files, which take pages, are left out."""
+    """On paper what is folded is printed open; tools, single pulls, events and files take pages and are left out."""
     page = open_page("red")
     pdf = page.pdf(format="A4")
     page.emulate_media(media="print")
@@ -158,8 +176,8 @@ def test_printing_unfolds_everything(open_page: OpenPage) -> None:
 
     assert pdf.startswith(b"%PDF")
     assert page.locator("details:not([open])").count() == 0
-    assert page.locator("article table").first.is_visible()
-    for left_out in (".tools", ".bulky"):
+    assert page.locator("article .moments").first.is_visible()
+    for left_out in (".tools", ".bulky", ".wide"):
         assert not page.locator(left_out).first.is_visible()
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details[open]").count() == 0
