@@ -13,7 +13,7 @@ from reports.records import moment
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime
 
     from reports.records import CaseFinished, WaiverInForce
@@ -137,9 +137,8 @@ _WORTH_A_CHART = 10
 def by_host(results: Results) -> list[HostDurations]:
     """Return the durations of deployments and repaves by host, if there are more than ten."""
     found: dict[tuple[str, str], list[float]] = defaultdict(list)
-    for case in results.cases:
-        for host, phase, seconds in _boots(case):
-            found[host, phase].append(seconds)
+    for host, phase, _, seconds in _every_boot(results):
+        found[host, phase].append(seconds)
     every = [second for seconds in found.values() for second in seconds]
     if len(every) <= _WORTH_A_CHART:
         return []
@@ -152,12 +151,26 @@ def by_host(results: Results) -> list[HostDurations]:
     ]
 
 
+def medians(results: Results) -> Mapping[str, float]:
+    """Return how long a deployment and a repave took, by their medians; of a night of the history as it was noted."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for _, phase, _, seconds in _every_boot(results):
+        found[phase].append(seconds)
+    noted = results.finished.medians if results.finished else {}
+    return {phase: round(median(seconds), 3) for phase, seconds in found.items()} or noted
+
+
+def _every_boot(results: Results) -> Iterable[tuple[str, str, datetime, float]]:
+    """Return each boot once, however many cases looked at its cluster."""
+    return dict.fromkeys(boot for case in results.cases for boot in _boots(case))
+
+
 def _place(seconds: float, most: float) -> str:
     return f"{1 + 97 * seconds / most:.1f}" if most else "1"
 
 
-def _boots(case: CaseFinished) -> Iterator[tuple[str, str, float]]:
-    """Yield host, phase and seconds of each first boot that followed a call to Palette."""
+def _boots(case: CaseFinished) -> Iterator[tuple[str, str, datetime, float]]:
+    """Yield host, phase, begin and seconds of each first boot that followed a call to Palette."""
     begun: tuple[str, datetime] | None = None
     waiting: set[str] = set()
     for entry in sorted(case.timeline, key=lambda entry: entry.time):
@@ -166,4 +179,4 @@ def _boots(case: CaseFinished) -> Iterator[tuple[str, str, float]]:
             begun, waiting = (phase, when), set(case.hosts)
         elif when and begun and entry.host in waiting and entry.label.startswith("boots "):
             waiting.discard(entry.host)
-            yield entry.host, begun[0], (when - begun[1]).total_seconds()
+            yield entry.host, *begun, (when - begun[1]).total_seconds()

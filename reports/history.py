@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from reports import results
+from reports import breakdown, results
 from reports.records import CaseFinished, RunFinished, RunStarted, as_dict
 from reports.verdicts import Verdict
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _KEPT = {
     "started": ("run_id", "started", "seed", "command", "level", "site"),
     "case": ("case", "verdict", "requirements", "phase", "seconds", "hosts", "clusters", "repaves"),
-    "finished": ("ended", "interrupted", "collected", "deselected"),
+    "finished": ("ended", "interrupted", "collected", "deselected", "medians"),
 }
 
 
@@ -46,7 +47,7 @@ def append(path: Path, outcome: Results) -> None:
     night = {
         "started": {**_part("started", outcome.started), "requirements": requirements},
         "cases": [_part("case", case) for case in outcome.cases],
-        "finished": _part("finished", outcome.finished),
+        "finished": _part("finished", replace(outcome.finished, medians=breakdown.medians(outcome))),
     }
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:

@@ -202,7 +202,8 @@ class RunFinished:
     """A run came to its end, or was stopped.
 
     ``collected`` is the number of cases that were to be run, ``deselected`` the number that the command line left out;
-    ``left_behind`` has a line for each thing in Palette that could not be removed.
+    ``left_behind`` has a line for each thing in Palette that could not be removed; ``medians`` is written in a history,
+    which keeps no course of a case: how long a deployment and a repave took.
     """
 
     ended: str
@@ -210,6 +211,7 @@ class RunFinished:
     collected: int = 0
     deselected: int = 0
     left_behind: tuple[str, ...] = ()
+    medians: Mapping[str, float] = field(default_factory=dict)
     leak_gate: LeakGate | None = None
 
 

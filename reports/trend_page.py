@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from statistics import median
 from typing import TYPE_CHECKING
 
-from reports import markup, page, wording
-from reports.breakdown import PHASES
+from reports import breakdown, markup, page, wording
 from reports.text import duration
 from reports.verdicts import Verdict
 
@@ -65,15 +63,11 @@ def plots(history: Trend) -> list[Plot]:
         _plot("Cases passed", history, lambda run: run.counts[Verdict.PASS], lambda value: f"{value:.0f}"),
         _plot("Duration", history, lambda run: run.seconds, duration),
     ]
-    for phase in PHASES:
-        title = f"Median case of phase {phase}"
-        plot = _plot(title, history, lambda run, phase=phase: _median(run, phase), duration)  # type: ignore[misc]  # a default binds the loop's value
+    took = {id(run): breakdown.medians(run) for run in history.runs}
+    for phase in breakdown.PHASES:
+        plot = _plot(f"Median {phase}", history, lambda run, phase=phase: took[id(run)].get(phase, 0), duration)  # type: ignore[misc]  # a default binds the loop's value
         found += [plot] if any(bar.height for bar in plot.bars) else []
     return found
-
-
-def _median(run: Results, phase: str) -> float:
-    return median([case.seconds for case in run.cases if case.phase == phase] or [0.0])
 
 
 def _plot(title: str, history: Trend, value: Callable[[Results], float], words: Callable[[float], str]) -> Plot:

@@ -60,3 +60,10 @@ def test_more_than_ten_deployments_and_repaves_are_shown_by_host(cases: int, row
             ("edge-1", "deploy", 3.5, 6.0), ("edge-1", "repave", 7.0, 12.0)
         ]  # fmt: skip
         assert found[1].places[-1] == "98.0"
+
+
+def test_a_repave_that_several_cases_looked_at_is_one() -> None:
+    """Cases that share a cluster have its course each; its deployment and repave are counted once."""
+    run = [samples.case(Verdict.PASS, case=f"a::{n}", timeline=course(3)) for n in range(20)]
+
+    assert by_host(results.of((samples.started(), *run))) == []

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from reports import finish, history, results, trend
+from reports import finish, history, results, trend, trend_page
 from reports.journal import Journal
 from reports.leaks import Gate
+from reports.records import Moment
+from reports.verdicts import Verdict
 from tests.reports import samples
 
 if TYPE_CHECKING:
@@ -44,6 +46,19 @@ def test_nights_are_compared_where_the_folder_of_runs_is_thrown_away(make_run: M
     assert [run.started.run_id[:8] for run in nights.runs] == ["20261121", "20261122", "20261123"]
     assert nights.history("REPAVE-03")[0] == results.load(last).requirements[1].verdict
     assert nights.red_since("REPAVE-03") == "20261121-030000-0000"
+
+
+def test_a_night_keeps_how_long_deployments_and_repaves_took(tmp_path: Path) -> None:
+    """The trend shows both, whether a night is read from its folder or from the history file."""
+    boots = ((0, "api", "", "deploy: v1"), (3, "host", "edge-1", "boots v1, active"))
+    moments = tuple(Moment(time=samples.at(at), lane=lane, host=host, label=label) for at, lane, host, label in boots)
+    night = results.of((samples.started(), samples.case(Verdict.PASS, timeline=moments), samples.finished()))
+    history.append(tmp_path / "file", night)
+
+    for kept in (night, *history.read(tmp_path / "file")):
+        assert [(plot.title, plot.last) for plot in trend_page.plots(trend.Trend((kept,)))[2:]] == [
+            ("Median deploy", "3.0 s")
+        ]
 
 
 def test_a_night_is_a_few_kilobytes(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_sixty_nights_fit_on_one_page() -> None:
     assert max(map(len, trend.render(nights).splitlines()[-12:-2])) <= 80
     assert "DEPLOY-01 " + "." * 50 + "F" * 10 + " since 51" in trend.render(nights).splitlines()
     assert not list(document.iter("script"))
-    assert [len(list(plot.iter("rect"))) for plot in document.iter("svg")] == [60] * 3
+    assert [len(list(plot.iter("rect"))) for plot in document.iter("svg")] == [60] * 2
     assert first.text == "DEPLOY-01"
     assert "x/night-50/report.html" in {link.get("href") for link in document.iter("a")}
 
