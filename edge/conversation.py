@@ -11,6 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.children import tied
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -113,7 +115,7 @@ def converse(
     """Run a program of this machine, hand it ``given``, and return what it printed. Raises UnfinishedError."""
     deadline = time.monotonic() + within
     pipe = subprocess.PIPE
-    with subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, bufsize=0) as program:
+    with subprocess.Popen(tied(words), stdin=pipe, stdout=pipe, stderr=pipe, env=environment, bufsize=0) as program:
         try:
             out, err = _exchange(program, given, deadline, most)
             return Said(program.wait(max(0.1, deadline - time.monotonic())), out, err)

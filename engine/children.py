@@ -7,7 +7,9 @@ process, and passes it on; so each gets these variables and no others.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, **more}
 
 
+_SETPRIV = ("setpriv", "--pdeathsig", "TERM")
 #: Becomes a program that is told to end (SIGTERM) when the thread that started it is no more.
 _TIED = (
     "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15)\n"  # PR_SET_PDEATHSIG
@@ -38,6 +41,16 @@ _TIED = (
 def tied(command: Sequence[str]) -> list[str]:
     """Return the command for a child that ends with this process, also when that is killed.
 
-    It is for what takes minutes. The thread that starts it must wait for it.
+    The thread that starts it must wait for it.
     """
-    return [sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()), *command]
+    tie = _SETPRIV if _has_setpriv() else (sys.executable, "-I", "-S", "-c", _TIED, str(os.getpid()))
+    return [*tie, *command]
+
+
+@cache
+def _has_setpriv() -> bool:
+    """Return whether util-linux' program is there: it starts sooner than Python, and busybox' has no such option."""
+    try:
+        return not subprocess.run([*_SETPRIV, "true"], check=False, capture_output=True, env=environment()).returncode
+    except OSError:
+        return False

@@ -158,18 +158,19 @@ def local(ground: KillsGround) -> list[str]:
     return [words for words in ground.processes().values() if not words.startswith("container ")]
 
 
+@pytest.mark.parametrize("cases", ["plain_reboot", CASES], ids=["alone", "workers"])
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_run_is_like_ctrl_c(ground: KillsGround, by: signal.Signals) -> None:
+def test_a_signal_to_run_is_like_ctrl_c(ground: KillsGround, by: signal.Signals, cases: str) -> None:
     """Whenever ``./run`` alone is told, the run ends with 2 and leaves nothing, without another run's help."""
-    longest, chance = whole(ground), random.Random(SEED)  # noqa: S311 - moments, no secrets
-    for _ in range(-(-SIGNALS // 3)):
-        with ground.start() as run:
+    longest, chance = whole(ground, cases), random.Random(SEED)  # noqa: S311 - moments, no secrets
+    for _ in range(-(-SIGNALS // 6)):
+        with ground.start(cases) as run:
             moment = at_a_moment(run, longest, chance)
             run.send_signal(by)
             output, _ = run.communicate(timeout=ENDS)
         story = f"{by.name} after {moment:.1f} s: {run.returncode}\n{output}"
         print(story.partition("\n")[0], flush=True)  # noqa: T201 - progress of a long test
-        ended_before = re.search(r"^3 pass", output, re.MULTILINE)
+        ended_before = re.search(r"^\d pass", output, re.MULTILINE)
         assert run.returncode == (0 if ended_before else 2), story
         assert "Traceback" not in output, story
         assert settled(lambda: ground.processes() == {}, GONE), f"{story}{ground.processes()}"

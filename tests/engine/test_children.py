@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,11 +66,14 @@ child.wait()
 """
 
 
-def test_a_tied_child_ends_with_its_parent_however_that_ends() -> None:
+@pytest.mark.parametrize("setpriv", [True, False])
+def test_a_tied_child_ends_with_its_parent_however_that_ends(*, setpriv: bool) -> None:
     """After SIGKILL of the parent nothing that it started works on; until then it is a child like any other."""
-    with subprocess.Popen(
-        [sys.executable, "-c", PARENT], cwd=ROOT, env=environment(PYTHONPATH=str(ROOT)), stdout=subprocess.PIPE
-    ) as parent:
+    if setpriv and not shutil.which("setpriv"):
+        pytest.skip("no setpriv here")
+    script = PARENT if setpriv else f"from engine import children\nchildren._has_setpriv = lambda: False\n{PARENT}"
+    environ = environment(PYTHONPATH=str(ROOT))
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=environ, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid, said = parent.stdout.readline().split()
         parent.kill()
@@ -87,12 +91,12 @@ def is_running(pid: int) -> bool:
         return False
 
 
-def test_what_takes_minutes_is_tied() -> None:
-    """Programs that build images and pytests that make a matrix would otherwise work on for nobody."""
+def test_what_may_take_minutes_is_tied() -> None:
+    """Commands on a host, programs that build images and pytests of a matrix would otherwise work on for nobody."""
     loose = [
         place
         for place, call in starts()
-        if place.startswith(("detection/", "engine/debian", "lab/kubernetes/"))
+        if place.startswith(("detection/", "edge/", "engine/debian", "lab/kubernetes/"))
         and ast.unparse(call.func) == "subprocess.Popen"
         and not ast.unparse(call.args[0]).startswith("tied(")
     ]
