@@ -167,15 +167,15 @@ class RegistryClient:
         response = self._session.request("POST", f"/v2/{repository}/blobs/uploads/", scope=scope, params=wish)
         if response.status_code == HTTPStatus.CREATED:
             return False
-        where = self._upload_location(response.headers.get("Location", ""))
+        where = self._upload_location(response.url, response.headers.get("Location", ""))
         # added to whatever query the location has: it carries the registry's own state
         where += f"{'&' if '?' in where else '?'}{urlencode({'digest': digest})}"
         headers = {"Content-Type": "application/octet-stream"}
         self._session.request("PUT", where, scope=scope, headers=headers, data=body)
         return True
 
-    def _upload_location(self, location: str) -> str:
-        where = joined(self.address.url, location, "upload")
+    def _upload_location(self, asked: str, location: str) -> str:
+        where = joined(asked, location, "upload")
         if location and self._session.is_here(where):
             return where
         found = f"to {where.partition('?')[0]}" if location else "to no location"

@@ -211,6 +211,17 @@ def test_an_upload_is_led_nowhere_else(location: str) -> None:
     assert [method for method, _, _ in registry.seen] == ["HEAD", "POST"]
 
 
+@pytest.mark.parametrize("location", ["42?state=x", "/v2/a/b/blobs/uploads/42?state=x", "../uploads/42?state=x"])
+def test_an_upload_goes_on_where_a_relative_location_leads(location: str) -> None:
+    """A location is relative to the URL that answered with it, as RFC 9110 has it."""
+    said: dict[str, Answer] = {
+        "HEAD": (404, {}, b""), "POST": (202, {"Location": location}, b""), "PUT": (201, {}, b""),
+    }  # fmt: skip
+    with scripted(lambda method, *_: said[method]) as registry:
+        assert registry.client().push_blob("a/b", digest_of(b"x"), 1, [b"x"])
+        assert registry.seen[-1][1].startswith("/v2/a/b/blobs/uploads/42?state=x&digest=")
+
+
 @pytest.mark.parametrize(
     "trouble", [reset, hang_up, (502, {}, b"<html>"), (503, {"Retry-After": "0"}, b""), (429, {}, b"")]
 )
