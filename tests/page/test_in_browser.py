@@ -57,15 +57,17 @@ def test_nothing_is_wider_than_the_window(open_page: OpenPage, name: str, width:
 
 @pytest.mark.parametrize("width", SIZES.values(), ids=SIZES.keys())
 def test_no_word_of_a_picture_is_cut_or_covers_another(open_page: OpenPage, width: int) -> None:
-    """In the course of a case that fails at its end the names of phases stand apart, and "here" is whole."""
+    """In the course of a case that fails at its end the names of phases stand apart; "here" is whole, at its mark."""
     page = open_page("course", width=width)
-    edges, boxes = page.evaluate(
+    edges, boxes, together = page.evaluate(
         """() => { const picture = document.querySelector("svg.timeline"), at = (part) => part.getBoundingClientRect();
         const seen = [...picture.querySelectorAll(".here, .axis")].map(at).filter((box) => box.width);
         const rows = seen.map((box) => [box.left, box.right, Math.round(box.top)]);
-        return [[at(picture).left, at(picture).right], rows]; }"""
+        const here = at(picture.querySelector(".here")), ring = at(picture.querySelector(".ring"));
+        return [[at(picture).left, at(picture).right], rows, here.left < ring.right && ring.left < here.right]; }"""
     )
 
+    assert together
     assert all(edges[0] <= left and right <= edges[1] for left, right, _ in boxes)
     for row in {top for _, _, top in boxes}:
         line = sorted(box for box in boxes if box[2] == row)
