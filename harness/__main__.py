@@ -115,6 +115,7 @@ def door(arguments: list[str]) -> int:
 
     Python's own exit code for both would be 1, which is for a product that does not do what it promises.
     """
+    signal.pthread_sigmask(signal.SIG_BLOCK, END_SIGNALS)  # heard once there are handlers for them
     while (last := os.open(os.devnull, os.O_RDWR)) <= 2:  # noqa: PLR2004 - what is closed would become another file's
         pass
     os.close(last)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness import worker
-from harness.interrupts import end_as_by_ctrl_c, end_session
+from harness.interrupts import end_as_by_ctrl_c, end_session, ends_anyway
 from harness.levels import depth_of
 from harness.options import Options, add_options, checked
 from harness.progress import speaker
@@ -148,6 +148,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> Generator[
     finally:
         run = session.config.stash.get(RUN, None)
         if run is not None:
+            if not run.worker:
+                ends_anyway()
             if session.config.option.tbstyle == "auto":
                 session.config.option.tbstyle = "no"  # each failure is reported once, in the summary
             _finish(session, run, exitstatus)

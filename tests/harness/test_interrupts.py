@@ -140,3 +140,44 @@ def test_a_worker_of_own_tests_clears_up_when_the_whole_group_is_told(tmp_path: 
         process.wait(60)
 
     assert (tmp_path / "cleared").exists()
+
+
+def test_what_ends_anyway_is_not_interrupted() -> None:
+    """While reports are written no signal takes them away; a second Ctrl-C stops at once all the same."""
+    program = """
+        from harness.interrupts import CtrlC, ends_anyway
+
+        signal.signal(signal.SIGINT, CtrlC(lambda said: print(said, flush=True), lambda: ""))
+        ends_anyway()
+        for each in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+            os.kill(os.getpid(), each)
+        print("written", flush=True)
+        os.kill(os.getpid(), signal.SIGINT)
+        print("not stopped")
+    """
+    code, output = ends(program)
+
+    assert (code, output.splitlines()[1:]) == (2, ["written", "stopped at once"])
+
+
+def test_a_signal_while_reports_are_written_changes_nothing() -> None:
+    """The cases are over, so the run ends with what they say, and every report is there."""
+    program = """
+        from types import SimpleNamespace
+        import pytest
+        from harness import plugin
+
+        def finish(**_given):
+            told()
+            print("written")
+            return 0, ""
+
+        config = SimpleNamespace(stash=pytest.Stash(), option=SimpleNamespace(tbstyle="no"))
+        config.stash[plugin.RUN] = SimpleNamespace(cases=["a"], worker="", finish=finish)
+        session = SimpleNamespace(config=config, exitstatus=0)
+        ending = plugin.pytest_sessionfinish(session, 0)
+        next(ending)
+        next(ending, None)
+        print(session.exitstatus)
+    """
+    assert ends(program) == (0, "written\n0\n")
