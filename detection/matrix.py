@@ -39,7 +39,7 @@ EQUIVALENT = {
     **dict.fromkeys(
         INVISIBLE, "no password that registry:2 accepts shows it: it holds no NUL, and bcrypt takes 72 bytes"
     ),
-    **dict.fromkeys(ELSEWHERE, "needs a second value on the host; told as a story of its own"),
+    **dict.fromkeys(ELSEWHERE, "needs a second value on the host; a fault of its own"),
 }
 
 

@@ -34,7 +34,7 @@ FEATURE, SOURCE = "kubernetes", "Kubernetes"
 
 @dataclass(frozen=True)
 class Seen:
-    """What was seen: events for the record and the story, moments for the picture."""
+    """What was seen: events for the record and the report, moments for the picture."""
 
     events: tuple[EventRow, ...] = ()
     moments: tuple[Moment, ...] = ()

@@ -136,7 +136,7 @@ def pytest_runtest_makereport(
         report.outcome = "skipped"
         report.longrepr = (str(item.path), 0, visible(f"{case.verdict.value}: {case.reason}"))
     elif case.verdict.is_red:
-        report.outcome, report.longrepr = "failed", visible("\n".join(wording.story(case)))
+        report.outcome, report.longrepr = "failed", visible("\n".join(wording.report_of(case)))
     return report
 
 

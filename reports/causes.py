@@ -143,7 +143,7 @@ def _seen(case: CaseFinished) -> str:
 
 
 def diagnosis(case: CaseFinished) -> tuple[str, str]:
-    """Return the line of a story that names what all its examples show, and the change; empty unless there is one."""
+    """Return the line of a report that names what all its examples show, and the change; empty unless there is one."""
     told = [found for line in case.story if (found := _DIAGNOSIS.fullmatch(line))]
     return (told[0][0], told[0]["change"]) if len(told) == 1 else ("", "")
 

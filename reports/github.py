@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LONGEST = 1_000_000
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#!|@&~]")
-_FULL_STORIES = 20
+_FULL_REPORTS = 20
 
 
 def render(results: Results, earlier: Sequence[Results] = ()) -> bytes:
@@ -51,7 +51,7 @@ def _lines(results: Results, earlier: Sequence[Results]) -> Iterator[str]:
     yield from (f"> partial: {_escape(gap)}" for gap in results.gaps)
     if earlier:
         yield from _changed(changes.between(earlier[-1], results))
-    yield from _stories(causes.of(results, earlier))
+    yield from _reports(causes.of(results, earlier))
     yield from _table(results.requirements)
 
 
@@ -61,9 +61,9 @@ def _changed(difference: changes.Changes) -> Iterator[str]:
     yield f"Since `{_code(difference.since)}`: {', '.join(told) or 'nothing red came, went or stayed'}."
 
 
-def _stories(every: Sequence[causes.Cause]) -> Iterator[str]:
+def _reports(every: Sequence[causes.Cause]) -> Iterator[str]:
     """Yield one section for each cause: in words, how much it concerns, and its best example."""
-    for cause in every[:_FULL_STORIES]:
+    for cause in every[:_FULL_REPORTS]:
         first = cause.cases[0]
         names = _escape(some(cause.requirements) or first.case)
         yield ""
@@ -72,10 +72,10 @@ def _stories(every: Sequence[causes.Cause]) -> Iterator[str]:
         where = f" · on {_escape(some(cause.hosts))}" if cause.hosts else ""
         yield f"{first.verdict.value} · {names} · {cause.reach}{where}"
         yield ""
-        yield from (f"    {visible(line)}" for line in wording.story(first))
-    if len(every) > _FULL_STORIES:
+        yield from (f"    {visible(line)}" for line in wording.report_of(first))
+    if len(every) > _FULL_REPORTS:
         yield ""
-        yield f"… and {plural(len(every) - _FULL_STORIES, 'more cause')}; all of them stand in the report."
+        yield f"… and {plural(len(every) - _FULL_REPORTS, 'more cause')}; all of them stand in the report."
 
 
 def _table(rows: Iterable[RequirementResult]) -> Iterator[str]:

@@ -118,7 +118,7 @@ def _testcase(case: CaseFinished, results: Results) -> ET.Element:
     element.append(_properties(_case_properties(case)))
     if kind := case.verdict.look.element:
         outcome = ET.SubElement(element, kind, {"type": case.verdict.value, "message": wording.why(case)})
-        outcome.text = "\n".join(wording.story(case))
+        outcome.text = "\n".join(wording.report_of(case))
     if output := _output(case, results.started.run_id):
         ET.SubElement(element, "system-out").text = output
     return element

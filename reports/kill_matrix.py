@@ -303,15 +303,15 @@ def columns(matrix: Matrix, rows: Iterable[Row]) -> list[str]:
 
 def render(matrix: Matrix, links: Sequence[tuple[str, str]] = ()) -> bytes:
     """Return the page; ``links`` lead to other pages by their names."""
-    stories = families(matrix)
+    grouped = families(matrix)
     return markup.page(
         "kill_matrix.html",
         matrix=matrix,
         sentence=matrix.sentence,
         tone="bad" if matrix.problems else "good",
         links=links,
-        stories=stories,
-        columns=columns(matrix, [row for rows in stories.values() for row in rows]),
+        grouped=grouped,
+        columns=columns(matrix, [row for rows in grouped.values() for row in rows]),
         changes=changes(matrix),
         roads=list(dict.fromkeys(row.road for row in matrix.rows if row.road)),
         enough=ENOUGH,

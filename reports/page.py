@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from reports.records import CaseFinished
     from reports.results import Results
 
-# Bytes of the page that may go into the details of single cases; after that a case is told by its story alone. With
+# Bytes of the page that may go into the details of single cases; after that a case is shown by its report alone. With
 # it a run of 500 failing cases stays under 2 MB.
 _ROOM_FOR_DETAILS = 300_000
 _ROOM_FOR_DIAGNOSTICS = 300_000
@@ -52,7 +52,7 @@ def render(
         about=_about(results),
         answers=_answers(results, found),
         causes=found,
-        stories={story.case.case: story for story in _stories(found, attachments)},
+        cards={card.case.case: card for card in _cards(found, attachments)},
         accepted=[_bare(case) for case in results.cases if case.verdict is Verdict.KNOWN],
         changes=changes.between(other, results) if other else None,
         compared_title="Compared with another run" if compare else "Since the last run",
@@ -71,7 +71,7 @@ def render(
 
 
 @dataclass
-class Story:
+class Card:
     """A case that somebody has to look at: its lines, and as much detail as the page has room for."""
 
     case: CaseFinished
@@ -131,8 +131,8 @@ def _about(results: Results) -> list[tuple[str, str]]:
     return [(name, value) for name, value in pairs if value]
 
 
-def _bare(case: CaseFinished) -> Story:
-    return Story(case, wording.story(case), detailed=False)
+def _bare(case: CaseFinished) -> Card:
+    return Card(case, wording.report_of(case), detailed=False)
 
 
 def _lines(case: CaseFinished) -> tuple[str, ...]:
@@ -140,19 +140,19 @@ def _lines(case: CaseFinished) -> tuple[str, ...]:
     names, change = " ".join(case.requirements), causes.diagnosis(case)[0]
     again = {f"{names}  {case.observed}", f"  expected: {case.expected}", change}
     again = {one_line(pulls.shortened(line)) for line in again}
-    rest = "\n".join(line for line in wording.story(case) if line not in again)
+    rest = "\n".join(line for line in wording.report_of(case) if line not in again)
     return tuple(textwrap.dedent(rest).splitlines())
 
 
-def _stories(found: Sequence[causes.Cause], attachments: Path | None) -> Iterator[Story]:
+def _cards(found: Sequence[causes.Cause], attachments: Path | None) -> Iterator[Card]:
     room, room_for_diagnostics = _ROOM_FOR_DETAILS, _ROOM_FOR_DIAGNOSTICS
     for case in _examples_first(found):
         room -= _weight(case)
-        story = Story(case, _lines(case), detailed=room > 0)
+        card = Card(case, _lines(case), detailed=room > 0)
         if room > 0 and attachments:
-            story.diagnostics = dict(_diagnostics(case.attachments, attachments, room_for_diagnostics))
-            room_for_diagnostics -= sum(len(text) for text in story.diagnostics.values())
-        yield story
+            card.diagnostics = dict(_diagnostics(case.attachments, attachments, room_for_diagnostics))
+            room_for_diagnostics -= sum(len(text) for text in card.diagnostics.values())
+        yield card
 
 
 def _weight(case: CaseFinished) -> int:

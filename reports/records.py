@@ -135,7 +135,7 @@ class EventRow:
 class CaseFinished:
     """One case ended.
 
-    ``case`` is pytest's node id, ``title`` the sentence of its docstring; ``story`` the lines that tell a failure;
+    ``case`` is pytest's node id, ``title`` the sentence of its docstring; ``story`` the lines of its failure report;
     ``notes`` what a recording case recorded; ``attachments`` are paths relative to the run's directory; ``waiver`` is
     the id of the waiver that spoke; ``examples`` the number of Hypothesis examples, ``password_classes`` how many of
     them were of each class of passwords (of a red case: the one that failed); ``reason`` says in one line why a case

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Paint = Callable[[Verdict | str | None, str], str]
 
-_FULL_STORIES = 12
+_FULL_REPORTS = 12
 _WIDEST = 120
 _WITH_TIME = 76  # columns; on less there is no room for the time beside the claim
 _WHOLE = re.compile(r"  reproduce:|  at |reports:|certificate:|  (?:\S+ )*\S+  ")
@@ -51,7 +51,7 @@ def render(
     found = causes.of(results, earlier)
     parts = [
         _table(results, width, paint),
-        _stories(found, paint),
+        _reports(found, paint),
         _causes(found, paint),
         _asides(results),
         _closing(results, paint, {"reports": where, "certificate": certificate}),
@@ -104,17 +104,17 @@ def _row(row: RequirementResult, identifier: int, width: int, paint: Paint) -> s
     return f"{label}  {one_line(row.requirement.id).ljust(identifier)}  {claim.ljust(room)}  {tail}".rstrip()
 
 
-def _stories(found: Sequence[causes.Cause], paint: Paint) -> Iterator[str]:
-    """Yield the story of the best example of each cause, and one line for each further case."""
-    for place, cause in enumerate(found[:_FULL_STORIES]):
+def _reports(found: Sequence[causes.Cause], paint: Paint) -> Iterator[str]:
+    """Yield the report of the best example of each cause, and one line for each further case."""
+    for place, cause in enumerate(found[:_FULL_REPORTS]):
         if place:
             yield ""
-        yield from _story(cause.cases[0], paint)
+        yield from _report(cause.cases[0], paint)
         for case in cause.cases[1:]:
             yield f"  also {one_line(' '.join([*case.requirements, case.case.rpartition('::')[2]]))}"
-    if len(found) > _FULL_STORIES:
+    if len(found) > _FULL_REPORTS:
         yield ""
-        yield f"… and {plural(len(found) - _FULL_STORIES, 'more cause')}; all of them stand in the report"
+        yield f"… and {plural(len(found) - _FULL_REPORTS, 'more cause')}; all of them stand in the report"
 
 
 def _causes(found: Sequence[causes.Cause], paint: Paint) -> Iterator[str]:
@@ -123,8 +123,8 @@ def _causes(found: Sequence[causes.Cause], paint: Paint) -> Iterator[str]:
         yield f"{paint(cause.cases[0].verdict, cause.whose.upper())}  {cause.words}: {cause.reach}{names}"
 
 
-def _story(case: CaseFinished, paint: Paint) -> Iterator[str]:
-    first, *rest = wording.story(case)
+def _report(case: CaseFinished, paint: Paint) -> Iterator[str]:
+    first, *rest = wording.report_of(case)
     yield f"{paint(case.verdict, case.verdict.value.upper())}  {paint('1', first)}"
     yield from rest
 

@@ -148,7 +148,7 @@ HEADLINES = {
     "presents": "sends to the registry as its login",
 }
 #: The words of the lines that say what each pull presented.
-STORIES = {
+PULL_WORDS = {
     "agent": "pulls on the host, at deployment",
     "node": "the cluster's container runtime, pulls at repave",
     "intact": "the login that the profile says",
@@ -157,7 +157,7 @@ STORIES = {
 }
 
 
-def story(case: CaseFinished) -> tuple[str, ...]:
+def report_of(case: CaseFinished) -> tuple[str, ...]:
     """Return a case as docs/reports.md shows it: what the product did, what each pull presented, how to see it again.
 
     The first lines come from the case itself where it wrote some. Its pulls are told here, so that the decisive one is
@@ -179,10 +179,10 @@ def _headline(case: CaseFinished) -> str:
 
 
 def why(case: CaseFinished) -> str:
-    """Return in one line why a case has not passed: its reason, or the first line of its story."""
+    """Return in one line why a case has not passed: its reason, or the first line of its report."""
     if case.reason:
         return one_line(case.reason)
-    return story(case)[0] if case.story or case.observed else case.verdict.look.meaning
+    return report_of(case)[0] if case.story or case.observed else case.verdict.look.meaning
 
 
 def held(result: RequirementResult) -> str:

@@ -73,7 +73,7 @@ class Reporter:
         return f"/lab/agents/{self.uid}/reports"
 
     def _report(self, record: dict[str, Any]) -> None:
-        """Deliver a report, however long Palette is away: the order of reports tells the story."""
+        """Deliver a report, however long Palette is away: the order of reports says what happened."""
         edited = self.edit(record)
         if edited is None:
             return

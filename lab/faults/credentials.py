@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 #: Changes that nobody can see on a password that registry:2 accepts: it holds no NUL, and bcrypt takes 72 bytes.
 INVISIBLE = frozenset({"cut-at-nul", "nul-trimmed", "first-72"})
-#: Changes into a value that the road itself does not have; the stories further down bring such a value along.
+#: Changes into a value that the road itself does not have; the faults further down bring such a value along.
 ELSEWHERE = frozenset({"previous", "other-registry"})
 #: Of each family of changes those that software in the field shows, for the road that is long: the second repave.
 TYPICAL = (
@@ -69,7 +69,7 @@ def _changes() -> Iterator[Fault]:
                 )  # fmt: skip
 
 
-# --- stories of logins that come from the wrong place
+# --- logins that come from the wrong place
 
 FIRST_LOGIN = places.CONTENT / "first-login"
 LOST = places.SECRET.with_name("lost")

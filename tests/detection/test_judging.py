@@ -1,4 +1,4 @@
-"""From journals to cells: verdicts are read, the first failure tells the story."""
+"""From journals to cells: verdicts are read, the first failure decides."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ NAME = "[password of registry account robot]"
 
 
 def test_every_told_field_is_masked() -> None:
-    """A secret in story, observation, events, pulls, notes, timeline or command becomes the name of what it is."""
+    """A secret in report, observation, events, pulls, notes, timeline or command becomes the name of what it is."""
     case = CaseFinished(
         case="suites/a.py::test_a",
         verdict=Verdict.FAIL,

@@ -103,7 +103,7 @@ def test_workers_make_one_run(engine: docker.DockerClient, project: Checkout) ->
     assert project.leftovers == []
 
 
-def test_failures_of_workers_are_told_with_their_stories(project: Checkout) -> None:
+def test_failures_of_workers_are_reported_whole(project: Checkout) -> None:
     """With a fault in both labs the failures of both workers are in the summary."""
     faults = ("--lab-fault", "answers-not-masked", "--lab-fault", "no-repave-for-credentials")
     with in_workers(project, *faults, cases="no_answer_about_a_cluster or REPAVE-08") as run:

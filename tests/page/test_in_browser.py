@@ -141,7 +141,7 @@ def test_everything_can_be_reached_by_keyboard(open_page: OpenPage) -> None:
 
 
 def test_the_page_reads_without_a_script(open_page: OpenPage) -> None:
-    """With scripts off every requirement, case and story is there; only sorting and filtering are not offered."""
+    """With scripts off every requirement, case and report is there; only sorting and filtering are not offered."""
     page = open_page("red", java_script_enabled=False)
 
     assert page.locator("#requirements-t tbody tr").count() == 8
@@ -161,7 +161,7 @@ def test_the_line_to_reproduce_can_be_copied(open_page: OpenPage) -> None:
     assert copied == "./run conformance -k repave_presents --hypothesis-seed 20261122"
 
 
-def test_a_link_leads_from_the_case_to_its_story(open_page: OpenPage) -> None:
+def test_a_link_leads_from_the_case_to_its_report(open_page: OpenPage) -> None:
     """A red verdict in the list of cases is a link to what happened."""
     page = open_page("red")
     page.locator("#cases-t a").first.click()

@@ -91,7 +91,7 @@ def test_a_login_that_is_refused_on_purpose_is_no_cause() -> None:
 
 @pytest.mark.parametrize("before", [2, 30, 200])
 def test_the_decisive_moment_is_never_cut_off(before: int) -> None:
-    """However many pulls came before, picture and story show the one that failed, and mark it."""
+    """However many pulls came before, picture and report show the one that failed, and mark it."""
     many = [
         replace(DECODED[0], time=samples.at(number), user_agent=f"skopeo/{number}", phase="repave")
         for number in range(before)
@@ -108,18 +108,18 @@ def test_the_decisive_moment_is_never_cut_off(before: int) -> None:
     assert len(drawn.dots) <= 40
     shown = sum(dot.times for _, dot in drawn.dots if dot.label.startswith(("deploy:", "repave:")))
     assert drawn.before + shown + drawn.behind >= len(case.pulls)
-    assert [line for line in wording.story(case) if line.endswith("<- here") and "base64-decoded" in line]
-    assert len(wording.story(case)) < 20
+    assert [line for line in wording.report_of(case) if line.endswith("<- here") and "base64-decoded" in line]
+    assert len(wording.report_of(case)) < 20
 
 
 def test_pulls_stand_before_events_and_place_and_digests_are_cut() -> None:
     """What each pull presented comes first, then what the events say, then where the case stands in the code."""
     story = ("REPAVE-03  it broke", f"  event sha256:{'c973d26b' * 8}", "  at suites/a.py:7")
-    told = wording.story(samples.failing(story=story))
+    told = wording.report_of(samples.failing(story=story))
 
     assert [line.split()[0] for line in told[1:4]] == ["deploy", "repave", "event"]
     assert told[3] == "  event sha256:c973d26bc973"
-    assert wording.story(samples.failing(story=(story[0], story[2])))[-2] == "  at suites/a.py:7"
+    assert wording.report_of(samples.failing(story=(story[0], story[2])))[-2] == "  at suites/a.py:7"
 
 
 WAITED = "waited for cluster conf-1-7 to be repaved: not so within 60 s; states seen: Running (0.0-60.0 s)"
@@ -299,7 +299,7 @@ def test_the_header_names_what_was_chosen_and_broken_on_purpose() -> None:
 
 
 def test_the_terminal_shows_what_ran_the_gravest_last_and_each_cause_once() -> None:
-    """Requirements without a case are counted, not listed; the story of a cause is told for its best example."""
+    """Requirements without a case are counted, not listed; the report of a cause is that of its best example."""
     lines = summary.render(three_causes()).splitlines()
     table = lines[: lines.index("")]
 

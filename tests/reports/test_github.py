@@ -33,7 +33,7 @@ def test_the_verdict_stands_on_top_and_every_class_in_words() -> None:
 
 
 def test_failures_are_told_line_by_line() -> None:
-    """A failure's story keeps its columns."""
+    """A failure's report keeps its columns."""
     assert "  repave  node   (containerd/1.6.20)  base64-decoded  401 Unauthorized  &lt;- here\n" in shown(
         *samples.one_of_each()
     )

@@ -94,8 +94,8 @@ def test_the_causes_stand_in_the_first_suite() -> None:
     assert len([value for value in told if value and value.startswith(("product", "infrastructure:"))]) == 3
 
 
-def test_a_failure_tells_the_whole_story() -> None:
-    """The text of a failure is the story: what was presented at each pull, and the line to reproduce it."""
+def test_a_failure_has_its_whole_report() -> None:
+    """The text of a failure is its report: what was presented at each pull, and the line to reproduce it."""
     failure = parsed(samples.started(), samples.failing(), samples.finished()).find(".//failure")
 
     assert failure is not None

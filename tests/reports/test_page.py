@@ -55,7 +55,7 @@ def test_each_verdict_is_shown_in_words_at_requirement_and_case(verdict: Verdict
     assert bool(document.xpath("//article")) is verdict.is_red
 
 
-def test_a_failure_tells_story_pulls_events_and_the_line_to_reproduce() -> None:
+def test_a_failure_shows_report_pulls_events_and_the_line_to_reproduce() -> None:
     """The engineer of the morning finds what each pull presented, what the cluster said, and how to see it again."""
     document = read(samples.started(), samples.failing(), samples.finished())
     told = text_of(document, "//article//pre")
@@ -345,7 +345,7 @@ def test_a_case_of_many_pulls_keeps_its_picture() -> None:
     assert read(samples.started(), long, samples.finished()).xpath("//article//circle[@class='ring']")
 
 
-def test_every_red_case_of_a_big_run_keeps_its_story() -> None:
+def test_every_red_case_of_a_big_run_keeps_its_report() -> None:
     """Where there is no room for details, a failing case still has its lines."""
     content = page.render(results.of(samples.many(500, 1)))
 

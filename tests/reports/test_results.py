@@ -179,7 +179,7 @@ def test_changes_tell_new_still_mended_and_gone() -> None:
 
 
 def test_pulls_that_look_alike_are_counted_not_repeated() -> None:
-    """A property's many examples do not bury the one pull that tells the story."""
+    """A property's many examples do not bury the one pull that decides."""
     told = pulls.lines([*samples.pulls(), *samples.pulls(), *samples.pulls("base64-decoded", 401)])
 
     assert told == [
