@@ -76,7 +76,8 @@ class Recipe:
     ``variant`` is mmdebstrap's: ``minbase`` is a working Debian, ``extract`` only unpacks the packages (no
     maintainer script runs, enough for one static service). ``files`` maps absolute paths to contents. ``hooks``
     are shell lines run at the end with the root directory as ``$1``. ``exclude`` holds path patterns that dpkg
-    leaves out, beside manuals, documents and translations, which never come in.
+    leaves out, beside manuals, documents and translations, which never come in. ``backports`` names source packages
+    that come from the suite's backports.
     """
 
     packages: tuple[str, ...]
@@ -85,6 +86,7 @@ class Recipe:
     files: Mapping[str, RootFile] = field(default_factory=dict)
     hooks: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
+    backports: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for path in self.files:
@@ -96,6 +98,7 @@ class Recipe:
         """Twelve hexadecimal digits over all inputs; package versions are the archive's and not part of it."""
         files = {path: [hashlib.sha256(file.content).hexdigest(), file.mode] for path, file in self.files.items()}
         inputs = [_RECIPE_VERSION, sorted(self.packages), self.variant, self.suite, files, self.hooks, self.exclude]
+        inputs += [self.backports] if self.backports else []
         return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -252,11 +255,23 @@ def _command(recipe: Recipe, room: Path) -> list[str]:
     command = [program, "--format=tar", f"--variant={recipe.variant}", f"--include={','.join(recipe.packages)}"]
     command += [f"--dpkgopt=path-exclude={pattern}" for pattern in (*_NO_READERS, *recipe.exclude)]
     command += [f"--dpkgopt=path-include={_LICENCES}", '--aptopt=Acquire::Languages "none"']
+    command += [f"--setup-hook={hook}" for hook in _backports(recipe)]
     last = "extract" if recipe.variant == "extract" else "customize"  # the last step that the variant has
     if recipe.files:
         command.append(f"--{last}-hook=tar-in {_files_tar(recipe.files, room)} /")
     command += [f"--{last}-hook={hook}" for hook in recipe.hooks]
     return [*command, recipe.suite, "-"]
+
+
+def _backports(recipe: Recipe) -> list[str]:
+    """Return what makes apt take these packages from the suite's backports, and nothing else."""
+    suite = f"{recipe.suite}-backports"
+    source = f"deb http://deb.debian.org/debian {suite} main"
+    pin = "".join(
+        f"Package: src:{name}\\nPin: release n={suite}\\nPin-Priority: 900\\n\\n" for name in recipe.backports
+    )
+    hooks = [f'echo "{source}" > "$1/etc/apt/sources.list.d/backports.list"']
+    return [*hooks, f"printf '{pin}' > \"$1/etc/apt/preferences.d/backports\""] if recipe.backports else []
 
 
 def _files_tar(files: Mapping[str, RootFile], room: Path) -> Path:

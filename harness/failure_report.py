@@ -119,6 +119,7 @@ def reproduction(item: pytest.Item, options: Options) -> str:
         words += [] if options.lab_hosts == LabSettings.hosts else ["--lab-hosts", str(options.lab_hosts)]
         words += [] if options.lab_kind == LabSettings.kind else ["--lab-kind", options.lab_kind]
         words += ["--lab-kubernetes"] if options.lab_kubernetes else []
+        words += ["--lab-current-openssh"] if options.lab_current_openssh else []
         words += [] if options.lab_version == LabSettings.version else ["--lab-version", options.lab_version]
     if options.site is not None:
         words += ["--site", str(options.site.path)]

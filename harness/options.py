@@ -39,6 +39,8 @@ MOST_LAB_HOSTS = 16
 #: The waivers that a run knows when no others are named.
 KNOWN_ISSUES = Path(__file__).parent.parent / "suites" / "known_issues.yaml"
 
+_FOR_THE_LAB = ("--lab-kubernetes", "--lab-current-openssh", "--keep-lab")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -51,6 +53,7 @@ class Options:
     lab_version: str
     lab_kind: KindName
     lab_kubernetes: bool
+    lab_current_openssh: bool
     provision: bool
     registry_image: str
     registry_port: int | None
@@ -83,6 +86,9 @@ def add_options(parser: pytest.Parser) -> None:
     )
     group.addoption("--lab-kind", choices=KINDS, default=DEFAULT_KIND, help="the lab's Kubernetes distribution")
     group.addoption("--lab-kubernetes", action="store_true", help="the lab's clusters run a real Kubernetes")
+    group.addoption(
+        "--lab-current-openssh", action="store_true", help="the lab's hosts punish logins that fail (OpenSSH 10)"
+    )
     group.addoption("--keep-lab", action="store_true", help="leave the lab running; the next run picks it up")
     group.addoption("--no-provision", action="store_true", help="never install packages or start a Docker engine")
     group.addoption(
@@ -116,9 +122,11 @@ def checked(config: pytest.Config) -> Options:
     keeps_a_run = not (option("--plan") or option("--collect-only"))
     home = _home(option("--runs-in")) if keeps_a_run else Path(option("--runs-in")).resolve()
     resumed = _resumed(option("--resume"), home, site)
-    if site is not None and (faults or option("--keep-lab") or option("--lab-kubernetes")):
-        said = "--lab-fault, --lab-kubernetes and --keep-lab are for the lab; a site given with --site has none of them"
-        raise pytest.UsageError(said)
+    if site is not None and (faults or any(map(option, _FOR_THE_LAB))):
+        raise pytest.UsageError(
+            f"--lab-fault, {', '.join(_FOR_THE_LAB[:-1])} and {_FOR_THE_LAB[-1]} are for the lab; "
+            "a site given with --site has none of them"
+        )
     level = option("--level") if resumed is None else resumed.started.level
     return Options(
         site=site,
@@ -127,6 +135,7 @@ def checked(config: pytest.Config) -> Options:
         lab_version=_version(option("--lab-version")),
         lab_kind=option("--lab-kind"),
         lab_kubernetes=option("--lab-kubernetes"),
+        lab_current_openssh=option("--lab-current-openssh"),
         keep_lab=bool(option("--keep-lab")),
         provision=not option("--no-provision"),
         registry_image=option("--registry-image"),

@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--strict", metavar="SEED", type=int, help="Palette as on a bad day, repeatable by this number")
     up.add_argument("--masks", choices=get_args(Masks), default="refuse", help="what a mask that is sent back means")
     up.add_argument("--kind", choices=KINDS, default=DEFAULT, help="the Kubernetes distribution (default k3s)")
+    up.add_argument("--current-openssh", action="store_true", help="an OpenSSH that punishes logins that fail")
     up.add_argument("--no-provision", action="store_true", help="never install or start a Docker engine")
     up.set_defaults(command=_up)
     commands.add_parser("down", help="take this checkout's labs down").set_defaults(command=_down)
@@ -79,6 +80,7 @@ def _serving_parser() -> argparse.ArgumentParser:
     hidden.add_argument("--masks", choices=get_args(Masks), default="refuse")
     hidden.add_argument("--kind", choices=KINDS, default=DEFAULT)
     hidden.add_argument("--kubernetes", type=Path)
+    hidden.add_argument("--current-openssh", action="store_true")
     hidden.set_defaults(command=_serve)
     return hidden
 
@@ -108,7 +110,7 @@ def _up(arguments: argparse.Namespace) -> None:
     folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
     settings = LabSettings(
         folder, arguments.hosts, faults, arguments.strict, masks=arguments.masks, kind=arguments.kind,
-        takes=arguments.takes,
+        takes=arguments.takes, current_openssh=arguments.current_openssh,
     )  # fmt: skip
     lab = control.start(settings, _say)
     lab.keep()
@@ -168,6 +170,7 @@ def _serve(arguments: argparse.Namespace) -> None:
         arguments.kind,
         arguments.takes,
         arguments.kubernetes,
+        arguments.current_openssh,
     )
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     ownership.sign(settings.keeper)
@@ -175,7 +178,7 @@ def _serve(arguments: argparse.Namespace) -> None:
     if short := shortages(settings.hosts):
         raise control.LabFailed(" | ".join(short))
     client = connect(_say, provision=False)
-    built = images.build(client, _say, settings.kind)
+    built = images.build(client, _say, settings.kind, current_openssh=settings.current_openssh)
     asyncio.run(serve(settings, client, built, _say))
     if _starter_is_gone():
         shutil.rmtree(settings.folder, ignore_errors=True)

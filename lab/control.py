@@ -168,6 +168,7 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     command += ["--strict", str(settings.strict_seed)] if settings.strict_seed is not None else []
     command += ["--takes", ",".join(map(str, settings.takes))] if any(settings.takes) else []
     command += ["--kubernetes", str(settings.kubernetes)] if settings.kubernetes else []
+    command += ["--current-openssh"] if settings.current_openssh else []
     source = Path(__file__).resolve().parent.parent
     log = (settings.folder / "log").open("w")
     process = subprocess.Popen(

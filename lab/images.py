@@ -108,14 +108,14 @@ def cache_folder() -> Path:
     return tempdirs.of_user("cache")
 
 
-def recipe() -> Recipe:
-    """Return the recipe of a lab Edge host's root."""
-    return Recipe(packages=PACKAGES, files=_files(), hooks=HOOKS)
+def recipe(*, current_openssh: bool = False) -> Recipe:
+    """Return the recipe of a lab Edge host's root: with the suite's OpenSSH, or with the current one."""
+    return Recipe(packages=PACKAGES, files=_files(), hooks=HOOKS, backports=("openssh",) if current_openssh else ())
 
 
-def engine_image() -> str:
+def engine_image(*, current_openssh: bool = False) -> str:
     """Return the tag of the firmware's image, built or not."""
-    return image_tag(f"{NAME}/lab-host", recipe(), ENTRY)
+    return image_tag(f"{NAME}/lab-host", recipe(current_openssh=current_openssh), ENTRY)
 
 
 def _files() -> dict[str, RootFile]:
@@ -128,7 +128,9 @@ def _files() -> dict[str, RootFile]:
     }
 
 
-def build(client: docker.DockerClient, say: Say, kind: KindName = DEFAULT) -> HostImages:
+def build(
+    client: docker.DockerClient, say: Say, kind: KindName = DEFAULT, *, current_openssh: bool = False
+) -> HostImages:
     """Build what is not there yet, in about a minute from nothing; otherwise take a few milliseconds.
 
     ``kind`` is the Kubernetes distribution that the provider image holds.
@@ -139,20 +141,20 @@ def build(client: docker.DockerClient, say: Say, kind: KindName = DEFAULT) -> Ho
         engine.debian.ProgramMissing, engine.debian.BuildFailed: the root file system could not be built.
 
     """
-    fingerprint = recipe().fingerprint
-    layout = cache_folder() / f"provider-image-{fingerprint}"
+    made_by = recipe(current_openssh=current_openssh)
+    layout = cache_folder() / f"provider-image-{made_by.fingerprint}"
     with alone(say, "lock", "builds the lab's images"):
-        image = _engine_image(client, layout, fingerprint, say)
-        medium = _medium(client, image, layout, fingerprint, say)
+        image = _engine_image(client, layout, made_by, say)
+        medium = _medium(client, image, layout, made_by.fingerprint, say)
         return HostImages(image, medium, provider_image(layout, KINDS[kind]))
 
 
-def _engine_image(client: docker.DockerClient, layout: Path, fingerprint: str, say: Say) -> str:
+def _engine_image(client: docker.DockerClient, layout: Path, made_by: Recipe, say: Say) -> str:
     """Return the firmware's image, and see to it that the provider image made of the same root exists."""
-    tar = cache_folder() / f"root-{fingerprint}.tar"
+    tar = cache_folder() / f"root-{made_by.fingerprint}.tar"
     needs_tar = not (layout / "index.json").exists()
     image = image_from_packages(
-        client, f"{NAME}/lab-host", recipe(), config=ENTRY, say=say, rootfs=tar if needs_tar else None
+        client, f"{NAME}/lab-host", made_by, config=ENTRY, say=say, rootfs=tar if needs_tar else None
     )
     if needs_tar:
         say("compressing the provider image's base layer")

@@ -138,6 +138,7 @@ class _Counter:
             "hosts": len(self.lab.hosts),
             "version": settings.version,
             "kind": settings.kind,
+            "current_openssh": settings.current_openssh,
             "kubernetes": settings.kubernetes is not None,
             "url": self.lab.url,
             "strict": settings.strict_seed is not None or settings.masks != "refuse",

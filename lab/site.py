@@ -62,6 +62,8 @@ class LabSettings:
     takes: tuple[float, float] = (0.0, 0.0)
     kubernetes: Path | None = None
     """The directory with the programs of a Kubernetes that clusters are to run; None for clusters without one."""
+    current_openssh: bool = False
+    """Whether the hosts have an OpenSSH that punishes logins that fail (9.8 and later), or Debian 12's."""
 
     @property
     def site_file(self) -> Path:

@@ -51,7 +51,8 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
     """
     client = provided(say, provision=options.provision)
     try:
-        _room(client, ROOM_LATER if options.site or has_image(client, engine_image()) else ROOM)
+        image = engine_image(current_openssh=options.lab_current_openssh)
+        _room(client, ROOM_LATER if options.site or has_image(client, image) else ROOM)
     except ProgramMissing as error:
         raise BadSetupError(str(error)) from error
     if options.site is None and not control.kept() and (short := shortages(options.lab_hosts)):
@@ -82,7 +83,7 @@ def prepare(options: Options, client: docker.DockerClient, say: Say) -> None:
     if options.site is not None:
         return
     try:
-        build(client, say, options.lab_kind)
+        build(client, say, options.lab_kind, current_openssh=options.lab_current_openssh)
         if options.lab_kubernetes:
             programs.provide(say)
     except (BuildFailed, ProgramMissing) as error:
@@ -174,8 +175,12 @@ def _unlike(status: Message, options: Options) -> str:
         return "its Palette is strict; name it with --site"
     if status["hosts"] < options.lab_hosts:
         return f"it has {status['hosts']} Edge hosts and this run wants {options.lab_hosts}"
-    if status["kubernetes"] != options.lab_kubernetes:
-        return f"its clusters run {'a' if status['kubernetes'] else 'no'} real Kubernetes"
+    for said, is_so, is_wanted in (
+        ("its clusters run {} real Kubernetes", status["kubernetes"], options.lab_kubernetes),
+        ("its hosts have {} current OpenSSH", status["current_openssh"], options.lab_current_openssh),
+    ):
+        if is_so != is_wanted:
+            return said.format("a" if is_so else "no")
     for what, has, wanted in (
         ("its Palette is version", status["version"], options.lab_version),
         ("it is of kind", status["kind"], options.lab_kind),
@@ -194,6 +199,7 @@ def _new(options: Options, run: str, say: Say, stack: ExitStack) -> control.Runn
         version=options.lab_version,
         kind=options.lab_kind,
         kubernetes=programs.find() if options.lab_kubernetes else None,
+        current_openssh=options.lab_current_openssh,
     )
     try:
         lab = control.start(settings, say)

@@ -41,7 +41,7 @@ def images(engine: docker.DockerClient) -> set[str | None]:
 
 
 def test_everything_that_changes_the_result_changes_the_fingerprint() -> None:
-    """Packages, variant, files, modes, hooks and exclusions each count; the order of packages does not."""
+    """Packages, variant, files, modes, hooks, exclusions and backports each count; the order of packages does not."""
     base = Recipe(packages=("a", "b"), files={"/x": RootFile(b"1")})
     others = [
         Recipe(packages=("a",), files={"/x": RootFile(b"1")}),
@@ -50,6 +50,7 @@ def test_everything_that_changes_the_result_changes_the_fingerprint() -> None:
         Recipe(packages=("a", "b"), files={"/x": RootFile(b"1")}, variant="extract"),
         Recipe(packages=("a", "b"), files={"/x": RootFile(b"1")}, hooks=("true",)),
         Recipe(packages=("a", "b"), files={"/x": RootFile(b"1")}, exclude=("/y",)),
+        Recipe(packages=("a", "b"), files={"/x": RootFile(b"1")}, backports=("a",)),
     ]
 
     assert len({recipe.fingerprint for recipe in (base, *others)}) == len(others) + 1

@@ -152,7 +152,9 @@ def test_a_wrong_site_file_is_refused(tmp_path: Path, text: str | None, said: st
     assert said in refusal("--site", str(file))
 
 
-@pytest.mark.parametrize("option", ["--lab-fault=strict-base64", "--keep-lab", "--lab-kubernetes"])
+@pytest.mark.parametrize(
+    "option", ["--lab-fault=strict-base64", "--keep-lab", "--lab-kubernetes", "--lab-current-openssh"]
+)
 def test_what_is_for_the_lab_is_refused_for_a_site(site_yaml: Path, option: str) -> None:
     """Faults, and a lab that is kept, are nothing for a real site."""
     assert "are for the lab" in refusal("--site", str(site_yaml), option)

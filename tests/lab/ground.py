@@ -6,7 +6,7 @@ import secrets
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import HostUnreachable
 from harness.evidence import Evidence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from edge import EdgeHost
     from harness.clusters import Cluster
-    from lab.kinds import KindName
     from palette.events import Event
 
 
@@ -45,10 +44,10 @@ def say(_message: str) -> None:
 
 
 @contextmanager
-def running_lab(hosts: int, kind: KindName = "k3s", kubernetes: Path | None = None) -> Iterator[control.RunningLab]:
+def running_lab(hosts: int, **other: Any) -> Iterator[control.RunningLab]:  # noqa: ANN401 - fields of LabSettings
     """Run a lab with a folder and a name of its own."""
     folder = labs_folder() / f"lab-test-{secrets.token_hex(3)}"
-    lab = control.start(LabSettings(folder, hosts, kind=kind, kubernetes=kubernetes), say)
+    lab = control.start(LabSettings(folder, hosts, **other), say)
     try:
         yield lab
     finally:

@@ -37,7 +37,7 @@ def test_hosts_are_those_of_the_kind(
     kind: KindName, distribution: str, units: set[str], engine: docker.DockerClient, tmp_path: Path
 ) -> None:
     """Units, runtime and release facts are the distribution's, on control plane and worker, after deploy and repave."""
-    with running_lab(2, kind) as lab, open_ground(lab, engine, tmp_path) as ground:
+    with running_lab(2, kind=kind) as lab, open_ground(lab, engine, tmp_path) as ground:
         with ground.registry.account() as account, ground.site.deploy(ground.layer(account), hosts=2) as cluster:
             cluster.repave(ground.layer(account))
             layouts = [host.layout() for host in cluster.hosts]
