@@ -11,6 +11,7 @@ import pytest
 from edge import HostUnreachable, reboot_proof
 from edge.access import CommandRefusedError
 from edge.diagnostics import COMMANDS
+from edge.search import BlindSearchError
 from tests.settling import settled
 
 if TYPE_CHECKING:
@@ -93,6 +94,30 @@ def test_a_search_finds_what_everybody_can_read(reach: Reach) -> None:
     assert host.kept([word[:-1] + "?"]) == []
     assert host.run("ls /run /tmp /var/tmp | grep ^conformance-").stdout == ""
     assert "conformance-" not in host.processes()
+
+
+def test_a_journal_that_keeps_nothing_makes_a_search_blind(reach: Reach) -> None:
+    """With ``Storage=none`` a search of the journal finds nothing and says nothing: that is told, not passed."""
+    host, settings = reach(), "/run/systemd/journald.conf.d"
+    host.run(f"mkdir -p {settings}; printf '[Journal]\nStorage=none\n' > {settings}/none.conf")
+    host.testinfra.check_output("systemctl restart systemd-journald")
+    try:
+        with pytest.raises(BlindSearchError, match="the search of the journal does not find what was planted there"):
+            host.shown(["anything"])
+    finally:
+        host.testinfra.check_output(f"rm -r {settings}; systemctl restart systemd-journald")
+
+
+def test_full_temporary_directories_blind_no_search(reach: Reach) -> None:
+    """Nothing of a search depends on room in /tmp."""
+    host = reach()
+    full = "mount -t tmpfs -o size=4k full {0}; head -c 4096 /dev/zero > {0}/full"
+    fill = "; ".join(full.format(place) for place in ("/tmp", "/var/tmp"))  # noqa: S108 - the host's
+    host.feed("w0rd-of-the-test", f"cat > /etc/shown; {fill}")
+    try:
+        assert host.shown(["w0rd-of-the-test"]) == ["/etc/shown"]
+    finally:
+        host.run("umount /tmp /var/tmp; rm /etc/shown")
 
 
 def test_a_host_is_found_again_after_a_reboot(reach: Reach) -> None:

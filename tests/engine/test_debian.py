@@ -6,6 +6,7 @@ import io
 import subprocess
 import tarfile
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import docker
@@ -18,7 +19,6 @@ from engine.pieces import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NAME = "palette-edge-conformance/test-debian"
 NOTHING = Recipe(packages=("no-such-package-anywhere",), variant="extract")
@@ -107,6 +107,16 @@ def test_a_layer_is_found_however_an_engine_saves_it(name: str, small_tar: Path,
 
     assert debian.copy_layer(saved, digest, found)
     assert found.getvalue() == small_tar.read_bytes()
+
+
+def test_a_layer_is_found_in_what_a_containerd_image_store_saved() -> None:
+    """Recorded of Docker 26.1.5 with the store that is the default from 29 on: a root with one file."""
+    layer, found = "sha256:bd3c1b6d7746619f92f26c6b24b3060f53f3c80f730d3cc07190fa6326d98824", io.BytesIO()
+    with tarfile.open(Path(__file__).with_name("containerd-store.tar.gz"), "r|gz") as saved:
+        assert debian.copy_layer(saved, layer, found)
+    found.seek(0)
+    with tarfile.open(fileobj=found) as root:
+        assert root.getnames() == ["etc/hello"]
 
 
 def test_a_layer_that_is_not_there_is_not_made_up(small_tar: Path) -> None:

@@ -29,7 +29,18 @@ def test_this_machines_engine_is_usable(engine: docker.DockerClient, tmp_path: P
 @pytest.mark.parametrize(
     ("version", "info", "kind"),
     [
-        ({"Components": [{"Name": "Podman Engine"}]}, {}, "Podman"),
+        (
+            {"Components": [{"Name": "Podman Engine"}, {"Name": "Conmon"}, {"Name": "OCI Runtime (runc)"}]},  # 5.4.2's
+            {"SecurityOptions": ["name=seccomp,profile=default"]},
+            "Podman",
+        ),
+        (
+            {
+                "Components": [{"Name": "Engine"}, {"Name": "containerd"}, {"Name": "runc"}]
+            },  # 26.1.5's, containerd store
+            {"SecurityOptions": ["name=seccomp,profile=builtin"], "DriverStatus": [["driver-type", "io.containerd"]]},
+            "",
+        ),
         ({"Components": [{"Name": "Engine"}]}, {"SecurityOptions": ["name=seccomp", "name=rootless"]}, "rootless"),
         ({}, {"SecurityOptions": ["name=userns"]}, "one with userns-remap"),
         ({"Components": None}, {"SecurityOptions": None}, ""),
