@@ -30,6 +30,9 @@ def test_virtual_ips_are_an_address_a_name_a_range_or_a_list(vip: object, addres
     assert read_cluster_network(PATH, {"vip": vip}).vips == addresses
 
 
+STATIC = {"static_ip": "10.0.0.5", "nic_name": "eth0", "subnet_mask": "255.255.255.0"}
+
+
 @pytest.mark.parametrize(
     ("section", "words"),
     [
@@ -42,22 +45,6 @@ def test_virtual_ips_are_an_address_a_name_a_range_or_a_list(vip: object, addres
         ({"overlay_cidr_range": "100.64.0.1"}, "is too small"),
         ({"endpoint_type": "DDNS"}, "cluster.endpoint_type: DDNS needs names or addresses"),
         ({"vip": "a.example", "ddns_search_domain": "example"}, "cluster.ddns_search_domain: the endpoint is of type"),
-    ],
-)
-def test_a_wrong_network_is_one_line(section: dict[str, Any], words: str) -> None:
-    """The file, the key and what would be right are named."""
-    with pytest.raises(BadSiteFileError) as refused:
-        read_cluster_network(PATH, section)
-
-    assert words in str(refused.value)
-
-
-STATIC = {"static_ip": "10.0.0.5", "nic_name": "eth0", "subnet_mask": "255.255.255.0"}
-
-
-@pytest.mark.parametrize(
-    ("host", "words"),
-    [
         ({"static_ip": "10.0.0.5"}, "edge_hosts[0].static_ip: a static address needs nic_name and subnet_mask as well"),
         ({**STATIC, "static_ip": "10.0.0.500"}, "edge_hosts[0].static_ip: '10"),
         ({**STATIC, "subnet_mask": "255.0.1.0"}, "a mask as in 255.255.255.0"),
@@ -65,10 +52,11 @@ STATIC = {"static_ip": "10.0.0.5", "nic_name": "eth0", "subnet_mask": "255.255.2
         ({"tag": "rack:2", "host_name": "edge"}, "edge_hosts[0].host_name: many hosts may have a tag"),
     ],
 )
-def test_a_wrong_network_of_a_host_is_one_line(host: dict[str, Any], words: str) -> None:
-    """The host, the key and what would be right are named."""
+def test_a_wrong_network_is_one_line(section: dict[str, Any], words: str) -> None:
+    """The file, the key or host, and what would be right are named."""
+    of_a_host = section.keys() & {"static_ip", "host_name"}
     with pytest.raises(BadSiteFileError) as refused:
-        read_host_network(PATH, "edge_hosts[0]", host)
+        read_host_network(PATH, "edge_hosts[0]", section) if of_a_host else read_cluster_network(PATH, section)
 
     assert words in str(refused.value)
 

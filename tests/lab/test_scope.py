@@ -57,14 +57,10 @@ def test_a_login_for_another_registry_is_kept(token_registry: Start, tmp_path: P
         assert asked(registry, tmp_path, named="registry.example") is None
 
 
-def test_a_realm_of_another_host_ends_the_pull(token_registry: Start, tmp_path: Path) -> None:
-    """A realm of another host is named in the refusal."""
+def test_a_realm_elsewhere_or_without_tls_ends_the_pull(token_registry: Start, tmp_path: Path) -> None:
+    """A realm of another host, or on plain HTTP, is named in the refusal."""
     with token_registry("other.example") as registry, pytest.raises(PullFailed, match=r"https://other\.example"):
         asked(registry, tmp_path)
-
-
-def test_a_realm_without_tls_ends_the_pull(token_registry: Start, tmp_path: Path) -> None:
-    """A realm on plain HTTP is named in the refusal."""
     with token_registry(tls=False) as registry, pytest.raises(PullFailed, match="http://127"):
         asked(registry, tmp_path)
 

@@ -117,18 +117,6 @@ def silent(request: Request) -> None:
     request.stop.wait(10)
 
 
-def trickle(request: Request) -> None:
-    """Answer a byte at a time, without end."""
-    request.send(200, b"{", Content_Length="100000", Content_Type="application/json")
-    request.handler.close_connection = True
-    try:
-        while not request.stop.wait(0.02):
-            request.handler.wfile.write(b" ")
-            request.handler.wfile.flush()
-    except OSError:
-        return
-
-
 def _end(request: Request) -> None:
     request.handler.close_connection = True
     request.handler.rfile.close()

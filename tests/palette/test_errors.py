@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from palette import PaletteError, RetryPolicy, Timeouts
-from palette.clock import Clock
 from palette.errors import (
     BadRequestError,
     ConflictError,
@@ -22,19 +21,7 @@ from palette.errors import (
     UnreachableError,
 )
 from registry.tls import Authority
-from tests.palette.servers import (
-    Request,
-    answer,
-    cut_off,
-    half_close,
-    hang_up,
-    page,
-    refuse,
-    reset,
-    serving,
-    silent,
-    trickle,
-)
+from tests.palette.servers import Request, answer, cut_off, half_close, hang_up, page, refuse, reset, serving, silent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -143,14 +130,6 @@ def test_a_broken_answer_is_unreachable_palette(
         error = failure(client(server.url, retry=ONCE, timeouts=patience))
 
     assert (type(error), error.code, error.status) == (UnreachableError, code, None)
-
-
-def test_an_answer_that_only_trickles_ends_at_the_timeout(client: Callable[..., Palette]) -> None:
-    """An answer that never pauses for long and never ends is given up when its time is over."""
-    with serving(trickle) as server:
-        error = failure(client(server.url, retry=ONCE, timeouts=HASTY, clock=Clock()))
-
-    assert error.code == "Timeout"
 
 
 def test_a_port_without_listener_or_a_name_without_address_is_unreachable(client: Callable[..., Palette]) -> None:
