@@ -171,6 +171,9 @@ def _unreachable(view: HostView, said: str) -> Finding:
     if "Host key verification failed" in said:
         advice = "compare the host's key at its console, then add it: ssh-keyscan HOST >> the file of ssh.known_hosts"
         return view.finding(Kind.HOST_KEY, said, advice)
+    if "the login shell" in said:
+        user = view.host.access.user
+        return view.finding(Kind.SSH_REFUSED, said, f"correct the start-up files of {user} there, or its shell (chsh)")
     return view.finding(Kind.SSH_REFUSED, said, "check address, port and jump host, and that sshd runs there")
 
 

@@ -1,4 +1,8 @@
-"""Rotation behind the profile's back, and passwords that the profile has encoded; the rest is among the scenarios."""
+"""Rotation behind the profile's back, and passwords that the profile has encoded; the rest is among the scenarios.
+
+A newer kubelet checks a pod's login again also where the image is present. Each repave here names an image that no host
+has pulled, so that the verdict is the same with such a kubelet and without it.
+"""
 
 from __future__ import annotations
 

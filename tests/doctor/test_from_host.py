@@ -60,6 +60,16 @@ def test_each_way_in_which_sudo_refuses_has_its_own_advice(server: SshServer, sa
     assert (finding.kind, said in finding.found, advice in finding.advice) == (Kind.NO_SUDO, True, True), finding
 
 
+@pytest.mark.parametrize("shell", ['exec 2>&1; eval "$0"', "echo This account is not available.; exit 1"])
+def test_a_login_shell_that_cannot_be_used_is_told_as_that(server: SshServer, shell: str) -> None:
+    """Where ssh logs in and the shell is in the way, nobody is sent to look at addresses and ports."""
+    server.behaviour.shell = ("bash", "-c", shell)
+    (finding,) = found(server.host())
+
+    assert "correct the start-up files of qa" in finding.advice
+    assert "the login shell" in finding.found
+
+
 def test_a_wrong_user_is_told_beside_a_wrong_key(server: SshServer) -> None:
     """A refused login may be the key's fault or the user's: the line names both."""
     server.behaviour.refuses_logins = True
