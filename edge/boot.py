@@ -35,6 +35,11 @@ class BootFacts:
     began: datetime | None = field(default=None, compare=False)
 
     @property
+    def names_image(self) -> bool:
+        """Whether the host names the image that it has booted."""
+        return "KAIROS_IMAGE_LABEL" in self.release
+
+    @property
     def image(self) -> str:
         """The booted provider image as its release file names it: ``repository:label``."""
         return f"{self.release.get('KAIROS_IMAGE_REPO', '?')}:{self.release.get('KAIROS_IMAGE_LABEL', '?')}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from edge import HostUnreachable
+from edge import HostUnreachable, Mode
 from harness.errors import ErrorWatch, causes_of
 from harness.repaved import RepaveWatch
 from palette.cluster_request import AttachedProfile
@@ -349,12 +349,25 @@ class Cluster:
         )
         return (fitting or errors)[0]
 
-    def wrong_boot(self) -> str:
-        """Return which host runs another image than the profile has; an empty text when none does."""
-        tag = self.layer.image.rpartition(":")[2]
-        booted = {host.uid: self.boot_of(host).image for host in self.hosts}
-        wrong = (f"{uid} runs {image}" for uid, image in booted.items() if not image.endswith(tag))
-        return next((f"{what}; the profile has {self.layer.image}" for what in wrong), "")
+    def wrong_boot(self, image: str = "") -> str:
+        """Return which host runs another image than ``image`` (the profile's), or not from its active slot; else ""."""
+        right = image or self.layer.image
+        for host in self.hosts:
+            booted = self.boot_told_by(host)
+            if booted and not booted.image.endswith(right.rpartition(":")[2]):
+                return f"{host.uid} runs {booted.image}; the profile has {right}"
+            if booted and (booted.slot, booted.upgrade_failure) != ("active", False):
+                return f"{host.uid} booted slot {booted.slot}"
+        return ""
+
+    def boot_told_by(self, host: EdgeHost) -> BootFacts | None:
+        """Look at which image a host has booted; None in agent mode, where no page says how that is to be seen."""
+        boot = self.boot_of(host)
+        if boot.names_image or host.layout().mode is not Mode.AGENT:
+            return boot
+        said = f"host {host.uid} is in {Mode.AGENT}: no page says how such a host tells which provider image it runs"
+        self.site.evidence.undocumented.append(said)
+        return None
 
     def boot_of(self, host: EdgeHost) -> BootFacts:
         """Look at a host's boot. Raises HostUnreachable, ValueError."""

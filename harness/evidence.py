@@ -51,7 +51,8 @@ class Evidence(Brief):
 
     A property test makes many clusters; only those since :meth:`forget` count, which its examples call. Beside the
     ``witness`` of the run's registry there are those of registries that a case starts beside it. ``refusals`` counts
-    the failures that the case expected and saw; ``gone`` has a line for each part of the infrastructure that was gone.
+    the failures that the case expected and saw; ``gone`` has a line for each part of the infrastructure that was gone;
+    ``undocumented`` has what no page says and the case would have needed: such a case is not covered.
     Credentials that Palette hands out are added to what the run has ``protected``.
     """
 
@@ -71,6 +72,7 @@ class Evidence(Brief):
     witness: SiteWitness | None = None
     other_witnesses: list[SiteWitness] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
+    undocumented: list[str] = field(default_factory=list)
     refusals: int = 0
     protected: list[Protected] = field(default_factory=list)
 
@@ -79,7 +81,7 @@ class Evidence(Brief):
         self.case, self.examples = case, 0
         self.deployed = self.repaved = 0
         self.notes, self.attachments = [], []
-        self.gone, self.refusals = [], 0
+        self.gone, self.undocumented, self.refusals = [], [], 0
         self.classes, self.last_classes = Counter(), {}
         self.forget()
 

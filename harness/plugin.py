@@ -129,7 +129,7 @@ def pytest_runtest_makereport(
         run.failed(call.excinfo.value, call.when)
     if call.when == "call":
         run.look_around()
-    if call.excinfo is None and not (call.when == "call" and run.evidence.gone):
+    if call.excinfo is None and not (call.when == "call" and (run.evidence.gone or run.evidence.undocumented)):
         return report
     case = run.as_it_stands(item)
     if case.verdict in {Verdict.NOT_COVERED, Verdict.KNOWN}:

@@ -256,6 +256,8 @@ class Run:
 
     def look_around(self) -> None:
         """Ask whether everything that the verdict rests on is alive, before one is drawn about the product."""
+        if self._error is None and self.evidence.undocumented:
+            self.failed(NotCovered("; ".join(dict.fromkeys(self.evidence.undocumented))), "call")
         about_the_product = {Verdict.FAIL, Verdict.VACUOUS, *([Verdict.PASS] if self.evidence.refusals else [])}
         verdict = verdict_of(self._error)
         if self.liveness is not None and verdict in about_the_product:

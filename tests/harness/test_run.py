@@ -130,3 +130,16 @@ def test_a_slow_clean_up_does_not_replace_a_failure(run: Run) -> None:
     assert run.evidence.notes == [
         "clean-up failed: waited for the cluster to be gone: not so within 30 s; states seen: Deleting"
     ]
+
+
+@pytest.mark.parametrize(("error", "verdict"), [(None, Verdict.NOT_COVERED), (AssertionError("no"), Verdict.FAIL)])
+def test_a_pass_that_would_rest_on_what_no_page_says_is_none(
+    run: Run, error: Exception | None, verdict: Verdict
+) -> None:
+    """The case is not covered, for that reason; what failed all the same is a failure."""
+    run.evidence.undocumented.append("no page says how such a host tells which provider image it runs")
+    if error is not None:
+        run.failed(error, "call")
+    run.look_around()
+
+    assert run.verdict is verdict
