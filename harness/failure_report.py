@@ -118,6 +118,7 @@ def reproduction(item: pytest.Item, options: Options) -> str:
     if options.site is None:
         words += [] if options.lab_hosts == LabSettings.hosts else ["--lab-hosts", str(options.lab_hosts)]
         words += [] if options.lab_kind == LabSettings.kind else ["--lab-kind", options.lab_kind]
+        words += [] if options.lab_mode == LabSettings.mode else ["--lab-mode", options.lab_mode]
         words += ["--lab-kubernetes"] if options.lab_kubernetes else []
         words += ["--lab-current-openssh"] if options.lab_current_openssh else []
         words += [] if options.lab_version == LabSettings.version else ["--lab-version", options.lab_version]

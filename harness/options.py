@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
@@ -21,6 +21,7 @@ from harness.resuming import CannotResumeError, Earlier, earlier
 from harness.run import HARNESS
 from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
 from lab.faults import UnknownFault, specify
+from lab.hosts import HostMode
 from lab.kinds import DEFAULT as DEFAULT_KIND
 from lab.kinds import KINDS
 from lab.site import LabSettings
@@ -52,6 +53,7 @@ class Options:
     keep_lab: bool
     lab_version: str
     lab_kind: KindName
+    lab_mode: HostMode
     lab_kubernetes: bool
     lab_current_openssh: bool
     provision: bool
@@ -84,6 +86,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--lab-version", metavar="X.Y.Z", default=LabSettings.version, help="the version the lab's Palette says it has"
     )
+    group.addoption("--lab-mode", choices=get_args(HostMode), default="appliance", help="the mode of the lab's hosts")
     group.addoption("--lab-kind", choices=KINDS, default=DEFAULT_KIND, help="the lab's Kubernetes distribution")
     group.addoption("--lab-kubernetes", action="store_true", help="the lab's clusters run a real Kubernetes")
     group.addoption(
@@ -122,6 +125,8 @@ def checked(config: pytest.Config) -> Options:
     keeps_a_run = not (option("--plan") or option("--collect-only"))
     home = _home(option("--runs-in")) if keeps_a_run else Path(option("--runs-in")).resolve()
     resumed = _resumed(option("--resume"), home, site)
+    if option("--lab-kubernetes") and option("--lab-mode") != LabSettings.mode:
+        raise pytest.UsageError("--lab-kubernetes runs on hosts in appliance mode only; leave out --lab-mode")
     if site is not None and (faults or any(map(option, _FOR_THE_LAB))):
         raise pytest.UsageError(
             f"--lab-fault, {', '.join(_FOR_THE_LAB[:-1])} and {_FOR_THE_LAB[-1]} are for the lab; "
@@ -134,6 +139,7 @@ def checked(config: pytest.Config) -> Options:
         lab_faults=faults,
         lab_version=_version(option("--lab-version")),
         lab_kind=option("--lab-kind"),
+        lab_mode=option("--lab-mode"),
         lab_kubernetes=option("--lab-kubernetes"),
         lab_current_openssh=option("--lab-current-openssh"),
         keep_lab=bool(option("--keep-lab")),

@@ -24,6 +24,7 @@ from foreign import visible
 from foreign.arguments import Parser
 from lab import control, images
 from lab.faults import UnknownFault, specify
+from lab.hosts import HostMode
 from lab.kinds import DEFAULT, KINDS
 from lab.kubernetes import programs
 from lab.palette.settings import Masks
@@ -60,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--masks", choices=get_args(Masks), default="refuse", help="what a mask that is sent back means")
     up.add_argument("--kind", choices=KINDS, default=DEFAULT, help="the Kubernetes distribution (default k3s)")
     up.add_argument("--current-openssh", action="store_true", help="an OpenSSH that punishes logins that fail")
+    up.add_argument("--mode", choices=get_args(HostMode), default="appliance", help="how the agent came onto the hosts")
     up.add_argument("--no-provision", action="store_true", help="never install or start a Docker engine")
     up.set_defaults(command=_up)
     commands.add_parser("down", help="take this checkout's labs down").set_defaults(command=_down)
@@ -79,6 +81,8 @@ def _serving_parser() -> argparse.ArgumentParser:
     hidden.add_argument("--version", default="4.9.0")
     hidden.add_argument("--masks", choices=get_args(Masks), default="refuse")
     hidden.add_argument("--kind", choices=KINDS, default=DEFAULT)
+    hidden.add_argument("--mode", choices=get_args(HostMode), default="appliance")
+    hidden.add_argument("--machines", nargs="*", default=())
     hidden.add_argument("--kubernetes", type=Path)
     hidden.add_argument("--current-openssh", action="store_true")
     hidden.set_defaults(command=_serve)
@@ -110,7 +114,7 @@ def _up(arguments: argparse.Namespace) -> None:
     folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
     settings = LabSettings(
         folder, arguments.hosts, faults, arguments.strict, masks=arguments.masks, kind=arguments.kind,
-        takes=arguments.takes, current_openssh=arguments.current_openssh,
+        takes=arguments.takes, mode=arguments.mode, current_openssh=arguments.current_openssh,
     )  # fmt: skip
     lab = control.start(settings, _say)
     lab.keep()
@@ -169,6 +173,8 @@ def _serve(arguments: argparse.Namespace) -> None:
         arguments.masks,
         arguments.kind,
         arguments.takes,
+        arguments.mode,
+        tuple(arguments.machines),
         arguments.kubernetes,
         arguments.current_openssh,
     )

@@ -165,8 +165,10 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
     faults.write_text(json.dumps(list(settings.faults)))
     command += ["--faults", str(faults)]
     command += ["--version", settings.version, "--masks", settings.masks, "--kind", settings.kind]
+    command += ["--mode", settings.mode]
     command += ["--strict", str(settings.strict_seed)] if settings.strict_seed is not None else []
     command += ["--takes", ",".join(map(str, settings.takes))] if any(settings.takes) else []
+    command += ["--machines", *settings.machines] if settings.machines else []
     command += ["--kubernetes", str(settings.kubernetes)] if settings.kubernetes else []
     command += ["--current-openssh"] if settings.current_openssh else []
     source = Path(__file__).resolve().parent.parent

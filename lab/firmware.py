@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.machine import shortages
+from lab import agent_mode
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -139,6 +140,9 @@ def install() -> None:
     (LAYERS / medium["diff_id"]).mkdir(exist_ok=True)
     shutil.rmtree(CONTAINERD, ignore_errors=True)  # of an installation that was interrupted
     shutil.copytree(SEED / "containerd", CONTAINERD, symlinks=True, ignore=_base_layer, copy_function=_copy_or_link)
+    if agent_mode.is_wanted():
+        (PERSISTENT / ".state/var-lib-spectro.bind").mkdir()
+        shutil.copy(agent_mode.USER_DATA, PERSISTENT / ".state/var-lib-spectro.bind/userdata")
     for source in Path("/user-data").glob("*.yaml"):
         shutil.copy(source, STATE / "oem" / source.name)
         (STATE / "oem" / source.name).chmod(0o600)
@@ -177,7 +181,9 @@ def boot() -> None:
     mount_kernel_views(root, name)
     mount_ephemeral(root)
     mount_persistent(root)
-    identify(root, slot)
+    identify(root, name, slot)
+    if agent_mode.is_wanted():
+        agent_mode.lay_out(root)
     os.chdir(root)
     mount("--move", ".", "/")
     os.chroot(".")
@@ -222,7 +228,8 @@ def mount_root(root: Path, slot: dict[str, object]) -> None:
     """Mount the slot's layers, top first, read-only: the root of an Edge host is immutable."""
     root.mkdir()
     (BOOT / "points").mkdir()  # mount points that an image need not have
-    for point in ("oem", "usr/local", "run", "tmp", "proc", "sys", "dev", "state", "seed", "home"):
+    own = agent_mode.PERSISTENT if agent_mode.is_wanted() else ()
+    for point in ("oem", "usr/local", "run", "tmp", "proc", "sys", "dev", "state", "seed", "home", *own):
         (BOOT / "points" / point).mkdir(parents=True, exist_ok=True)
     lower = [str(LAYERS / layer) for layer in reversed(_layers(slot))]
     mount("-t", "overlay", "overlay", "-o", "ro,lowerdir=" + ":".join([*lower, str(BOOT / "points")]), str(root))
@@ -234,7 +241,8 @@ def mount_kernel_views(root: Path, slot: str) -> None:
     mount("--rbind", "/sys", str(root / "sys"))
     mount("--rbind", "/dev", str(root / "dev"))
     mount_cgroups(root / "sys/fs/cgroup")
-    views = (("sys/kernel/random/boot_id", str(uuid.uuid4())), ("cmdline", command_line(slot)))
+    words = agent_mode.COMMAND_LINE if agent_mode.is_wanted() else command_line(slot)
+    views = (("sys/kernel/random/boot_id", str(uuid.uuid4())), ("cmdline", words))
     for name, text in views:
         view = BOOT / Path(name).name
         view.write_text(text + "\n")
@@ -276,7 +284,7 @@ def mount_persistent(root: Path) -> None:
     """Bind what outlives the boot: /oem, /usr/local, the slots, the medium, and Kairos' persistent directories."""
     mount("--bind", str(STATE / "oem"), str(root / "oem"))
     mount("--bind", str(PERSISTENT), str(root / "usr/local"))
-    for name in PERSISTENT_BINDS:
+    for name in (*PERSISTENT_BINDS, *(agent_mode.PERSISTENT if agent_mode.is_wanted() else ())):
         kept = PERSISTENT / ".state" / (name.replace("/", "-") + ".bind")
         target = root / name
         target.mkdir(parents=True, exist_ok=True)
@@ -304,21 +312,32 @@ def _keep(image: Path, kept: Path) -> None:
     partial.rename(kept)
 
 
-def identify(root: Path, slot: dict[str, object]) -> None:
+def identify(root: Path, name: str, slot: dict[str, object]) -> None:
     """Write what a network and a cloud-config give a booting host: name, resolver, machine id, users' keys."""
-    for name in ("hosts", "resolv.conf", "hostname"):
-        shutil.copy(Path("/etc") / name, root / "etc" / name)
+    (root / "run/initramfs/slot").write_text(json.dumps({**slot, "name": name}))
+    for file in ("hosts", "resolv.conf", "hostname"):
+        shutil.copy(Path("/etc") / file, root / "etc" / file)
     machine_id = STATE / "cos-state" / "machine-id"
     if not machine_id.exists():
         machine_id.write_text(uuid.uuid4().hex + "\n")
     shutil.copy(machine_id, root / "etc/machine-id")
-    sentinel = root / "run/cos"
-    sentinel.mkdir()
-    (sentinel / "slot").write_text(json.dumps(slot))
-    (sentinel / ("active_mode" if "COS_ACTIVE" in (BOOT / "cmdline").read_text() else "passive_mode")).touch()
+    if not agent_mode.is_wanted():
+        (root / "run/cos").mkdir()
+        (root / f"run/cos/{name}_mode").touch()
+    if (machine := Path("/user-data/machine")).exists():
+        _rename_machine(root, machine.read_text())
     keys = Path("/user-data/authorized_keys")
     if keys.exists():
         _authorize(root, keys.read_text())
+
+
+def _rename_machine(root: Path, machine: str) -> None:
+    """Make ``uname -m`` print another machine's name. Images for that machine are pulled; they run as before."""
+    uname, other = root / "usr/bin/uname", BOOT / "uname"
+    shutil.copy(uname, root / "run/uname")
+    other.write_text(f'#!/bin/sh\n[ "$*" = -m ] && echo {machine} && exit\nexec /run/uname "$@"\n')
+    other.chmod(0o755)
+    mount("--bind", str(other), str(uname))
 
 
 def _authorize(root: Path, keys: str) -> None:

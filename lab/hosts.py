@@ -7,7 +7,7 @@ import socket
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import yaml
 from docker.errors import APIError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
     from docker.models.networks import Network
 
+#: How Palette's agent came onto a host, in the words of Palette's API (``spec.device.hostType``).
+HostMode = Literal["appliance", "agent-mode"]
 SOURCE = Path(__file__).parent
 #: The least a system needs that mounts its own root, runs services under their own users and reboots itself.
 CAPABILITIES = (
@@ -90,13 +92,18 @@ def _routed() -> list[ipaddress.IPv4Network]:
 
 @dataclass(frozen=True)
 class HostSettings:
-    """What distinguishes one Edge host: its name, its place on the network, and the user data it boots with."""
+    """What distinguishes one Edge host: its name, its place on the network, and the user data it boots with.
+
+    ``machine`` is what ``uname -m`` says there; "" is what this machine says. Nothing else of another machine is there.
+    """
 
     name: str
     address: str
     user_data: Mapping[str, object]
     authorized_key: str
     programs: Path | None = None
+    machine: str = ""
+    mode: HostMode = "appliance"
 
 
 @dataclass(frozen=True)
@@ -179,8 +186,10 @@ def _ours() -> list[Mount]:
 
 def _write_user_data(area: Path, settings: HostSettings) -> Path:
     folder = Path(tempfile.mkdtemp(prefix=f"{settings.name}-", dir=area))
-    file = folder / "90_custom.yaml"
+    file = folder / ("90_custom.yaml" if settings.mode == "appliance" else "userdata")
     file.write_text("#cloud-config\n" + yaml.safe_dump(dict(settings.user_data), sort_keys=False))
     file.chmod(0o600)
     (folder / "authorized_keys").write_text(settings.authorized_key)
+    if settings.machine:
+        (folder / "machine").write_text(settings.machine)
     return folder

@@ -139,6 +139,7 @@ class _Counter:
             "version": settings.version,
             "kind": settings.kind,
             "current_openssh": settings.current_openssh,
+            "mode": settings.mode,
             "kubernetes": settings.kubernetes is not None,
             "url": self.lab.url,
             "strict": settings.strict_seed is not None or settings.masks != "refuse",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
+    from lab.hosts import HostMode
     from lab.kinds import KindName
 
 Say = Callable[[str], None]
@@ -60,6 +61,9 @@ class LabSettings:
     masks: Masks = "refuse"
     kind: KindName = DEFAULT
     takes: tuple[float, float] = (0.0, 0.0)
+    mode: HostMode = "appliance"
+    machines: tuple[str, ...] = ()
+    """What ``uname -m`` says on the first host, the second …; those after the last are of this machine's name."""
     kubernetes: Path | None = None
     """The directory with the programs of a Kubernetes that clusters are to run; None for clusters without one."""
     current_openssh: bool = False
@@ -230,7 +234,10 @@ def _start_host(lab: Lab, owner: ownership.Owner, number: int, key: str) -> host
         },
         "stages": {"initramfs": [{"users": {USER: {"ssh_authorized_keys": [key]}}}]},
     }
-    settings = hosts.HostSettings(name, lab.network.address_of(number), user_data, key, lab.settings.kubernetes)
+    machine = "".join(lab.settings.machines[number - 1 : number])
+    settings = hosts.HostSettings(
+        name, lab.network.address_of(number), user_data, key, lab.settings.kubernetes, machine, lab.settings.mode
+    )
     return hosts.start_host(
         lab.client, lab.images, lab.network, settings, run=owner.run, area=lab.settings.folder, labels=owner.labels
     )

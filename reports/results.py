@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: The level of a run that must cover everything but what the guide only recommends.
 CERTIFICATION = "certification"
 _RECOMMENDED = "recommendation"
-_CHOOSING = ("-k", "-m", "--budget", "--lab-fault", "--lab-version", "--lab-hosts", "--lab-kind")
+_CHOOSING = ("-k", "-m", "--budget", "--lab-fault", "--lab-version", "--lab-hosts", "--lab-kind", "--lab-mode")
 _LOST = RunStarted(run_id="unknown", started="", site="unknown", level="unknown")
 
 

@@ -184,6 +184,7 @@ def _unlike(status: Message, options: Options) -> str:
     for what, has, wanted in (
         ("its Palette is version", status["version"], options.lab_version),
         ("it is of kind", status["kind"], options.lab_kind),
+        ("its hosts are of mode", status["mode"], options.lab_mode),
     ):
         if has != wanted:
             return f"{what} {has} and this run wants {wanted}"
@@ -198,6 +199,7 @@ def _new(options: Options, run: str, say: Say, stack: ExitStack) -> control.Runn
         options.lab_hosts,
         version=options.lab_version,
         kind=options.lab_kind,
+        mode=options.lab_mode,
         kubernetes=programs.find() if options.lab_kubernetes else None,
         current_openssh=options.lab_current_openssh,
     )

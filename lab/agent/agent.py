@@ -115,8 +115,8 @@ class Agent:
             "metadata": {"name": self.uid, "uid": self.uid, "labels": self._site.get("tags", {})},
             "spec": {
                 "device": {
-                    "archType": {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine),
-                    "hostType": "appliance",
+                    "archType": places.architecture(),
+                    "hostType": places.mode(),
                     "os": {"family": "debian", "version": "12"},
                 },
                 "host": {"hostUid": self.uid, "hostAddress": _address()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import tempfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,21 +29,33 @@ COS_STATE = Path("/run/initramfs/cos-state")
 MEDIUM = Path("/run/initramfs/live")
 #: What the medium holds: its image's name, the digest of that image's configuration, its base layer.
 MEDIUM_RECORD = MEDIUM / "medium.json"
-BOOTED_SLOT = Path("/run/cos/slot")
-PASSIVE_MODE = Path("/run/cos/passive_mode")
+BOOTED_SLOT = Path("/run/initramfs/slot")
 UPGRADE_LOG = Path("/var/log/stylus-upgrade.log")
 #: Room for what a step needs and nobody may read; on memory, so that it never outlives a boot.
 WORK = Path("/run/stylus")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-RELEASE = Path("/etc/kairos-release")
+#: User data in agent mode, and where the lab keeps the provider image's release file there.
+USER_DATA = Path("/var/lib/spectro/userdata")
+RELEASES = (Path("/etc/kairos-release"), Path("/run/initramfs/provider-release"))
+
+
+def mode() -> str:
+    """Return how the agent came onto the host, in the words of Palette (``spec.device.hostType``)."""
+    return "agent-mode" if USER_DATA.exists() else "appliance"
 
 
 def release() -> dict[str, str]:
-    """Return the facts of the running system's release file."""
-    text = RELEASE.read_text() if RELEASE.exists() else ""
+    """Return the facts of the provider image's release file."""
+    text = next((path.read_text() for path in RELEASES if path.exists()), "")
     lines = (line.partition("=") for line in text.splitlines())
     return {name: value.strip('"') for name, _, value in lines}
+
+
+def architecture() -> str:
+    """Return the host's architecture by the name of its machine, in the words of images and of Palette."""
+    machine = subprocess.run(["uname", "-m"], check=True, capture_output=True, text=True).stdout.strip()
+    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 def mark_worker(*, worker: bool) -> None:
@@ -76,9 +89,10 @@ def read_user_data() -> dict[str, Any]:
     """Read what user data says of the agent: the ``stylus`` keys of every ``/oem/*.yaml`` in lexical order.
 
     A later file wins key by key: Kairos reads its cloud-config files in this order, and so can an operator add to them.
+    In agent mode there is one file.
     """
     merged: dict[str, Any] = {}
-    for file in sorted(OEM.glob("*.yaml")):
+    for file in [USER_DATA] if mode() == "agent-mode" else sorted(OEM.glob("*.yaml")):
         document = yaml.safe_load(file.read_text())
         if isinstance(document, dict):
             merged |= document.get("stylus") or {}

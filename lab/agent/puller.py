@@ -51,7 +51,15 @@ def pull(image: str, credential: Credential | None, way: Way) -> slots.Slot:
     shutil.rmtree(LAYOUT, ignore_errors=True)
     _offer_base_layer()
     with places.work_area() as area:
-        command = ["skopeo", "copy", "--quiet", "--src-cert-dir", _certificates(area, way.authority)]
+        command = [
+            "skopeo",
+            "--override-arch",
+            places.architecture(),
+            "copy",
+            "--quiet",
+            "--src-cert-dir",
+            _certificates(area, way.authority),
+        ]
         command += ["--src-tls-verify=" + ("true" if way.verify_tls else "false")]
         command += way.behaviour.at(HAND_OVER_LOGIN, _login, area, image, credential)
         command += ["--digestfile", f"{area}/digest", "--dest-shared-blob-dir", str(BLOBS)]
@@ -119,7 +127,7 @@ def _unpack(behaviour: Behaviour) -> tuple[str, ...]:
 
 def _check_platform(config: dict[str, Any]) -> None:
     """Refuse an image of another architecture: nothing of it would run."""
-    mine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    mine = places.architecture()
     if config.get("architecture") != mine:
         raise PullFailed(f"image architecture {config.get('architecture')} does not match this host's {mine}")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from lab.agent.secret import Credential
 
-SOCKETS = (EMBEDDED_SOCKET, "/run/containerd/containerd.sock")
+SOCKETS = (EMBEDDED_SOCKET, "/run/spectro/containerd/containerd.sock", "/run/containerd/containerd.sock")
 CERTS = Path("/etc/containerd/certs.d")
 NAMESPACE = "k8s.io"
 _ID, _REPO_DIGESTS = 1, 3  # fields of the message Image
@@ -146,11 +146,12 @@ def unit() -> str:
     active = (
         name for name in units if subprocess.run(["systemctl", "-q", "is-active", name], check=False).returncode == 0
     )
-    return next(active, "containerd") if Path(EMBEDDED_SOCKET).exists() else "containerd"
+    alone = "spectro-containerd" if places.mode() == "agent-mode" else "containerd"
+    return next(active, alone) if Path(EMBEDDED_SOCKET).exists() else alone
 
 
 def socket() -> str:
-    """Return where the node's runtime listens: within K3s or RKE2, else where Debian's does."""
+    """Return where the node's runtime listens: within K3s or RKE2, else where the mode's does."""
     return next((path for path in SOCKETS if Path(path).exists()), SOCKETS[-1])
 
 

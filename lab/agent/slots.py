@@ -46,7 +46,7 @@ def passive() -> Slot:
 
 def is_passive_booted() -> bool:
     """Return whether this boot fell back to the passive slot."""
-    return places.PASSIVE_MODE.exists()
+    return places.read_json(places.BOOTED_SLOT).get("name") == "passive"
 
 
 def _read(path: Path) -> Slot:

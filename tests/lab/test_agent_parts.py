@@ -189,7 +189,7 @@ def test_reports_arrive_in_order_though_palette_was_away(palette: FakePalette, m
 def slot_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a host that runs ``OLD`` from both slots."""
     monkeypatch.setattr(slots, "SLOTS", tmp_path)
-    monkeypatch.setattr(places, "PASSIVE_MODE", tmp_path / "passive_mode")
+    monkeypatch.setattr(places, "BOOTED_SLOT", tmp_path / "slot")
     for name in ("active.img", "passive.img"):
         slots._replace(name, OLD)
     return tmp_path
@@ -207,7 +207,7 @@ def test_the_active_slot_becomes_the_passive_one() -> None:
 def test_a_host_on_its_passive_slot_keeps_it(slot_folder: Path) -> None:
     """A host that fell back keeps the passive slot it runs from, and replaces the active one that did not boot."""
     slots.switch_to(NEW)
-    (slot_folder / "passive_mode").touch()
+    (slot_folder / "slot").write_text('{"name": "passive"}')
     slots.switch_to(NEWER)
 
     assert (slots.active(), slots.passive()) == (NEWER, OLD)

@@ -62,7 +62,7 @@ def options(**other: object) -> Options:
     """Return the options of a run that such a lab fits."""
     given: dict[str, Any] = dict.fromkeys(Options.__dataclass_fields__)
     given |= {"lab_hosts": 1, "lab_faults": (), "lab_version": LabSettings.version, "lab_kind": "k3s"}
-    given |= {"lab_kubernetes": False, "lab_current_openssh": False, **other}
+    given |= {"lab_mode": "appliance", "lab_kubernetes": False, "lab_current_openssh": False, **other}
     return Options(**given)
 
 
@@ -89,6 +89,7 @@ def test_a_run_takes_its_checkouts_lab(found: RunningLab) -> None:
         ({"lab_hosts": 3}, "it has 1 Edge hosts and this run wants 3"),
         ({"lab_version": "4.2.8"}, f"its Palette is version {LabSettings.version} and this run wants 4.2.8"),
         ({"lab_kind": "rke2"}, "it is of kind k3s and this run wants rke2"),
+        ({"lab_mode": "agent-mode"}, "its hosts are of mode appliance and this run wants agent-mode"),
         ({"lab_kubernetes": True}, "its clusters run no real Kubernetes"),
         ({"lab_current_openssh": True}, "its hosts have no current OpenSSH"),
     ],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge import Mode
 from harness.evidence import Evidence
 from harness.ledger import Ledger
 from harness.sites.base_profile import WantedProfile
@@ -46,6 +47,31 @@ def test_hosts_are_those_of_the_kind(
             assert all(host.unit(host.runtime_unit).is_running for host in cluster.hosts)
             release = cluster.host.boot().release
             assert release["KAIROS_SOFTWARE_VERSION"] == KINDS[kind].version
+
+
+@pytest.mark.parametrize(
+    ("kind", "units"),
+    [("k3s", ("spectro-stylus-agent", "k3s")), ("kubeadm", ("spectro-stylus-agent", "spectro-containerd"))],
+)
+def test_hosts_in_agent_mode_are_laid_out_as_documented(
+    kind: KindName, units: tuple[str, str], engine: docker.DockerClient, tmp_path: Path
+) -> None:
+    """Units, user data and Palette's word are those of agent mode; which image such a host runs nothing tells."""
+    with running_lab(1, kind=kind, mode="agent-mode") as lab, open_ground(lab, engine, tmp_path) as ground:
+        assert ground.site.project.edge_hosts.get("edge-1").host_type == "agent-mode"
+        assert ground.host.layout().cluster_units == ("spectro-stylus-agent",)
+        with ground.registry.account() as account, ground.site.deploy(ground.layer(account)) as cluster:
+            first = cluster.host.boot()
+            cluster.repave(ground.layer(account))
+            layout, boot = cluster.host.layout(), cluster.host.boot()
+            assert (layout.mode, layout.root, layout.cluster_units) == (Mode.AGENT, "/persistent/spectro", units)
+            assert [unit for unit in units if not cluster.host.unit(unit).is_running] == []
+            assert cluster.host.file("/var/lib/spectro/userdata").exists
+            assert not cluster.host.file("/run/cos").exists
+            assert boot.boot_id != first.boot_id
+            assert (boot.slot, boot.names_image, cluster.wrong_boot()) == ("unknown", False, "")
+            [said] = set(ground.site.evidence.undocumented)
+            assert said.startswith("host edge-1 is in agent-mode: no page says how such a host tells which")
 
 
 def test_a_kubernetes_layer_that_does_not_fit_leaves_the_cluster_not_running(ground: Ground, tmp_path: Path) -> None:
