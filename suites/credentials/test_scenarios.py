@@ -175,7 +175,7 @@ class Playing:
         for host in self.hosts:
             booted = self._now.boot_told_by(host)
             assert booted is None or booted.image.endswith(f":{version.image.label}"), (
-                f"{host.uid} runs {booted.image}; the profile names {version.layer.image}, which is {version.image.label}"
+                f"{host.uid} runs {booted.image}; the profile has {version.layer.image}, that is {version.image.label}"
             )
 
     @property
