@@ -160,6 +160,14 @@ def test_what_is_for_the_lab_is_refused_for_a_site(site_yaml: Path, option: str)
     assert "are for the lab" in refusal("--site", str(site_yaml), option)
 
 
+def test_a_real_kubernetes_is_refused_on_hosts_in_agent_mode() -> None:
+    """The lab has it in appliance mode only; the refusal says what to leave out."""
+    assert refusal("--lab-kubernetes", "--lab-mode", "agent-mode").endswith(
+        "in appliance mode only; leave out --lab-mode"
+    )
+    assert check("--lab-mode", "agent-mode").lab_mode == "agent-mode"
+
+
 def test_a_port_that_is_taken_everywhere_is_refused_for_the_lab() -> None:
     """A port on which another program listens for everybody is refused by its number, before a lab is started."""
     with listener("0.0.0.0") as port:  # noqa: S104 - that is the case
