@@ -26,7 +26,7 @@ PUBLIC, EVERYTHING = "-perm -004", "-perm -0"
 #: Modes, canary and words are read from standard input; no argument and no file shows a word. Each surface has a canary
 #: of its own, for one may repeat another. Environments come first: from then on our own has the words. Options are
 #: POSIX', for the sake of busybox. A zero byte in a text makes it binary for grep, which then prints no match, and ends
-#: the line for that of busybox.
+#: the line for that of busybox. The ``tr`` of uutils stopped at a byte that is no UTF-8: so canaries have one.
 SEARCH = f"""\
 IFS= read -r modes; IFS= read -r canary; wanted=$(cat)
 mask=077
@@ -36,9 +36,10 @@ esac
 for folder in /run /tmp /var/tmp; do
     file=$folder/$canary; umask $mask; printf '%s\n' "$canary-file" > "$file" && break
 done
-CANARY=$canary-environment /bin/sh -c 'kill -STOP $$' "$canary-process" < /dev/null > /dev/null & process=$!
+odd=$(printf '\\377')
+CANARY=$odd$canary-environment /bin/sh -c 'kill -STOP $$' "$odd$canary-process" < /dev/null > /dev/null & process=$!
 mkdir "$file-name" && mount -t tmpfs "$canary-mount" "$file-name" 2> /dev/null
-printf '%s\\000%s\n' "$canary" -wide > "$file-wide"
+printf '%s\\376%s\\000%s\n' "$odd" "$canary" -wide > "$file-wide"
 printf '%s\n' "$canary-packed" | gzip > "$file-packed.gz"
 systemd-run --quiet --unit="$canary" --setenv="CANARY=$canary-unit" sleep 900 2> /dev/null
 echo "planted $file $process"
@@ -62,7 +63,8 @@ done
 find "$@" -xdev '(' {IMAGES} ')' -prune -o $closed -type f $modes -size -4096 -exec /bin/sh -c '
     has() {{ exec 4<&0; printf "%s\n" "$wanted" "$canary-$1" | {{ exec 3<&0; grep -qF -f /dev/fd/3 <&4; }}; }}
     printf "%s\n" "$wanted" "$canary-file" | grep -lF -f - -- "$@" | sed "s/^/file /"
-    if echo | grep -qI "" 2> /dev/null; then LC_ALL=C grep -LI . -- "$@"; else printf "%s\n" "$@"; fi |
+    printf "a\\000" | grep -qI a 2> /dev/null
+    if [ $? = 1 ]; then LC_ALL=C grep -LI . -- "$@"; else printf "%s\n" "$@"; fi |
         while IFS= read -r file; do tr -d "\\000" < "$file" | has wide && echo "file $file"; done
     for file; do
         case $file in *.gz|*.tgz) read=gzip;; *.bz2) read=bzip2;; *.xz) read=xz;; *.zst) read=zstd;; *) continue;; esac

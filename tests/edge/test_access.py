@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import os
 import shutil
 import socket
@@ -380,6 +381,44 @@ def test_processes_are_searched_whose_arguments_a_grep_does_not_read(server: Ssh
 
     assert {f"process /proc/{number}/cmdline" for number in (planted, shown.pid)} <= {*found}
     assert f"environment /proc/{planted}/environ" in found
+
+
+@pytest.mark.parametrize("tools", ["busybox", "coreutils"])
+def test_other_tools_find_the_words_wherever_they_find_what_is_planted(
+    tools: str, server: SshServer, tmp_path: Path
+) -> None:
+    """With busybox everything is found; with uutils, whose ``tr`` ends at odd bytes, nothing is missed in silence."""
+    if not (program := shutil.which(tools)):
+        pytest.skip(f"{tools} is not here")
+    (there := tmp_path / "there").mkdir()
+    (there / "text").write_text("x s3cret")
+    (there / "wide").write_bytes("x s3cret".encode("utf-16"))
+    (there / "packed.gz").write_bytes(gzip.compress(b"s3cret"))
+    helped = subprocess.run([program], capture_output=True, text=True, check=False).stdout
+    (places := tmp_path / "tools").mkdir()
+    for name in helped.partition("functions:")[2].replace(",", " ").split():
+        (places / name).symlink_to(program)
+    find = f"{program} find" if tools == "busybox" else shutil.which("find")
+    narrow = f'while [ "$1" != -xdev ]; do shift; done; exec {find} /run/canary* {there} "$@"'
+    for name, script in {"find": narrow, "journalctl": "", "logger": "cat > $0.log", "sh": 'exec /bin/sh "$@"'}.items():
+        (places / name).unlink(missing_ok=True)
+        (places / name).write_text(f"#!/bin/sh\n{script}\n")
+        (places / name).chmod(0o700)
+    server.behaviour.shell = ("/bin/sh", "-c", f'PATH={places}:$PATH; eval "$0"')
+    with subprocess.Popen(["sh", "-c", "kill -STOP $$", b"s3cret \xff"]) as shown:
+        try:
+            found = {*server.host().feed("-perm -004\ncanary\ns3cret\n", SEARCH).splitlines()}
+        finally:
+            shown.kill()
+    planted = next(line for line in found if line.startswith("planted ")).split()[2]
+    pairs = {
+        f"file {there}/text": "file /run/canary", f"file {there}/wide": "file /run/canary-wide",
+        f"file {there}/packed.gz": "file /run/canary-packed.gz",
+        f"process /proc/{shown.pid}/cmdline": f"process /proc/{planted}/cmdline",
+    }  # fmt: skip
+
+    assert [word for word, canary in pairs.items() if (word in found) is not (canary in found)] == []
+    assert tools != "busybox" or {*pairs, *pairs.values()} <= found
 
 
 def test_a_word_that_cannot_be_searched_for_is_refused(server: SshServer) -> None:
