@@ -11,14 +11,16 @@ import re
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
+import requests
 
 from harness.levels import NIGHTLY, depth_of
 from harness.private_registry import presented_sentence
 from harness.tracebacks import lines_of, place_of
 from lab.site import LabSettings
+from palette.answers import undescribed
 from registry.classify import meaning
 from reports import causes
 from reports import pulls as judged
@@ -130,9 +132,15 @@ def reproduction(item: pytest.Item, options: Options) -> str:
 
 
 def words_of(error: BaseException) -> str:
-    """Return an exception's own words: of an assertion its message, without Python's comparison below it."""
+    """Return an exception's own words: of an assertion its message, without Python's comparison below it.
+
+    Those of a connection that failed are ours, and the same for every path that was asked for.
+    """
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
+    if isinstance(error, (requests.ConnectionError, requests.Timeout)):
+        place = urlsplit(getattr(error.request, "url", None) or "").netloc
+        return f"{place or 'the registry'} does not answer: {undescribed(error)[0].message}"
     lines = str(error).strip().splitlines()
     text = lines[0] if lines else type(error).__name__
     return text if isinstance(error, AssertionError) or len(lines) == 1 else f"{type(error).__name__}: {text}"

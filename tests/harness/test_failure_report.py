@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import socket
 from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+import requests
 
 from harness.evidence import ClusterEvidence, Evidence
-from harness.failure_report import diagnosis_lines, event_lines, first_change
+from harness.failure_report import diagnosis_lines, event_lines, first_change, words_of
 from harness.private_registry import Diagnosis, SiteWitness, presented_words
 from registry.classify import Configured, Presented, meaning, prepare
 from registry.probes import probes
@@ -64,6 +66,21 @@ def repaved_with(name: str) -> SeenStub:
             header = b"Basic " + base64.b64encode(b"user:" + value) if value else None
             seen.came(phase, agent, ready.classify(header), cluster=probe.id)
     return seen
+
+
+@pytest.mark.parametrize("path", ["v2/", "v2/conformance/provider/manifests/sha256:501ab4ddd041"])
+def test_a_registry_that_does_not_answer_is_named_in_our_words(path: str) -> None:
+    """Of two cases whose registry was gone the one named a library's pool, and each path was a cause of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+    with requests.Session() as session:
+        session.trust_env = False
+        with pytest.raises(requests.ConnectionError) as caught:
+            session.get(f"https://{place}/{path}", timeout=5)
+
+    assert words_of(caught.value) == (
+        f"{place} does not answer: nothing listens at this address and port: Connection refused"
+    )
 
 
 @pytest.mark.parametrize("name", ["base64-standard", "base64-alphanumeric-prefix", "base64-if-canonical", "trimmed"])
