@@ -72,6 +72,11 @@ class PullAddresses:
         return [*sorted(uids), *shared]
 
 
+def sharing(place: str) -> list[str]:
+    """Return the hosts that the pulls of one place may be from: one, or all that share its address."""
+    return place.split(_OR)
+
+
 def distinct_hosts(hosts: Iterable[str]) -> list[str]:
     """Return hosts in the order in which they come, each once. Raises SharedAddressError for what may be several."""
     order = list(dict.fromkeys(hosts))

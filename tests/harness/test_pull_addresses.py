@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edge import HostUnreachable
-from harness.pull_addresses import PullAddresses, SharedAddressError, distinct_hosts
+from harness.pull_addresses import PullAddresses, SharedAddressError, distinct_hosts, sharing
 
 
 def host(uid: str, address: str, printed: str | None) -> Any:  # noqa: ANN401 - as much of an Edge host as is asked
@@ -84,3 +84,11 @@ def test_hosts_that_share_an_address_are_not_told_apart() -> None:
     assert distinct_hosts(["b", "a", "b"]) == ["b", "a"]
     with pytest.raises(SharedAddressError, match="which of them pulled cannot be told"):
         distinct_hosts(["c", "a or b"])
+
+
+def test_a_place_names_every_host_that_it_may_be() -> None:
+    """Two hosts behind one address pull twice from it, which is once each as far as anybody can tell."""
+    names = known(("a", "10.0.0.1", "172.16.0.1", ()), ("b", "10.0.0.1", "172.16.0.2", ())).names()
+
+    assert sharing(names["10.0.0.1"]) == ["a", "b"]
+    assert sharing(names["172.16.0.1"]) == ["a"]
