@@ -264,14 +264,16 @@ def _command(recipe: Recipe, room: Path) -> list[str]:
 
 
 def _backports(recipe: Recipe) -> list[str]:
-    """Return what makes apt take these packages from the suite's backports, and nothing else."""
+    """Return what makes apt take these packages from the suite's backports, at the same mirror."""
     suite = f"{recipe.suite}-backports"
-    source = f"deb http://deb.debian.org/debian {suite} main"
     pin = "".join(
         f"Package: src:{name}\\nPin: release n={suite}\\nPin-Priority: 900\\n\\n" for name in recipe.backports
     )
-    hooks = [f'echo "{source}" > "$1/etc/apt/sources.list.d/backports.list"']
-    return [*hooks, f"printf '{pin}' > \"$1/etc/apt/preferences.d/backports\""] if recipe.backports else []
+    hooks = [
+        f'cd "$1/etc/apt" && sed -n "s/ {recipe.suite} / {suite} /p" sources.list > sources.list.d/backports.list',
+        f"printf '{pin}' > \"$1/etc/apt/preferences.d/backports\"",
+    ]
+    return hooks if recipe.backports else []
 
 
 def _files_tar(files: Mapping[str, RootFile], room: Path) -> Path:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SPANS_TOLD = 12
-#: How many times its time-out a wait must have taken for that to be named.
+#: How many times as long as usual a wait must have taken for that to be named.
 OVERLOADED = 1.2
 
 
@@ -158,7 +158,7 @@ class Wait:
         if trouble is not None:
             raise trouble
         took = self.clock.now() - began
-        longer = f" ({took:.0f} s on an overloaded machine)" if took > OVERLOADED * within else ""
+        longer = f" ({took:.0f} s on an overloaded machine)" if took > OVERLOADED * usual.now() else ""
         raise WaitTimeoutError(what, f"not so within {within:g} s{longer}", seen.spans, str(seen))
 
 

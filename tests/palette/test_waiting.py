@@ -78,6 +78,17 @@ def test_a_timeout_on_an_overloaded_machine_tells_both_times(stepped: SteppedClo
         wait.until("x", looks("Pending"), lambda _: False, within=10)
 
 
+def test_a_look_that_takes_long_is_no_overloaded_machine(stepped: SteppedClock) -> None:
+    """A wait whose look ended long after the time was up names its time-out alone."""
+
+    def slow_look() -> str:
+        stepped.clock.sleep(60)
+        return "Pending"
+
+    with pytest.raises(WaitTimeoutError, match=r"not so within 10 s; states seen"):
+        Wait(clock=stepped.clock).until("x", slow_look, lambda _: False, within=10)
+
+
 def test_the_last_look_is_at_the_deadline(stepped: SteppedClock) -> None:
     """What becomes so during the last pause still counts, and no wait is longer than allowed."""
     wait = Wait(Timeouts(first_look=6, slowest_look=6), stepped.clock)
