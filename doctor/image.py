@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
+from bounded.failures import connection_failure
 from doctor.findings import Finding, Kind
 from harness.sites.site_file import RemoteImage
 from registry.contents import platform_of
@@ -46,16 +47,11 @@ def look_at_image(origin: Path | RemoteImage) -> ImageFacts | Finding:
         advice = "check the name and tag" if error.status == 404 else "check user name, password and rights there"  # noqa: PLR2004 - not found
         return Finding(Kind.NO_IMAGE, f"provider_image {origin}", str(error), advice)
     except requests.RequestException as error:
-        return Finding(
-            Kind.NO_IMAGE, f"provider_image {origin}", _short(error), "check the registry's name and authority"
-        )
+        told = connection_failure(error).message
+        return Finding(Kind.NO_IMAGE, f"provider_image {origin}", told, "check the registry's name and authority")
     except (NotALayout, OSError, ValueError, KeyError) as error:
         advice = "copy the image again (skopeo copy docker://… oci:DIRECTORY)"
         return Finding(Kind.NO_IMAGE, f"provider_image {origin}", str(error), advice)
-
-
-def _short(error: Exception) -> str:
-    return str(error).partition("Caused by")[2].strip("() ") or str(error)
 
 
 def _layout(directory: Path) -> ImageFacts:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, NoReturn, cast
 
 import requests
 
+from bounded.failures import connection_failure
 from harness import private_registry
-from harness.liveness import short_reason
 from harness.private_registry import SiteRegistry
 from harness.run import NotCovered
 from registry.manifests import RegistryError
@@ -70,10 +70,8 @@ def trouble_with(existing: ExistingRegistry) -> list[str]:
     """Return what is wrong with an existing registry: it is away, its certificate, its logins; empty if all is well."""
     try:
         return existing.check()
-    except requests.exceptions.SSLError as error:
-        return [f"its certificate is not good: {short_reason(error)}"]
     except requests.RequestException as error:
-        return [f"it cannot be reached: {short_reason(error)}"]
+        return [f"it cannot be reached: {connection_failure(error).message}"]
     except RegistryError as error:
         return [str(error)]
     except ssl.SSLError as error:

@@ -16,11 +16,11 @@ from urllib.parse import quote, urlsplit
 import msgspec
 import requests
 
+from bounded.failures import connection_failure
 from harness.levels import NIGHTLY, depth_of
 from harness.private_registry import presented_sentence
 from harness.tracebacks import lines_of, place_of
 from lab.site import LabSettings
-from palette.answers import undescribed
 from registry.classify import meaning
 from reports import causes
 from reports import pulls as judged
@@ -140,7 +140,7 @@ def words_of(error: BaseException) -> str:
         error = error.exceptions[0]
     if isinstance(error, (requests.ConnectionError, requests.Timeout)):
         place = urlsplit(getattr(error.request, "url", None) or "").netloc
-        return f"{place or 'the registry'} does not answer: {undescribed(error)[0].message}"
+        return f"{place or 'the registry'} does not answer: {connection_failure(error).message}"
     lines = str(error).strip().splitlines()
     text = lines[0] if lines else type(error).__name__
     return text if isinstance(error, AssertionError) or len(lines) == 1 else f"{type(error).__name__}: {text}"

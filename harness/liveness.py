@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from bounded.failures import connection_failure
 from edge import HostUnreachable
 from edge.layouts import AGENT_UNITS
 from harness.errors import DISK, is_of_the_machine
@@ -58,7 +59,6 @@ _NO_ANSWER = (HostUnreachable, PaletteError, RegistryError, requests.RequestExce
 _ALIVE = {"active", "activating", "reloading"}
 #: How the journal of a boot ends that was shut down.
 _ORDERLY = "Journal stopped"
-_OBJECT = re.compile(r"<?[\w.]+(\(|'>|\b)?object at 0x[0-9a-f]+>:? ?")
 
 
 @dataclass
@@ -165,11 +165,6 @@ def lost_runtimes(evidence: Evidence) -> list[str]:
     return [f"a node's container runtime does not serve images: {found}"] if found else []
 
 
-def short_reason(error: Exception) -> str:
-    """Return why a request failed, without the objects that its library names."""
-    return _OBJECT.sub("", str(error).partition("Caused by")[2].strip("() ") or str(error))
-
-
 def _asked(questions: Mapping[str, Callable[[], str]], within: float, *, patient: bool = False) -> list[str]:
     """Ask all at once; return what is wrong with each that gave no good answer in time.
 
@@ -182,7 +177,8 @@ def _asked(questions: Mapping[str, Callable[[], str]], within: float, *, patient
             try:
                 answers[name] = question()
             except _NO_ANSWER as error:
-                answers[name] = f"does not answer: {short_reason(error)}"
+                known = isinstance(error, requests.RequestException)
+                answers[name] = f"does not answer: {connection_failure(error).message if known else error}"
             if not answers[name] or not patient or over.wait(0.5):
                 return
 

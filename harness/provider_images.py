@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import requests
 
+from bounded.failures import connection_failure
 from harness.brief import Brief
 from harness.sites.site_file import RemoteImage
 from registry.existing import wipe
@@ -103,7 +104,8 @@ class ProviderImages(Brief):
         try:
             return wipe(self.client, self.repository)
         except (RegistryError, requests.RequestException) as error:
-            return [f"images in {self.client.address}/{self.repository}: {error}"]
+            why = error if isinstance(error, RegistryError) else connection_failure(error).message
+            return [f"images in {self.client.address}/{self.repository}: {why}"]
 
     def fresh(self) -> Image:
         """Return an image that no host has pulled before."""

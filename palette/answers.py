@@ -1,25 +1,19 @@
-"""What came back: a value, Palette's refusal in its own words, or the kind of failure of the connection."""
+"""What came back: a value, or Palette's refusal in its own words."""
 
 from __future__ import annotations
 
 import json
-import socket
-import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-import requests
-import urllib3
-
-from bounded import LARGEST_ANSWER, AnswerTooLargeError
 from foreign import cut
 from palette.errors import NotPaletteError, PaletteError, ServerError, error_type
 from waiting.retry import asked_pause
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 T = TypeVar("T")
 
@@ -111,65 +105,3 @@ def _host_of(location: str) -> str:
 def _envelope(answer: Answer) -> dict[str, str]:
     value = decoded(lambda: json.loads(answer.content))
     return {key: text for key, text in value.items() if isinstance(text, str)} if isinstance(value, dict) else {}
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """A failure of the connection in a word for programs and in a sentence for people."""
-
-    code: str
-    message: str
-
-
-def undescribed(error: Exception) -> tuple[Trouble, bool]:
-    """Return a connection's failure in words; the flag says whether the request may have been carried out.
-
-    The text is ours: the library's own holds the whole URL and object addresses.
-    """
-    causes = list(_causes(error))
-    for kinds, code, sentence, maybe_done in _TROUBLES:
-        for cause in causes:
-            if isinstance(cause, kinds):
-                return Trouble(code, sentence + _detail(cause)), maybe_done
-    return Trouble("Connection", f"the connection failed ({type(error).__name__})"), True
-
-
-_TROUBLES: tuple[tuple[tuple[type[BaseException], ...], str, str, bool], ...] = (
-    ((ssl.SSLCertVerificationError,), "TLS", "the server's certificate is not accepted", False),
-    ((socket.gaierror,), "Name", "the host name cannot be resolved", False),
-    ((ConnectionRefusedError,), "Refused", "nothing listens at this address and port", False),
-    ((urllib3.exceptions.ProxyError,), "Proxy", "the proxy did not let the connection through", False),
-    ((urllib3.exceptions.ConnectTimeoutError,), "ConnectTimeout", "no connection within the time-out", False),
-    ((urllib3.exceptions.NewConnectionError,), "Connection", "no connection could be made", False),
-    # An end without a farewell can come in the handshake and long after the request was sent alike.
-    ((ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError), "Reset", "the connection ended", True),
-    ((ssl.SSLError, requests.exceptions.SSLError), "TLS", "the TLS handshake failed", False),
-    (
-        (urllib3.exceptions.ReadTimeoutError, requests.exceptions.ReadTimeout, TimeoutError),
-        "Timeout",
-        "no complete answer within the time-out",
-        True,
-    ),
-    ((AnswerTooLargeError,), "TooLarge", f"the answer is larger than {LARGEST_ANSWER >> 20} MiB", True),
-    ((urllib3.exceptions.DecodeError,), "NotPalette", "the answer is not packed as its headers say", True),
-    ((urllib3.exceptions.IncompleteRead,), "CutOff", "the connection ended in the middle of the answer", True),
-    ((ConnectionError, urllib3.exceptions.ProtocolError), "Reset", "the connection ended before an answer", True),
-)
-
-
-def _detail(cause: BaseException) -> str:
-    if isinstance(cause, ssl.SSLCertVerificationError):
-        return f": {cause.verify_message}"
-    return f": {cause.strerror}" if isinstance(cause, OSError) and cause.strerror else ""
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk from the innermost cause outwards; the libraries keep causes in arguments as well as in the chain."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, BaseException) and item not in seen:
-            seen.append(item)
-            waiting += [item.__cause__, item.__context__, getattr(item, "reason", None), *item.args]
-    yield from reversed(seen)

@@ -18,7 +18,8 @@ import requests
 import urllib3
 
 from bounded import LARGEST_ANSWER, AnswerTooLargeError, BoundedAdapter
-from palette.answers import Answer, decoded, refusal, undescribed
+from bounded.failures import connection_failure
+from palette.answers import Answer, decoded, refusal
 from palette.clock import Clock
 from palette.errors import NeverTouchError, NotFoundError, NotPaletteError, PaletteError, ServerError, UnreachableError
 from palette.limits import Limits
@@ -226,11 +227,14 @@ class Transport:
         try:
             return self._converse(call, headers)
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            kind, maybe_done = undescribed(error)
-            told = self._scrub(kind.message)
+            failure = connection_failure(error)
         # Raised later and elsewhere: the library's exception keeps the request with its headers and body.
         return UnreachableError(
-            method=call.method, path=call.path, message=told, code=kind.code, outcome_unknown=maybe_done
+            method=call.method,
+            path=call.path,
+            message=self._scrub(failure.message),
+            code=failure.code,
+            outcome_unknown=failure.maybe_done,
         )
 
     def _converse(self, call: Call, headers: Mapping[str, Secret | str]) -> Answer:

@@ -56,7 +56,7 @@ def test_a_usable_registry_has_nothing_wrong(existing: ExistingRegistry) -> None
             lambda e: ExistingRegistry(e.address, PUSHER, (GivenAccount("reader", Secret("wrong!")),), e.trusted),
             "'reade",
         ),
-        (lambda e: ExistingRegistry(e.address, PUSHER, (READER,)), "its certificate is not good: "),
+        (lambda e: ExistingRegistry(e.address, PUSHER, (READER,)), "the server's certificate is not accepted: "),
         (lambda e: ExistingRegistry(e.address, PUSHER, (READER,), "no PEM"), "the file of its authority is no cert"),
         (
             lambda e: ExistingRegistry(RegistryAddress("127.0.0.1", 9), PUSHER, (READER,), e.trusted),
