@@ -15,7 +15,7 @@ from detection.outages import BEGUN, KINDS, OUTAGES, CaseKind, Outage, cell_of
 from detection.switching import ROOT
 from engine.children import environment, tied
 from lab import control
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 from reports import journal
 from reports.infrastructure import Infrastructure, OutageCell
 from reports.records import CaseFinished, utc

@@ -22,7 +22,7 @@ import yaml
 from detection.switching import CAUGHT, HEALTHY, ROOT, UNHEALED, Mutant, Plan, cases_file, project_options, touches_file
 from engine.children import environment, tied
 from lab import control
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 from reports import journal
 from reports.records import CaseFinished
 from reports.verdicts import Verdict

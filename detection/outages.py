@@ -24,7 +24,7 @@ from detection.switching import UNHEALED
 from engine.tempdirs import make, remove
 from harness.clusters import Cluster
 from lab.control import RunningLab
-from lab.site import LabSettings
+from lab.settings import LabSettings
 from palette.waiting import Wait
 from registry.address import RegistryAddress
 from registry.server import usable_port

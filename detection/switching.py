@@ -23,7 +23,7 @@ from engine.children import environment
 from engine.tempdirs import temporary_directory
 from harness.run import SUITES, NotCovered
 from lab.control import RunningLab
-from lab.site import LabSettings
+from lab.settings import LabSettings
 from reports.verdicts import Verdict
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from bounded.failures import connection_failure
 from harness.levels import NIGHTLY, depth_of
 from harness.private_registry import presented_sentence
 from harness.tracebacks import lines_of, place_of
-from lab.site import LabSettings
+from lab.settings import LabSettings
 from registry.classify import meaning
 from reports import causes
 from reports import pulls as judged

@@ -24,7 +24,7 @@ from lab.faults import UnknownFault, specify
 from lab.hosts import HostMode
 from lab.kinds import DEFAULT as DEFAULT_KIND
 from lab.kinds import KINDS
-from lab.site import LabSettings
+from lab.settings import LabSettings
 from reports import keys, waivers
 from reports.history import file_at
 from reports.runs import HOME, NoSuchRunError, RunTakenError

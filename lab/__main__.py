@@ -29,7 +29,7 @@ from lab.kinds import DEFAULT, KINDS
 from lab.kubernetes import programs
 from lab.palette.settings import Masks
 from lab.serving import serve
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

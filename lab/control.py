@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from engine.children import environment
 from engine.ownership import is_alive
-from lab.site import LabSettings, Message, labs_folder
+from lab.settings import LabSettings, Message, labs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

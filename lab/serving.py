@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     import docker
 
     from lab.images import HostImages
-    from lab.site import Lab, LabSettings, Message, Say
+    from lab.settings import LabSettings, Message
+    from lab.site import Lab, Say
 
 
 #: A request may hold the sources of faults; the reader's own limit is 64 KiB.

@@ -17,7 +17,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trustme
 import yaml
@@ -25,11 +25,10 @@ from docker.errors import APIError
 
 from engine import ownership
 from engine.children import environment
-from engine.tempdirs import of_user
 from lab import base_profile, hosts, images
-from lab.kinds import DEFAULT, KINDS
+from lab.kinds import KINDS
 from lab.palette.server import PaletteEndpoint
-from lab.palette.settings import Masks, Settings, Strictness
+from lab.palette.settings import Settings, Strictness
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,67 +36,15 @@ if TYPE_CHECKING:
     import docker
     from docker.models.containers import Container
 
-    from lab.hosts import HostMode
-    from lab.kinds import KindName
+    from lab.settings import LabSettings, Message
+
 
 Say = Callable[[str], None]
-Message = dict[str, Any]
 
 #: Seconds until every host must have registered; a host boots and registers in about one.
 REGISTRATION = 60.0
 HOST_LOOK = 1.0  # seconds between two looks whether hosts have power
 USER = "kairos"
-
-
-@dataclass(frozen=True)
-class LabSettings:
-    """What kind of lab: how many Edge hosts, which faults, how strict a Palette, which Kubernetes distribution."""
-
-    folder: Path
-    hosts: int = 2
-    faults: tuple[Message, ...] = ()
-    strict_seed: int | None = None
-    version: str = "4.9.0"
-    masks: Masks = "refuse"
-    kind: KindName = DEFAULT
-    takes: tuple[float, float] = (0.0, 0.0)
-    mode: HostMode = "appliance"
-    machines: tuple[str, ...] = ()
-    """What ``uname -m`` says on the first host, the second …; those after the last are of this machine's name."""
-    kubernetes: Path | None = None
-    """The directory with the programs of a Kubernetes that clusters are to run; None for clusters without one."""
-    current_openssh: bool = False
-    """Whether the hosts have an OpenSSH that punishes logins that fail (9.8 and later), or Debian 12's."""
-
-    @property
-    def site_file(self) -> Path:
-        """The site file that appears when the lab is ready."""
-        return self.folder / "site.yaml"
-
-    @property
-    def keeper(self) -> Path:
-        """Which process answers for the lab; a folder whose process is dead can go."""
-        return self.folder / "keeper"
-
-    @property
-    def kept(self) -> Path:
-        """A mark on a lab that was left running on purpose: its starter may end, and later runs may take it."""
-        return self.folder / "kept"
-
-    @property
-    def socket(self) -> Path:
-        """Where the lab takes requests."""
-        return self.folder / "control.sock"
-
-    @property
-    def origin(self) -> Path:
-        """Of which checkout the lab is, and of which version of its code."""
-        return self.folder / "origin.json"
-
-
-def labs_folder() -> Path:
-    """Return the folder of this user's labs, one folder each, readable by nobody else."""
-    return of_user("labs", sockets=True)
 
 
 @dataclass

@@ -23,7 +23,7 @@ from harness.sites.site_file import SiteFile, read_site_file
 from lab import control
 from lab.images import build, engine_image
 from lab.kubernetes import programs
-from lab.site import LabSettings, Message, labs_folder
+from lab.settings import LabSettings, Message, labs_folder
 
 if TYPE_CHECKING:
     import docker

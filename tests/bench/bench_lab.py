@@ -34,7 +34,7 @@ from harness.sites.site import Site
 from harness.sites.site_file import read_site_file
 from lab import control
 from lab.kubernetes import programs
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 
 ROUNDS = 5
 #: How the runs and labs of the bench are called, by which their containers and processes are known.

@@ -23,7 +23,7 @@ import yaml
 
 from engine.tempdirs import temporary_directory
 from lab import control
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 
 TAKES = (10.0, 12.0)
 HOSTS = (1, 2, 4)

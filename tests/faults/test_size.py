@@ -14,7 +14,8 @@ from lab.control import RunningLab
 from lab.faults import specify
 from lab.palette.server import PaletteEndpoint
 from lab.palette.settings import Settings
-from lab.site import Lab, LabSettings
+from lab.settings import LabSettings
+from lab.site import Lab
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

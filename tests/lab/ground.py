@@ -15,7 +15,7 @@ from harness.provider_images import ProviderImages
 from harness.sites.site import Site
 from harness.sites.site_file import read_site_file
 from lab import control
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 from palette.os_layer import OsLayer, ProviderCredentials
 from registry.server import Account, PrivateRegistry
 from tests.settling import settled

@@ -20,7 +20,7 @@ from harness.ledger import Ledger
 from harness.sites.site import Site
 from harness.sites.site_file import read_site_file
 from lab import control, images
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 from tests.lab.ground import command_lines, running_lab, say
 from tests.lab.projects import Checkout
 from tests.settling import settled
@@ -73,7 +73,7 @@ _STARTER = """
 import sys, time
 from pathlib import Path
 from lab import control
-from lab.site import LabSettings
+from lab.settings import LabSettings
 control.start(LabSettings(Path(sys.argv[1]), 1), print)
 print("started", flush=True)
 time.sleep(600)

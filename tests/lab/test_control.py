@@ -11,7 +11,7 @@ from detection.labs import HEALTHY_LAB, Job, Worker
 from lab import control
 from lab.control import LabFailed
 from lab.images import cache_folder, medium_name
-from lab.site import LabSettings
+from lab.settings import LabSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,7 +17,7 @@ from lab import __main__ as commands
 from lab import control
 from lab.control import LabFailed, RunningLab
 from lab.faults import specify
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 from tests.lab.ground import say
 from tests.settling import settled
 
@@ -147,7 +147,7 @@ import sys, time
 from pathlib import Path
 from lab.control import RunningLab
 from lab.faults import specify
-from lab.site import LabSettings
+from lab.settings import LabSettings
 with RunningLab(LabSettings(Path(sys.argv[1])), None).taken("killed-run", [specify(sys.argv[2])]):
     print("taken", flush=True)
     time.sleep(600)

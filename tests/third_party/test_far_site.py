@@ -17,7 +17,7 @@ import yaml
 
 from engine.debian import Recipe, image_from_packages
 from lab import control
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 from registry.layout import OCI_CONFIG
 from registry.manifests import OCI_INDEX, OCI_MANIFEST, digest_of
 from reports import journal

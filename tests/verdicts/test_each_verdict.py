@@ -18,7 +18,7 @@ import yaml
 
 from harness.options import KNOWN_ISSUES
 from lab import control
-from lab.site import LabSettings, labs_folder
+from lab.settings import LabSettings, labs_folder
 from reports import runs
 from reports.verdicts import ExitCode
 
