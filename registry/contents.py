@@ -7,7 +7,7 @@ import posixpath
 import tarfile
 import zlib
 from itertools import chain
-from typing import IO, TYPE_CHECKING, Any, Final, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import zstandard
 
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from registry.client import RegistryClient
-    from registry.images import Image
-
-PLATFORM: Final = ("linux", "amd64")
 
 #: Bytes that are read of one file of an image.
 LARGEST_FILE = 16 << 20
@@ -41,21 +38,6 @@ _files: dict[tuple[str, str], bytes] = {}  # by manifest digest and path: conten
 
 class _Elsewhere(Exception):  # noqa: N818 - a message between two functions
     """The path is a link; it continues there."""
-
-
-def single_image(client: RegistryClient, image: Image, platform: tuple[str, str] = PLATFORM) -> Manifest:
-    """Return the manifest for one platform (operating system, architecture). Raises :exc:`RegistryError` if none is."""
-    manifest = client.manifest(image.repository, image.digest)
-    if not manifest.is_index:
-        return manifest
-    for child in manifest.content["manifests"]:
-        if platform_of(child) == platform:
-            found = client.manifest(image.repository, child["digest"])
-            if found.is_index:
-                raise RegistryError(f"image {image.pinned}", 0, "has an index within its index; a manifest is right")
-            return found
-    offered = ", ".join("/".join(platform_of(child)) for child in manifest.content["manifests"])
-    raise RegistryError(f"image {image.pinned}", 0, f"has no image for {'/'.join(platform)}; there are: {offered}")
 
 
 def platform_of(descriptor: Mapping[str, Any]) -> tuple[str, str]:

@@ -9,7 +9,8 @@ import zlib
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from registry.manifests import OCI_INDEX, OCI_MANIFEST, Manifest, digest_of
+from bounded import file_content
+from registry.manifests import LARGEST_DOCUMENT, OCI_INDEX, OCI_MANIFEST, Manifest, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -36,18 +37,20 @@ class ImageLayout:
         """Return the image or index named ``tag``; without a name the only one there is. Raises :exc:`NotALayout`."""
         path = self.directory / "index.json"
         try:
-            entries = json.loads(path.read_text())["manifests"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            entries = json.loads(file_content(path))["manifests"]
+            names = [str((entry.get("annotations") or {}).get(_TAG, "(unnamed)")) for entry in entries]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise NotALayout(f"{path}: no index of an OCI image layout ({error})") from error
-        found = [entry for entry in entries if tag in (None, entry.get("annotations", {}).get(_TAG))]
+        found = [entry for entry, name in zip(entries, names, strict=True) if tag in (None, name)]
         if len(found) != 1:
-            names = sorted(entry.get("annotations", {}).get(_TAG, "(unnamed)") for entry in entries)
-            raise NotALayout(f"{path}: {len(found)} images called {tag or 'anything'}; there are: {', '.join(names)}")
+            there = ", ".join(sorted(names))
+            raise NotALayout(f"{path}: {len(found)} images called {tag or 'anything'}; there are: {there}")
         return self.by_descriptor(found[0])
 
     def by_descriptor(self, descriptor: Mapping[str, Any]) -> Manifest:
-        """Return the manifest that a descriptor points to."""
-        return Manifest(self.path(descriptor["digest"]).read_bytes(), descriptor["mediaType"])
+        """Return the manifest that a descriptor points to. Raises :exc:`NotALayout`, OSError."""
+        digest, media_type = str(descriptor.get("digest")), str(descriptor.get("mediaType"))
+        return Manifest(file_content(self.path(digest), LARGEST_DOCUMENT), media_type)
 
     def path(self, digest: str) -> Path:
         """Return the file of a blob."""

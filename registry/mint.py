@@ -89,7 +89,7 @@ class _Minting:
         return _manifest(content, manifest.media_type)
 
     def _child(self, descriptor: dict[str, Any]) -> dict[str, Any]:
-        made = self._image(self.client.manifest(self.source.repository, descriptor["digest"]))
+        made = self.variant(self.client.manifest(self.source.repository, descriptor["digest"]))
         self.client.push_manifest(self.repository, made.digest, made)
         platform = dict(descriptor.get("platform", {}))
         if self.difference.architecture:

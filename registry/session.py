@@ -124,7 +124,7 @@ class RegistrySession:
                 pause = self._retry.pause_after(attempt, elapsed=time.monotonic() - began, asked=error.retry_after)
                 if pause is None or not (again and repeats):
                     raise
-            except requests.ConnectionError as error:
+            except (requests.ConnectionError, requests.Timeout) as error:
                 # requests keeps the whole request, with its login; the first attempt tells what is away
                 error.request = None
                 pause = self._retry.pause_after(attempt, elapsed=time.monotonic() - began)
@@ -378,7 +378,7 @@ def _decoded_chunks(response: requests.Response, what: str) -> Iterator[bytes]:
         raise RegistryError(what, 0, f"a blob that cannot be read ({type(error).__name__})") from None
 
 
-def _broke_off(error: requests.ConnectionError) -> bool:
+def _broke_off(error: requests.RequestException) -> bool:
     """Return whether a connection ended in the middle, and not whether it could not be made."""
     return bool(error.args) and isinstance(error.args[0], urllib3.exceptions.ProtocolError)
 
