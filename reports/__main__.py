@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from foreign.arguments import Parser
+from foreign.arguments import Parser, from_one
 from reports import bundle, finish, keys, results, runs, summary, trend, trend_page
 from reports import history as past
 from reports.text import one_line, plural, visible
@@ -141,7 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     history = commands.add_parser("trend", help="the last runs of one kind, as text and as reports/trend.html")
     history.add_argument("name", metavar="RUN", nargs="?", help="a run of the kind to compare (default: the latest)")
     history.add_argument("--history", type=Path, metavar="DIR|FILE", help="where runs were kept with --history")
-    history.add_argument("--last", type=int, default=60, metavar="N", help="how many runs (default: 60)")
+    history.add_argument("--last", type=from_one, default=60, metavar="N", help="how many runs (default: 60)")
     history.set_defaults(run=_trend)
     return parser
 

@@ -7,13 +7,13 @@ A line is one run: when, where, of what kind, and of each case its verdict, requ
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from reports import breakdown, results
+from reports.journal import Journal
 from reports.records import CaseFinished, RunFinished, RunStarted, as_dict
 from reports.verdicts import Verdict
 
@@ -49,11 +49,8 @@ def append(path: Path, outcome: Results) -> None:
         "cases": [_part("case", case) for case in outcome.cases],
         "finished": _part("finished", replace(outcome.finished, medians=breakdown.medians(outcome))),
     }
-    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        os.write(file, json.dumps(night, separators=(",", ":")).encode() + b"\n")
-    finally:
-        os.close(file)
+    with Journal(path) as file:
+        file.append(json.dumps(night, separators=(",", ":")).encode())
 
 
 def _part(kind: str, record: object) -> dict[str, object]:

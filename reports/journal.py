@@ -28,7 +28,7 @@ class Journal:
 
     def write(self, record: Record) -> None:
         """Append a record; when this returns it is on the disk."""
-        self._append(to_json(record).encode("ascii") + b"\n")
+        self.append(to_json(record).encode("ascii"))
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
@@ -42,8 +42,10 @@ class Journal:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _append(self, line: bytes) -> None:
+    def append(self, line: bytes) -> None:
+        """Append a line without its end; when this returns it is on the disk."""
         # A write to a file is short only when the disk is full; the next attempt then says so.
+        line += b"\n"
         while line:
             line = line[os.write(self._file, line) :]
         os.fsync(self._file)
@@ -51,7 +53,7 @@ class Journal:
     def _close_torn_line(self) -> None:
         size = os.fstat(self._file).st_size
         if size and os.pread(self._file, 1, size - 1) != b"\n":
-            self._append(b"\n")
+            self.append(b"")
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,15 @@ def test_nights_are_compared_where_the_folder_of_runs_is_thrown_away(make_run: M
     assert nights.red_since("REPAVE-03") == "20261121-030000-0000"
 
 
+def test_a_night_that_was_cut_off_costs_no_other(tmp_path: Path) -> None:
+    """A full disk ends one night in the middle of its line; the next one stands on a line of its own."""
+    (file := tmp_path / "file").write_bytes(b'{"started":')
+    night = results.of((samples.started(), samples.finished()))
+    history.append(file, night)
+
+    assert [kept.started.run_id for kept in history.read(file)] == [night.started.run_id]
+
+
 def test_a_night_keeps_how_long_deployments_and_repaves_took(tmp_path: Path) -> None:
     """The trend shows both, whether a night is read from its folder or from the history file."""
     boots = ((0, "api", "", "deploy: v1"), (3, "host", "edge-1", "boots v1, active"))
