@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import NoReturn
 
 _BAD_SETUP = 4
+
+
+def from_one(text: str) -> int:
+    """Return the whole number that an argument is. Raises ArgumentTypeError for what is none, or is less than 1."""
+    if not (re.fullmatch("[0-9]{1,9}", text) and int(text)):
+        raise argparse.ArgumentTypeError(f"found {text!r}; give a whole number from 1")
+    return int(text)
 
 
 class Parser(argparse.ArgumentParser):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import secrets
 import select
@@ -21,7 +20,7 @@ from engine.debian import BuildFailed, ProgramMissing
 from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect
 from foreign import visible
-from foreign.arguments import Parser
+from foreign.arguments import Parser, from_one
 from lab import control, images
 from lab.faults import UnknownFault, specify
 from lab.hosts import HostMode
@@ -41,9 +40,11 @@ BAD_SETUP = 4
 def main(given: Sequence[str] | None = None) -> int:
     """Run one command; return the exit code, 4 when it cannot be done."""
     words = list(sys.argv[1:] if given is None else given)
-    serving = words[:1] == ["serve"]  # the process of a lab that a run or './run lab up' started
-    arguments = _serving_parser().parse_args(words[1:]) if serving else _parser().parse_args(words)
     try:
+        if words[:1] == ["serve"]:  # the process of a lab that a run or './run lab up' started
+            _serve(LabSettings.read(Path(words[1])))
+            return 0
+        arguments = _parser().parse_args(words)
         return int(arguments.command(arguments) or 0)
     except (EngineUnavailable, ProgramMissing, BuildFailed, UnknownFault, control.LabFailed, DockerException) as error:
         sys.stderr.write(visible(f"lab: {error}\n"))
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="./run lab", description="The miniature site on this machine.")
     commands = parser.add_subparsers(required=True, metavar="up|down|status|kubernetes")
     up = commands.add_parser("up", help="start a lab and leave it running")
-    up.add_argument("--hosts", type=_positive, default=2, help="number of Edge hosts (default 2)")
+    up.add_argument("--hosts", type=from_one, default=2, help="number of Edge hosts (default 2)")
     up.add_argument("--lab-fault", action="append", default=[], help="NAME or FILE.py:NAME, may be repeated")
     up.add_argument("--takes", metavar="DEPLOY,REPAVE", type=_takes, default=(0.0, 0.0), help="seconds that each waits")
     up.add_argument("--strict", metavar="SEED", type=int, help="Palette as on a bad day, repeatable by this number")
@@ -69,30 +70,6 @@ def _parser() -> argparse.ArgumentParser:
     kubernetes.set_defaults(command=_kubernetes)
     commands.add_parser("status", help="list this checkout's labs that were left running").set_defaults(command=_status)
     return parser
-
-
-def _serving_parser() -> argparse.ArgumentParser:
-    hidden = Parser(prog="python -m lab serve", description="Run a lab here, for as long as its starter lives.")
-    hidden.add_argument("--folder", type=Path, required=True)
-    hidden.add_argument("--hosts", type=_positive, default=2)
-    hidden.add_argument("--faults", type=Path, help="a file with the faults' records")
-    hidden.add_argument("--strict", type=int)
-    hidden.add_argument("--takes", type=_takes, default=(0.0, 0.0))
-    hidden.add_argument("--version", default="4.9.0")
-    hidden.add_argument("--masks", choices=get_args(Masks), default="refuse")
-    hidden.add_argument("--kind", choices=KINDS, default=DEFAULT)
-    hidden.add_argument("--mode", choices=get_args(HostMode), default="appliance")
-    hidden.add_argument("--machines", nargs="*", default=())
-    hidden.add_argument("--kubernetes", type=Path)
-    hidden.add_argument("--current-openssh", action="store_true")
-    hidden.set_defaults(command=_serve)
-    return hidden
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is no number of Edge hosts; give 1 or more")
-    return int(text)
 
 
 def _takes(text: str) -> tuple[float, float]:
@@ -162,23 +139,8 @@ def _labs(count: int) -> str:
     return f"{count} lab{'' if count == 1 else 's'}"
 
 
-def _serve(arguments: argparse.Namespace) -> None:
-    faults = tuple(json.loads(arguments.faults.read_text())) if arguments.faults else ()
-    settings = LabSettings(
-        arguments.folder,
-        arguments.hosts,
-        faults,
-        arguments.strict,
-        arguments.version,
-        arguments.masks,
-        arguments.kind,
-        arguments.takes,
-        arguments.mode,
-        tuple(arguments.machines),
-        arguments.kubernetes,
-        arguments.current_openssh,
-    )
-    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _serve(settings: LabSettings) -> None:
+    """Run a lab here, for as long as its starter lives."""
     ownership.sign(settings.keeper)
     signal.signal(signal.SIGTERM, _end)  # until the lab itself listens to signals: a build then clears up and ends
     if short := shortages(settings.hosts):

@@ -159,22 +159,12 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
 
     """
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "lab", "serve", "--folder", str(settings.folder), "--hosts", str(settings.hosts)]
     settings.origin.write_text(json.dumps(origin()))
-    faults = settings.folder / "faults.json"  # a fault from outside travels with its source, too long for an argument
-    faults.write_text(json.dumps(list(settings.faults)))
-    command += ["--faults", str(faults)]
-    command += ["--version", settings.version, "--masks", settings.masks, "--kind", settings.kind]
-    command += ["--mode", settings.mode]
-    command += ["--strict", str(settings.strict_seed)] if settings.strict_seed is not None else []
-    command += ["--takes", ",".join(map(str, settings.takes))] if any(settings.takes) else []
-    command += ["--machines", *settings.machines] if settings.machines else []
-    command += ["--kubernetes", str(settings.kubernetes)] if settings.kubernetes else []
-    command += ["--current-openssh"] if settings.current_openssh else []
+    settings.write()
     source = Path(__file__).resolve().parent.parent
     log = (settings.folder / "log").open("w")
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "lab", "serve", str(settings.folder)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,

@@ -5,20 +5,21 @@ It loads nothing of what a lab is made of, so that a run begins without that: it
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.tempdirs import of_user
 from lab.kinds import DEFAULT
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lab.hosts import HostMode
     from lab.kinds import KindName
     from lab.palette.settings import Masks
 
 Message = dict[str, Any]
+_FILE = "settings.json"
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,17 @@ class LabSettings:
     """The directory with the programs of a Kubernetes that clusters are to run; None for clusters without one."""
     current_openssh: bool = False
     """Whether the hosts have an OpenSSH that punishes logins that fail (9.8 and later), or Debian 12's."""
+
+    def write(self) -> None:
+        """Write the settings for the lab's process, with the sources of faults that come from outside."""
+        (self.folder / _FILE).write_text(json.dumps(vars(self), default=str))
+
+    @classmethod
+    def read(cls, folder: Path) -> LabSettings:
+        """Read the settings of the lab in a folder."""
+        told = json.loads((folder / _FILE).read_text())
+        told |= {name: tuple(told[name]) for name in ("faults", "takes", "machines")}
+        return cls(**{**told, "folder": folder, "kubernetes": told["kubernetes"] and Path(told["kubernetes"])})
 
     @property
     def site_file(self) -> Path:
