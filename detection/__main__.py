@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from engine import ownership
 from engine.debian import BuildFailed, ProgramMissing
 from engine.reach import EngineUnavailable, connect
 from engine.tempdirs import of_user
-from foreign.arguments import Parser
+from foreign.arguments import Parser, from_one
 from lab.control import LabFailed
 from lab.faults import UnknownFault
 from lab.kubernetes import programs
@@ -46,6 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
     if wrong := infrastructure.unknown(asked.outage):
         sys.stderr.write(visible(f"detection: --outage {wrong[0]}: there is no such outage; there are: {_OUTAGES}\n"))
         return BAD_SETUP
+    try:
+        asked.to.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=asked.to).close()  # not only after hours
+    except OSError as error:
+        sys.stderr.write(visible(f"detection: --to {asked.to}: {error.strerror}; name a directory of yours\n"))
+        return BAD_SETUP
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # labs and pytests are taken along
     try:
         matrix = _try_outages(asked) if asked.infrastructure or asked.outage else _make(asked)
@@ -66,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--lab-fault", action="append", default=[], metavar="FILE.py[:NAME]", help="a fault of a file, or all it has"
     )
-    parser.add_argument("--random", type=int, metavar="N", help="N faults made at random with --seed")
+    parser.add_argument("--random", type=from_one, metavar="N", help="N faults made at random with --seed")
     parser.add_argument("--level", help="the level of the cases (default: default)")
     parser.add_argument(
         "--full",
@@ -82,9 +89,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--thorough", action="store_true", help=f"{odds.SEEDS} seeds for each changed password, 20 healthy runs"
     )
-    parser.add_argument("--seeds", type=int, default=odds.SEEDS, help=f"seeds of --thorough (default {odds.SEEDS})")
+    parser.add_argument("--seeds", type=from_one, default=odds.SEEDS, help="seeds of --thorough (default %(default)s)")
     parser.add_argument("--healthy-runs", type=int, help="runs of the healthy lab, each with a seed of its own")
-    parser.add_argument("--labs", type=int, default=3, help="labs that run at the same time (default 3)")
+    parser.add_argument("--labs", type=from_one, default=3, help="labs that run at the same time (default 3)")
     parser.add_argument("--lab-kubernetes", action="store_true", help="the labs' clusters run a real Kubernetes")
     parser.add_argument("--seed", type=int, default=SEED, help=f"the seed of all cases (default {SEED})")
     parser.add_argument("--suites", action="append", metavar="PATH", help="a folder or file of cases, wherever it is")

@@ -110,9 +110,10 @@ def _conditions(point: Point) -> tuple[str, ...]:
 
 
 def made(count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Yield the specifications of so many faults, no two alike, the same ones for the same seed."""
+    """Yield the specifications of so many faults, or all there are, no two alike; the same ones for the same seed."""
     chance, known = random.Random(seed), set[tuple[str, str, str]]()  # noqa: S311 - faults, no secrets
-    while len(known) < count:
+    possible = sum(len(WRONG[name]) * (1 + len(_conditions(getattr(injection, name)))) for name in WRONG)
+    while len(known) < min(count, possible):
         name = chance.choice(list(WRONG))
         point: Point = getattr(injection, name)
         conditions = _conditions(point)

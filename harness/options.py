@@ -289,6 +289,6 @@ def _seed(config: pytest.Config, resumed: Earlier | None) -> int:
         return int(datetime.now(UTC).strftime("%Y%m%d"))
     if given is None:
         return random.SystemRandom().randrange(10**8)
-    if not re.fullmatch("[0-9]+", str(given)):
+    if not re.fullmatch("[0-9]{1,99}", str(given)):
         raise pytest.UsageError(f"--hypothesis-seed {given}: found {given!r}; give a whole number")
     return int(given)

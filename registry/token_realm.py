@@ -40,6 +40,9 @@ ISSUER = "token realm"
 LIFETIME = dt.timedelta(minutes=5)
 """How long a token is good."""
 
+LARGEST_FORM = 1 << 16
+"""Bytes of a form that are read."""
+
 _POLL_SECONDS = 0.01  # how often the service looks whether it shall end
 
 
@@ -178,8 +181,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Refuse the OAuth form of the request; what it would present is noted all the same."""
-        form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode(errors="replace")
-        fields = parse_qs(form)
+        announced = self.headers.get("Content-Length", "")
+        size = min(int(announced), LARGEST_FORM) if announced.isdecimal() else 0
+        fields = parse_qs(self.rfile.read(size).decode(errors="replace"))
         if "password" in fields:
             self.realm.presented.append(_basic(fields.get("username", [""])[0], fields["password"][0]))
         self._reply(HTTPStatus.NOT_FOUND, {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
@@ -111,10 +112,27 @@ def test_the_page_shows_what_was_said() -> None:
     assert b'"outage": "registry killed"' in to_json(MATRIX)
 
 
-def test_an_unknown_outage_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """The line names those that there are."""
-    assert main(["--outage", "flood"]) == 4
-    assert "detection: --outage flood: there is no such outage; there are: none, registry" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--outage", "flood", "there is no such outage; there are: none, registry"),
+        ("--to", "/proc/x", "No such file or directory; name a directory of yours"),
+        ("--labs", "0", "found '0'; give a whole number from 1"),
+        ("--random", "-1", "found '-1'; give a whole number from 1"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    option: str, value: str, said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told before any lab is started, and says what would be right."""
+    monkeypatch.setattr("detection.__main__.connect", None)
+    with pytest.raises(SystemExit, match=r"^4$"):
+        sys.exit(main([option, value]))
+    told = capsys.readouterr().err
+
+    assert told.count("\n") == 1
+    assert option in told
+    assert said in told
 
 
 def test_missing_kubernetes_programs_are_one_line(

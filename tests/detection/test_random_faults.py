@@ -19,6 +19,13 @@ def test_a_seed_makes_the_same_faults_every_time() -> None:
     assert first != other
 
 
+def test_more_faults_than_there_are_is_all_of_them() -> None:
+    """A number that is too large ends as any other."""
+    every = list(made(10**6, 1))
+
+    assert 1000 < len(every) == len({each["source"].partition("at=")[2] for each in every})
+
+
 def test_every_random_fault_can_be_loaded_and_called() -> None:
     """Whatever is made is a fault of an existing injection point, with a replacement that takes what that gives."""
     assert [name for name in WRONG if not isinstance(getattr(injection, name, None), Point)] == []

@@ -105,7 +105,7 @@ def test_without_options_it_is_a_healthy_lab_of_two_hosts() -> None:
     [
         ("--lab-hosts", " from 1 to 16", ["-1", "0", "17", "x", "1.5", "", "²", "--5", "1e1"]),
         ("--registry-port", " from 1 to 65535", ["0", "65536", "http", "-1"]),
-        ("--hypothesis-seed", "", ["x", "-1", "1.0", "²"]),
+        ("--hypothesis-seed", "", ["x", "-1", "1.0", "²", "9" * 5000]),
     ],
 )
 def test_a_number_that_is_none_is_refused(option: str, right: str, wrong: list[str]) -> None:
