@@ -25,7 +25,7 @@ from lab import control
 from lab.settings import LabSettings, labs_folder
 from reports import journal
 from reports.records import CaseFinished
-from reports.verdicts import Verdict
+from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,6 +52,8 @@ MOST_PATIENT = 5.0
 #: Seconds that one case may take before its pytest is ended.
 PATIENCE = 300.0
 LOOK = 0.3  # seconds between two looks at a journal
+#: Exit codes of a pytest that leaves its lab as it was.
+_HEALED = (ExitCode.OK, ExitCode.FAIL, ExitCode.FIXED, ExitCode.VACUOUS)
 #: How often a fault is tried when its lab or its pytest was lost on the way.
 TRIES = 2
 
@@ -208,7 +210,7 @@ class Worker:
             yield from self._follow(process, plan, home, mutants)
         finally:
             _end(process)
-        if process.returncode not in {0, 1, 10, 12} or UNHEALED in (home / "pytest.txt").read_text():
+        if process.returncode not in _HEALED or UNHEALED in (home / "pytest.txt").read_text():
             self.say(f"lab {self.number} is replaced (pytest ended with {process.returncode}; {home.name})")
             self.close()
 

@@ -168,7 +168,7 @@ class ClusterApi:
             return [convert(found) for found in self._all(ask, **selected)]
         except _ODD as error:
             raise ClusterApiError(
-                f"the Kubernetes API at {self._host} talks nonsense: {type(error).__name__}"
+                f"the Kubernetes API at {self._host} gave an answer that cannot be read: {type(error).__name__}"
             ) from None
 
     def _all(self, ask: Callable[..., Any], **selected: str) -> Iterator[Any]:

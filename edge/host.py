@@ -173,7 +173,7 @@ class EdgeHost:
         for left in looks(self._back_within, growing(*LOOK_PAUSES).__next__):
             try:
                 facts = self.boot()
-            except HostUnreachable as error:  # it went down while we read, or talks nonsense
+            except HostUnreachable as error:  # it went down while we read, or gave what cannot be read
                 said = str(error)
                 ssh.wait_until_reachable(self.access, left)
             else:

@@ -31,12 +31,10 @@ if __name__ == "__main__":  # nothing is taken from the user's directory, nor le
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from harness.environment import BAD_SETUP as SETUP
-from harness.environment import END_SIGNALS, INTERRUPTED, ROOT, WITHOUT_A_RUN
+from harness.environment import COMMAND, END_SIGNALS, INTERRUPTED, ROOT, WITHOUT_A_RUN
 from harness.words import refusal, usage
 
 ERROR = 3
-#: The variable in which a run finds the command that its user typed, for its reports.
-COMMAND = "CONFORMANCE_COMMAND"
 
 
 @dataclass(frozen=True)
@@ -110,7 +108,7 @@ class _Outlet(io.FileIO):
         return memoryview(content).nbytes
 
 
-def door(arguments: list[str]) -> int:
+def guarded_main(arguments: list[str]) -> int:
     """Do what the command line says, whoever reads what it prints; what nobody foresaw is an error of the harness.
 
     Python's own exit code for both would be 1, which is for a product that does not do what it promises.
@@ -260,4 +258,4 @@ def _update_lock() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(door(sys.argv[1:]))
+    sys.exit(guarded_main(sys.argv[1:]))

@@ -22,6 +22,7 @@ from edge import BlindSearchError, CommandRefusedError, HostUnreachable, Unknown
 from harness import ledger as ledgers
 from harness import requirements as catalogue
 from harness.clusters import NotCleanedUpError, VacuousPhase
+from harness.environment import COMMAND
 from harness.errors import is_shortage
 from harness.evidence import Evidence
 from harness.failure_report import Ending, FailureReport, failure_report, masked, words_of
@@ -372,7 +373,7 @@ def _wants_traceback(config: pytest.Config) -> bool:
 
 def command_line(arguments: Sequence[str]) -> str:
     """Return the command that the user typed: as ``./run`` noted it, else as pytest was called."""
-    return os.environ.get("CONFORMANCE_COMMAND") or shlex.join(["pytest", *arguments])
+    return os.environ.get(COMMAND) or shlex.join(["pytest", *arguments])
 
 
 def sentence_of(item: pytest.Item) -> str:

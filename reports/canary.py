@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 NAME = "canary"
 
 
-def hatch() -> Protected:
+def make() -> Protected:
     """Make a canary: random, and with every character that some encoding treats in its own way."""
     return Protected(NAME, Secret(f"{secrets.token_urlsafe(18)}%&<\"'/+\\ é{secrets.token_urlsafe(6)}"))
 

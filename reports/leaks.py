@@ -137,10 +137,10 @@ def _unused(place: Path) -> Path:
 
 def _missed() -> Iterator[str]:
     """Yield the forms in which the search does not find a canary."""
-    bird = canary.hatch()
-    telltales = needles(bird, {})
-    for form, content in canary.forms(bird.secret.reveal()):
-        if not any(next(find(window, telltales), None) for window in (content, *unpacked(content))):
+    planted = canary.make()
+    searched = needles(planted, {})
+    for form, content in canary.forms(planted.secret.reveal()):
+        if not any(next(find(window, searched), None) for window in (content, *unpacked(content))):
             yield form
 
 

@@ -197,7 +197,7 @@ def test_a_kubeconfig_of_another_shape_is_one_line(tmp_path: Path, text: str) ->
 
 @pytest.mark.parametrize("odd", [{"metadata": 5}, {"status": {"conditions": [1]}}, {"metadata": {"name": [1]}}, {}])
 def test_objects_of_another_shape_are_one_line(mock: MockClusterApi, tmp_path: Path, odd: dict[str, object]) -> None:
-    """An API that talks nonsense is no traceback: the case is neither better nor worse."""
+    """An answer that cannot be read is no traceback: the case is neither better nor worse."""
     mock.nodes = mock.pods = mock.events = [odd]
     with ClusterApi(mock.kubeconfig(), tmp_path) as api:
         for ask in (api.nodes, api.upgrade_pods, api.pull_events):

@@ -451,7 +451,7 @@ def test_what_nobody_foresaw_is_an_error_of_the_harness() -> None:
     """The exit code 1 says that the product is wrong, so a traceback never ends with it."""
     calls = "import sys; from harness import __main__ as command; command.main = lambda _: 1 / 0; "
     done = subprocess.run(
-        [sys.executable, "-c", f"{calls}sys.exit(command.door([]))"],
+        [sys.executable, "-c", f"{calls}sys.exit(command.guarded_main([]))"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
