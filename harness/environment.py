@@ -27,9 +27,9 @@ from harness.words import WORDS, refusal, usage  # noqa: E402 - the path comes f
 
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
 SOCKET = Path("/var/run/docker.sock")
-#: Signals that tell a run to end.
 #: The variable in which a run finds the command that its user typed, for its reports.
 COMMAND = "CONFORMANCE_COMMAND"
+#: Signals that tell a run to end.
 END_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 #: Arguments with which a word that needs an engine only prints something.
 WITHOUT_A_RUN = frozenset({"-h", "--help", "--plan", "--collect-only"})
