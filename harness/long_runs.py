@@ -107,19 +107,23 @@ def _hosts(options: Options) -> list[str]:
     return [*options.site.edge_hosts, *(f"those with {sought.by} {sought.value}" for sought in options.site.sought)]
 
 
-def pytest_collection(session: pytest.Session) -> None:
-    """Write what is done first: on a slow machine collecting takes a while."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Write what is done first, for on a slow machine collecting takes a while; then follow the run that begins."""
     config = session.config
-    if config.option.collectonly or config.option.plan or given(config) or not is_for_cases(config):
-        return
-    open_view(config).say("collecting the cases")
+    if config.option.collectonly or config.option.plan or given(config):
+        return (yield)
+    if is_for_cases(config):
+        open_view(config).say("collecting the cases")
+    result = yield
+    _follow(session)
+    return result
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
+def _follow(session: pytest.Session) -> None:
     """Make the first Ctrl-C end a run cleanly and the second one at once, and follow its progress."""
     config, cases = session.config, list(cases_of(session.items))
-    if not cases or config.option.collectonly or config.option.plan or given(config):
+    if not cases:
         return
     signal.signal(signal.SIGINT, CtrlC(speaker(config), lambda: _how_to_clean(config)))
     progress = config.stash[PROGRESS] = Progress({item.nodeid: config.stash[COSTS][item.nodeid] for item in cases})

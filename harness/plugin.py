@@ -68,9 +68,15 @@ def _engine(config: pytest.Config) -> docker.DockerClient:
         raise pytest.UsageError(visible(f"bad set-up: {error}")) from error
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin a run when there are conformance cases to be run."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Begin a run when cases have been collected to be run. An interrupted collection begins none."""
+    result = yield
+    _begin_run(session)
+    return result
+
+
+def _begin_run(session: pytest.Session) -> None:
     cases = list(cases_of(session.items))
     session.config.stash[_CASES] = cases
     broken = session.testsfailed and not session.config.option.continue_on_collection_errors

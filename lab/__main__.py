@@ -7,7 +7,6 @@ import asyncio
 import os
 import secrets
 import select
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -149,7 +148,7 @@ def _serve(settings: LabSettings) -> None:
     built = images.build(client, _say, settings.kind, current_openssh=settings.current_openssh)
     asyncio.run(serve(settings, client, built, _say))
     if _starter_is_gone():
-        shutil.rmtree(settings.folder, ignore_errors=True)
+        settings.discard()
 
 
 def _end(_signal: int, _frame: FrameType | None) -> NoReturn:

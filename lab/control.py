@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.children import environment
-from engine.ownership import is_alive
+from engine.ownership import is_alive, sign
 from lab.settings import LabSettings, Message, labs_folder
 
 if TYPE_CHECKING:
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 READY = 600.0
 #: Seconds a lab has to take itself down.
 DOWN = 60.0
+#: Seconds in which whoever makes a lab's folder has written down who answers for it.
+YOUNG = 60.0
 
 
 class LabFailed(Exception):  # noqa: N818 - it says what happened
@@ -119,7 +120,7 @@ class RunningLab:
             time.sleep(0.02)
         if self._process is not None:
             _end(self._process)
-        shutil.rmtree(self.settings.folder, ignore_errors=True)
+        self.settings.discard()
 
     def _alive(self) -> bool:
         if self._process is not None:
@@ -159,21 +160,21 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
 
     """
     settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    sign(settings.keeper)  # until the lab's process answers for the folder
     settings.origin.write_text(json.dumps(origin()))
     settings.write()
     source = Path(__file__).resolve().parent.parent
-    log = (settings.folder / "log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lab", "serve", str(settings.folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=log,
-        text=True,
-        env=environment(PYTHONPATH=str(source), PYTHONUNBUFFERED="1"),
-        cwd=source,
-        start_new_session=True,  # Ctrl-C is for the starter, which then takes the lab down
-    )
-    log.close()
+    with (settings.folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "lab", "serve", str(settings.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            env=environment(PYTHONPATH=str(source), PYTHONUNBUFFERED="1"),
+            cwd=source,
+            start_new_session=True,  # Ctrl-C is for the starter, which then takes the lab down
+        )
     try:
         _await_ready(settings, process, say)
     except BaseException:
@@ -188,7 +189,7 @@ def _give_up(settings: LabSettings, process: subprocess.Popen[str]) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(DOWN)
     _end(process)
-    shutil.rmtree(settings.folder, ignore_errors=True)
+    settings.discard()
 
 
 def _await_ready(settings: LabSettings, process: subprocess.Popen[str], say: Callable[[str], None]) -> None:
@@ -239,9 +240,18 @@ def _all_kept() -> list[RunningLab]:
     for folder in labs_folder().iterdir():
         settings = LabSettings(folder)
         if not settings.keeper.exists():
-            continue  # just being made
+            if not _is_young(folder):
+                settings.discard()
+            continue
         if not is_running(settings):
-            shutil.rmtree(folder, ignore_errors=True)
+            settings.discard()
         elif settings.kept.exists():
             found.append(RunningLab(settings, None))
     return found
+
+
+def _is_young(folder: Path) -> bool:
+    """Return whether a folder may be one that is just being made."""
+    with contextlib.suppress(OSError):
+        return time.time() - folder.stat().st_mtime < YOUNG
+    return False

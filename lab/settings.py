@@ -6,6 +6,7 @@ It loads nothing of what a lab is made of, so that a run begins without that: it
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,15 @@ class LabSettings:
     def keeper(self) -> Path:
         """Which process answers for the lab; a folder whose process is dead can go."""
         return self.folder / "keeper"
+
+    def discard(self) -> None:
+        """Remove the folder, and last who answers for it: a process killed on the way leaves the rest to the next."""
+        for entry in self.folder.glob("*"):
+            if entry.is_dir():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry != self.keeper:
+                entry.unlink(missing_ok=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     @property
     def kept(self) -> Path:

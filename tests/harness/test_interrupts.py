@@ -181,3 +181,25 @@ def test_a_signal_while_reports_are_written_changes_nothing() -> None:
         print(session.exitstatus)
     """
     assert ends(program) == (0, "written\n0\n")
+
+
+@pytest.mark.parametrize("nth", [1, 40])
+def test_ctrl_c_while_cases_are_collected_ends_the_session_and_begins_no_run(tmp_path: Path, nth: int) -> None:
+    """An interrupted collection ends as any other, with the cases that it has: they are not the run's."""
+    program = f"""
+        import sys, pytest
+        class Interrupted:
+            count = 0
+            def pytest_pycollect_makeitem(self):
+                Interrupted.count += 1
+                if Interrupted.count == {nth}:
+                    raise KeyboardInterrupt
+        sys.exit(pytest.main(["suites", "--no-provision", "--runs-in", {str(tmp_path)!r}], plugins=[Interrupted()]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
+    assert "INTERNALERROR" not in done.stdout
+    assert list(tmp_path.glob("runs/*")) == []

@@ -7,6 +7,7 @@ import secrets
 import shutil
 import signal
 import subprocess
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -111,18 +112,50 @@ def test_a_killed_lab_is_cleared_and_nothing_else(
 
 
 def test_the_folder_of_a_dead_lab_is_cleared_at_the_next_start() -> None:
-    """A folder whose lab is dead goes when labs are looked for; one that is just being made stays."""
-    dead = labs_folder() / f"lab-dead-{secrets.token_hex(3)}"
-    young = labs_folder() / f"lab-young-{secrets.token_hex(3)}"
-    for folder in (dead, young):
-        folder.mkdir()
+    """A folder whose lab is dead goes when labs are looked for, one that nobody signed as well; a young one stays."""
+    dead, young, unsigned = (labs_folder() / f"lab-{name}-{secrets.token_hex(3)}" for name in ("dead", "young", "un"))
+    for folder in (dead, young, unsigned):
+        (folder / "edge-1").mkdir(parents=True)
     LabSettings(dead).keeper.write_text("4194305@gone")
+    os.utime(unsigned, times=(0, time.time() - 2 * control.YOUNG))
     try:
         control.kept()
 
-        assert (dead.exists(), young.exists()) == (False, True)
+        assert (dead.exists(), young.exists(), unsigned.exists()) == (False, True, False)
     finally:
         shutil.rmtree(young)
+
+
+def test_whoever_starts_a_lab_answers_for_its_folder_until_the_lab_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lab's process that is killed before it wrote anything leaves a folder that is known to be dead."""
+    settings, seen = LabSettings(labs_folder() / f"lab-early-{secrets.token_hex(3)}"), []
+
+    def died(*_arguments: object, **_settings: object) -> None:
+        seen.append(control.is_running(settings))
+        raise OSError("killed")
+
+    monkeypatch.setattr(subprocess, "Popen", died)
+    try:
+        with pytest.raises(OSError, match="killed"):
+            control.start(settings, say)
+        assert seen == [True]
+    finally:
+        settings.discard()
+
+
+def test_who_answers_for_a_folder_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A removal that is killed half-way leaves a folder that is still known to be dead."""
+    settings = LabSettings(tmp_path / "lab")
+    for place in ("a", "edge-1/b", "keeper", "z"):
+        (settings.folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (settings.folder / place).touch()
+    monkeypatch.setattr(shutil, "rmtree", lambda *_arguments, **_settings: None)  # killed before it
+    settings.discard()
+    monkeypatch.undo()
+
+    assert {path.name for path in settings.folder.iterdir() if path.is_file()} == {"keeper"}
+    settings.discard()
+    assert not settings.folder.exists()
 
 
 def test_a_lab_that_does_not_come_up_leaves_nothing(engine: docker.DockerClient) -> None:
