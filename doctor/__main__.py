@@ -33,7 +33,7 @@ AT_ONCE = 8
 
 
 def examine(file: SiteFile) -> list[Finding]:
-    """Look at everything that a site file names and change nothing; gives what stands in a run's way."""
+    """Look at everything that a site file names and change nothing; return what stands in a run's way."""
     clear_abandoned()
     palette = look_at_palette(file)
     image = look_at_image(file.provider_image)
@@ -96,7 +96,7 @@ def _listener(file: SiteFile, stack: ExitStack, found: list[Finding]) -> Listene
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print a line for each finding, and a last one with the verdict; gives the exit code."""
+    """Print a line for each finding, and a last one with the verdict; return the exit code."""
     parser = Parser(
         prog="./run doctor",
         description="Look at a site without changing anything. Exit code 0: a run can begin; 4: something stands in "

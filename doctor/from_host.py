@@ -266,7 +266,7 @@ def _name(view: HostView, name: str, tool: str | None) -> Finding | None:
 
 
 def ask(view: HostView, name: str, tool: str) -> tuple[str, str]:
-    """Ask for the registry's ``/v2/`` from the host with a tool it has; gives what was answered and what was said."""
+    """Ask for the registry's ``/v2/`` from the host with a tool it has; return what was answered and what was said."""
     assert view.listener is not None
     number = is_ip(name)
     command = TOOLS[tool].format(

@@ -277,7 +277,7 @@ def _trouble(access: SshAccess, said: Said, script: Script) -> HostUnreachable:
 
 
 def feed(access: SshAccess, text: str, command: str, *words: str, within: float = WITHIN) -> str:
-    """Run a shell command that reads ``text`` on its standard input; gives what it printed.
+    """Run a shell command that reads ``text`` on its standard input; return what it printed.
 
     That is the way of a secret to a host: what stands in a command stands in the host's logs and process list as well.
 

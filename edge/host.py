@@ -70,7 +70,7 @@ class EdgeHost:
         return done
 
     def feed(self, text: str, command: str, *words: str, within: float = WITHIN) -> str:
-        """Run a shell command that reads ``text``, a secret for instance; gives what it printed.
+        """Run a shell command that reads ``text``, a secret for instance; return what it printed.
 
         Raises HostUnreachable; CommandRefusedError when the command fails.
         """
@@ -186,7 +186,7 @@ class EdgeHost:
         ssh.wait_until_reachable(self.access, self._back_within)
 
     def diagnostics(self, folder: Path) -> list[Path]:
-        """Collect what helps to understand a failure; gives the files written. Never raises for a host that is lost."""
+        """Collect what helps to understand a failure; return the files written. Never raises for a host that is lost."""
         return collect(self, folder)
 
     def close(self) -> None:

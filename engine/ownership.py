@@ -88,12 +88,12 @@ def is_alive(keeper: str) -> bool:
 
 
 def sweep(client: docker.DockerClient) -> list[str]:
-    """Remove what dead runs left: containers, networks, volumes. Gives their names; things of living runs stay."""
+    """Remove what dead runs left: containers, networks, volumes. Return their names; things of living runs stay."""
     return _remove(client, lambda labels: _KEEPER in labels and not is_alive(labels[_KEEPER]))
 
 
 def remove_run(client: docker.DockerClient, run: str) -> list[str]:
-    """Remove everything that carries the labels of ``run``. Gives the names of what was there."""
+    """Remove everything that carries the labels of ``run``. Return the names of what was there."""
     return _remove(client, lambda labels: labels.get(_RUN) == run)
 
 

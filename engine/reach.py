@@ -137,7 +137,7 @@ def install_packages(packages: list[str], say: Say) -> None:
 
 
 def _start(say: Say) -> str:
-    """Start the engine as a service; where no service manager runs it, as a daemon of its own. Gives where it logs."""
+    """Start the engine as a service; where no service manager runs it, as a daemon of its own. Return where it logs."""
     say("starting the Docker engine; it stays as a service of this machine after the run")
     if Path("/run/systemd/system").is_dir():
         with suppress(subprocess.TimeoutExpired):  # whether the engine answers is asked afterwards

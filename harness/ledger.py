@@ -57,7 +57,7 @@ class Ledger:
             self._write(step="gone", kind=kind, uid=uid)
 
     def clear(self, project: ProjectView) -> list[str]:
-        """Remove whatever is left. Gives a line for each thing that could not be removed."""
+        """Remove whatever is left. Return a line for each thing that could not be removed."""
         failed = []
         for kind in ORDER:
             for entry in [found for found in reversed(self.entries) if found[0] == kind]:

@@ -84,7 +84,7 @@ class SharedHosts:
         return [uid for uid in hosts if self._is_free(uid)]
 
     def clear_all(self) -> list[str]:
-        """Remove what lost workers left; gives a line for each thing that could not be removed."""
+        """Remove what lost workers left; return a line for each thing that could not be removed."""
         return [line for path in sorted(self.run.folder.glob(f"*-{ledgers.FILE_NAME}")) for line in self._clear(path)]
 
     def _clear(self, path: Path) -> list[str]:

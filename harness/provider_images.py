@@ -100,7 +100,7 @@ class ProviderImages(Brief):
         return self._named[name]
 
     def remove(self) -> list[str]:
-        """Delete every image of the run from the registry; gives a line for each that is still there."""
+        """Delete every image of the run from the registry; return a line for each that is still there."""
         try:
             return wipe(self.client, self.repository)
         except (RegistryError, requests.RequestException) as error:

@@ -23,7 +23,7 @@ ORDER: tuple[Kind, ...] = ("cluster", "profile", "macro", "tenant macro", "lease
 
 
 def remove(project: ProjectView, kind: Kind, uid: str, *, run: str) -> str:
-    """Remove one thing; gives what went wrong, empty when it is gone."""
+    """Remove one thing; return what went wrong, empty when it is gone."""
     try:
         _remove(project, kind, uid, run)
     except NotFoundError:

@@ -335,7 +335,7 @@ class Run:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def finish(self, *, interrupted: bool) -> tuple[ExitCode, str]:
-        """Write every report; gives the exit code and the summary for the terminal."""
+        """Write every report; return the exit code and the summary for the terminal."""
         self.start()
         complete = not interrupted and not self.deselected and len(self.cases) >= self.collected
         for case in waivers.settle(self.cases, self.waivers_in_force, complete=complete):

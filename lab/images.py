@@ -244,7 +244,7 @@ def _tar(files: Mapping[str, str]) -> bytes:
 
 
 def _add_layer(blobs: Path, tar: IO[bytes]) -> dict[str, Any]:
-    """Compress a layer into the layout; gives its descriptor with the digest of the plain tar as ``diff_id``."""
+    """Compress a layer into the layout; return its descriptor with the digest of the plain tar as ``diff_id``."""
     plain = hashlib.sha256()
     partial = blobs / "partial"
     with partial.open("wb") as raw, gzip.GzipFile("", "wb", 1, raw, mtime=0) as packed:

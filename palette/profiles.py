@@ -108,7 +108,7 @@ class Profiles:
         return self._made(call, name, version)
 
     def clone(self, uid: str, *, name: str, version: str) -> str:
-        """Copy a profile; with its own name and another version this is "Create new version". Gives the new uid."""
+        """Copy a profile; with its own name and another version this is "Create new version". Return the new uid."""
         project = self.scope.project_uid
         target = {"scope": "tenant"} if project is None else {"scope": "project", "projectUid": project}
         body = {"metadata": {"name": name, "version": version, "target": target}}

@@ -115,7 +115,7 @@ class RegistryClient:
         return manifest
 
     def push_manifest(self, repository: str, reference: str, manifest: Manifest) -> str:
-        """Put a manifest or index under a tag or its digest; gives its digest."""
+        """Put a manifest or index under a tag or its digest; return its digest."""
         headers = {"Content-Type": manifest.media_type}
         path = f"/v2/{repository}/manifests/{reference}"
         self._session.request("PUT", path, scope=_push(repository), headers=headers, data=manifest.raw)

@@ -106,7 +106,7 @@ class ExistingRegistry:
         return free[0]
 
     def check(self) -> list[str]:
-        """Ask for a login with every account; gives a line for each that is refused.
+        """Ask for a login with every account; return a line for each that is refused.
 
         Raises what requests raises when the registry cannot be reached or its certificate is not good.
         """
@@ -144,7 +144,7 @@ def wipe(client: RegistryClient, repository: str) -> list[str]:
 
 
 def _delete(client: RegistryClient, repository: str, tag: str) -> str:
-    """Delete what a tag names, of an index its images too; gives what went wrong."""
+    """Delete what a tag names, of an index its images too; return what went wrong."""
     try:
         manifest = client.manifest(repository, tag)
         children = manifest.content.get("manifests", ()) if manifest.is_index else ()

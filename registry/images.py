@@ -47,23 +47,15 @@ class Image:
 
 
 def push_layout(
-    client: RegistryClient,
-    directory: Path,
-    repository: str,
-    tag: str,
-    *,
-    image: str | None = None,
-    mount_from: str | None = None,
-    progress: Progress | None = None,
+    client: RegistryClient, directory: Path, repository: str, tag: str, *, progress: Progress | None = None
 ) -> Image:
-    """Push an image (or index) of an OCI layout; ``image`` is its name there, needed when there are several.
+    """Push the image (or index) of an OCI layout. Blobs that the registry has are not sent again.
 
-    Blobs that the registry has are not sent again; with ``mount_from`` it takes them over from that repository.
     Raises :exc:`registry.layout.NotALayout` and :exc:`registry.client.RegistryError`.
     """
     layout = ImageLayout(directory)
-    manifest = layout.manifest(image)
-    _Transfer(_FromLayout(layout), client, repository, mount_from, progress).run(manifest, tag)
+    manifest = layout.manifest()
+    _Transfer(_FromLayout(layout), client, repository, None, progress).run(manifest, tag)
     return Image(client.address, repository, tag, manifest.digest)
 
 
@@ -86,16 +78,6 @@ def copy(
     mount_from = image.repository if source.address == target.address else None
     _Transfer(_FromRegistry(source, image.repository), target, repository, mount_from, progress).run(manifest, tag)
     return Image(target.address, repository, tag, manifest.digest, image.label)
-
-
-def take_over(client: RegistryClient, source: str, target: str, blob: Mapping[str, Any]) -> None:
-    """Copy a blob between repositories of one registry."""
-    _Transfer(_FromRegistry(client, source), client, target, source, None).move(blob["digest"], blob["size"])
-
-
-def delete(client: RegistryClient, image: Image) -> None:
-    """Delete an image and every tag that points to it; a missing one is no error."""
-    client.delete_manifest(image.repository, image.digest)
 
 
 class _Source(Protocol):

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from registry.contents import configuration, platform_of, read_file_of
-from registry.images import Image, blobs_of, take_over
+from registry.images import Image
 from registry.manifests import DOCKER_MANIFEST, Manifest, RegistryError, digest_of
 
 if TYPE_CHECKING:
@@ -50,15 +50,8 @@ class Difference:
     architecture: str | None = None
 
 
-def mint(
-    client: RegistryClient,
-    source: Image,
-    tag: str,
-    *,
-    repository: str | None = None,
-    difference: Difference | None = None,
-) -> Image:
-    """Put a variant of ``source`` under ``tag`` (of another ``repository``, if given) and give it.
+def mint(client: RegistryClient, source: Image, tag: str, *, difference: Difference | None = None) -> Image:
+    """Put a variant of ``source`` under ``tag`` into its repository; return it.
 
     The same difference gives the same digest. Of an index every image is varied; attestations are left out, they
     speak of other digests. Raises :exc:`registry.client.RegistryError`.
@@ -66,17 +59,15 @@ def mint(
     difference = difference or Difference()
     if not difference.label:
         difference = replace(difference, label=f"{tag}-{secrets.token_hex(4)}")
-    minting = _Minting(client, source, repository or source.repository, difference)
-    manifest = minting.variant(client.manifest(source.repository, source.digest))
-    client.push_manifest(minting.repository, tag, manifest)
-    return Image(source.address, minting.repository, tag, manifest.digest, difference.label)
+    manifest = _Minting(client, source, difference).variant(client.manifest(source.repository, source.digest))
+    client.push_manifest(source.repository, tag, manifest)
+    return Image(source.address, source.repository, tag, manifest.digest, difference.label)
 
 
 @dataclass(frozen=True)
 class _Minting:
     client: RegistryClient
     source: Image
-    repository: str
     difference: Difference
 
     def variant(self, manifest: Manifest) -> Manifest:
@@ -90,7 +81,7 @@ class _Minting:
 
     def _child(self, descriptor: dict[str, Any]) -> dict[str, Any]:
         made = self.variant(self.client.manifest(self.source.repository, descriptor["digest"]))
-        self.client.push_manifest(self.repository, made.digest, made)
+        self.client.push_manifest(self.source.repository, made.digest, made)
         platform = dict(descriptor.get("platform", {}))
         if self.difference.architecture:
             platform["architecture"] = self.difference.architecture
@@ -106,8 +97,6 @@ class _Minting:
         except (KeyError, TypeError, ValueError, AttributeError):
             what = f"configuration of image {manifest.digest}"
             raise RegistryError(what, 0, "names no layers (rootfs.diff_ids): it is no image that boots") from None
-        for blob in blobs_of(content)[1:]:
-            self._take_over(blob)
         docker = manifest.media_type == DOCKER_MANIFEST
         content["layers"].append(self._put(layer, _DOCKER_LAYER if docker else _OCI_LAYER))
         content["config"] = self._put(json.dumps(config).encode(), content["config"]["mediaType"])
@@ -129,17 +118,13 @@ class _Minting:
             )
         except FileNotFoundError:
             before = ""
-        repo = f"{self.source.address}/{self.repository}"
+        repo = f"{self.source.address}/{self.source.repository}"
         fields = {"KAIROS_IMAGE_LABEL": self.difference.label, "KAIROS_IMAGE_REPO": repo, **self.difference.release}
         return with_fields(before, fields).encode("utf-8", "surrogateescape")
 
-    def _take_over(self, blob: Mapping[str, Any]) -> None:
-        if self.repository != self.source.repository:
-            take_over(self.client, self.source.repository, self.repository, blob)
-
     def _put(self, content: bytes, media_type: str) -> dict[str, Any]:
         digest = digest_of(content)
-        self.client.push_blob(self.repository, digest, len(content), [content])
+        self.client.push_blob(self.source.repository, digest, len(content), [content])
         return {"mediaType": media_type, "digest": digest, "size": len(content)}
 
 

@@ -113,14 +113,12 @@ class _Handler(BaseHTTPRequestHandler):
         """Refuse, and ask for a user name and a password."""
         self.reply(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Basic realm="registry"'})
 
-    def reply(self, status: HTTPStatus, headers: dict[str, str], body: bytes = b"") -> None:
-        """Send an answer."""
+    def reply(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+        """Send an answer without a body."""
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+        for name, value in {**headers, "Content-Length": "0"}.items():
             self.send_header(name, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Write nothing: a log line would have the request."""

@@ -190,7 +190,7 @@ class Witness:
             assert witness.changes(phase="repave") == []
 
     It listens on ``bind`` and ``port`` (0: a free one) with a certificate of the registry's authority for ``bind`` and
-    ``names``, or with ``certificate``; a registry of somebody else's is told its own name (``renamed``), for several
+    ``names``; a registry of somebody else's is told its own name (``renamed``), for several
     may be served at one address. What is reached through :attr:`address` is recorded; :meth:`client` goes past
     it, so that the harness' own pushes are no pulls. Entering raises :exc:`registry.server.PortTaken`.
     """
@@ -202,14 +202,13 @@ class Witness:
         bind: str = "127.0.0.1",
         port: int = 0,
         names: tuple[str, ...] = (),
-        certificate: ServerCertificate | None = None,
         renamed: bool = False,
     ) -> None:
         self.registry = registry
         self.address = RegistryAddress(bind, usable_port(bind, port))
         self.journal = RequestLog()
         self.accounts = AccountsInForce()
-        self._certificate = certificate or registry.authority.issue(bind, *names)
+        self._certificate = registry.authority.issue(bind, *names)
         context = registry.client_context()
         self.proxy = ReverseProxy(registry.address, context, self.journal, self.accounts, renamed=renamed)
         self.listener = TlsListener(self.address, self._certificate, self.proxy)

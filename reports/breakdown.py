@@ -49,9 +49,9 @@ def by_vector_class(results: Results) -> list[ClassCoverage]:
     ]
 
 
-def slowest(results: Results, number: int = 10) -> list[CaseFinished]:
-    """Return the cases that took longest."""
-    return sorted(results.cases, key=lambda case: -case.seconds)[:number]
+def slowest(results: Results) -> list[CaseFinished]:
+    """Return the ten cases that took longest."""
+    return sorted(results.cases, key=lambda case: -case.seconds)[:10]
 
 
 def by_phase(results: Results) -> list[tuple[str, int, float]]:

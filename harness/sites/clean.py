@@ -48,7 +48,7 @@ _REFUSED = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Clean up; gives 0 when nothing is left, 11 when something could not be removed, 4 when nothing was tried."""
+    """Clean up; return 0 when nothing is left, 11 when something could not be removed, 4 when nothing was tried."""
     options = _parser().parse_args(arguments)
     try:
         site = read_site_file(options.site)
@@ -99,7 +99,7 @@ def _ledger(path: Path, site: SiteFile) -> Ledger:
 
 
 def clean(site: SiteFile, ledger: Ledger) -> list[str]:
-    """Remove what a ledger says a run made; gives a line for each thing that is still there. Raises PaletteError."""
+    """Remove what a ledger says a run made; return a line for each thing that is still there. Raises PaletteError."""
     with connect(site, RetryPolicy()) as palette:
         project = palette.in_project(site.project)
         palette.scope.transport.never_change = untouched_uids(site, project)

@@ -152,7 +152,7 @@ class Leases:
         return False
 
     def renew(self) -> list[str]:
-        """Prolong every lease; gives the hosts that are no longer ours. Raises PaletteError."""
+        """Prolong every lease; return the hosts that are no longer ours. Raises PaletteError."""
         hosts, lost = self.project.edge_hosts, []
         for uid in list(self.held):
             host = hosts.get(uid)
@@ -186,7 +186,7 @@ class Leases:
             self._renewer.join()
 
     def give_back(self) -> list[str]:
-        """End the renewals and give every host back; gives a line for each that could not be given back."""
+        """End the renewals and give every host back; return a line for each that could not be given back."""
         self.end()
         failed = []
         for uid in self.held:

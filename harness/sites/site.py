@@ -105,7 +105,7 @@ class Site(Brief):
                 tempdirs.remove(self._area)
 
     def clear(self) -> list[str]:
-        """Remove what is left of this run and look again; gives a line for each thing that could not be removed."""
+        """Remove what is left of this run and look again; return a line for each thing that could not be removed."""
         if not self._cleared:
             self._cleared, self.left_behind = True, clear_verified(self.project, self.ledger)
         return self.left_behind

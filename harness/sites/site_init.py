@@ -143,7 +143,7 @@ provider_image: oci:images/provider
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Write the file, or say why not; gives the exit code."""
+    """Write the file, or say why not; return the exit code."""
     parser = Parser(prog="./run site-init", description="Write a commented site file to be filled in.")
     parser.add_argument(
         "file", metavar="FILE", nargs="?", type=Path, default=Path("site.yaml"), help="default: site.yaml"

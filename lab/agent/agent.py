@@ -159,7 +159,7 @@ class Agent:
     # --- one order ----------------------------------------------------------------------------------------------------
 
     def _converge(self, order: Order) -> bool:
-        """Bring the host to what ``order`` says. Gives False when something failed that is worth another try."""
+        """Bring the host to what ``order`` says. Return False when something failed that is worth another try."""
         cluster = order.get("cluster")
         try:
             self._faults = list(order.get("faults") or [])
@@ -240,7 +240,7 @@ class Agent:
             self._reporter.state("running", cluster, **self._kubernetes(cluster))
 
     def _kubernetes(self, cluster: dict[str, Any]) -> dict[str, str]:
-        """Run the cluster's Kubernetes with this node in service, where there is one. Gives what is reported of it."""
+        """Run the cluster's Kubernetes with this node in service, where there is one. Return what is reported of it."""
         if not kubernetes.is_here():
             return {}
         kubeconfig = kubernetes.up(cluster, self._orders.is_overtaken)
@@ -330,7 +330,7 @@ class Agent:
     # --- what both share ---------------------------------------------------------------------------------------------
 
     def _prepare(self, cluster: dict[str, Any], phase: str) -> tuple[str, Credential | None]:
-        """Write what the host keeps of its cluster. Gives image and credential of the pull to come."""
+        """Write what the host keeps of its cluster. Return image and credential of the pull to come."""
 
         def healthy(cluster: dict[str, Any], _user_data: dict[str, Any], _phase: str) -> tuple[str, Credential | None]:
             return self._source(cluster)

@@ -33,7 +33,7 @@ class Channel:
     _connection: http.client.HTTPSConnection | None = None
 
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Send a document; gives the answer's. Raises PaletteUnreachable."""
+        """Send a document; return the answer's. Raises PaletteUnreachable."""
         return self._ask("POST", path, json.dumps(body))
 
     def get(self, path: str) -> dict[str, Any]:

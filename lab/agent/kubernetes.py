@@ -182,7 +182,7 @@ def _delete_upgrades(space: str, node: str, only: str = "") -> None:
 
 
 def _write_secret(space: str, image: str, credential: Credential | None) -> list[Json]:
-    """Write the pull secret of an upgrade. Gives the references to it: none without a login."""
+    """Write the pull secret of an upgrade. Return the references to it: none without a login."""
     if credential is None:
         return []
     secret = _pull_secret(image, credential)

@@ -33,7 +33,7 @@ class Refused(OSError):  # noqa: N818 - it names what happened
 
 
 def ensure(kind: str, document: Json) -> bool:
-    """Create an object. Gives False where there is one of its name."""
+    """Create an object. Return False where there is one of its name."""
     try:
         ask("POST", kind, document)
     except Refused as refused:

@@ -41,7 +41,7 @@ class Way:
 
 
 def pull(image: str, credential: Credential | None, way: Way) -> slots.Slot:
-    """Pull ``image`` and unpack what the host lacks of it. Gives the slot to boot.
+    """Pull ``image`` and unpack what the host lacks of it. Return the slot to boot.
 
     Raises:
         PullFailed: with the last line of what skopeo said.

@@ -87,7 +87,7 @@ def name(image: str, also: str) -> None:
 
 
 def slot_of(image: str) -> slots.Slot:
-    """Copy what the host lacks of a pulled image into the layer store. Gives the slot to boot."""
+    """Copy what the host lacks of a pulled image into the layer store. Return the slot to boot."""
     found = image_id(image)
     if found is None:
         raise PullFailed(f"image {image} is not on the node after its pull")

@@ -31,7 +31,7 @@ from lab.injection import (
 
 
 def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
-    """Pull the planned image unless the node has it, and prepare its slot. Gives the record that is printed."""
+    """Pull the planned image unless the node has it, and prepare its slot. Return the record that is printed."""
     where, notes = Where(**plan["where"]), Path(plan["notes"])
     behaviour = behaviour_of(plan["faults"], where, lambda touch: _note(notes, touch))
     at, nth = behaviour.at, where.repave

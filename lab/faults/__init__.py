@@ -15,6 +15,8 @@ from typing import Any
 from lab.injection import Behaviour, Fault, Point, Touch, Where
 
 Specification = Mapping[str, Any]
+#: Bytes of a fault file.
+LARGEST_SOURCE = 16 << 20
 
 
 class UnknownFault(ValueError):  # noqa: N818 - it says what is wrong
@@ -84,10 +86,13 @@ def specify_all(wanted: str) -> list[Specification]:
 
 
 def _source_of(path: str) -> Specification:
+    from bounded import file_content  # noqa: PLC0415 - hosts have not got it, and read no files of faults
+
     try:
-        return {"source": Path(path).read_text(), "path": path}
-    except OSError as error:
-        raise UnknownFault(f"--lab-fault {path}: cannot read {path}: {error.strerror}") from error
+        return {"source": file_content(Path(path), LARGEST_SOURCE).decode(), "path": path}
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UnknownFault(f"--lab-fault {path}: cannot read {path}: {why}") from error
 
 
 def load(specification: Specification) -> Fault:

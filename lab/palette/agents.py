@@ -8,9 +8,8 @@ revision is newer than ``after``, else after :attr:`Settings.long_poll_s` with w
 ``uid``, ``name``, ``role``, ``generation`` (never repeats), ``profileUid``, ``profileVersion``, ``image``,
 ``credential`` (``registry``, ``user``, ``password``, ``certificates``, or null), ``osValues``, ``k8sValues``
 (rendered, passwords in clear), ``kubernetes`` (name and tag of that layer's pack), ``turn`` (the host may act on this
-generation now), ``repave`` (this generation replaces nodes) and ``createdWithCertificate``. A host that waits for its
-turn keeps being given its previous generation with ``turn`` false. ``reset`` counts how often the host must have become
-as it was registered.
+generation now) and ``repave`` (this generation replaces nodes). A host that waits for its turn keeps being given its
+previous generation with ``turn`` false. ``reset`` counts how often the host must have become as it was registered.
 
 ``POST /lab/agents/{uid}/reports`` takes ``{"reports": [...]}`` of kind ``event``, ``state``, ``heartbeat`` and
 ``touch`` (what a seeded fault did there). A state report should repeat the ``generation`` it is about and, when it says

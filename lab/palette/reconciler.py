@@ -250,9 +250,6 @@ class Reconciler:
 
     def _put_in_force(self, cluster: ClusterRecord, delivery: Delivery) -> None:
         cluster.delivery, cluster.pending, cluster.later = delivery, None, False
-        if cluster.state == "Provisioning":
-            credential = delivery.layers.os.credential
-            cluster.created_with_certificate = bool(credential and credential.certificates)
         if delivery.reasons:
             cluster.upgrades.append((now(), tuple(reason.message for reason in delivery.reasons)))
         self._events.about_cluster(cluster, "Normal", "ProfileApplied", _instruction(delivery))
@@ -442,5 +439,4 @@ def _cluster_order(cluster: ClusterRecord, node: NodeRecord, delivery: Delivery)
         "kubernetes": list(delivery.layers.kubernetes),
         "turn": delivery is cluster.delivery,
         "repave": node.repave,
-        "createdWithCertificate": cluster.created_with_certificate,
     }

@@ -64,8 +64,8 @@ class PaletteEndpoint:
     effect at the next thing that happens.
     """
 
-    def __init__(self, settings: Settings, behaviour: Behaviour | None = None) -> None:
-        self._context = ApiContext(settings, behaviour or Behaviour())
+    def __init__(self, settings: Settings) -> None:
+        self._context = ApiContext(settings, Behaviour())
         self._reconciler = Reconciler(self._context)
         self._access = Access(self._context)
         self._agents = AgentChannel(self._context, self._reconciler)

@@ -196,9 +196,7 @@ class ClusterRecord:
     """``DownloadAndInstallLater`` was asked for: ``pending`` waits for ``spcApply`` instead of an approval."""
     blocked: str = ""
     upgrades: list[tuple[datetime, tuple[str, ...]]] = field(default_factory=list)
-    created_with_certificate: bool = False
     deleting_since: datetime | None = None
-    upgrades_locked: bool = False
     kubeconfig: str = field(default="", repr=False)
     certificates: ClusterPki | None = field(default=None, repr=False)
     """The authority of the cluster's Kubernetes, where it has one."""

@@ -24,7 +24,6 @@ _RAW = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2,3})?")
 _ALPHANUMERIC = re.compile(rb"[A-Za-z0-9]+")
 _PRINTABLE = re.compile(rb"[ -~]*")
 _FOREIGN = re.compile(rb"[^A-Za-z0-9+/]")
-_FOREIGN_BUT_PADDING = re.compile(rb"[^A-Za-z0-9+/=]")
 _NO_ALPHABET = re.compile(rb"[+/]")
 _SURROGATE = re.compile("[\udc80-\udcff]")
 _LINE = 76

@@ -115,7 +115,7 @@ class WitnessMemory(threading.Thread):
 
 
 def push(registry: PrivateRegistry, mib: int) -> str:
-    """Put the large blob into the registry; gives its path."""
+    """Put the large blob into the registry; return its path."""
     block, running = os.urandom(MIB), hashlib.sha256()
     for _ in range(mib):
         running.update(block)

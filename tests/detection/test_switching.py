@@ -53,7 +53,7 @@ def test_further_healthy_runs_have_an_order_of_their_own(tmp_path: Path) -> None
 
 
 def ordered(folder: Path, shuffle: int | None) -> list[str]:
-    """Collect the cases of one file for the healthy lab; gives their names."""
+    """Collect the cases of one file for the healthy lab; return their names."""
     plan = folder / "plan.json"
     Plan("lab", (HEALTHY_LAB,), shuffle=shuffle).write(plan)
     command = [sys.executable, "-m", "pytest", "suites/lifecycle", "--collect-only", "-qq", "-p", "no:cacheprovider"]

@@ -32,7 +32,7 @@ def socket_of_the_engine(engine: docker.DockerClient) -> str:
 
 @pytest.fixture
 def context(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Choose a docker context called ``elsewhere``; gives the file that says where it leads."""
+    """Choose a docker context called ``elsewhere``; return the file that says where it leads."""
     meta = tmp_path / "contexts" / "meta" / hashlib.sha256(b"elsewhere").hexdigest() / "meta.json"
     meta.parent.mkdir(parents=True)
     (tmp_path / "config.json").write_text(json.dumps({"currentContext": "elsewhere"}))

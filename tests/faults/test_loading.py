@@ -96,6 +96,7 @@ def test_a_fault_from_a_file_needs_the_file_only_once(tmp_path: Path) -> None:
         (None, "X", "cannot read .*none.py: No such file or directory"),
         ("import nothing_of_this_name", "X", "cannot be loaded: ModuleNotFoundError"),
         ("def :", "X", "cannot be loaded: SyntaxError"),
+        ("# \udce9", "X", "cannot read .*none.py: 'utf-8' codec can't decode byte 0xe9"),
         ("raise SystemError('no')", "X", "cannot be loaded: SystemError"),
         ("X = 5", "X", "X: there is no such fault; the file has none"),
         (OUTSIDE, "luoder", "luoder: there is no such fault; did you mean louder"),
@@ -105,10 +106,16 @@ def test_a_file_that_gives_no_fault_is_refused(tmp_path: Path, source: str | Non
     """A file that is missing, does not load, or does not hold the fault, is refused with what is wrong."""
     file = tmp_path / "none.py"
     if source is not None:
-        file.write_text(source)
+        file.write_bytes(source.encode(errors="surrogateescape"))
 
     with pytest.raises(UnknownFault, match=said):
         specify(f"{file}:{name}")
+
+
+def test_a_device_is_no_file_of_faults() -> None:
+    """What has no end is not read to its end."""
+    with pytest.raises(UnknownFault, match="/dev/zero: it is larger than 16384 KiB"):
+        specify("/dev/zero:X")
 
 
 def test_a_file_may_be_taken_whole(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def refusal(*arguments: str) -> str:
 
 @contextmanager
 def listener(address: str) -> Iterator[int]:
-    """Take a port of an address; gives the port."""
+    """Take a port of an address; return the port."""
     with socket.create_server((address, 0)) as server:
         yield server.getsockname()[1]
 

@@ -96,7 +96,7 @@ def open_ground(lab: control.RunningLab, engine: docker.DockerClient, area: Path
 
 
 def wait_for_event(cluster: Cluster, reason: str) -> Event:
-    """Wait for an event of a cluster; gives the newest one."""
+    """Wait for an event of a cluster; return the newest one."""
 
     def found() -> list[Event]:
         return [event for event in cluster.events() if event.reason == reason]

@@ -129,7 +129,7 @@ def test_a_failed_installation_does_not_reboot_for_ever(ground: Ground) -> None:
 
 @contextmanager
 def silent_registry(address: str) -> Iterator[tuple[str, threading.Event]]:
-    """Listen at ``address`` and never say a word; gives where, and an event that is set when somebody connects."""
+    """Listen at ``address`` and never say a word; return where, and an event that is set when somebody connects."""
     met, held = threading.Event(), list[socket.socket]()
 
     def accept() -> None:

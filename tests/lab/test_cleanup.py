@@ -199,7 +199,7 @@ def interrupted(run: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_for_site(project: Checkout, run: subprocess.Popen[str]) -> Path:
-    """Wait until the run's lab is ready; gives its site file."""
+    """Wait until the run's lab is ready; return its site file."""
     found: list[Path] = []
 
     def look() -> bool:

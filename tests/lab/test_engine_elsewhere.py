@@ -82,7 +82,7 @@ def sample(checkout: Path) -> tuple[str, dict[str, str], list[str]]:
 def do(
     engine: docker.DockerClient, checkout: Path, script: str, shared: list[str], network: str, **environment: str
 ) -> tuple[int, str]:
-    """Run a script in a container that has the checkout, Python, and what is shared besides; gives how it ended."""
+    """Run a script in a container that has the checkout, Python, and what is shared besides; return how it ended."""
     python = {sys.prefix, sys.base_prefix, *(path for path in sys.path if path.startswith("/"))}
     binds = HERE | {path: {"bind": path, "mode": "ro"} for path in python if Path(path).is_dir()}
     binds |= {path: {"bind": path, "mode": "rw"} for path in [str(checkout), *shared]}
@@ -100,7 +100,7 @@ def do(
 
 @contextmanager
 def another(engine: docker.DockerClient, variable: str = "", flag: str = "") -> Iterator[tuple[str, str]]:
-    """Run this machine's dockerd in a container, as ``docker`` on a network; gives the network and its address."""
+    """Run this machine's dockerd in a container, as ``docker`` on a network; return the network and its address."""
     if shutil.which("dockerd") is None:
         pytest.skip("this machine has no dockerd of its own")
     owner = Owner.this_process(f"elsewhere-{secrets.token_hex(3)}")

@@ -243,16 +243,3 @@ def test_why_nodes_were_replaced_is_kept(api: Api, deployed: tuple[str, str, lis
     api.approve(uid)
     (upgrade,) = api.get(f"/v1/dashboard/spectroclusters/{uid}/overview")["status"]["upgrades"]
     assert V2 in upgrade["reason"][0]
-
-
-def test_a_certificate_counts_as_given_at_creation_only_when_it_was(
-    api: Api, deployed: tuple[str, str, list[ScriptedAgent]]
-) -> None:
-    """The order tells an agent whether the cluster was created with a certificate (the guide's limitation)."""
-    uid, profile, agents = deployed
-    api.move(uid, profile, api.new_version(profile, "1.1.0", image=V2, certificates="PEM"))
-    api.approve(uid)
-    eventually(lambda: api.done(uid), "repaved")
-    order = agents[1].orders[-1]["cluster"]
-    assert order["credential"]["certificates"] == "PEM"
-    assert order["createdWithCertificate"] is False

@@ -47,7 +47,7 @@ def make_image(private_registry: PrivateRegistry, tmp_path: Path) -> ImageMaker:
 
     def make(*layers: Mapping[str, str], repository: str = "provider/ubuntu", tag: str = "v1") -> Image:
         tars = [tar_of(tmp_path / f"{number}.tar", files) for number, files in enumerate(layers)]
-        write_layout(tmp_path / "layout", tars, tag=tag, config={"Env": ["A=b"]})
-        return push_layout(client, tmp_path / "layout", repository, tag, image=tag)
+        write_layout(tmp_path / tag, tars, tag=tag, config={"Env": ["A=b"]})
+        return push_layout(client, tmp_path / tag, repository, tag)
 
     return make

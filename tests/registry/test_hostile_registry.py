@@ -509,4 +509,4 @@ def test_an_image_that_is_none_is_told_and_no_traceback(
             with contextlib.suppress(RegistryError):
                 copy(client, found, client, repository="a/c", tag="v1")
             with contextlib.suppress(RegistryError):
-                mint(client, found, "v2", repository="a/c")
+                mint(client, found, "v2")

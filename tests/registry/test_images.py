@@ -13,7 +13,7 @@ from registry import contents
 from registry.address import RegistryAddress
 from registry.client import RegistryClient
 from registry.contents import configuration, platform_of, read_file_of
-from registry.images import Image, copy, delete, find, push_layout
+from registry.images import Image, copy, find, push_layout
 from registry.layout import ImageLayout, NotALayout, write_layout
 from registry.manifests import DOCKER_MANIFEST, OCI_INDEX, Manifest, RegistryError, digest_of, verified
 from registry.mint import LABEL, RELEASE, Difference, mint, with_fields
@@ -178,7 +178,7 @@ def test_a_deleted_image_is_gone(private_registry: PrivateRegistry, base: Image)
     client = private_registry.client()
     minted = mint(client, base, "to-delete")
     for _ in range(2):
-        delete(client, minted)
+        client.delete_manifest(minted.repository, minted.digest)
 
     assert "to-delete" not in client.tags(base.repository)
     with pytest.raises(RegistryError, match="404"):
@@ -335,15 +335,6 @@ def test_minted_images_can_be_minted_from(private_registry: PrivateRegistry, bas
 
     assert 'KAIROS_IMAGE_LABEL="third"' in read_file(client, third, RELEASE).decode()
     assert read_file(client, third, RELEASE).decode().count("KAIROS_IMAGE_LABEL") == 1
-
-
-def test_an_image_is_minted_into_another_repository(private_registry: PrivateRegistry, base: Image) -> None:
-    """Lower layers are taken over; the image is complete there."""
-    client = private_registry.client()
-    minted = mint(client, base, "v2", repository="other/name")
-
-    assert minted.repository == "other/name"
-    assert read_file(client, minted, "/etc/other") == b"1"
 
 
 @pytest.mark.parametrize("depth", [1, 2])

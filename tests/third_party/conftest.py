@@ -49,7 +49,7 @@ class ThirdPartySite:
         return file
 
     def doctor(self, **changes: object) -> tuple[int, list[str]]:
-        """Run the doctor on the changed file; gives its exit code and what it printed, line by line."""
+        """Run the doctor on the changed file; return its exit code and what it printed, line by line."""
         file = self.write(**changes)
         self.capture.readouterr()
         code = main(["--site", str(file)])

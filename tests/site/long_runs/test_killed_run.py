@@ -91,7 +91,7 @@ def lines_of(run: Path | None) -> int:
 
 
 def kill_after(process: subprocess.Popen[str], ground: KillSite, lines: int, known: set[Path]) -> Path:
-    """Kill a run once its ledger has so many lines, or when it has ended before; gives its directory."""
+    """Kill a run once its ledger has so many lines, or when it has ended before; return its directory."""
 
     def run() -> Path | None:
         return next((folder for folder in ground.project.runs if folder not in known), None)

@@ -18,7 +18,7 @@ HOME = Path(__file__).parent.parent.parent.parent
 
 
 def plan(*arguments: str) -> tuple[int, list[str]]:
-    """Run pytest as a user does; gives its exit code and lines."""
+    """Run pytest as a user does; return its exit code and lines."""
     command = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, cwd=HOME, check=False, capture_output=True, text=True, timeout=120)
     return done.returncode, (done.stdout + done.stderr).splitlines()

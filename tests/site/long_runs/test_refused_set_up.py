@@ -21,7 +21,7 @@ LIMIT = 300  # seconds; most of them are pauses between attempts
 
 @pytest.fixture
 def conformance(stage: Stage) -> Callable[..., tuple[int, list[str]]]:
-    """Return a way to run a case on the stage with its site file changed; gives exit code and terminal."""
+    """Return a way to run a case on the stage with its site file changed; return exit code and terminal."""
     try:
         docker.from_env().close()
     except DockerException as error:
