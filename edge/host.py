@@ -186,7 +186,7 @@ class EdgeHost:
         ssh.wait_until_reachable(self.access, self._back_within)
 
     def diagnostics(self, folder: Path) -> list[Path]:
-        """Collect what helps to understand a failure; return the files written. Never raises for a host that is lost."""
+        """Collect what helps to understand a failure, also of a host that is lost; return the files written."""
         return collect(self, folder)
 
     def close(self) -> None:

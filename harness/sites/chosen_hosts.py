@@ -11,7 +11,8 @@ from harness.sites.site_file import BadSiteFileError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.sites.site_file import SiteFile, SoughtHosts, SshTarget
+    from harness.sites.site_file import SiteFile
+    from harness.sites.site_hosts import SoughtHosts, SshTarget
     from palette.client import ProjectView
     from palette.edge_hosts import RegisteredHost
 

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
-from ipaddress import ip_address
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from bounded import file_content
-from edge.access import taken_apart
 from edge.cluster_api import credentials_of
-from foreign import UnsafeTextError, host_address, uid, user_name
 from foreign.yaml_text import BadYamlError, read_yaml
 from harness.sites.base_profile import WantedProfile
-from harness.sites.cluster_network import ClusterNetwork, HostNetwork, read_cluster_network, read_host_network
+from harness.sites.cluster_network import ClusterNetwork, read_cluster_network
 from harness.sites.packs import WantedPacks, read_packs
+from harness.sites.site_hosts import (
+    LAST_PORT,
+    NeverTouch,
+    SoughtHosts,
+    SshTarget,
+    hosts_of,
+    jump_of,
+    never_touch_of,
+    section,
+    sought_hosts,
+)
 from harness.sites.site_references import (
     BadSiteFileError,
     SiteText,
@@ -36,57 +44,13 @@ from registry.client import RegistryClient
 from registry.existing import ExistingRegistry, GivenAccount
 from registry.probes import probes
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
 __all__ = ["BadSiteFileError", "SiteFile", "read_site_file"]
 
-#: What stands for Palette's words in the address of a host that is sought.
-_FROM_PALETTE = ("{address}", "{name}")
-_LAST_PORT = 65535
 _TELLING = 8  # characters; a shorter password cannot be told from ordinary text in an artefact
 
 
 class NoOwnAddressError(Exception):
     """The hosts of a site reach no address of this machine, and something was to stand there."""
-
-
-@dataclass(frozen=True)
-class SshTarget:
-    """``user@host[:port]``, taken apart; what is None is as the site file has it for all hosts.
-
-    ``pull_addresses`` are those from which it reaches this machine, where they are not its own (NAT).
-    For hosts that are sought by name or tag, ``{address}`` and ``{name}`` stand for what Palette says of each.
-    """
-
-    user: str
-    address: str
-    port: int = 22
-    key: Path | None = None
-    jump: str | None = None
-    sudo: bool | None = None
-    network: HostNetwork = field(default_factory=HostNetwork)
-    pull_addresses: tuple[str, ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> SshTarget:
-        """Read what the schema has let through."""
-        user, _, place = text.rpartition("@")
-        if place.startswith("["):
-            address, _, port = place[1:].partition("]")
-            return cls(user, address, int(port[1:] or 22))
-        address, _, port = place.partition(":")
-        return cls(user, address, int(port or 22))
-
-
-@dataclass(frozen=True)
-class SoughtHosts:
-    """Edge hosts that a site file names otherwise than by uid: by ``name``, or every one with a ``tag``."""
-
-    place: str
-    by: Literal["name", "tag"]
-    value: str
-    target: SshTarget
 
 
 @dataclass(frozen=True)
@@ -107,15 +71,6 @@ class RemoteImage:
     def client(self) -> RegistryClient:
         """Return a client of that registry, which the caller closes."""
         return RegistryClient(self.registry, self.username, self.password, authorities=self.authority, proxy=self.proxy)
-
-
-@dataclass(frozen=True)
-class NeverTouch:
-    """What a run must leave alone, by name or uid."""
-
-    clusters: frozenset[str] = frozenset()
-    profiles: frozenset[str] = frozenset()
-    edge_hosts: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -147,7 +102,7 @@ class SiteFile:
     examples: int = 1
     same_machine: bool = False
     sought: tuple[SoughtHosts, ...] = ()
-    never_touch: NeverTouch = NeverTouch()
+    never_touch: NeverTouch = field(default_factory=NeverTouch)
     existing_registry: ExistingRegistry | None = None
     registry_ports: tuple[int, ...] = ()
     kubeconfig: Secret | None = field(default=None, repr=False)
@@ -206,7 +161,7 @@ def read_site_file(path: Path) -> SiteFile:
 def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
     """Return what the file says; of what is wrong a note is taken, and the result is of no use."""
     palette, ssh, registry, kubernetes = (
-        _section(document, key) for key in ("palette", "ssh", "registry", "kubernetes")
+        section(document, key) for key in ("palette", "ssh", "registry", "kubernetes")
     )
     attempt, hosts = site.attempt, document.get("edge_hosts", [])
     return SiteFile(
@@ -220,12 +175,12 @@ def _site_file(site: SiteText, document: Mapping[str, Any]) -> SiteFile:
         ),
         palette_proxy=attempt("palette.proxy", _proxy, site, "palette.proxy", palette.get("proxy")),
         rate_limits=palette.get("rate_limits", True),
-        edge_hosts=_hosts(site, hosts),
-        sought=_sought(site, hosts),
-        never_touch=attempt("never_touch", _never_touch, site, document),
+        edge_hosts=hosts_of(site, hosts),
+        sought=sought_hosts(site, hosts),
+        never_touch=attempt("never_touch", never_touch_of, site, document),
         ssh_key=attempt("ssh.key", file_at, site, "ssh.key", ssh.get("key")),
         known_hosts=attempt("ssh.known_hosts", file_at, site, "ssh.known_hosts", ssh.get("known_hosts")),
-        ssh_jump=attempt("ssh.jump", _jump, site, "ssh.jump", ssh.get("jump")),
+        ssh_jump=attempt("ssh.jump", jump_of, site, "ssh.jump", ssh.get("jump")),
         ssh_sudo=ssh.get("sudo", True),
         own_address=attempt("registry.bind", _own_address, site, registry),
         existing_registry=attempt("registry.existing", _existing_registry, site, registry.get("existing")),
@@ -251,11 +206,6 @@ def _api_key(site: SiteText, reference: Mapping[str, str]) -> Secret:
     except ValueError as error:
         raise site.wrong("palette.api_key", str(error)) from None
     return key
-
-
-def _section(document: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = document.get(key)
-    return found if isinstance(found, Mapping) else {}
 
 
 def _features(document: Mapping[str, Any]) -> frozenset[str]:
@@ -286,105 +236,6 @@ def _packs(site: SiteText, document: Mapping[str, Any]) -> WantedPacks:
     return read_packs(site, document.get("packs"))
 
 
-def _hosts(site: SiteText, listed: object) -> Mapping[str, SshTarget]:
-    hosts: dict[str, SshTarget] = {}
-    for place, host in _listed(listed):
-        if "uid" in host and (target := site.attempt(place, _target, site, place, host)) is not None:
-            if host["uid"] in hosts:
-                said = f"{host['uid']!r} is listed twice"
-                site.note(f"{place}.uid", site.wrong(f"{place}.uid", said))
-            hosts[host["uid"]] = target
-    return hosts
-
-
-def _sought(site: SiteText, listed: object) -> tuple[SoughtHosts, ...]:
-    wanted = ((place, host) for place, host in _listed(listed) if "uid" not in host)
-    return tuple(site.attempt(place, _sought_host, site, place, host) for place, host in wanted)
-
-
-def _listed(hosts: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, host in enumerate(hosts if isinstance(hosts, list) else ()):
-        yield f"edge_hosts[{number}]", host if isinstance(host, Mapping) else {}
-
-
-def _sought_host(site: SiteText, place: str, host: Mapping[str, Any]) -> SoughtHosts:
-    target = _target(site, place, host)
-    by: Literal["name", "tag"] = "name" if "name" in host else "tag"
-    if by == "tag" and not any(word in target.address for word in _FROM_PALETTE):
-        right = "{address} or {name} stands for what Palette says of each host, as in 'kairos@{address}'"
-        raise site.wrong(f"{place}.ssh", f"many hosts may have a tag; {right}")
-    return SoughtHosts(f"{site.path.name}: {place}.{by}", by, host[by], target)
-
-
-def _target(site: SiteText, place: str, host: Mapping[str, Any]) -> SshTarget:
-    """Return how a host is reached that is named by its uid, its name or a tag, and only one of them."""
-    given = [key for key in ("uid", "name", "tag") if key in host]
-    if not given:
-        right = "uid: the Edge host's identity in Palette, or name: its name, or tag: key:value for every such host"
-        raise site.wrong(place, f"'uid' is missing; write {right}")
-    if len(given) > 1:
-        raise site.wrong(place, f"found {' and '.join(given)}; write one of them")
-    target = SshTarget.parse(host["ssh"])
-    _reachable(site, f"{place}.ssh", target, sought="uid" not in host)
-    try:
-        uid(host.get("uid", "none"))
-    except UnsafeTextError as error:
-        raise site.wrong(f"{place}.uid", f"{error}; write the Edge host's uid in Palette") from None
-    key = file_at(site, f"{place}.key", host.get("key"))
-    return replace(
-        target,
-        key=key,
-        jump=_jump(site, f"{place}.jump", host.get("jump")),
-        sudo=host.get("sudo"),
-        network=read_host_network(site, place, host),
-        pull_addresses=_numbers(site, f"{place}.pull_addresses", host.get("pull_addresses", ())),
-    )
-
-
-def _numbers(site: SiteText, place: str, addresses: Iterable[str]) -> tuple[str, ...]:
-    for address in addresses:
-        try:
-            ip_address(address)
-        except ValueError as error:
-            raise site.wrong(place, f"{error}; write addresses as numbers, as this machine sees them") from error
-    return tuple(addresses)
-
-
-def _reachable(site: SiteText, place: str, target: SshTarget, *, sought: bool) -> None:
-    if not 1 <= target.port <= _LAST_PORT:
-        raise site.wrong(place, f"found port {target.port}; write a port from 1 to {_LAST_PORT}")
-    address = target.address
-    if ":" in target.user:
-        raise site.wrong(place, "a password stands behind the user's name; write user@host[:port], keys log in")
-    for word in _FROM_PALETTE if sought else ():
-        address = address.replace(word, "x")
-    try:
-        user_name(target.user)
-        host_address(address)
-    except UnsafeTextError as error:
-        raise site.wrong(place, f"{error}; write user@host[:port]") from None
-
-
-def _jump(site: SiteText, place: str, text: str | None) -> str | None:
-    """Check one jump host; several are the user's configuration's of ssh to know."""
-    try:
-        if text is not None and "," not in text:
-            taken_apart(text)
-    except UnsafeTextError as error:
-        raise site.wrong(place, f"{error}; write user@host[:port]") from None
-    return text
-
-
-def _never_touch(site: SiteText, document: Mapping[str, Any]) -> NeverTouch:
-    given = _section(document, "never_touch")
-    untouched = NeverTouch(**{kind: frozenset(names) for kind, names in given.items()})
-    for place, host in _listed(document.get("edge_hosts")):
-        name = host.get("uid") or host.get("name")
-        if name in untouched.edge_hosts:
-            raise site.wrong(place, f"{name!r} is also in never_touch.edge_hosts; remove one of them")
-    return untouched
-
-
 def is_common_knowledge(password: Secret) -> bool:
     """Return whether it is a short password of the published probe set, which is no secret."""
     value = password.reveal()
@@ -405,7 +256,7 @@ def _ports(site: SiteText, registry: Mapping[str, Any]) -> tuple[int, ...]:
     if "port" in registry:
         raise site.wrong("registry.ports", "registry.port is given as well; leave one of them out")
     first, last = map(int, registry["ports"].split("-"))
-    if not 0 < first <= last <= _LAST_PORT:
+    if not 0 < first <= last <= LAST_PORT:
         raise site.wrong("registry.ports", f"{registry['ports']!r} is no range of ports; write it as 5443-5450")
     return tuple(range(first, last + 1))
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from harness.sites.site import connect
-from harness.sites.site_file import BadSiteFileError, SiteFile, SshTarget, read_site_file
+from harness.sites.site_file import BadSiteFileError, SiteFile, read_site_file
+from harness.sites.site_hosts import SshTarget
 from palette import RetryPolicy
 
 Json = dict[str, Any]

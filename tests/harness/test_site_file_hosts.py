@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.sites.site_file import NeverTouch, RemoteImage, SoughtHosts, SshTarget
+from harness.sites.site_file import RemoteImage
+from harness.sites.site_hosts import NeverTouch, SoughtHosts, SshTarget
 from registry.tls import Authority
 from tests.harness.test_site_file import SECRET, changed, folder, read, refusal
 
