@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from edge.cluster_api import PullEvent
     from harness.clusters import Cluster
 
-#: The feature of a site, and where its facts come from when nothing else is known of them.
 #: Seconds for all that is asked of a cluster.
 LONGEST_LOOK = 90.0
 #: Characters of a credential that can be told from ordinary text.
 SHORTEST_TOKEN = 8
+#: The feature of a site, and where its facts come from when nothing else is known of them.
 FEATURE, SOURCE = "kubernetes", "Kubernetes"
 
 

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
+from lab import injection
 from lab.agent import kubernetes, places, puller, runtime, scope, secret, slots
 from lab.agent.channel import Channel, PaletteUnreachable
 from lab.agent.external import external_registry
@@ -31,32 +31,7 @@ from lab.agent.puller import PullFailed
 from lab.agent.reporter import Reporter, boot_id
 from lab.agent.secret import Credential
 from lab.faults import behaviour_of
-from lab.injection import (
-    AFTER_FAILED_PULL,
-    BACK_OFF,
-    BEFORE_PULL,
-    CARRY_CREDENTIAL,
-    CHOOSE_SOURCE,
-    DEPLOY_AUTHORITY,
-    DEPLOY_CREDENTIAL,
-    DEPLOY_PULL,
-    FORGET_CLUSTER,
-    FORGET_IMAGES,
-    HEED_ORDER,
-    INSTALL_SYSTEM,
-    KEEP_AUTHORITY,
-    LOG,
-    REMEMBER,
-    REPLACE_SYSTEM,
-    REPORT,
-    SCOPE_LOGIN,
-    SWITCH_SLOT,
-    VERIFY_DEPLOY_TLS,
-    WRITE_FILE,
-    Behaviour,
-    Touch,
-    Where,
-)
+from lab.injection import Behaviour, Touch, Where
 from lab.kinds import misfit
 
 if TYPE_CHECKING:
@@ -107,7 +82,7 @@ class Agent:
             if newer is not None:
                 order, pause = newer, FIRST_RETRY
             elif failed:
-                pause = self._behaviour.at(BACK_OFF, _doubled, pause)
+                pause = self._behaviour.at(injection.BACK_OFF, _doubled, pause)
             failed = order is not None and not self._converge(order)
 
     def _register(self) -> None:
@@ -164,7 +139,7 @@ class Agent:
         try:
             self._faults = list(order.get("faults") or [])
             self._behaviour = behaviour_of(self._faults, self._where(cluster or {}), self._note)
-            if not self._behaviour.at(HEED_ORDER, lambda _order: True, order):
+            if not self._behaviour.at(injection.HEED_ORDER, lambda _order: True, order):
                 return True
             self._cluster = cluster or {}
             self._remember()
@@ -174,7 +149,7 @@ class Agent:
         except Overtaken:
             log.info("given up: a newer order asks for something else")
         except PullFailed as error:
-            self._behaviour.at(AFTER_FAILED_PULL, _leave_it, cluster)
+            self._behaviour.at(injection.AFTER_FAILED_PULL, _leave_it, cluster)
             self._reporter.pull_failed(cluster or {}, str(error))
             return False
         except TROUBLE as error:
@@ -206,7 +181,7 @@ class Agent:
     def _remember(self) -> None:
         """Begin where the agent ended before it, or the host, was started anew."""
         if self._just_booted:
-            self._state = self._behaviour.at(REMEMBER, _unchanged, self._state)
+            self._state = self._behaviour.at(injection.REMEMBER, _unchanged, self._state)
         self._just_booted = False
 
     def _leave_other_clusters(self, order: Order) -> None:
@@ -269,17 +244,17 @@ class Agent:
     def _deploy(self, cluster: dict[str, Any]) -> None:
         image, credential = self._prepare(cluster, DEPLOY)
         self._announce_pull(cluster, image, credential, DEPLOY)
-        chosen = self._behaviour.at(DEPLOY_CREDENTIAL, _unchanged, credential)
-        slot = self._behaviour.at(DEPLOY_PULL, self._pull, image, chosen)
+        chosen = self._behaviour.at(injection.DEPLOY_CREDENTIAL, _unchanged, credential)
+        slot = self._behaviour.at(injection.DEPLOY_PULL, self._pull, image, chosen)
         self._reporter.event("Normal", "PulledImage", f'Successfully pulled image "{image}"')
         self._install(cluster, slot, DEPLOY)
 
     def _pull(self, image: str, credential: Credential | None) -> slots.Slot:
-        authority = self._behaviour.at(DEPLOY_AUTHORITY, _unchanged, places.TRUST)
-        verify = self._behaviour.at(VERIFY_DEPLOY_TLS, lambda: True)
+        authority = self._behaviour.at(injection.DEPLOY_AUTHORITY, _unchanged, places.TRUST)
+        verify = self._behaviour.at(injection.VERIFY_DEPLOY_TLS, lambda: True)
         how = puller.Way(authority, verify, self._orders.is_overtaken, self._behaviour)
         login = self._behaviour.at(
-            SCOPE_LOGIN, partial(scope.login_for, behaviour=self._behaviour), image, credential, authority
+            injection.SCOPE_LOGIN, partial(scope.login_for, behaviour=self._behaviour), image, credential, authority
         )
         return puller.pull(image, login, how)
 
@@ -287,7 +262,7 @@ class Agent:
 
     def _update(self, cluster: dict[str, Any]) -> None:
         image, credential = self._prepare(cluster, REPAVE)
-        if not self._behaviour.at(REPLACE_SYSTEM, lambda order: order.get("repave", True), cluster):
+        if not self._behaviour.at(injection.REPLACE_SYSTEM, lambda order: order.get("repave", True), cluster):
             self._state["running"] = int(cluster["generation"])
             self._save()
             self._report_running(cluster)
@@ -306,7 +281,9 @@ class Agent:
         """Run the upgrade as the process of its own that it is on a cluster. Raises Overtaken."""
         with places.work_area() as area:
             plan, notes = area / "plan.json", area / "notes"
-            places.write_private(plan, json.dumps(self._plan(image, notes)))
+            where = asdict(self._behaviour.where)
+            known = {"image": image, "faults": self._faults, "notes": str(notes), "where": where}
+            places.write_private(plan, json.dumps(known))
             with places.UPGRADE_LOG.open("a") as errors:
                 command = [sys.executable, "-m", "lab.agent.upgrade", str(plan)]
                 try:
@@ -315,39 +292,35 @@ class Agent:
                     return {"error": str(error)}
                 finally:
                     for line in notes.read_text().splitlines() if notes.exists() else ():
-                        with suppress(ValueError, TypeError):  # the last note of a job that was killed
+                        with contextlib.suppress(ValueError, TypeError):  # the last note of a job that was killed
                             self._note(Touch(**json.loads(line)))
         if done.returncode != 0:
             return {"error": f"the upgrade job ended with {done.returncode}; see {places.UPGRADE_LOG}"}
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
-    def _plan(self, image: str, notes: Path) -> dict[str, Any]:
-        return {
-            "image": image, "faults": self._faults, "notes": str(notes), "where": asdict(self._behaviour.where),
-        }  # fmt: skip
-
     # --- what both share ---------------------------------------------------------------------------------------------
 
     def _prepare(self, cluster: dict[str, Any], phase: str) -> tuple[str, Credential | None]:
         """Write what the host keeps of its cluster. Return image and credential of the pull to come."""
-
-        def healthy(cluster: dict[str, Any], _user_data: dict[str, Any], _phase: str) -> tuple[str, Credential | None]:
-            return self._source(cluster)
-
         self._know_of_try(phase)
-        chosen: tuple[str, Credential | None]
-        chosen = self._behaviour.at(CHOOSE_SOURCE, healthy, cluster, self._user_data, phase)
+        chosen: tuple[str, Credential | None] = self._behaviour.at(
+            injection.CHOOSE_SOURCE,
+            lambda order, _user_data, _phase: self._source(order),
+            cluster,
+            self._user_data,
+            phase,
+        )
         self._behaviour.where = replace(self._behaviour.where, registry=chosen[0].partition("/")[0])
         self._write_cluster_config(cluster)
         self._store_trust(cluster, phase)
-        secret.store(self._behaviour.at(CARRY_CREDENTIAL, _unchanged, chosen[1]), self._write)
+        secret.store(self._behaviour.at(injection.CARRY_CREDENTIAL, _unchanged, chosen[1]), self._write)
         return chosen
 
     def _announce_pull(self, cluster: dict[str, Any], image: str, credential: Credential | None, phase: str) -> None:
-        log.info("%s", self._behaviour.at(LOG, lambda message, _order: message, f"pulling {image}", cluster))
+        log.info("%s", self._behaviour.at(injection.LOG, lambda message, _order: message, f"pulling {image}", cluster))
         self._reporter.pulling(cluster, image, credential.registry if credential else None)
-        self._behaviour.at(BEFORE_PULL, lambda _image, _phase: None, image, phase)
+        self._behaviour.at(injection.BEFORE_PULL, lambda _image, _phase: None, image, phase)
 
     def _source(self, cluster: dict[str, Any]) -> tuple[str, Credential | None]:
         """Return where the image comes from and with which login: user data's registry wins (the guide)."""
@@ -371,7 +344,7 @@ class Agent:
         """Keep the authority that a *new* cluster was given; an update changes nothing of it (guide, Limitations)."""
         external = external_registry(self._user_data)
         certificates = (external and external.certificates) or (cluster.get("credential") or {}).get("certificates")
-        if not self._behaviour.at(KEEP_AUTHORITY, lambda _given, phase: phase == DEPLOY, certificates, phase):
+        if not self._behaviour.at(injection.KEEP_AUTHORITY, lambda _given, phase: phase == DEPLOY, certificates, phase):
             return
         if certificates:
             self._write(places.TRUST, certificates)
@@ -382,14 +355,14 @@ class Agent:
         """Note what is to be expected after the boot, then switch to the new system and boot it."""
         if self._orders.is_overtaken():
             raise Overtaken
-        slot = self._behaviour.at(INSTALL_SYSTEM, lambda system, _phase: system, pulled, phase)
+        slot = self._behaviour.at(injection.INSTALL_SYSTEM, lambda system, _phase: system, pulled, phase)
         self._reporter.state("installing", cluster)
         self._state |= {"installing": int(cluster["generation"]), "installed": asdict(slot), "installed_in": boot_id()}
         self._save()
         self._boot_into(slot)
 
     def _boot_into(self, slot: slots.Slot) -> NoReturn:
-        self._behaviour.at(SWITCH_SLOT, slots.switch_to, slot)
+        self._behaviour.at(injection.SWITCH_SLOT, slots.switch_to, slot)
         log.info("rebooting into %s (%s)", slot.image, slot.digest)
         while True:  # the reboot ends this process; systemd may refuse one while it is still starting
             subprocess.run(["systemctl", "reboot"], check=False, capture_output=True)
@@ -399,23 +372,25 @@ class Agent:
         """Forget the cluster: its files, its login, its images. The running system stays until the next deployment."""
         files = (places.CLUSTER_CONFIG, places.SECRET, places.TRUST, places.UPGRADE_LOG)
         role = self._state.get("role", "")
-        for path in self._behaviour.at(FORGET_CLUSTER, _unchanged, files, role=role):
+        for path in self._behaviour.at(injection.FORGET_CLUSTER, _unchanged, files, role=role):
             path.unlink(missing_ok=True)
         if "cluster" in self._state:
             self._reporter.state("resetting", {})
             if kubernetes.is_here():
                 kubernetes.down()
-            self._behaviour.at(FORGET_IMAGES, _forget_images, role=role)
+            self._behaviour.at(injection.FORGET_IMAGES, _forget_images, role=role)
         self._state = {"reset": count}
         self._save()
         self._reporter.idle(count)
 
     def _edit(self, report: dict[str, Any]) -> dict[str, Any] | None:
-        edited: dict[str, Any] | None = self._behaviour.at(REPORT, lambda said, _order: said, report, self._cluster)
+        edited: dict[str, Any] | None = self._behaviour.at(
+            injection.REPORT, lambda said, _order: said, report, self._cluster
+        )
         return edited
 
     def _write(self, path: Path, text: str) -> None:
-        self._behaviour.at(WRITE_FILE, places.write_private, path, text)
+        self._behaviour.at(injection.WRITE_FILE, places.write_private, path, text)
 
     def _save(self) -> None:
         places.write_private(places.STATE, json.dumps(self._state))
