@@ -7,17 +7,13 @@ import gc
 import os
 import signal
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+import docker
 import pytest
 from hypothesis import HealthCheck, settings
 
 from engine.reach import EngineUnavailable, connect
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import docker
 
 # the same examples here as on a build server: what chance finds is for whoever writes a test, not for the next to land
 settings.register_profile(

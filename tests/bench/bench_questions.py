@@ -12,19 +12,18 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
+
+from collections.abc import Callable
 
 from engine.tempdirs import temporary_directory
 from harness import liveness
 from harness.sites import site
 from reports import journal
 from reports.records import CaseFinished
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: The variable that names the directory in which each process of the run writes what it counted.
 PLACE = "BENCH_QUESTIONS"

@@ -5,13 +5,10 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reports.records import Record
+from reports.records import Record
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, from anywhere
 

@@ -21,21 +21,18 @@ import tempfile
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from collections.abc import Callable
+
 from engine.reach import EngineUnavailable, connect
+from registry.address import RegistryAddress
 from registry.classify import Configured, prepare
 from registry.hazards import dense, pool
 from registry.server import PrivateRegistry
 from registry.transforms import TRANSFORMS, Context
 from registry.witness import Witness
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from registry.address import RegistryAddress
 
 ROUNDS = 8
 MIB = 1 << 20

@@ -5,16 +5,13 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from reports.kill_matrix import JSON, PAGE, Matrix, from_json
 from tests.packages import copy_to
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 WITHIN = 900  # seconds
 #: A fault that one quick case is there for, and that case.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -10,9 +11,6 @@ from doctor.in_palette import look_at_palette, refusal
 from palette import RetryPolicy
 from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
 from tests.harness.palette_site import PaletteSite, image, palette_site
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 K3S = {"KAIROS_SOFTWARE_VERSION_PREFIX": "k3s", "KAIROS_SOFTWARE_VERSION": "v1.31.4+k3s1"}
 RKE2 = {"KAIROS_SOFTWARE_VERSION_PREFIX": "rke2", "KAIROS_SOFTWARE_VERSION": "v1.30.5+rke2r1"}

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import docker
 import pytest
 
 from edge import EdgeHost, SshAccess
 from harness.sites.site_file import read_site_file
+from lab.control import RunningLab
 from tests.lab.ground import running_lab
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from lab.control import RunningLab
-
-    Reach = Callable[..., EdgeHost]
+Reach = Callable[..., EdgeHost]
 
 
 @pytest.fixture(scope="session")

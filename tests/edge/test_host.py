@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -12,12 +12,8 @@ from edge import HostUnreachable, reboot_proof
 from edge.access import CommandRefusedError
 from edge.diagnostics import COMMANDS
 from edge.search import BlindSearchError
+from tests.edge.conftest import Reach
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.edge.conftest import Reach
 
 SECRET_FILES = ("85_cluster_config.yaml", "90_custom.yaml", "provider-credentials.yaml", "auth.json")
 

@@ -6,8 +6,8 @@ import io
 import subprocess
 import tarfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import docker
 import pytest
@@ -16,9 +16,6 @@ from docker.errors import ImageNotFound
 from engine import debian
 from engine.debian import BuildFailed, ProgramMissing, Recipe, RootFile
 from engine.pieces import Pieces
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 NAME = "palette-edge-conformance/test-debian"
 NOTHING = Recipe(packages=("no-such-package-anywhere",), variant="extract")

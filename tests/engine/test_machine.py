@@ -6,15 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import docker
 import pytest
 
 from engine import machine
 from engine.machine import INOTIFY_PER_HOST, Left, shortages, slowness, spare_inotify
-
-if TYPE_CHECKING:
-    import docker
 
 PLENTY = Left(inotify=10**6, memory=1 << 40, tasks=10**6)
 

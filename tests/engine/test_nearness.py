@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import docker
 import pytest
 
 from engine.nearness import _kind, sees, trouble_with
 from engine.reach import EngineUnavailable, connect
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import docker
 
 CONNECT = "from engine.reach import connect; connect(print, provision=False)"
 

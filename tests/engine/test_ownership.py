@@ -7,7 +7,8 @@ import os
 import secrets
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 import docker
 import pytest
@@ -15,10 +16,6 @@ from docker.errors import APIError, NotFound
 
 from engine import ownership
 from engine.ownership import Owner, is_alive, process_identity
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from http import HTTPStatus
 
 DEAD = f"4194305@1@{'0' * 8}"
 

@@ -9,16 +9,13 @@ import json
 import os
 import socket
 import warnings
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import docker
 import pytest
 
 from engine import reach
 from engine.reach import EngineUnavailable, connect
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOWHERE = "tcp://127.0.0.1:1"
 

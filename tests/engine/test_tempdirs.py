@@ -6,15 +6,12 @@ import os
 import subprocess
 import sys
 import tempfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from engine import tempdirs
 from engine.tempdirs import KEEPER, clear_abandoned, make, of_user
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DEAD = "4194305@gone"
 

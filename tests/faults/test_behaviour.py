@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from lab.faults import fault
 from lab.faults.replacing import when
 from lab.injection import DEPLOY_CREDENTIAL, UPGRADE_PULL, Behaviour, FaultError, Point, Touch, Where
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def touches(replacement: Callable[..., Any], healthy: Callable[..., Any], point: Point, *args: object) -> list[bool]:

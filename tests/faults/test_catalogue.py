@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
 
 import pytest
 
 from harness import requirements
 from lab.agent.secret import Credential
 from lab.faults import catalogue, families
-from lab.injection import APPLY_VERSION, DEPLOY_CREDENTIAL, POINTS, UPGRADE_CREDENTIAL, Behaviour, Where
+from lab.injection import APPLY_VERSION, DEPLOY_CREDENTIAL, POINTS, UPGRADE_CREDENTIAL, Behaviour, Fault, Where
 from lab.palette.store import LayerRecords
 from lab.palette.values import DeclaredCredential, OsLayerValues
-
-if TYPE_CHECKING:
-    from lab.injection import Fault
 
 FAULTS = list(catalogue().values())
 KNOWN = set(requirements.load())

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from lab.faults import UnknownFault, behaviour_of, fault, load, specify, specify_all
-from lab.injection import DEPLOY_CREDENTIAL, POINTS, UPGRADE_CREDENTIAL, Behaviour, Point
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lab.injection import Fault
+from lab.injection import DEPLOY_CREDENTIAL, POINTS, UPGRADE_CREDENTIAL, Behaviour, Fault, Point
 
 OUTSIDE = """
 from lab.faults import fault

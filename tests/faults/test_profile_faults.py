@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +12,6 @@ from harness.sites.site import Site
 from lab.faults import behaviour_of, specify
 from suites.profile.test_profile_shape import test_a_new_version_leaves_the_old_one_as_it_was as new_version
 from tests.harness.palette_site import palette_site
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CATCH = {
     "": "",

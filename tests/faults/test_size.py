@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from lab import serving
 from lab.control import RunningLab
@@ -16,11 +19,6 @@ from lab.palette.server import PaletteEndpoint
 from lab.palette.settings import Settings
 from lab.settings import LabSettings
 from lab.site import Lab
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    import pytest
 
 FILE = """
 from lab.faults import fault

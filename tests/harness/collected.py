@@ -9,10 +9,8 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pytest
+import pytest
 
 #: The environment variable that names the file to write.
 FILE = "COLLECTED_CASES"

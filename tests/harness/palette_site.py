@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import requests
 import trustme
@@ -15,16 +17,11 @@ from harness.sites.site import connect
 from harness.sites.site_file import SiteFile, read_site_file
 from lab import base_profile
 from lab.palette import PaletteEndpoint, Settings, Strictness, serving
+from lab.palette.settings import Masks
 from palette import RetryPolicy
+from palette.client import ProjectView
 from registry.layout import ImageLayout, write_layout
 from tests.registry.samples import tar_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from lab.palette.settings import Masks
-    from palette.client import ProjectView
 
 KEY, TOKEN = "key-of-the-site", "token-of-the-site"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
@@ -18,9 +19,6 @@ from palette.os_layer import OsLayer
 from palette.waiting import Timeouts, Wait, WaitTimeoutError
 from reports.records import PullRecord
 from tests.palette.conftest import SteppedClock
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 IMAGE, OLD = "registry.test/edge:v2", "registry.test/edge:v1"
 BEGAN = datetime(2026, 11, 28, 12, tzinfo=UTC)

@@ -6,8 +6,9 @@ import base64
 import socket
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 import requests
@@ -22,9 +23,6 @@ from registry.pulls import Pull as Request
 from registry.transforms import Context, transform
 from registry.witness import Witness
 from reports.records import EventRow, PullRecord
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 CASE = "suites/credentials/test_passwords.py::test_the_probe_set_arrives_unchanged"
 ASKED = ("p:missing-6: not found", "p:v1: 401")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 from _pytest.outcomes import Exit
@@ -14,9 +15,6 @@ from reports import runs
 from reports.journal import Journal
 from reports.verdicts import ExitCode
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_reports_that_cannot_be_written_are_the_harness_own_failure() -> None:

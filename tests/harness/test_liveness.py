@@ -6,9 +6,11 @@ import base64
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import docker
 import pytest
 import requests
 
@@ -28,11 +30,6 @@ from registry.witness import Witness
 from reports.records import EventRow
 from tests.registry.test_hostile_registry import AUTHORITY, BASIC, scripted
 from waiting.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import docker
 
 CASE = "suites/lifecycle/test_deploy.py::test_nobody_pulls_anonymously"
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import socket
+import subprocess
 import tempfile
 from argparse import Namespace
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -27,10 +29,6 @@ from palette import RetryPolicy
 from reports import keys
 from reports.verdicts import ExitCode
 from tests.lab.projects import Checkout, copy_project
-
-if TYPE_CHECKING:
-    import subprocess
-    from collections.abc import Iterator
 
 
 class CommandLine:

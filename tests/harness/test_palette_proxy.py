@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -15,10 +17,6 @@ from harness.sites.site_file import BadSiteFileError, SiteFile
 from palette import RetryPolicy
 from tests.forward_proxy import ForwardProxy, forward_proxy
 from tests.harness.palette_site import KEY, PaletteSite, palette_site
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 PASSWORD, QUOTED = "p@ss/w:rd é 1", "p%40ss%2Fw%3Ard%20%C3%A9%201"
 NAME = "palette.test"  # has no address but the one that the proxy knows

@@ -8,21 +8,19 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 
 from harness.ledger import FILE_NAME, Ledger
 from harness.ledger import read as read_ledger
+from harness.options import Options
 from harness.resuming import CannotResumeError, earlier
 from harness.run import Run
+from harness.sites.site_file import SiteFile
 from reports.journal import Journal
 from reports.records import RunStarted
 from reports.runs import RunTakenError
-
-if TYPE_CHECKING:
-    from harness.options import Options
-    from harness.sites.site_file import SiteFile
 
 ROOT = Path(__file__).parents[2]
 RUN = "20261128-101112-abcd"

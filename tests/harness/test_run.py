@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from docker.errors import APIError
@@ -17,9 +18,6 @@ from harness.sites.site import HostsGoneError
 from palette.errors import ConflictError, ForbiddenError, ServerError, UnauthorizedError, UnreachableError
 from palette.waiting import WaitTimeoutError
 from reports.verdicts import Verdict
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SLOW = WaitTimeoutError("the cluster to be gone", "not so within 30 s", [], "Deleting")
 REFUSED: Any = {"method": "GET", "path": "/v1", "message": "no"}

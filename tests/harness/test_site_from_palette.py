@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,10 +11,6 @@ import yaml
 from harness.sites.site_file import BadSiteFileError, read_site_file
 from harness.sites.site_init import main
 from tests.harness.palette_site import KEY, PaletteSite, palette_site
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +16,6 @@ from harness.sites.site_references import BadSiteFileError
 from palette.profiles import Pack
 from palette.versions import version_key
 from tests.harness.palette_site import PaletteSite, image, palette_site
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 K3S = Kubernetes("k3s", "v1.30.5+k3s1")
 FACTS = {"KAIROS_SOFTWARE_VERSION_PREFIX": "rke2", "KAIROS_SOFTWARE_VERSION": "v1.30.5+rke2r1"}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast, get_args
+from typing import Any, cast, get_args
 
 import pytest
 import yaml
@@ -14,18 +16,13 @@ from harness.sites.site_file import BadSiteFileError
 from lab import base_profile
 from lab.kinds import KINDS
 from lab.palette.settings import Masks
+from palette.client import ProjectView
 from palette.errors import BadRequestError
 from palette.os_layer import PACK, OsLayer, ProviderCredentials
+from palette.profiles import Profile
 from palette.transport import Call
 from protected import Secret
 from tests.harness.palette_site import PaletteSite, palette_site
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from palette.client import ProjectView
-    from palette.profiles import Profile
 
 Json = dict[str, Any]
 NEEDED = {"name": "domain", "required": True}

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import docker
 import pytest
 
-from tests.lab.ground import open_ground, running_lab
+from lab.control import RunningLab
+from tests.lab.ground import Ground, open_ground, running_lab
 from tests.lab.projects import Checkout
 from tests.packages import copy_to
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lab.control import RunningLab
-    from tests.lab.ground import Ground
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from edge import HostUnreachable
+import docker
+
+from edge import EdgeHost, HostUnreachable
+from harness.clusters import Cluster
 from harness.evidence import Evidence
 from harness.ledger import Ledger
 from harness.provider_images import ProviderImages
@@ -16,18 +20,10 @@ from harness.sites.site import Site
 from harness.sites.site_file import read_site_file
 from lab import control
 from lab.settings import LabSettings, labs_folder
+from palette.events import Event
 from palette.os_layer import OsLayer, ProviderCredentials
 from registry.server import Account, PrivateRegistry
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import docker
-
-    from edge import EdgeHost
-    from harness.clusters import Cluster
-    from palette.events import Event
 
 
 def command_lines() -> list[str]:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
+from edge import EdgeHost
 from lab.agent import places
 from palette.os_layer import OsLayer, ProviderCredentials
 from tests.lab.ground import Ground, kill_agent, wait_for_event
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from edge import EdgeHost
 
 LAYERS = places.COS_STATE / "layers"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -19,10 +20,6 @@ from lab.agent.slots import Slot
 from lab.firmware import command_line
 from registry.tls import Authority
 from tests.palette.servers import Request, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 OLD, NEW, NEWER = (Slot(f"registry.example/provider:{name}", f"sha256:{name}", ("base", name)) for name in "abc")
 

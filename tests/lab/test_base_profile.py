@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 import yaml
@@ -11,15 +11,11 @@ import yaml
 from harness.sites.base_profile import UnusableProfileError, WantedProfile, find_base
 from lab import base_profile
 from lab.kinds import KINDS
+from palette.client import ProjectView
 from palette.os_layer import PACK
 from palette.os_values import MASK
 from palette.transport import Call
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from palette.client import ProjectView
-    from tests.lab.ground import Ground
+from tests.lab.ground import Ground
 
 
 @pytest.fixture

@@ -8,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import docker
 import pytest
+from docker.models.containers import Container
 
 from edge import EdgeHost
 from engine import ownership
@@ -25,12 +27,6 @@ from lab.settings import LabSettings, labs_folder
 from tests.lab.ground import command_lines, running_lab, say
 from tests.lab.projects import Checkout
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import docker
-    from docker.models.containers import Container
 
 FOREIGN = "somebody-else.run"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import docker
 import pytest
 
 from edge import EdgeHost, HostUnreachable
@@ -13,15 +15,7 @@ from edge.access import PenalisedError
 from engine.debian import BuildFailed, ProgramMissing
 from lab.images import build
 from tests.edge.test_host import make_key
-from tests.lab.ground import open_ground, running_lab, say
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import docker
-
-    from tests.lab.ground import Ground
+from tests.lab.ground import Ground, open_ground, running_lab, say
 
 PENALTY, REFUSED, LOGINS = "penalty: ", "Access denied for user", 3
 #: Lets users in on a host once so many logins were refused.

@@ -10,10 +10,12 @@ import secrets
 import shutil
 import socket
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import docker
 import pytest
 import yaml
 
@@ -23,11 +25,6 @@ from lab.images import build, cache_folder, engine_image
 from tests.lab.ground import say
 from tests.packages import ROOT, copy_to
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import docker
 
 SAMPLE = ROOT / "docs" / "pipelines" / "gitlab-ci.yml"
 CASE = "test_a_new_cluster_pulls_from_the_private_registry"

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import docker
 import pytest
 
-from edge import reboot_proof
+from edge import EdgeHost, reboot_proof
 from lab.agent import places
 from tests.lab.ground import Ground, command_lines, wait_for_event
-
-if TYPE_CHECKING:
-    from edge import EdgeHost
 
 LAYERS = places.COS_STATE / "layers"
 

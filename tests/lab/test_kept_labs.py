@@ -6,9 +6,11 @@ import json
 import secrets
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import docker
 import pytest
 
 from harness.options import Options
@@ -20,11 +22,6 @@ from lab.faults import specify
 from lab.settings import LabSettings, labs_folder
 from tests.lab.ground import say
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import docker
 
 FAULT = "alphanumeric-base64"
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import docker
 import pytest
 
 from edge import Mode
@@ -15,17 +16,9 @@ from harness.ledger import Ledger
 from harness.sites.base_profile import WantedProfile
 from harness.sites.site import Site
 from harness.sites.site_file import read_site_file
-from lab.kinds import KINDS, misfit
+from lab.kinds import KINDS, KindName, misfit
 from palette.errors import PaletteError
-from tests.lab.ground import open_ground, running_lab, wait_for_event
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import docker
-
-    from lab.kinds import KindName
-    from tests.lab.ground import Ground
+from tests.lab.ground import Ground, open_ground, running_lab, wait_for_event
 
 RKE2 = {"KAIROS_SOFTWARE_VERSION_PREFIX": "rke2", "KAIROS_SOFTWARE_VERSION": "v1.30.5+rke2r1"}
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import docker
 import pytest
 
 from engine import ownership
@@ -18,11 +19,6 @@ from reports.verdicts import Verdict
 from tests.lab.ground import command_lines
 from tests.lab.projects import Checkout
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    import docker
 
 CASES = "DEPLOY-01 or MASK-01 or REPAVE-08"
 #: Where it matters only that both workers run a case, and that one is left when a worker is gone.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import trustme
@@ -14,10 +15,6 @@ from lab.palette import PaletteEndpoint, Settings, serving
 from tests.lab_palette.api import Api
 from tests.lab_palette.contract import judge
 from tests.lab_palette.scripted_agent import PretendRegistry, ScriptedAgent, following
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 KEY = "lab-key"
 TOKEN = "lab-registration-token"

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
 
+import requests
+
+from tests.lab_palette.api import Judge
 from tests.palette.openapi import Spec, directory
-
-if TYPE_CHECKING:
-    import requests
-
-    from tests.lab_palette.api import Judge
 
 FULL_4_9 = "palette-apis-spec-4.9.json"
 

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import requests
 
 from tests.lab_palette.api import Api, ApiRefusedError, profile
+from tests.lab_palette.conftest import PaletteLab
 from tests.lab_palette.contract import is_present
 from tests.palette.openapi import NO_DESCRIPTION
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.lab_palette.conftest import PaletteLab
 
 
 @pytest.mark.skipif(not is_present(), reason=NO_DESCRIPTION)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from lab.palette.server import routes
-from tests.lab_palette.api import eventually
+from tests.lab_palette.api import Api, eventually
+from tests.lab_palette.conftest import PaletteLab
 from tests.lab_palette.contract import FULL_4_9, is_present, spec
+from tests.lab_palette.scripted_agent import ScriptedAgent
 from tests.palette.openapi import NO_DESCRIPTION, directory
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.lab_palette.api import Api
-    from tests.lab_palette.conftest import PaletteLab
-    from tests.lab_palette.scripted_agent import ScriptedAgent
 
 pytestmark = pytest.mark.skipif(not is_present(), reason=NO_DESCRIPTION)
 

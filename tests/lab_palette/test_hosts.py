@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
 
 from tests.lab_palette.api import Api, ApiRefusedError, eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.lab_palette.conftest import PaletteLab
-    from tests.lab_palette.scripted_agent import ScriptedAgent
+from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.scripted_agent import ScriptedAgent
 
 SEARCH = "/v1/dashboard/edgehosts/search"
 

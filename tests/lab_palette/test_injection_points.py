@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -24,12 +25,8 @@ from lab.injection import (
     Point,
 )
 from tests.lab_palette.api import PASSWORD, Api, eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.lab_palette.conftest import PaletteLab
-    from tests.lab_palette.scripted_agent import ScriptedAgent
+from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.scripted_agent import ScriptedAgent
 
 V2 = "registry.test/edge:v2"
 

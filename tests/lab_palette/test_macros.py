@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.lab_palette.api import PASSWORD, Api, ApiRefusedError, eventually, os_values, profile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.lab_palette.conftest import PaletteLab
-    from tests.lab_palette.scripted_agent import ScriptedAgent
+from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.scripted_agent import ScriptedAgent
 
 MACRO = "{{.spectro.macro.registry-password}}"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import yaml
@@ -16,12 +17,8 @@ from lab.injection import MASK_ANSWER, Behaviour, Fault
 from lab.palette.masking import MASK, holds_mask, mask_text, mask_values
 from lab.palette.server import routes
 from tests.lab_palette.api import PASSWORD, Api, ApiRefusedError, eventually, os_values, profile
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.lab_palette.conftest import PaletteLab
-    from tests.lab_palette.scripted_agent import ScriptedAgent
+from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.scripted_agent import ScriptedAgent
 
 UNMASKED = re.compile(r"password[\"']?\s*:(?!\s*[\"']?\*{6})")
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from lab.faults import answers, load
 from lab.injection import Behaviour, Fault
 from palette.published import oddities
-from tests.lab_palette.api import eventually
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.lab_palette.api import Api
-    from tests.lab_palette.conftest import PaletteLab
-    from tests.lab_palette.scripted_agent import ScriptedAgent
+from tests.lab_palette.api import Api, eventually
+from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.scripted_agent import ScriptedAgent
 
 FIELDS = [fault for fault in answers.FAULTS if "API-01" in fault.catches]
 

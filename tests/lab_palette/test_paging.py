@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from tests.lab_palette.api import Api, ApiRefusedError
-
-if TYPE_CHECKING:
-    from tests.lab_palette.conftest import PaletteLab
-    from tests.lab_palette.scripted_agent import ScriptedAgent
+from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.scripted_agent import ScriptedAgent
 
 
 def event(number: int, severity: str = "Normal") -> dict[str, Any]:

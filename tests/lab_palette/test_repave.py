@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.lab_palette.api import Api, ApiRefusedError, eventually, os_values
+from tests.lab_palette.conftest import PaletteLab
 from tests.lab_palette.scripted_agent import ScriptedAgent
-
-if TYPE_CHECKING:
-    from tests.lab_palette.conftest import PaletteLab
 
 Hosts = Callable[..., list[ScriptedAgent]]
 

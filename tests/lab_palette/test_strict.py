@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
@@ -11,12 +11,8 @@ import requests
 from lab.palette import Settings, Strictness
 from lab.palette.limits import RateLimits, Troubles, rate_of
 from tests.lab_palette.api import Api, eventually
+from tests.lab_palette.conftest import PaletteLab
 from tests.lab_palette.scripted_agent import following
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from tests.lab_palette.conftest import PaletteLab
 
 
 @pytest.mark.parametrize(

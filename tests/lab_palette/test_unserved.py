@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from lab.palette.server import routes
 from lab.palette.unserved import LETTERS, TABLE, is_unserved, operations
+from tests.lab_palette.api import Api
 from tests.lab_palette.contract import FULL_4_9, is_present
 from tests.palette.openapi import NO_DESCRIPTION, SPEC_4_8, directory
-
-if TYPE_CHECKING:
-    from tests.lab_palette.api import Api
 
 GONE = {("GET", "/v1/projects")}
 """Published up to 4.9 and gone in Palette 4.10."""

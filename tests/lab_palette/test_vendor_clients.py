@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from lab.palette.settings import Strictness
 from tests.lab_palette.api import PASSWORD, Api, ApiRefusedError, eventually, os_values
-
-if TYPE_CHECKING:
-    from tests.lab_palette.conftest import PaletteLab
+from tests.lab_palette.conftest import PaletteLab
 
 Hosts = Callable[..., list[Any]]
 SEARCH = "/v1/dashboard/spectroclusters/search"

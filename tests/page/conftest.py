@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from reports import kill_matrix, page, results, trend, trend_page
 from reports.records import EventRow
 from reports.verdicts import Verdict
 from tests.reports import samples
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, Page
-
-    OpenPage = Callable[..., Page]
+OpenPage = Callable[..., Page]
 
 CALM = (
     "--no-sandbox",  # CI runs as root

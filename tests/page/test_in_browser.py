@@ -1,15 +1,12 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Page
-
-    from tests.page.conftest import OpenPage
+from tests.page.conftest import OpenPage
 
 PAGES = ["red", "green", "some", "partial", "dead", "interrupted", "hostile", "trend", "matrix"]
 SIZES = {"phone": 360, "tablet": 768, "desk": 1200}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,10 +13,6 @@ from palette import Limits, Palette, RetryPolicy, Timeouts
 from palette.clock import Clock
 from protected import Secret
 from tests.palette.openapi import NO_DESCRIPTION, SPEC_4_8, SPEC_4_9, Spec, directory
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 KEY = "test-key-0123456789"
 

@@ -6,9 +6,10 @@ import gc
 import logging
 import threading
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -16,14 +17,8 @@ from palette import Limits, Palette, PaletteError, RetryPolicy, Timeouts
 from palette.os_layer import OsLayer, ProviderCredentials
 from palette.profiles import Pack
 from protected import Secret
-from tests.palette.conftest import KEY
+from tests.palette.conftest import KEY, SteppedClock
 from tests.palette.servers import Request, answer, in_turn, page, refuse, reset, serving, silent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.palette.conftest import SteppedClock
 
 PROJECTS = answer({"items": [{"metadata": {"uid": "p1", "name": "Default"}}]})
 NOTHING = answer({"items": []})

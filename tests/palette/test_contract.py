@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from palette import Palette
 from palette.client import ProjectView, ScopedView
 from palette.cluster_request import AttachedProfile, ClusterRequest, MachinePool, PoolHost
 from palette.profiles import Pack
@@ -19,11 +21,6 @@ from protected import Secret
 from tests.palette.conftest import load_spec
 from tests.palette.openapi import SPEC_4_8, SPEC_4_9, Spec, SpecViolationError, directory
 from tests.palette.servers import Request, Server, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from palette import Palette
 
 OUTSIDE_SUBSET = {"GET /v1/users/info"}
 """The client asks this of the full API; the cut of 4.9 leaves it out."""

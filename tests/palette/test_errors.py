@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from palette import PaletteError, RetryPolicy, Timeouts
+from palette import Palette, PaletteError, RetryPolicy, Timeouts
 from palette.errors import (
     BadRequestError,
     ConflictError,
@@ -22,12 +23,6 @@ from palette.errors import (
 )
 from registry.tls import Authority
 from tests.palette.servers import Request, answer, cut_off, half_close, hang_up, page, refuse, reset, serving, silent
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from palette import Palette
 
 ONCE = RetryPolicy(attempts=1)
 HASTY = Timeouts(connect=0.3, answer=0.3)

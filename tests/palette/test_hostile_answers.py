@@ -7,23 +7,18 @@ import gzip
 import itertools
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palette import PaletteError, RetryPolicy, Timeouts
+from palette import Palette, PaletteError, RetryPolicy, Timeouts
 from palette.errors import NotPaletteError, UnreachableError
 from tests.foreign.hostile import NESTED, answers, ending, judge, many
 from tests.palette.conftest import KEY
-from tests.palette.servers import Request, answer, page, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from palette import Palette
-    from tests.palette.servers import Server
+from tests.palette.servers import Request, Server, answer, page, serving
 
 ONCE = RetryPolicy(attempts=1)
 HASTY = Timeouts(connect=0.4, answer=0.4)

@@ -8,17 +8,14 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from palette import Limits
 from palette.clock import Clock
 from palette.limits import OTHER, PUBLISHED, rate_for
+from tests.palette.conftest import SteppedClock
 from tests.palette.openapi import REPOSITORY
-
-if TYPE_CHECKING:
-    from tests.palette.conftest import SteppedClock
 
 
 @pytest.mark.parametrize(

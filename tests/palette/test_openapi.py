@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from tests.palette.conftest import load_spec
 from tests.palette.openapi import SPEC_4_9, Spec, SpecViolationError, directory
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 CREATE = "/v1/spectroclusters/edge-native"
 

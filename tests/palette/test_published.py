@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from palette import published
 from palette.published import oddities
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 STATUS = "/v1/spectroclusters/abc/status"
 OVERVIEW = "/v1/dashboard/spectroclusters/abc/overview"

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from palette import Palette
 from palette.errors import NotPaletteError
 from palette.reading import moment
 from palette.searching import Filter
 from tests.palette.servers import Request, answer, in_turn, page, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from palette import Palette
 
 BEGIN = datetime(2026, 11, 22, tzinfo=UTC)
 

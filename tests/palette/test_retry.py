@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
-from typing import TYPE_CHECKING
 
 import pytest
 
-from palette import PaletteError, RetryPolicy
+from palette import Palette, PaletteError, RetryPolicy
 from palette.errors import ConflictError, NotFoundError, RateLimitedError, ServerError
 from palette.profiles import Pack
+from tests.palette.conftest import SteppedClock
 from tests.palette.servers import Request, answer, cut_off, hang_up, in_turn, page, refuse, reset, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from palette import Palette
-    from tests.palette.conftest import SteppedClock
 
 HOST = answer({"metadata": {"uid": "host-1"}})
 THEN = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)

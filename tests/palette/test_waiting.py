@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from palette import Palette, Timeouts, WaitAbortedError, WaitTimeoutError
 from palette.errors import ForbiddenError, NotFoundError, ServerError
 from palette.waiting import Wait
+from tests.palette.conftest import SteppedClock
 from tests.palette.servers import answer, in_turn, refuse, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.palette.conftest import SteppedClock
 
 
 def looks(*values: Any) -> Callable[[], Any]:  # noqa: ANN401 - whatever a look gives

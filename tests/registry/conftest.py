@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import docker
 import pytest
@@ -13,10 +14,6 @@ from registry.layout import write_layout
 from registry.server import PrivateRegistry
 from registry.witness import Witness
 from tests.registry.samples import LABELS, ImageMaker, tar_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 
 @pytest.fixture(scope="session")

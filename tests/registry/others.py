@@ -13,9 +13,11 @@ import shutil
 import subprocess
 import tarfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import docker
 import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
@@ -30,12 +32,6 @@ from registry.existing import ExistingRegistry, GivenAccount
 from registry.server import Account, usable_port
 from registry.tls import Authority
 from registry.token_realm import ISSUER, TokenRealm, TokenRegistry, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
-
-    import docker
 
 PROGRAMS = Path(__file__).with_name("programs")
 TOKEN_SERVER = "github.com/docker/distribution/contrib/token-server"

@@ -6,12 +6,9 @@ import io
 import os
 import tarfile
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from registry.images import Image
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 RELEASE = 'KAIROS_NAME="kairos"\nKAIROS_VERSION="v1"\nKAIROS_IMAGE_LABEL="base"\n'
 #: Of this process: other workers have registries of their own at the same time.

@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from protected import Secret
 from registry.client import RegistryClient
 from registry.manifests import RegistryError, digest_of
+from registry.server import PrivateRegistry
 from tests.registry.token_registry import BLOB, TokenServer, token_registry
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from registry.server import PrivateRegistry
 
 
 @pytest.fixture

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import requests
@@ -18,19 +19,14 @@ from protected import Secret
 from registry.address import RegistryAddress
 from registry.client import RegistryClient
 from registry.existing import ExistingRegistry, GivenAccount, wipe
+from registry.images import Image
 from registry.manifests import RegistryError
+from registry.server import PrivateRegistry
 from registry.tls import Authority, ServerCertificate, sign
 from registry.witness import Witness
 from tests.palette.servers import answer, serving
+from tests.registry.samples import ImageMaker
 from tests.registry.test_hostile_registry import AUTHORITY, scripted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from registry.images import Image
-    from registry.server import PrivateRegistry
-    from tests.registry.samples import ImageMaker
 
 PUSHER, READER = GivenAccount("theirs", Secret("push-S3cret!")), GivenAccount("reader", Secret("pull-S3cret!"))
 

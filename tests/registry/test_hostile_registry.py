@@ -10,7 +10,7 @@ import random
 import tarfile
 import time
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import requests
@@ -29,13 +29,11 @@ from registry.images import Image, copy
 from registry.manifests import OCI_INDEX, Manifest, RegistryError, digest_of
 from registry.mint import mint
 from registry.pulls import Target
+from registry.server import PrivateRegistry
 from registry.tls import Authority
 from tests.foreign.hostile import NESTED, answers, ending, judge, many
 from tests.palette.servers import Request, hang_up, reset, serving, silent
 from waiting.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from registry.server import PrivateRegistry
 
 Answer = tuple[int, dict[str, str], bytes] | Callable[[Request], None]
 HASTY = RetryPolicy(attempts=3, first_pause=0.0, jitter=0.0, give_up_after=5.0)

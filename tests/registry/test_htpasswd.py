@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from typing import TYPE_CHECKING
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
 
 import bcrypt
 import pytest
@@ -11,10 +12,6 @@ from registry.client import RegistryClient
 from registry.htpasswd import AccountFile, UnusableCredential, replace_file, unusable
 from registry.manifests import RegistryError
 from registry.server import Account, PrivateRegistry
-
-if TYPE_CHECKING:
-    from multiprocessing.context import SpawnProcess
-    from pathlib import Path
 
 LONGEST = "é" * 36  # 72 bytes
 

@@ -5,8 +5,10 @@ import hashlib
 import io
 import json
 import tarfile
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
+import docker
 import pytest
 
 from registry import contents
@@ -20,12 +22,6 @@ from registry.mint import LABEL, RELEASE, Difference, mint, with_fields
 from registry.server import PrivateRegistry
 from tests.registry.samples import LABELS, ImageMaker, tar_of
 from tests.registry.samples import RELEASE as RELEASE_TEXT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import docker
 
 BASE = {"etc/kairos-release": RELEASE_TEXT, "usr/bin/big": "x" * 100_000}
 

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import docker
 import pytest
 import requests
 from docker.errors import NotFound
@@ -16,11 +17,6 @@ from registry.runners import RegistryFailed
 from registry.server import PortTaken, PrivateRegistry
 from registry.tls import Authority
 from tests.registry.samples import LABELS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import docker
 
 BLOB = b"some bytes"
 IPV6 = "::1"

@@ -3,16 +3,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import ssl
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cryptography import x509
 
 from registry.flawed_certificates import SETUPS, Setup, make
 from registry.tls import Authority, ServerCertificate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def handshake(server: ServerCertificate, client: ssl.SSLContext, host: str, directory: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
+import docker
 import pytest
 
 from harness.existing_registry import trouble_with
@@ -23,12 +25,6 @@ from registry.witness import Witness
 from tests.registry.others import KINDS
 from tests.registry.samples import tar_of
 from tests.registry.witnessing import client_of, session_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    import docker
 
 REPOSITORY = "conformance/run/provider"
 

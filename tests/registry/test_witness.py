@@ -7,8 +7,9 @@ import hashlib
 import os
 import secrets
 import socket
+from collections.abc import Callable, Iterator
 from http.client import HTTPSConnection
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import requests
@@ -19,14 +20,9 @@ from registry.manifests import OCI_MANIFEST, digest_of
 from registry.server import PortTaken, PrivateRegistry
 from registry.tls import Authority
 from registry.witness import Witness
+from tests.registry.samples import ImageMaker
 from tests.registry.witnessing import MIB, basic, big_blob, client_of, raw_connection, session_of
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from tests.registry.samples import ImageMaker
 
 
 def test_an_image_pushed_and_pulled_through_the_witness_is_the_same(

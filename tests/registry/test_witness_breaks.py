@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
 
+import docker
 import pytest
 import requests
 
@@ -15,9 +15,6 @@ from registry.witness import Witness
 from tests.registry.samples import LABELS
 from tests.registry.witnessing import MIB, basic, big_blob, client_of, raw_connection
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    import docker
 
 
 def test_a_cancelled_pull_is_recorded_and_harms_nobody(witness: Witness, private_registry: PrivateRegistry) -> None:

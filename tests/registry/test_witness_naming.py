@@ -6,22 +6,17 @@ import base64
 import logging
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from registry import tls_connection
-from registry.images import find
+from registry.images import Image, find
 from registry.manifests import RegistryError, digest_of
 from registry.server import Account
 from registry.witness import Witness
+from tests.registry.samples import ImageMaker
 from tests.registry.witnessing import ALPHANUMERIC, basic, client_of, drained, raw_connection, session_of
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from registry.images import Image
-    from tests.registry.samples import ImageMaker
 
 
 def test_an_unchanged_password_is_intact(witness: Witness) -> None:

@@ -6,7 +6,6 @@ import base64
 import secrets
 import socket
 import threading
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -16,10 +15,6 @@ from registry.server import PrivateRegistry
 from registry.witness import Witness
 from tests.registry.witnessing import MIB, basic, big_blob, client_of, drained, raw_connection, status_of
 from tests.settling import settled
-
-if TYPE_CHECKING:
-    pass
-
 
 RUBBISH_HEADERS = {
     "bad base64": b"Basic !!!!",

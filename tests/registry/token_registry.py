@@ -5,15 +5,12 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from registry.address import RegistryAddress
 from registry.tls import Authority
 from tests.palette.servers import Request, serving
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 BLOB = b"behind a token"
 

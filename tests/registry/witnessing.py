@@ -7,7 +7,7 @@ import hashlib
 import os
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import requests
 
@@ -15,10 +15,6 @@ from registry.client import RegistryClient
 from registry.server import Account, PrivateRegistry
 from registry.witness import Witness
 from waiting.retry import RetryPolicy
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
 
 ALPHANUMERIC = "Passw0rdPassw0rd"
 MIB = 1 << 20

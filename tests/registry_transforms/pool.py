@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from fixtures.credential_classes import PASSWORD_CLASSES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _ALPHABETS = (
     "aB3",

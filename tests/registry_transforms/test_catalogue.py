@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import yaml
@@ -17,9 +18,6 @@ from registry.transforms.yaml_plain import read
 from registry.transforms.yaml_typing import yaml_11
 from tests.registry_transforms.pool import POOL, hostile
 from tests.registry_transforms.samples import SAMPLES
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 HERE = Path(__file__).parent
 

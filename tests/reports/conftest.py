@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import pytest
 
 from reports import runs
 from reports.journal import Journal
+from reports.records import Record
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
-
-    from reports.records import Record
-
-    MakeRun = Callable[[Iterable[Record]], Path]
+MakeRun = Callable[[Iterable[Record]], Path]
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import io
 import random
 import subprocess
 import tarfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -15,15 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from reports import bundle, certificate, finish, keys, results, runs
 from reports.leaks import Gate
-from reports.records import LeakHit, to_json
+from reports.records import LeakHit, Record, to_json
 from reports.verdicts import ExitCode, Verdict
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from reports.records import Record
-    from tests.reports.conftest import MakeRun
+from tests.reports.conftest import MakeRun
 
 SIGNER = Ed25519PrivateKey.generate()
 KEY = SIGNER.public_key()

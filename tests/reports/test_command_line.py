@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +11,7 @@ from reports.__main__ import main
 from reports.leaks import Gate
 from reports.verdicts import Verdict
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.reports.conftest import MakeRun
+from tests.reports.conftest import MakeRun
 
 
 @pytest.fixture

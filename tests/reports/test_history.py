@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -11,11 +11,7 @@ from reports.leaks import Gate
 from reports.records import Moment
 from reports.verdicts import Verdict
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.reports.conftest import MakeRun
+from tests.reports.conftest import MakeRun
 
 
 def ended(make_run: MakeRun, file: Path, number: int) -> Path:

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,9 +16,6 @@ from reports.journal import Journal
 from reports.records import CaseFinished, RunStarted, UnreadableRecordError, from_json, to_json
 from reports.verdicts import Verdict
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), max_size=30)
 

@@ -7,7 +7,8 @@ import io
 import json
 import tarfile
 import zipfile
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -23,12 +24,7 @@ from reports.leak_forms import Protected
 from reports.leaks import Gate
 from reports.verdicts import ExitCode
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.reports.conftest import MakeRun
+from tests.reports.conftest import MakeRun
 
 KEY = 'k3y/+"&<é-9aTr0ub4dor'
 SECRET = Protected("api key", Secret(KEY))

@@ -3,22 +3,18 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import html
+from lxml.html import HtmlElement
 
 from reports import page, results, timeline
 from reports.records import EventRow, Moment
 from reports.verdicts import Verdict
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from lxml.html import HtmlElement
 
 ANY_TEXT = st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=40)
 

@@ -2,16 +2,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from reports import finish, results, runs, trend
 from reports.leaks import Gate
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from tests.reports.conftest import MakeRun
+from tests.reports.conftest import MakeRun
 
 
 def end(run: Path) -> Path:

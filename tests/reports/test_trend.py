@@ -1,18 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 from lxml import html
 
 from reports import finish, results, trend, trend_page
+from reports.results import Results
 from reports.verdicts import Verdict
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from reports.results import Results
-    from tests.reports.conftest import MakeRun
+from tests.reports.conftest import MakeRun
 
 
 def night(number: int, verdict: Verdict = Verdict.PASS, **changes: object) -> Results:

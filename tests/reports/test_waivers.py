@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import yaml
@@ -11,9 +11,6 @@ from reports import waivers
 from reports.verdicts import Verdict
 from reports.waivers import Waiver, WaiverError
 from tests.reports import samples
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TODAY = dt.date(2026, 11, 22)
 RECORD: dict[str, object] = {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import docker
 import pytest
@@ -17,12 +18,8 @@ from doctor.__main__ import main
 from edge import EdgeHost
 from harness.sites.site import edge_host
 from harness.sites.site_file import SiteFile, read_site_file
+from lab.control import RunningLab
 from tests.lab.ground import running_lab
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from lab.control import RunningLab
 
 Json = dict[str, Any]
 

@@ -7,7 +7,7 @@ import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 import testinfra
@@ -16,6 +16,7 @@ from doctor import network
 from doctor.from_host import TOOLS, HostView, ask, judged
 from doctor.image import look_at_image
 from doctor.listener import listening
+from edge import EdgeHost
 from harness.evidence import Evidence
 from harness.ledger import Ledger
 from harness.sites import leases
@@ -24,10 +25,7 @@ from harness.sites.site import Site
 from palette.os_layer import OsLayer
 from registry.layout import ImageLayout, _replace, _store
 from registry.tls import Authority
-
-if TYPE_CHECKING:
-    from edge import EdgeHost
-    from tests.third_party.conftest import ThirdPartySite
+from tests.third_party.conftest import ThirdPartySite
 
 GUEST_MADE = (
     "useradd --create-home --shell /bin/bash guest && cp -r ~kairos/.ssh ~guest/ && chown -R guest: ~guest/.ssh"

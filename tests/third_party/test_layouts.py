@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from edge import Distribution, Mode
@@ -11,9 +9,7 @@ from edge.layouts import HostLayout
 from fixtures.undocumented import require_documented_units
 from fixtures.user_data import restart_agent, user_data
 from harness.run import NotCovered
-
-if TYPE_CHECKING:
-    from tests.third_party.conftest import ThirdPartySite
+from tests.third_party.conftest import ThirdPartySite
 
 #: What the agent is in agent mode: another unit, with its own environment. It is the same agent all the same.
 AS_AGENT_MODE = (

@@ -6,12 +6,12 @@ import subprocess
 from contextlib import closing
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import docker
 import pytest
 
-from edge import HostUnreachable, reboot_proof
+from edge import EdgeHost, HostUnreachable, reboot_proof
 from harness.evidence import Evidence
 from harness.ledger import Ledger
 from harness.provider_images import ProviderImages
@@ -21,10 +21,7 @@ from palette.errors import NeverTouchError
 from palette.os_layer import OsLayer, ProviderCredentials
 from registry.images import push_layout
 from registry.server import PrivateRegistry
-
-if TYPE_CHECKING:
-    from edge import EdgeHost
-    from tests.third_party.conftest import ThirdPartySite
+from tests.third_party.conftest import ThirdPartySite
 
 
 def quiet(_message: str) -> None:

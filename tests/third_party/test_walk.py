@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -14,9 +13,7 @@ import yaml
 from doctor.__main__ import main as doctor
 from harness.sites.site_init import main as site_init
 from reports.verdicts import ExitCode
-
-if TYPE_CHECKING:
-    from tests.third_party.conftest import ThirdPartySite
+from tests.third_party.conftest import ThirdPartySite
 
 ROOT = Path(__file__).parents[2]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -11,9 +11,6 @@ from fixtures.credential_classes import PASSWORD_CLASSES
 from fixtures.deck import for_more_passwords
 from harness.drawing import settings_for_hosts
 from registry.htpasswd import unusable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @pytest.fixture(autouse=True)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pytest
 
-from edge import HostUnreachable
+from edge import BootFacts, HostUnreachable
 from harness.clusters import Cluster
 from harness.repaved import RepaveWatch
 from lab.injection import REPORT_HEALTH, Behaviour, Fault
@@ -23,9 +23,6 @@ from tests.lab_palette.scripted_agent import PretendRegistry
 from tests.settling import settled
 from tests.site.long_runs.stage import Stage
 from tests.site.long_runs.test_clean import make_cluster, make_profile
-
-if TYPE_CHECKING:
-    from edge import BootFacts
 
 IMAGES = ("registry.test/edge:v1", "registry.test/edge:v2")
 ALWAYS_HEALTHY = Fault("early", {REPORT_HEALTH: lambda _healthy, _cluster: "Healthy"}, (), "it says so from before")
