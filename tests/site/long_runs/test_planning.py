@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -22,6 +23,12 @@ def plan(*arguments: str) -> tuple[int, list[str]]:
     command = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, cwd=HOME, check=False, capture_output=True, text=True, timeout=120)
     return done.returncode, (done.stdout + done.stderr).splitlines()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Return the plan of all cases, line by line."""
+    return plan("--plan", "--runs-in", str(tmp_path_factory.mktemp("whole")))[1]
 
 
 @pytest.mark.parametrize(
@@ -52,9 +59,9 @@ def test_a_plan_names_cases_clusters_repaves_time_and_hosts_and_does_nothing(tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plan_fits_80_columns_and_has_the_costliest_first(tmp_path: Path) -> None:
+def test_a_plan_fits_80_columns_and_has_the_costliest_first(whole: list[str]) -> None:
     """No line is wider than the terminal, and within a folder times only fall."""
-    _, lines = plan("--plan", "--runs-in", str(tmp_path))
+    lines = whole
     begin = next(number for number, line in enumerate(lines) if line.split()[:1] == ["clusters"])
     rows = lines[begin + 1 : lines.index("", begin)]
     repaves = [
@@ -113,9 +120,9 @@ def test_a_budget_chooses_and_says_what_it_leaves_out(tmp_path: Path) -> None:
     assert "the budget leaves out 1 case; nothing is said about REPAVE-04" in lines
 
 
-def test_smoke_takes_one_case_of_each_part_and_phase(tmp_path: Path) -> None:
+def test_smoke_takes_one_case_of_each_part_and_phase(whole: list[str], tmp_path: Path) -> None:
     """At level smoke a fraction of the cases is left, from every part of the suites."""
-    everything = folders(plan("--plan", "--runs-in", str(tmp_path))[1])
+    everything = folders(whole)
     smoke = folders(plan("--plan", "--runs-in", str(tmp_path), "--level", "smoke")[1])
 
     assert smoke.keys() == everything.keys()
@@ -128,26 +135,37 @@ def folders(lines: list[str]) -> dict[str, int]:
     return {match[1]: int(match[2]) for match in found if match}
 
 
-@pytest.mark.parametrize(
-    ("arguments", "found"),
-    [
-        (("--level", "certification", "-k", "repave"), "-k"),
-        (("--level", "certification", "--budget", "5m"), "--budget"),
-        (("--level", "certification", "--hypothesis-seed", "5"), "--hypothesis-seed"),
-        (("--budget", "soon"), "45m"),
-        (("--resume", "1999"), "1999"),
-        (("-n", "9"), "at most 8"),
-        (("-n", "2", "--keep-lab"), "leave out --keep-lab"),
-    ],
-)
-def test_options_that_cannot_be_are_refused_before_anything_begins(
-    tmp_path: Path, arguments: tuple[str, ...], found: str
-) -> None:
-    """A certification that leaves something out, a budget that is no time, a run that is none: exit 4, and why."""
-    code, lines = plan("--runs-in", str(tmp_path), *arguments)
+#: Asks pytest for one thing after the other, which takes a fraction of a process for each.
+ASKS = """
+import json, sys
+import pytest
+for words in json.loads(sys.argv[1]):
+    print("exit", int(pytest.main(["suites", "-q", "-p", "no:cacheprovider", *words])), flush=True)
+"""
+REFUSED = {
+    ("--level", "certification", "-k", "repave"): "-k",
+    ("--level", "certification", "--budget", "5m"): "--budget",
+    ("--level", "certification", "--hypothesis-seed", "5"): "--hypothesis-seed",
+    ("--budget", "soon"): "45m",
+    ("--resume", "1999"): "1999",
+    ("-n", "9"): "at most 8",
+    ("-n", "2", "--keep-lab"): "leave out --keep-lab",
+}
 
-    assert code == 4
-    assert any(line.startswith("ERROR: ") and found in line for line in lines)
+
+def test_options_that_cannot_be_are_refused_before_anything_begins(tmp_path: Path) -> None:
+    """A certification that leaves something out, a budget that is no time, a run that is none: exit 4, and why."""
+    words = json.dumps([["--runs-in", str(tmp_path), *arguments] for arguments in REFUSED])
+    command = [sys.executable, "-c", ASKS, words]
+    done = subprocess.run(
+        command, cwd=HOME, check=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120
+    )
+    told = re.findall(r"(.*?)^exit (\d+)$", done.stdout, re.MULTILINE | re.DOTALL)
+
+    assert len(told) == len(REFUSED), done.stdout
+    for (said, code), found in zip(told, REFUSED.values(), strict=True):
+        assert code == "4"
+        assert any(line.startswith("ERROR: ") and found in line for line in said.splitlines()), said
 
 
 def test_the_seed_of_a_certification_follows_the_version() -> None:
