@@ -121,8 +121,9 @@ def _beside(
         yield realm, registry, directory, authority
 
 
+OURS = "registry:2 with a token service of ours"
 KINDS: dict[str, Callable[[docker.DockerClient, str, tuple[str, ...]], AbstractContextManager[ExistingRegistry]]] = {
-    "registry:2 with a token service of ours": with_our_token_service,
+    OURS: with_our_token_service,
     "registry:2 with Docker's token server": with_dockers_token_server,
     "registry:2 with Debian's token service": with_debians_token_service,
 }
