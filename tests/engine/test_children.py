@@ -6,6 +6,7 @@ import ast
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,7 @@ def test_a_secret_stays_and_what_programs_need_goes_along(monkeypatch: pytest.Mo
     assert (given["LC_ALL"], given["EXTRA"]) == ("C", "1")
 
 
+@cache
 def starts() -> list[tuple[str, ast.Call]]:
     """Return every place of the product that starts a process of this machine."""
     found = []
@@ -81,6 +83,28 @@ def test_a_tied_child_ends_with_its_parent_however_that_ends(*, setpriv: bool) -
     assert said == b"here"
     assert settled(lambda: not is_running(int(pid)), within=30)
     assert subprocess.run(tied(["sh", "-c", "exit 7"]), check=False).returncode == 7
+
+
+OF_A_TEST = """
+import sys
+from pathlib import Path
+from tests.lab.projects import Checkout
+child = Checkout(Path(), Path("/tmp")).start("-c", "import time; print('here', flush=True); time.sleep(600)")
+print(child.pid, child.stdout.readline(), flush=True)
+child.wait()
+"""
+
+
+def test_a_run_that_a_test_started_ends_with_the_test() -> None:
+    """Own tests that are killed leave no run behind that would work on for a minute."""
+    environ = environment(PYTHONPATH=str(ROOT))
+    with subprocess.Popen([sys.executable, "-c", OF_A_TEST], cwd=ROOT, env=environ, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        pid, said = parent.stdout.readline().split()
+        parent.kill()
+
+    assert said == b"here"
+    assert settled(lambda: not is_running(int(pid)), within=30)
 
 
 def is_running(pid: int) -> bool:

@@ -8,6 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.children import tied
 from tests.packages import copy_to
 
 
@@ -19,9 +20,9 @@ class Checkout:
     temporary: Path
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start Python with ``arguments`` in a process group of its own, as a terminal does."""
+        """Start Python with ``arguments`` in a process group of its own, as a terminal does; it ends with us."""
         return subprocess.Popen(
-            [sys.executable, *arguments],
+            tied([sys.executable, *arguments]),
             cwd=self.folder,
             env={**os.environ, "TMPDIR": str(self.temporary), "PYTHONPATH": str(self.folder), **environment},
             stdin=subprocess.DEVNULL,
