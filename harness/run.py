@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -396,7 +397,12 @@ def harness_facts() -> dict[str, str]:
 
 def is_case(item: pytest.Item) -> bool:
     """Return whether an item is a conformance case, not a test of the harness."""
-    return SUITES in item.path.parents
+    return _is_of_suites(item.path)
+
+
+@cache  # it is asked many times of each of thousands of tests, which are in few files
+def _is_of_suites(path: Path) -> bool:
+    return SUITES in path.parents
 
 
 def cases_of(items: list[pytest.Item]) -> Iterator[pytest.Item]:
