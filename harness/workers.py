@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -143,6 +144,11 @@ def _go(session: pytest.Session, handed_out: list[PlannedUnit], count: int, shar
     workers.go()
 
 
+def _names(text: str, host: str) -> bool:
+    """Return whether a text names a host, and not one whose name is longer: ``edge-1`` is not in ``edge-10``."""
+    return re.search(rf"(?<![\w.-]){re.escape(host)}(?!-|\.?\w)", text) is not None
+
+
 class WorkerLostError(Exception):
     """A worker ended while it ran a case; the message says which."""
 
@@ -240,7 +246,7 @@ class Workers:
         """Set aside the hosts that were gone in several cases in a row."""
         for host in list(self.queue.lent.get(name, ())):
             said = " ".join((record.reason, record.observed, *record.story))
-            gone = record.verdict is Verdict.DEAD and (host in said or "free Edge host" in said)
+            gone = record.verdict is Verdict.DEAD and (_names(said, host) or "free Edge host" in said)
             self._losses[host] = self._losses.get(host, 0) + 1 if gone else 0
             if self._losses[host] >= MOST_LOSSES and self.queue.set_aside(host):
                 speaker(self.config)(f"Edge host {host} was gone {MOST_LOSSES} times; the others go on without it")

@@ -246,3 +246,20 @@ def test_a_host_that_was_gone_in_two_cases_in_a_row_is_lent_no_more(monkeypatch:
     Workers._look_at_hosts(controller, "gw1", gone)
     assert said == ["Edge host edge-2 was gone 2 times; the others go on without it"]
     assert queue.lent == {"gw0": ["edge-1"], "gw1": []}
+
+
+@pytest.mark.parametrize(
+    ("text", "is_named"),
+    [
+        ("Edge host edge-1 does not answer", True),
+        ("edge-1: Connection refused", True),
+        ("lost: edge-2, edge-1.", True),
+        ("Edge host edge-10 does not answer", False),
+        ("Edge host edge-1-b does not answer", False),
+        ("Edge host edge-1.example does not answer", False),
+        ("Edge host my-edge-1 does not answer", False),
+    ],
+)
+def test_a_host_is_not_blamed_for_one_whose_name_is_longer(text: str, is_named: bool) -> None:  # noqa: FBT001 - a row
+    """Of ten hosts the first is not set aside because the tenth is gone."""
+    assert workers._names(text, "edge-1") == is_named
