@@ -1,4 +1,4 @@
-"""A real Edge host: one of a lab, reached over SSH like any other."""
+"""A real Edge host, one of a lab, and a server of SSH that behaves as a test wants."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 from edge import EdgeHost, SshAccess
 from harness.sites.site_file import read_site_file
 from lab.control import RunningLab
+from tests.edge.ssh_server import SshServer, serving
 from tests.lab.ground import running_lab
 
 Reach = Callable[..., EdgeHost]
@@ -45,3 +46,10 @@ def reach(lab: RunningLab) -> Iterator[Reach]:
         yield reached
         for host in hosts:
             host.close()
+
+
+@pytest.fixture
+def server() -> Iterator[SshServer]:
+    """Yield an SSH server."""
+    with tempfile.TemporaryDirectory(prefix="s-") as folder, serving(Path(folder)) as serves:
+        yield serves

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import os
 import shutil
 import socket
-import subprocess
 import tempfile
 import threading
 import time
@@ -25,7 +23,6 @@ from edge.access import CommandRefusedError, PenalisedError, SshAccess, SudoRefu
 from edge.boot import BootFacts, read_facts
 from edge.conversation import Said, Script, UnfinishedError, converse
 from edge.layouts import UnknownLayoutError, read_layout
-from edge.search import SEARCH, BlindSearchError
 from foreign import UnsafeTextError
 from tests.edge.ssh_server import SshServer, serving
 
@@ -38,13 +35,6 @@ NOISE = {
     "a megabyte": b"You are watched\r\n" * 60_000,
 }
 BEFORE = BootFacts("0c8f9d0e-8a37-4d0b-9a7e-0d8a3f1b2c3d", "active", upgrade_failure=False, release={})
-
-
-@pytest.fixture
-def server() -> Iterator[SshServer]:
-    """Yield an SSH server."""
-    with tempfile.TemporaryDirectory(prefix="s-") as folder, serving(Path(folder)) as serves:
-        yield serves
 
 
 @pytest.mark.parametrize("noise", NOISE.values(), ids=[*NOISE])
@@ -331,101 +321,6 @@ def test_a_connection_that_ends_in_the_middle_is_told_in_plain_words(server: Ssh
     with pytest.raises(HostUnreachable, match="the connection ended in the middle of an answer") as cut:
         server.host().run("kill -9 $$")
     assert "begin-" not in str(cut.value)
-
-
-def test_a_search_that_cannot_find_says_so(server: SshServer, tmp_path: Path) -> None:
-    """A search whose tools do not work is blind, and not a proof that there is nothing to be found."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    for name in ("find", "grep", "journalctl"):
-        (tools / name).write_text("#!/bin/sh\nexit 1\n")
-        (tools / name).chmod(0o700)
-    server.behaviour.shell = ("/bin/sh", "-c", f'PATH={tools}:$PATH; eval "$0"')
-
-    surfaces = ("files", "files of wide characters", "compressed files", "names", "processes", "units", "mounts")
-    with pytest.raises(BlindSearchError, match=" and ".join((*surfaces, "the journal"))):
-        server.host().shown(["s3cret"])
-    assert not [*Path("/run").glob("conformance-*")]
-
-
-def test_a_zero_byte_in_the_journal_hides_nothing(server: SshServer, tmp_path: Path) -> None:
-    """One binary message makes no search of a journal blind for what stands around it."""
-    (tools := tmp_path / "tools").mkdir()
-    scripts = {"logger": "cat >> $0.log", "journalctl": f"printf 'a\\0b\\n'; cat {tools}/logger.log", "find": "exit"}
-    for name, script in scripts.items():
-        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
-        (tools / name).chmod(0o700)
-    server.behaviour.shell = ("/bin/sh", "-c", f'PATH={tools}:$PATH; eval "$0"')
-
-    found = server.host().feed("-perm -004\ncanary\ns3cret\n", SEARCH).splitlines()
-
-    assert "journal canary-journal" in found
-
-
-def test_processes_are_searched_whose_arguments_a_grep_does_not_read(server: SshServer, tmp_path: Path) -> None:
-    """The grep of busybox ends a line at a zero byte: later arguments, and backslashes, are found all the same."""
-    (tmp_path / "grep").write_text(
-        f'#!/bin/sh\nfor each; do case $each in /proc/*) exit 1; esac; done\nexec {shutil.which("grep")} "$@"\n'
-    )
-    for name in ("find", "journalctl"):
-        (tmp_path / name).write_text("#!/bin/sh\n")
-    for tool in tmp_path.iterdir():
-        tool.chmod(0o700)
-    server.behaviour.shell = ("/bin/sh", "-c", f'PATH={tmp_path}:$PATH; eval "$0"')
-    with subprocess.Popen(["sh", "-c", "kill -STOP $$", "x", r"s3\tcr\\et"]) as shown:
-        try:
-            found = server.host().feed("-perm -0\ncanary\n" + r"s3\tcr\\et" + "\n", SEARCH).splitlines()
-        finally:
-            shown.kill()
-    planted = next(line for line in found if line.startswith("planted ")).split()[2]
-
-    assert {f"process /proc/{number}/cmdline" for number in (planted, shown.pid)} <= {*found}
-    assert f"environment /proc/{planted}/environ" in found
-
-
-@pytest.mark.parametrize("tools", ["busybox", "coreutils"])
-def test_other_tools_find_the_words_wherever_they_find_what_is_planted(
-    tools: str, server: SshServer, tmp_path: Path
-) -> None:
-    """With busybox everything is found; with uutils, whose ``tr`` ends at odd bytes, nothing is missed in silence."""
-    if not (program := shutil.which(tools)):
-        pytest.skip(f"{tools} is not here")
-    (there := tmp_path / "there").mkdir()
-    (there / "text").write_text("x s3cret")
-    (there / "wide").write_bytes("x s3cret".encode("utf-16"))
-    (there / "packed.gz").write_bytes(gzip.compress(b"s3cret"))
-    helped = subprocess.run([program], capture_output=True, text=True, check=False).stdout
-    (places := tmp_path / "tools").mkdir()
-    for name in helped.partition("functions:")[2].replace(",", " ").split():
-        (places / name).symlink_to(program)
-    find = f"{program} find" if tools == "busybox" else shutil.which("find")
-    narrow = f'while [ "$1" != -xdev ]; do shift; done; exec {find} /run/canary* {there} "$@"'
-    for name, script in {"find": narrow, "journalctl": "", "logger": "cat > $0.log", "sh": 'exec /bin/sh "$@"'}.items():
-        (places / name).unlink(missing_ok=True)
-        (places / name).write_text(f"#!/bin/sh\n{script}\n")
-        (places / name).chmod(0o700)
-    server.behaviour.shell = ("/bin/sh", "-c", f'PATH={places}:$PATH; eval "$0"')
-    with subprocess.Popen(["sh", "-c", "kill -STOP $$", b"s3cret \xff"]) as shown:
-        try:
-            found = {*server.host().feed("-perm -004\ncanary\ns3cret\n", SEARCH).splitlines()}
-        finally:
-            shown.kill()
-    planted = next(line for line in found if line.startswith("planted ")).split()[2]
-    pairs = {
-        f"file {there}/text": "file /run/canary", f"file {there}/wide": "file /run/canary-wide",
-        f"file {there}/packed.gz": "file /run/canary-packed.gz",
-        f"process /proc/{shown.pid}/cmdline": f"process /proc/{planted}/cmdline",
-    }  # fmt: skip
-
-    assert [word for word, canary in pairs.items() if (word in found) is not (canary in found)] == []
-    assert tools != "busybox" or {*pairs, *pairs.values()} <= found
-
-
-def test_a_word_that_cannot_be_searched_for_is_refused(server: SshServer) -> None:
-    """An empty word would be found everywhere, and one of several lines in parts."""
-    for word in ("", "two\nlines"):
-        with pytest.raises(ValueError, match="1 of 2 words"):
-            server.host().shown(["right", word])
 
 
 @pytest.mark.parametrize(

@@ -45,11 +45,27 @@ def project(prepared: Path) -> Iterator[Path]:
         path.write_text(text)
 
 
+def environ() -> dict[str, str]:
+    """Return an environment in which Python finds the project."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
 def called(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Call the command line as ``./run`` does, with the Python of these tests."""
     words = [sys.executable, "-m", "harness", *arguments]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.run(words, cwd=cwd, env=environ, capture_output=True, text=True, check=False)
+    return subprocess.run(words, cwd=cwd, env=environ(), capture_output=True, text=True, check=False)
+
+
+def told(number: signal.Signals, *words: str, cwd: Path = ROOT) -> tuple[int, str]:
+    """Run Python until it prints that it waits, send it a signal, and return how it ended and what else it said."""
+    with subprocess.Popen(
+        [sys.executable, *words], env=environ(), cwd=cwd, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "waiting" in line)
+        process.send_signal(number)
+        said = process.stdout.read()
+    return process.returncode, said
 
 
 def ran(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
@@ -116,14 +132,6 @@ def test_help_and_unknown_words_need_no_environment(tmp_path: Path) -> None:
     assert (mistyped.returncode, mistyped.stdout) == (4, "")
     assert mistyped.stderr == "run: unknown word 'nigthly'; did you mean 'nightly'?\n"
     assert (ROOT / ".venv").exists() == there
-
-
-def test_an_unknown_word_exits_4_and_names_the_nearest() -> None:
-    """A mistyped word is one line that says what was meant."""
-    done = called("conformanse")
-
-    assert done.returncode == 4
-    assert done.stderr == "run: unknown word 'conformanse'; did you mean 'conformance'?\n"
 
 
 def test_every_word_is_in_the_usage() -> None:
@@ -248,21 +256,14 @@ def test_a_report_names_the_command_that_a_user_typed(monkeypatch: pytest.Monkey
 WAITS = "import time\n\ndef test_waits():\n    print('waiting', flush=True)\n    time.sleep(60)\n"
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_the_command_ends_pytest_with_2(told: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_the_command_ends_pytest_with_2(number: signal.Signals, tmp_path: Path) -> None:
     """The process of ``./run`` is pytest itself: a signal to its pid ends the run as Ctrl-C does."""
     (tmp_path / "test_waits.py").write_text(WAITS)
-    with subprocess.Popen(
-        [sys.executable, "-m", "harness", "page", "-s", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", "."],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}, cwd=tmp_path,
-        stdout=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        next(line for line in process.stdout if "waiting" in line)
-        process.send_signal(told)
-        said = process.stdout.read()
+    words = ("-m", "harness", "page", "-s", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", ".")
+    code, said = told(number, *words, cwd=tmp_path)
 
-    assert process.returncode == 2
+    assert code == 2
     assert "KeyboardInterrupt" in said
 
 
@@ -272,9 +273,7 @@ def test_a_signal_while_pytest_is_loaded_is_heard_afterwards() -> None:
     held = {signal.SIGINT, signal.SIGTERM}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, held)  # as ./run leaves it for what it becomes
     try:
-        with subprocess.Popen(
-            words, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        ) as process:
+        with subprocess.Popen(words, env=environ(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
             process.send_signal(signal.SIGTERM)
             process.communicate()
     finally:
@@ -283,8 +282,8 @@ def test_a_signal_while_pytest_is_loaded_is_heard_afterwards() -> None:
     assert process.returncode == 2
 
 
-@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
-def test_a_script_that_is_interrupted_clears_up_first(told: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_script_that_is_interrupted_clears_up_first(number: signal.Signals, tmp_path: Path) -> None:
     """``./run lint`` and ``bench`` wait until what they started has ended, and end with 2."""
     script = tmp_path / "clears.py"
     script.write_text(
@@ -295,15 +294,8 @@ def test_a_script_that_is_interrupted_clears_up_first(told: signal.Signals, tmp_
         "import sys; from harness import __main__ as command; "
         f"command.SCRIPTS['bench'] = (({str(script)!r},),); sys.exit(command.main(['bench']))"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", calls], env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        next(line for line in process.stdout if "waiting" in line)
-        process.send_signal(told)
-        said = process.stdout.read()
 
-    assert (process.returncode, said) == (2, "cleared\n")
+    assert told(number, "-c", calls) == (2, "cleared\n")
 
 
 # --- the environment
@@ -439,13 +431,8 @@ def test_the_exit_code_does_not_depend_on_who_reads(arguments: list[str], how: s
     words = [sys.executable, "-m", "harness", *arguments]
     redirected = {"full disk": "> /dev/full", "closed pipe": "> >(exec true); wait $!", "closed": ">&-"}
     script = f'exec {redirected[how]}; "$@"'
-    done = subprocess.run(
-        ["bash", "-c", script, "bash", *words],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    bash = ["bash", "-c", script, "bash", *words]
+    done = subprocess.run(bash, env=environ(), stderr=subprocess.PIPE, text=True, check=False)
 
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -453,13 +440,8 @@ def test_the_exit_code_does_not_depend_on_who_reads(arguments: list[str], how: s
 def test_what_nobody_foresaw_is_an_error_of_the_harness() -> None:
     """The exit code 1 says that the product is wrong, so a traceback never ends with it."""
     calls = "import sys; from harness import __main__ as command; command.main = lambda _: 1 / 0; "
-    done = subprocess.run(
-        [sys.executable, "-c", f"{calls}sys.exit(command.guarded_main([]))"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    words = [sys.executable, "-c", f"{calls}sys.exit(command.guarded_main([]))"]
+    done = subprocess.run(words, env=environ(), stderr=subprocess.PIPE, text=True, check=False)
 
     assert done.returncode == 3
     assert "ZeroDivisionError" in done.stderr
