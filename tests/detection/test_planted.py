@@ -17,6 +17,8 @@ WITHIN = 900  # seconds
 #: A fault that one quick case is there for, and that case.
 FAULT, REQUIREMENT = "answers-not-masked", "PROFILE-08"
 CASE = "suites/profile/test_profile_shape.py"
+#: How the lab asks at that fault's injection point.
+POINT = "self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))"
 #: A fault from outside that does nothing at all: a healthy lab, presented as a faulty one.
 NO_FAULT = f"""
 from lab.faults import fault
@@ -82,18 +84,19 @@ def test_a_fault_is_caught_and_the_healthy_lab_is_not_blamed(project: PlantedPro
     assert f"caught    {FAULT}" in said
 
 
-def test_a_fault_that_was_taken_out_of_the_code_is_noticed(project: PlantedProject) -> None:
-    """When the lab no longer asks at the fault's injection point, the fault survives, and the matrix is red."""
-    point = "self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))"
-    project.plant("lab/palette/web.py", point, "healthy(answer, frozenset(self.secrets))")
-    code, matrix, said = project.detect("--fault", FAULT, "--healthy-runs", "0")
-
-    assert (code, [row.fault for row in matrix.survivors]) == (1, [FAULT]), said
-
-
-def test_a_case_that_asserts_nothing_is_noticed(project: PlantedProject) -> None:
-    """When the case no longer asserts what it is there for, the fault survives, and the matrix is red."""
-    project.plant(CASE, "    assert shown == [], ", "    assert shown is not None, ")
+@pytest.mark.parametrize(
+    ("file", "right", "wrong"),
+    [
+        ("lab/palette/web.py", POINT, "healthy(answer, frozenset(self.secrets))"),
+        (CASE, "    assert shown == [], ", "    assert shown is not None, "),
+    ],
+    ids=["the injection point is gone", "the case asserts nothing"],
+)
+def test_a_fault_that_can_no_longer_be_caught_is_noticed(
+    project: PlantedProject, file: str, right: str, wrong: str
+) -> None:
+    """When the lab no longer asks at its point, or its case does not assert, it survives, and the matrix is red."""
+    project.plant(file, right, wrong)
     code, matrix, said = project.detect("--fault", FAULT, "--healthy-runs", "0")
 
     assert (code, [row.fault for row in matrix.survivors]) == (1, [FAULT]), said

@@ -44,15 +44,10 @@ def asked(registry: TokenRegistry, tmp_path: Path, named: str | None = None) -> 
 
 
 def test_a_login_goes_to_its_registry_and_a_realm_beside_it(token_registry: Start, tmp_path: Path) -> None:
-    """A realm at the registry's own host, over TLS, may have the login."""
+    """A realm at the registry's own host, over TLS, may have the login; another registry, or another port, may not."""
     with token_registry() as registry:
         assert asked(registry, tmp_path) is not None
         assert asked(registry, tmp_path, named=f"{registry.address}/project") is not None
-
-
-def test_a_login_for_another_registry_is_kept(token_registry: Start, tmp_path: Path) -> None:
-    """For an image of another registry, or another port, there is no login."""
-    with token_registry() as registry:
         assert asked(registry, tmp_path, named="127.0.0.1:9") is None
         assert asked(registry, tmp_path, named="registry.example") is None
 

@@ -42,23 +42,28 @@ def test_a_macro_is_looked_up_in_project_then_tenant_then_system(
 
 
 @pytest.mark.parametrize(
-    "reference", ["{{.spectro.macro.pw-1}}", "{{ .spectro.macro.pw-1 }}", "{{ .spectro.macro.pw-1}}"]
+    ("text", "rendered"),
+    [
+        *(
+            (f"a: {form}!", "a: v!")
+            for form in ("{{.spectro.macro.a}}", "{{ .spectro.macro.a }}", "{{ .spectro.macro.a}}")
+        ),
+        ("{{.spectro.macro.a | b64enc | quote}}", '"dg=="'),
+        ("'{{.spectro.macro.outer}}'", "'{{.spectro.macro.a}}'"),
+        ("'{{b}} {{.Values.c}} {x} ${y}'", "'{{b}} {{.Values.c}} {x} ${y}'"),
+    ],
+    ids=["plain", "blanks", "a blank", "functions", "nested", "other braces"],
 )
-def test_a_reference_may_have_blanks_inside(reference: str) -> None:
-    """Blanks next to the braces do not matter."""
-    assert render_values(f"a: {reference}!", Scopes(project={"pw-1": "v"})) == "a: v!"
+def test_references_are_replaced_and_nothing_else(text: str, rendered: str) -> None:
+    """Blanks next to braces do not matter, a few functions work, macros do not nest, other braces are left alone."""
+    scopes = Scopes(project={"a": "v", "outer": "{{.spectro.macro.a}}"})
+    assert render_values(text, scopes) == rendered
 
 
 def test_references_are_replaced_before_the_text_is_yaml() -> None:
     """A macro's value is YAML text with all its hazards: here it ends the scalar and starts a comment."""
     text = render_values(layer("  password: {{.spectro.macro.pw}}\n  user: u"), Scopes(project={"pw": "abc #def"}))
     assert credential_of(text).password == "abc"
-
-
-def test_what_a_macro_holds_is_not_resolved_again() -> None:
-    """Macros do not nest."""
-    scopes = Scopes(project={"a": "{{.spectro.macro.b}}", "b": "never"})
-    assert render_values("x: '{{.spectro.macro.a}}'", scopes) == "x: '{{.spectro.macro.b}}'"
 
 
 def test_a_pack_reference_follows_a_key_that_holds_a_dot() -> None:
@@ -84,17 +89,6 @@ def test_what_cannot_be_resolved_is_named(text: str, reason: str) -> None:
     with pytest.raises(RenderError) as error:
         render_values(text, Scopes(project={"a": "not base64"}, packs={BYOI: "options: {}"}))
     assert error.value.reason == reason
-
-
-def test_other_braces_are_left_alone() -> None:
-    """Only references of Palette are replaced."""
-    text = "a: '{{b}} {{.Values.c}} {x} ${y}'"
-    assert render_values(text, Scopes()) == text
-
-
-def test_template_functions_are_applied() -> None:
-    """The few functions that the lab knows work on the value."""
-    assert render_values("{{.spectro.macro.a | b64enc | quote}}", Scopes(project={"a": "x"})) == '"eA=="'
 
 
 @given(

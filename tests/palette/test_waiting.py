@@ -179,15 +179,18 @@ def test_a_cluster_is_running_when_it_is_healthy_too(client: Callable[..., Palet
     assert len(server.requests) == 4
 
 
-def test_a_cluster_that_is_being_deleted_will_not_run(client: Callable[..., Palette]) -> None:
-    """Waiting for a cluster on its way out ends at once."""
-    with serving(overview("Deleting")) as server, pytest.raises(WaitAbortedError, match="the cluster is Deleting"):
-        client(server.url).clusters.wait_until_running("c")
-
-
-def test_a_stuck_cluster_tells_its_states(client: Callable[..., Palette]) -> None:
-    """A cluster that never runs gives a time-out with its last states."""
-    with serving(overview("Provisioning")) as server, pytest.raises(WaitTimeoutError, match="Provisioning/no health"):
+@pytest.mark.parametrize(
+    ("state", "kind", "told"),
+    [
+        ("Deleting", WaitAbortedError, "the cluster is Deleting"),
+        ("Provisioning", WaitTimeoutError, "Provisioning/no health"),
+    ],
+)
+def test_a_cluster_that_does_not_run_tells_its_states(
+    state: str, kind: type[Exception], told: str, client: Callable[..., Palette]
+) -> None:
+    """Waiting for a cluster on its way out ends at once, and for one that never runs when the time is up."""
+    with serving(overview(state)) as server, pytest.raises(kind, match=told):
         client(server.url).clusters.wait_until_running("c", within=30)
 
 

@@ -39,11 +39,16 @@ def test_red_cases_are_grouped_by_what_the_witness_saw() -> None:
     ]
 
 
-def test_a_bare_assertion_is_told_as_what_does_not_hold() -> None:
-    """A cause is a sentence, not the comparison that pytest printed."""
-    case = samples.case(Verdict.FAIL, observed="assert 6 == 999", title="Every host pulls once.")
-
-    assert causes.words(case) == "does not hold: Every host pulls once."
+@pytest.mark.parametrize(
+    ("verdict", "seen", "told"),
+    [
+        (Verdict.FAIL, {"observed": "assert 6 == 999", "title": "It holds."}, "does not hold: It holds."),
+        (Verdict.DEAD, {"reason": "it didn't answer, and wasn't there"}, "it didn't answer, and wasn't there"),
+    ],
+)
+def test_a_cause_is_a_sentence(verdict: Verdict, seen: dict[str, str], told: str) -> None:
+    """It is not the comparison that pytest printed, and what stands between two apostrophes is no quotation."""
+    assert causes.words(samples.case(verdict, **seen)) == told
 
 
 def test_the_sentence_on_top_says_in_words_what_failed() -> None:
@@ -184,13 +189,6 @@ def test_one_cause_has_one_name(one: str, other: str) -> None:
     red = [samples.case(Verdict.DEAD, case=f"suites/{text}", reason=text, hosts=hosts) for text in (one, other)]
 
     assert causes.words(red[0]) == causes.words(red[1])
-
-
-def test_an_apostrophe_is_no_quotation_mark() -> None:
-    """What stands between two of them is told."""
-    case = samples.case(Verdict.DEAD, reason="it didn't answer, and wasn't there")
-
-    assert causes.words(case) == "it didn't answer, and wasn't there"
 
 
 @pytest.mark.parametrize(
