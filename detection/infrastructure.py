@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from detection.labs import end
 from detection.outages import BEGUN, KINDS, OUTAGES, CaseKind, Outage, cell_of
 from detection.switching import ROOT
 from engine.children import environment, tied
@@ -122,12 +123,7 @@ class Trial:
                     done |= new
                     deadline = time.monotonic() + PATIENCE
         finally:
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            end(process)
         if not (done := done | self._read(home)) and process.returncode == ExitCode.SETUP:
             raise control.LabFailed(f"pytest refused to begin; {home / 'pytest.txt'} says why")
         return done

@@ -209,7 +209,7 @@ class Worker:
         try:
             yield from self._follow(process, plan, home, mutants)
         finally:
-            _end(process)
+            end(process)
         if process.returncode not in _HEALED or UNHEALED in (home / "pytest.txt").read_text():
             self.say(f"lab {self.number} is replaced (pytest ended with {process.returncode}; {home.name})")
             self.close()
@@ -260,14 +260,14 @@ class Worker:
         return self._lab
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-    process.wait()
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a run of pytest, which takes back what it made when it is asked to end."""
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 HEALTHY_LAB = Mutant(HEALTHY, None, (), every=True)

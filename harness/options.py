@@ -274,7 +274,7 @@ def _version(text: str) -> str:
 def _resumed(name: str | None, home: Path, site: SiteFile | None) -> Earlier | None:
     try:
         return None if name is None else earlier(name, home, site)
-    except (CannotResumeError, NoSuchRunError, RunTakenError) as error:
+    except (CannotResumeError, NoSuchRunError, RunTakenError, OSError) as error:
         raise pytest.UsageError(f"--resume: {error}") from error
 
 

@@ -46,13 +46,13 @@ class Earlier:
 def earlier(name: str, home: Path, site: SiteFile | None) -> Earlier:
     """Take the run that is to be resumed on a site (None: the lab), and read it.
 
-    Raises CannotResumeError, NoSuchRunError, RunTakenError.
+    Raises CannotResumeError, NoSuchRunError, RunTakenError, and OSError where its files cannot be read.
     """
     folder = runs.find(name, home)
     owner = runs.take(folder)  # first: what is read now stays so
     try:
         return _read(folder, owner, site)
-    except CannotResumeError:
+    except (CannotResumeError, OSError):
         os.close(owner)
         raise
 

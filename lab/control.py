@@ -208,7 +208,8 @@ def _await_ready(settings: LabSettings, process: subprocess.Popen[str], say: Cal
         late.cancel()
     if expired:
         raise LabFailed(f"the lab was not ready within {READY:g} s; it was at: {last or 'nothing yet'}")
-    process.wait(DOWN)
+    with contextlib.suppress(subprocess.TimeoutExpired):  # what it wrote tells more than that it lingers
+        process.wait(DOWN)
     errors = (settings.folder / "log").read_text().strip().splitlines()
     raise LabFailed(errors[-1] if errors else f"the lab ended while: {last}")
 
@@ -226,7 +227,8 @@ def origin() -> dict[str, str]:
 
 def kept() -> list[RunningLab]:
     """Find this checkout's labs that were left running (``--keep-lab``, ``./run lab up``)."""
-    return [lab for lab in _all_kept() if lab.origin.get("checkout") == origin()["checkout"]]
+    checkout = origin()["checkout"]
+    return [lab for lab in _all_kept() if lab.origin.get("checkout") == checkout]
 
 
 def kept_elsewhere() -> int:

@@ -88,6 +88,15 @@ def test_a_run_is_resumed_once_at_a_time(tmp_path: Path) -> None:
     os.close(earlier(RUN, tmp_path, None).owner)
 
 
+def test_a_run_whose_files_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """What the system says of the file is told, as of other bad input."""
+    (tmp_path / "runs" / RUN / "journal.ndjson").mkdir(parents=True)
+    with resume(tmp_path) as process:
+        said = process.communicate()[0]
+
+    assert said.startswith("--resume: [Errno 21] Is a directory")
+
+
 def test_a_new_run_owns_its_directory(tmp_path: Path) -> None:
     """Nobody resumes a run while it goes on, from its first moment on."""
     run = Run.begin(cast("Options", SimpleNamespace(resume=None, home=tmp_path)))

@@ -43,11 +43,23 @@ def test_a_user_without_a_home_has_a_cache(tmp_path: Path, monkeypatch: pytest.M
     assert cache_folder().parent == tmp_path
 
 
-def test_a_lab_that_neither_comes_nor_ends_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("does", "ready", "said"),
+    [
+        ("exec sleep 60", 2.0, "was not ready within 2 s; it was at: building"),
+        ("exec sleep 5 >&-", 60.0, "the lab ended while: building"),
+    ],
+    ids=["does not end", "says no more and lingers"],
+)
+def test_a_lab_that_does_not_come_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, ready: float, said: str
+) -> None:
     """A lab has so much time; then it is told to end, and the error says where it was."""
-    monkeypatch.setattr(control, "READY", 2.0)
-    process = subprocess.Popen(["sh", "-c", "echo building; exec sleep 60"], stdout=subprocess.PIPE, text=True)
-    with process, pytest.raises(LabFailed, match=r"was not ready within 2 s; it was at: building"):
+    monkeypatch.setattr(control, "READY", ready)
+    monkeypatch.setattr(control, "DOWN", 0.5)
+    (tmp_path / "log").touch()
+    process = subprocess.Popen(["sh", "-c", f"echo building; {does}"], stdout=subprocess.PIPE, text=True)
+    with process, pytest.raises(LabFailed, match=said):
         control._await_ready(LabSettings(tmp_path), process, lambda _text: None)
 
 
