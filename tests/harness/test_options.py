@@ -113,21 +113,10 @@ def test_a_number_that_is_none_is_refused(option: str, right: str, wrong: list[s
     assert check("--hypothesis-seed=7").seed == 7
 
 
-def test_an_unknown_fault_is_refused_with_near_names() -> None:
-    """A fault that nobody knows is refused, and the nearest names are given."""
-    message = refusal("--lab-fault", "alphanumeric-bas64")
-
-    assert message.startswith(
-        "--lab-fault alphanumeric-bas64: there is no such fault; did you mean alphanumeric-base64"
-    )
-
-
-def test_a_fault_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    """A fault's file that does not exist or does not load is refused with its path and the reason."""
-    (tmp_path / "broken.py").write_text("import nothing_like_this")
-
-    assert f"cannot read {tmp_path}/none.py: No such file" in refusal("--lab-fault", f"{tmp_path}/none.py:X")
-    assert "the file cannot be loaded: ModuleNotFoundError" in refusal("--lab-fault", f"{tmp_path}/broken.py:X")
+def test_an_unknown_fault_is_refused() -> None:
+    """What is wrong with a fault is said of the option."""
+    begin = "--lab-fault alphanumeric-bas64: there is no such fault; did you mean alphanumeric-base64"
+    assert refusal("--lab-fault", "alphanumeric-bas64").startswith(begin)
     assert "name one, as in fault.py:NAME" in refusal("--lab-fault", "fault.py")
 
 

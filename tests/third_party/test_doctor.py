@@ -106,18 +106,26 @@ def test_a_wrong_api_key_is_found_and_not_repeated(third_party: ThirdPartySite) 
     assert "has not expired" in line
 
 
-def test_a_wrong_project_is_found(third_party: ThirdPartySite) -> None:
-    """A project that is not there is named with those that are."""
-    assert "no project 'Nowhere'; there are: Default" in only(
-        third_party.doctor(palette__project="Nowhere"), "wrong project"
-    )
-
-
-def test_an_unregistered_host_is_found(third_party: ThirdPartySite) -> None:
-    """A host that Palette does not know is named with those it knows."""
-    line = only(third_party.doctor(edge_hosts__1__uid="edge-9"), "not registered")
-
-    assert "host edge-9: the project has no such Edge host; it has: edge-1, edge-2" in line
+@pytest.mark.parametrize(
+    ("kind", "given", "said"),
+    [
+        ("wrong project", {"palette__project": "Nowhere"}, "no project 'Nowhere'; there are: Default"),
+        (
+            "not registered",
+            {"edge_hosts__1__uid": "edge-9"},
+            "host edge-9: the project has no such Edge host; it has: edge-1, edge-2",
+        ),
+        (
+            "provider image missing",
+            {"provider_image": {"reference": "127.0.0.1:9/team/edge:v1"}},
+            "127.0.0.1:9/team/edge:v1",
+        ),
+        ("registry address", {"registry__bind": "192.0.2.7"}, "give an address of this machine"),
+    ],
+)
+def test_what_is_not_there_is_found(third_party: ThirdPartySite, kind: str, given: dict[str, Any], said: str) -> None:
+    """What the site file names and nobody has is named, with what there is in its place."""
+    assert said in only(third_party.doctor(**given), kind)
 
 
 def test_a_host_in_use_is_found(third_party: ThirdPartySite, tmp_path: Path) -> None:
@@ -373,13 +381,6 @@ def test_a_provider_image_that_is_not_there_is_found(third_party: ThirdPartySite
     assert "no index.json" in only(third_party.doctor(provider_image="oci:elsewhere"), "site file")
 
 
-def test_an_image_in_a_registry_that_is_away_is_found(third_party: ThirdPartySite) -> None:
-    """A provider image in a registry that does not answer is named by its reference."""
-    line = only(third_party.doctor(provider_image={"reference": "127.0.0.1:9/team/edge:v1"}), "provider image missing")
-
-    assert "127.0.0.1:9/team/edge:v1" in line
-
-
 def test_an_image_for_another_machine_is_found(third_party: ThirdPartySite) -> None:
     """A provider image for other processors than a host has is found for every such host."""
     layout = ImageLayout(copied_layout(third_party))
@@ -410,15 +411,13 @@ def test_a_full_disk_is_found(third_party: ThirdPartySite) -> None:
     assert "host edge-1: /var/lib/rancher has 1 MiB free" in line
 
 
-def test_a_registry_address_that_is_not_ours_is_found(third_party: ThirdPartySite) -> None:
-    """An address of another machine, and a port that is taken, are found before a run would meet them."""
-    line = only(third_party.doctor(registry__bind="192.0.2.7"), "registry address")
+def test_a_registry_port_that_is_taken_is_found(third_party: ThirdPartySite) -> None:
+    """A port that is taken is found before a run would meet it."""
     with socket.create_server((third_party.document["registry"]["bind"], 0)) as taken:
         port = taken.getsockname()[1]
-        other = only(third_party.doctor(registry__port=port), "registry address")
+        line = only(third_party.doctor(registry__port=port), "registry address")
 
-    assert "give an address of this machine" in line
-    assert f"port {port}: cannot listen" in other
+    assert f"port {port}: cannot listen" in line
 
 
 def test_help_says_what_the_command_does(capsys: pytest.CaptureFixture[str]) -> None:
