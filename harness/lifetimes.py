@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +111,11 @@ def hosts_of_a_site(run: Run, say: Callable[[str], None]) -> Iterator[SharedHost
         shared = SharedHosts(opened, run)
         for line in shared.clear_all() if run.options.resume else ():
             say(f"of what the run had left before it was resumed, this is still there: {line}")
-        with leased_hosts(opened, say):
+        with ExitStack() as leased:
+            try:
+                leased.enter_context(leased_hosts(opened, say))
+            except PaletteError as error:
+                end_session(f"bad set-up: {file.path.name}: {error}")
             try:
                 yield shared
             finally:

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from _pytest.outcomes import Exit
 
 from fixtures.session import own_part
 from harness import ledger as ledgers
@@ -15,7 +16,8 @@ from harness.evidence import Evidence
 from harness.ledger import Ledger
 from harness.lifetimes import hosts_of_a_site
 from harness.scheduler import MOST_SITE_WORKERS, most_workers
-from harness.sites.leases import RUN
+from harness.sites.leases import RUN, Leases
+from palette.errors import PaletteError
 from tests.site.long_runs.stage import HOSTS, Stage
 from tests.site.long_runs.test_clean import make_cluster, make_profile, standing
 
@@ -48,6 +50,20 @@ def test_what_a_lost_worker_left_goes_and_its_host_is_free_again(stage: Stage, t
 
     assert run.left_behind == []
     assert [uid for uid in HOSTS if RUN in project.edge_hosts.get(uid).labels] == []
+
+
+def test_a_palette_that_goes_before_its_hosts_are_leased_ends_the_session(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told in one line, as of a Palette that was never there."""
+
+    def take(*_given: object) -> None:
+        raise PaletteError(method="PUT", path="/v1/edgehosts", message="gone", status=503)
+
+    monkeypatch.setattr(Leases, "take", take)
+    with pytest.raises(Exit, match=r"bad set-up: .*503"):
+        with hosts_of_a_site(run_on(stage, tmp_path), lambda _message: None):
+            pass
 
 
 @pytest.mark.parametrize(
