@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,7 @@ import pytest
 from docker.errors import DockerException
 
 from engine import ownership
+from harness.sites.clean import main as clean
 from harness.sites.leases import RUN
 from harness.sites.site import connect
 from harness.sites.site_file import read_site_file
@@ -33,7 +34,9 @@ from tests.site.long_runs.test_clean import make_profile, standing
 #: Cases with clusters, profile versions, macros and two hosts; their ledger has about this many lines.
 CASES = "new_version_repaves or replaced_one_after or macro_changes or project_macro"
 LINES = 45
-#: How many moments a test tries; ``./run endurance`` sets 30.
+#: The moment at which a run has leased its hosts and made nothing yet.
+LEASED = 5
+#: How many moments a test tries, that one included; ``./run endurance`` sets 30.
 MOMENTS = int(os.environ.get("KILLED_MOMENTS", "2"))
 
 
@@ -51,12 +54,11 @@ class KillSite:
         site = ("--site", str(self.site_file), "--no-provision")
         return self.project.start("-m", "pytest", "suites", "-q", *site, *arguments)
 
-    def clean(self, run: Path) -> subprocess.CompletedProcess[str]:
-        """Clean up after a run."""
-        command = [sys.executable, "-m", "harness.sites.clean", "--site", str(self.site_file), "--run", run.name]
-        return subprocess.run(
-            command, cwd=self.project.folder, check=False, capture_output=True, text=True, timeout=120
-        )
+    def clean(self, run: Path) -> tuple[int, str]:
+        """Clean up after a run; return the exit code and what was said."""
+        words = ["--site", str(self.site_file), "--run", run.name, "--runs-in", str(run.parent.parent)]
+        with redirect_stdout(io.StringIO()) as said, redirect_stderr(said):
+            return clean(words), said.getvalue()
 
     def picture(self) -> tuple[set[str], dict[str, dict[str, str]]]:
         """Return what stands in Palette: names, and the labels of every host."""
@@ -106,18 +108,22 @@ def kill_after(process: subprocess.Popen[str], ground: KillSite, lines: int, kno
 
 
 def test_a_killed_run_can_be_cleaned_at_any_moment(ground: KillSite) -> None:
-    """After SIGKILL at random moments nothing of the run is left in Palette, on the hosts or on the engine."""
+    """After SIGKILL at random moments nothing of the run is left in Palette, on the hosts or on the engine.
+
+    A run that has leased its hosts and made nothing yet leaves its leases, and cleaning gives the hosts back.
+    """
     before = ground.picture()
     chance = random.Random(6)  # noqa: S311 - moments, not secrets
-    known: set[Path] = set()
-    for _ in range(MOMENTS):
-        moment = chance.randint(1, LINES)
+    known = set(ground.project.runs)
+    for moment in [LEASED, *(chance.randint(1, LINES) for _ in range(MOMENTS - 1))]:
         run = kill_after(ground.start("-k", CASES), ground, moment, known)
         known.add(run)
-        done = ground.clean(run)
+        leased = sorted(host.uid for host in ground.view.edge_hosts.search() if host.labels.get(RUN))
+        assert moment != LEASED or leased == ["edge-1", "edge-2"]
+        code, said = ground.clean(run)
 
-        assert done.returncode == 0, f"killed after {moment} lines: {done.stdout}{done.stderr}"
-        assert ground.picture() == before, f"killed after {moment} lines: {done.stdout}"
+        assert code == 0, f"killed after {moment} lines: {said}"
+        assert ground.picture() == before, f"killed after {moment} lines: {said}"
         assert ownership.left_of(ground.engine, run.name) == []
         for uid in before[1]:
             assert ground.view.edge_hosts.wait_until_free(uid, within=30).is_free
@@ -176,7 +182,7 @@ def test_the_first_interrupt_ends_cleanly_and_the_second_at_once(ground: KillSit
     run = ground.project.runs[-1]
     assert twice.returncode == 2
     assert f"--run {run.name}" in output
-    assert ground.clean(run).returncode == 0
+    assert ground.clean(run)[0] == 0
     assert ground.picture() == before
 
 
@@ -191,14 +197,3 @@ def begun(ground: KillSite) -> subprocess.Popen[str]:
 
     assert settled(lambda: asked() or process.poll() is not None, 120)
     return process
-
-
-def test_a_leased_host_is_given_back_when_its_run_is_cleaned(ground: KillSite) -> None:
-    """A run killed right after it leased its hosts leaves leases, and cleaning gives the hosts back."""
-    run = kill_after(ground.start("-k", "third_repave"), ground, 5, set(ground.project.runs))
-    leased = sorted(host.uid for host in ground.view.edge_hosts.search() if host.labels.get(RUN))
-    done = ground.clean(run)
-
-    assert leased == ["edge-1", "edge-2"]
-    assert done.returncode == 0, done.stderr
-    assert not [host.uid for host in ground.view.edge_hosts.search() if host.labels.get(RUN)]
