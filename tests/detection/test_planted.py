@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.children import tied
 from reports.kill_matrix import JSON, PAGE, Matrix, from_json
 from tests.packages import copy_to
 
@@ -17,15 +18,15 @@ WITHIN = 900  # seconds
 #: A fault that one quick case is there for, and that case.
 FAULT, REQUIREMENT = "answers-not-masked", "PROFILE-08"
 CASE = "suites/profile/test_profile_shape.py"
-#: How the lab asks at that fault's injection point.
-POINT = "self.context.behaviour.at(MASK_ANSWER, healthy, answer, frozenset(self.secrets))"
+#: A second fault and the place where the lab asks for it, which is planted: nothing is asked there any more.
+UNASKED, POINT = "publishing-does-nothing", "call.context.behaviour.at(PUBLISH, profile_rules.publish, profile)"
 #: A fault from outside that does nothing at all: a healthy lab, presented as a faulty one.
-NO_FAULT = f"""
+NO_FAULT = """
 from lab.faults import fault
-from lab.injection import MASK_ANSWER
+from lab.injection import RENDER_VALUES
 
-SAME = fault("same", at=MASK_ANSWER, replace=lambda healthy, answer, secrets: healthy(answer, secrets),
-             catches=["{REQUIREMENT}"], because="nothing is wrong with it")
+SAME = fault("same", at=RENDER_VALUES, replace=lambda healthy, *given, **known: healthy(*given, **known),
+             catches=["PROFILE-06"], because="nothing is wrong with it")
 """
 
 
@@ -52,7 +53,7 @@ class PlantedProject:
     def detect(self, *arguments: str) -> tuple[int, Matrix, str]:
         """Make a matrix; give exit code, matrix and what was said."""
         command = [sys.executable, "-m", "detection", "--labs", "1", "--suites", CASE, *arguments]
-        done = subprocess.run(command, cwd=self.root, check=False, capture_output=True, text=True, timeout=WITHIN)
+        done = subprocess.run(tied(command), cwd=self.root, check=False, capture_output=True, text=True, timeout=WITHIN)
         assert (self.root / "reports/detection" / PAGE).exists(), done.stdout + done.stderr
         matrix = from_json((self.root / "reports/detection" / JSON).read_bytes())
         return done.returncode, matrix, done.stdout
@@ -74,41 +75,31 @@ def project(copied: Path) -> Iterator[PlantedProject]:
     project.restore()
 
 
-def test_a_fault_is_caught_and_the_healthy_lab_is_not_blamed(project: PlantedProject) -> None:
-    """As things are, the fault is caught by the requirement that claims it, and the healthy lab passes: exit code 0."""
-    code, matrix, said = project.detect("--fault", FAULT)
+def test_faults_are_caught_and_the_healthy_lab_is_not_blamed(project: PlantedProject) -> None:
+    """As things are, each fault is caught by the requirement that claims it, the healthy lab passes: exit code 0."""
+    code, matrix, said = project.detect("--fault", FAULT, "--fault", UNASKED)
 
     assert (code, matrix.problems) == (0, ()), said
-    assert [cell.requirement for cell in matrix.rows[0].catches] == [REQUIREMENT]
-    assert [(cell.requirement, cell.verdict) for cell in matrix.healthy] == [(REQUIREMENT, "pass")]
+    caught = {row.fault: {cell.requirement for cell in row.catches} for row in matrix.rows}
+    assert caught == {FAULT: {REQUIREMENT}, UNASKED: {"PROFILE-09"}}
+    assert {cell.verdict for cell in matrix.healthy} == {"pass"}
+    assert REQUIREMENT in {cell.requirement for cell in matrix.healthy}
     assert f"caught    {FAULT}" in said
 
 
-@pytest.mark.parametrize(
-    ("file", "right", "wrong"),
-    [
-        ("lab/palette/web.py", POINT, "healthy(answer, frozenset(self.secrets))"),
-        (CASE, "    assert shown == [], ", "    assert shown is not None, "),
-    ],
-    ids=["the injection point is gone", "the case asserts nothing"],
-)
-def test_a_fault_that_can_no_longer_be_caught_is_noticed(
-    project: PlantedProject, file: str, right: str, wrong: str
-) -> None:
-    """When the lab no longer asks at its point, or its case does not assert, it survives, and the matrix is red."""
-    project.plant(file, right, wrong)
-    code, matrix, said = project.detect("--fault", FAULT, "--healthy-runs", "0")
+def test_what_no_case_can_see_survives(project: PlantedProject, tmp_path: Path) -> None:
+    """Three faults survive, and the matrix is red.
 
-    assert (code, [row.fault for row in matrix.survivors]) == (1, [FAULT]), said
+    The lab no longer asks at the injection point of one; the case that is there for another asserts nothing; the third
+    does nothing: a verdict follows what happens, not that a fault is named.
+    """
+    project.plant("lab/palette/operations/profiles.py", POINT, "profile_rules.publish(profile)")
+    project.plant(CASE, "    assert shown == [], ", "    assert shown is not None, ")
+    (file := tmp_path / "same.py").write_text(NO_FAULT)
+    faults = ("--fault", FAULT, "--fault", UNASKED, "--lab-fault", f"{file}:SAME")
+    code, matrix, said = project.detect(*faults, "--healthy-runs", "0")
 
-
-def test_a_healthy_lab_presented_as_faulty_is_noticed(project: PlantedProject, tmp_path: Path) -> None:
-    """A fault that does nothing is caught by nobody: the verdict follows what happens, not that a fault is named."""
-    file = tmp_path / "same.py"
-    file.write_text(NO_FAULT)
-    code, matrix, said = project.detect("--lab-fault", f"{file}:SAME", "--healthy-runs", "0")
-
-    assert (code, [row.fault for row in matrix.survivors]) == (1, ["same"]), said
+    assert (code, {row.fault for row in matrix.survivors}) == (1, {FAULT, UNASKED, "same"}), said
 
 
 def test_a_healthy_lab_that_is_blamed_is_noticed(project: PlantedProject) -> None:
