@@ -58,9 +58,9 @@ PYTEST: dict[str, Pytest] = {
     "conformance": Pytest(("-q",), ("suites",)),
     "nightly": Pytest(("-q", "--level", "nightly", "--lab-hosts", "3"), ("suites",)),
     "requirements": Pytest(("--collect-only", "-qqq", "--requirements"), ("suites",)),
-    "tests": Pytest(
+    "tests": Pytest(  # with a worker more than cores, as runs on labs: a test with a lab waits for boots and answers
         (
-            "--ignore", "tests/page", "-n", "2", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20",
+            "--ignore", "tests/page", "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", "--durations", "20",
             "--durations-min", "10",
         ),
         ("tests",), (("PY_COLORS", "0"),),
