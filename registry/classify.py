@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NoReturn
 
+from registry.likeness import is_cut, likeness
 from registry.transforms import SWAPPED, TRANSFORMS, Context, replace_invalid, transform, wire
 
 if TYPE_CHECKING:
@@ -34,15 +35,6 @@ _OTHER_SCHEMES = frozenset(
     b"vapid aws4-hmac-sha256 sharedkey".split()
 )
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
-_CHARACTERS = (
-    ("lower case", re.compile(rb"[a-z]")),
-    ("upper case", re.compile(rb"[A-Z]")),
-    ("digits", re.compile(rb"[0-9]")),
-    ("blanks", re.compile(rb"[ \t\r\n]")),
-    ("punctuation", re.compile(rb"[!-/:-@\[-`{-~]")),
-    ("control characters", re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")),
-    ("non-ASCII", re.compile(rb"[\x80-\xff]")),
-)
 _NAMES_SHOWN = 2
 _MEANINGS_SHOWN = 3
 #: How the name of a change begins that nothing explains; what can be seen of it follows.
@@ -78,36 +70,13 @@ class Configured:
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """What may safely be said of a value that nothing explains: never the value itself. Lengths are in bytes."""
-
-    length: int
-    expected_length: int
-    common_prefix: int
-    common_suffix: int
-    characters: tuple[str, ...]
-    relation: str
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether it is the beginning or the end of the configured value."""
-        return 0 < self.length < self.expected_length and self.length in (self.common_prefix, self.common_suffix)
-
-    def __str__(self) -> str:
-        return self.relation or (
-            f"{self.length} bytes for {self.expected_length}, the first {self.common_prefix} and the last "
-            f"{self.common_suffix} as configured"
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Presented:
     """What one request presented, compared with the configured account, without any value in it.
 
     ``name`` is for people: 'intact', 'anonymous', 'base64-decoded', 'base64-decoded then trimmed', 'unknown change: …'.
     ``explanations`` are all equally short ways from the configured password to the presented one, each a transform's
     id or two of them joined by '+'; none for an intact or an unknown one. ``username_name`` and
-    ``username_explanations`` say the same of the user name. ``features`` describe what nothing explains.
+    ``username_explanations`` say the same of the user name.
     ``consistent`` holds every single transform that this observation agrees with: see :func:`narrow`.
     """
 
@@ -117,7 +86,6 @@ class Presented:
     explanations: tuple[str, ...] = ()
     username_name: str = ""
     username_explanations: tuple[str, ...] = ()
-    features: Features | None = None
     consistent: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
@@ -189,45 +157,6 @@ class _Table:
         found = _PAIR.iter_unpack(self._pairs.get(presented, b""))
         return tuple(f"{first}+{self._seconds[number]}" for index, number in found for first in self._firsts[index])
 
-    def features(self, presented: bytes) -> Features:
-        shortest = min(len(self.value), len(presented))
-        prefix = next((at for at in range(shortest) if self.value[at] != presented[at]), shortest)
-        suffix = next((at for at in range(shortest) if self.value[-1 - at] != presented[-1 - at]), shortest)
-        relation = _relation(self.value, presented, prefix, suffix)
-        return Features(len(presented), len(self.value), prefix, suffix, _kinds(presented), relation)
-
-
-def _kinds(value: bytes) -> tuple[str, ...]:
-    return tuple(name for name, pattern in _CHARACTERS if pattern.search(value))
-
-
-def _relation(value: bytes, presented: bytes, prefix: int, suffix: int) -> str:
-    """Return how two texts relate, as far as it can be seen without knowing any software; empty where it cannot."""
-    whole, part = len(value), len(presented)
-    lost, added = _left_out(value, presented), _left_out(presented, value)
-    differ = sum(one != other for one, other in zip(value, presented, strict=False))
-    seen = (
-        (not part, "nothing of it"),
-        (prefix == part < whole, f"the first {part} of {whole} bytes"),
-        (suffix == part < whole, f"the last {part} of {whole} bytes"),
-        (value.lower() == presented.lower(), "the same length, upper and lower case differ"),
-        (lost is not None, f"{whole - part} of {whole} bytes lost: {', '.join(_kinds(lost or b''))}"),
-        (added is not None, f"all {whole} bytes and {part - whole} more: {', '.join(_kinds(added or b''))}"),
-        (part == whole, f"the same length, {differ} of {whole} bytes differ"),
-    )
-    return next((text for holds, text in seen if holds), "")
-
-
-def _left_out(long: bytes, short: bytes) -> bytes | None:
-    """Return what must be left out of one text to get the other; None where leaving out is not enough."""
-    left, at = bytearray(), 0
-    for byte in long:
-        if at < len(short) and byte == short[at]:
-            at += 1
-        else:
-            left.append(byte)
-    return bytes(left) if at == len(short) else None
-
 
 class Prepared:
     """An account ready for comparison; made by :func:`prepare`. Its text shows no value, and it cannot be pickled."""
@@ -277,7 +206,8 @@ class Prepared:
             return self._intact()
         user = _Part.of(self._username, username, pairs=pairs)
         secret = _Part.of(self._password, password, pairs=pairs)
-        if all("+" in known for known in secret.explanations) and (seen := self._password.features(password)).is_cut:
+        if all("+" in known for known in secret.explanations) and is_cut(self._password.value, password):
+            seen = likeness(self._password.value, password)
             secret = _Part((), seen, intact=False)  # with "encoded then decoded", too, which says less
         swapped = user.swapped and secret.swapped
         user, secret = user.settled(swapped=swapped), secret.settled(swapped=swapped)
@@ -288,7 +218,6 @@ class Prepared:
             explanations=secret.explanations,
             username_name=user.name,
             username_explanations=user.explanations,
-            features=secret.features,
             consistent=self._consistent(username, password, secret.explanations),
         )
 
@@ -306,15 +235,15 @@ class _Part:
     """What became of one of the two values."""
 
     explanations: tuple[str, ...]
-    features: Features | None
+    likeness: str
     intact: bool
 
     @classmethod
     def of(cls, table: _Table, presented: bytes, *, pairs: bool) -> _Part:
         if presented == table.value:
-            return cls((), None, intact=True)
+            return cls((), "", intact=True)
         explanations = table.explain(presented, pairs=pairs)
-        return cls(explanations, None if explanations else table.features(presented), intact=False)
+        return cls(explanations, "" if explanations else likeness(table.value, presented), intact=False)
 
     @property
     def unknown(self) -> bool:
@@ -328,14 +257,14 @@ class _Part:
     def name(self) -> str:
         if self.intact:
             return "intact"
-        return worded(self.explanations) if self.explanations else f"{UNKNOWN}: {self.features}"
+        return worded(self.explanations) if self.explanations else f"{UNKNOWN}: {self.likeness}"
 
     def settled(self, *, swapped: bool) -> _Part:
         """Both values swapped is one explanation; one alone cannot have been swapped."""
         if swapped:
-            return _Part((SWAPPED,), None, intact=False)
+            return _Part((SWAPPED,), "", intact=False)
         rest = tuple(name for name in self.explanations if SWAPPED not in name.split("+"))
-        return _Part(rest or self.explanations, self.features, self.intact)
+        return _Part(rest or self.explanations, self.likeness, self.intact)
 
 
 def _name_of_both(user: _Part, secret: _Part, *, swapped: bool) -> str:
