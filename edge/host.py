@@ -128,11 +128,10 @@ class EdgeHost:
     def _nonsense(self, error: ValueError) -> HostUnreachable:
         return HostUnreachable(f"{self.access}: {error}")
 
-    def journal(self, *, unit: str | None = None, this_boot: bool = False) -> str:
-        """Return the journal's messages, of one unit or of all, of this boot or of all."""
+    def journal(self, *, unit: str | None = None) -> str:
+        """Return the journal's messages, of one unit or of all, of all boots."""
         words = ["journalctl", "--no-pager", "--quiet", "--output=short-iso"]
         words += ["--unit", unit] if unit else []
-        words += ["--boot"] if this_boot else []
         return str(self.run(" ".join(["%s"] * len(words)), *words).stdout)
 
     def processes(self) -> str:

@@ -37,7 +37,6 @@ class ClusterFacts:
     labels: Mapping[str, str]
     cloud_config_uid: str
     profiles: tuple[ClusterProfile, ...]
-    repave_state: str
     created: datetime | None
 
 
@@ -96,7 +95,6 @@ def read_cluster(value: Mapping[str, Any]) -> ClusterFacts:
         labels=texts(value, "metadata", "labels"),
         cloud_config_uid=text(value, "spec", "cloudConfigRef", "uid"),
         profiles=tuple(read_profile_template(item) for item in items(value, "spec", "clusterProfileTemplates")),
-        repave_state=text(value, "status", "repave", "state"),
         created=moment(value, "metadata", "creationTimestamp"),
     )
 

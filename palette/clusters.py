@@ -193,13 +193,13 @@ class Clusters:
             abort=lambda seen: _leaving(seen) or (abort(seen) if abort else None),
         )
 
-    def wait_for_repave(self, uid: str, *, within: float | None = None) -> Repave:
+    def wait_for_repave(self, uid: str) -> Repave:
         """Wait until Palette has planned a repave, pending or already approved. Raises WaitTimeoutError."""
         seen = self.wait.until(
             f"a repave of cluster {uid} to be planned",
             lambda: self._repave_or_none(uid),
             lambda found: found is not None and found.state in (PENDING, APPROVED),
-            within=self.wait.timeouts.repave_pending if within is None else within,
+            within=self.wait.timeouts.repave_pending,
             state=lambda found: (found.state or "no state yet") if found else "none",
         )
         return seen or self.repave(uid)

@@ -7,7 +7,7 @@ something in YAML (docs/palette.md §4.5, docs/vectors.md §6). Cases about YAML
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from textwrap import indent
 from typing import TYPE_CHECKING
@@ -67,14 +67,13 @@ class ProviderCredentials:
 
 @dataclass(frozen=True)
 class OsLayer:
-    """The OS layer of a cluster profile: image, credentials, and ``more`` (YAML text at the root, such as stages)."""
+    """The OS layer of a cluster profile: image and credentials, and how they are written."""
 
     image: str
     credentials: ProviderCredentials | None = None
     spelling: KeySpelling = KeySpelling.GUIDE
     password_form: Form = Form.DOUBLE
     content_images: tuple[str, ...] = (IMAGE_MACRO,)
-    more: str = field(default="", repr=False)
 
     @property
     def is_verbatim(self) -> bool:
@@ -94,7 +93,6 @@ class OsLayer:
         if self.credentials is not None:
             yield credentials_block(self.credentials, self.spelling, self.password_form)
         yield f"options:\n  system.uri: {double_quoted(self.image)}\n"
-        yield self.more if self.more.endswith("\n") or not self.more else self.more + "\n"
 
 
 def credentials_block(

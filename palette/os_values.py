@@ -51,7 +51,7 @@ class OsValues:
                 raise UnusableValuesError(f"line {_line(key)}: a value below {key.value!r} is masked ({MASK})")
 
     def with_layer(self, layer: OsLayer) -> str:
-        """Return the values with the image, the credentials and the images to pull of ``layer``, and its other text.
+        """Return the values with the image, the credentials and the images to pull of ``layer``.
 
         A layer whose text a case writes itself keeps the user's other keys below it.
 
@@ -64,13 +64,11 @@ class OsValues:
         written = self.text
         for edit in (_with_images, _with_uri, _with_credentials):
             written = edit(written, layer)
-        if layer.more:
-            written = _with_block(written, layer.more)
         try:
             result = _root(written)
         except UnusableValuesError as error:
             raise UnusableValuesError(f"with the guide's changes, {str(error).partition(': ')[2]}") from None
-        if _without_changes(result, layer) != _without_changes(_root(self.text), layer):
+        if _without_changes(result) != _without_changes(_root(self.text)):
             raise UnusableValuesError("the changed values would differ elsewhere, too; write the layer in block style")
         return written
 
@@ -243,10 +241,9 @@ def _end(text: str, node: yaml.Node) -> int:
 # --- looking at the result -------------------------------------------------------------------------------------------
 
 
-def _without_changes(root: yaml.Node | None, layer: OsLayer) -> object:
-    """Return what the values mean without the three places and the layer's other text."""
-    more = [key.value for key, _value in _entries(_root(layer.more))] if layer.more else []
-    return _plain(root, (*CHANGED, *((key,) for key in more))) or None
+def _without_changes(root: yaml.Node | None) -> object:
+    """Return what the values mean without the three places."""
+    return _plain(root, CHANGED) or None
 
 
 def _plain(node: yaml.Node | None, without: tuple[tuple[str, ...], ...]) -> object:

@@ -75,8 +75,8 @@ class Presented:
 
     ``name`` is for people: 'intact', 'anonymous', 'base64-decoded', 'base64-decoded then trimmed', 'unknown change: …'.
     ``explanations`` are all equally short ways from the configured password to the presented one, each a transform's
-    id or two of them joined by '+'; none for an intact or an unknown one. ``username_name`` and
-    ``username_explanations`` say the same of the user name.
+    id or two of them joined by '+'; none for an intact or an unknown one. ``username_name`` is
+    the user name's part of the name.
     ``consistent`` holds every single transform that this observation agrees with: see :func:`narrow`.
     """
 
@@ -85,7 +85,6 @@ class Presented:
     password_name: str = ""
     explanations: tuple[str, ...] = ()
     username_name: str = ""
-    username_explanations: tuple[str, ...] = ()
     consistent: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
@@ -217,7 +216,6 @@ class Prepared:
             password_name=secret.name,
             explanations=secret.explanations,
             username_name=user.name,
-            username_explanations=user.explanations,
             consistent=self._consistent(username, password, secret.explanations),
         )
 

@@ -171,13 +171,6 @@ def test_a_certificate_arrives_byte_for_byte(pem: str) -> None:
     assert ("certificates: |\n" in values) == (pem in (PEM, PEM * 2, "# comment\n" + PEM))
 
 
-def test_more_text_goes_to_the_root() -> None:
-    """Stages and other keys of the pack are added as they are."""
-    read = yaml.safe_load(OsLayer("r.test/i:1", more="stages:\n  initramfs: []").values())
-
-    assert read["stages"] == {"initramfs": []}
-
-
 def test_a_protected_password_is_revealed_in_the_values_only() -> None:
     """The values need the password; the objects do not show it."""
     layer = OsLayer("r.test/i:1", ProviderCredentials("r", "u", Secret("pw-SECRET")))

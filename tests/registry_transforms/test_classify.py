@@ -172,7 +172,7 @@ def test_a_changed_user_name_is_named(prepared: Prepared) -> None:
     found = prepared.classify(basic("USER", ALPHANUMERIC))
 
     assert (found.kind, found.name) == ("changed", "user name upper-cased")
-    assert (found.username_explanations, found.password_name) == (("upper-case",), "intact")
+    assert (found.username_name, found.password_name) == ("upper-cased", "intact")
 
 
 def test_swapped_values_are_named_once(prepared: Prepared) -> None:
@@ -180,7 +180,7 @@ def test_swapped_values_are_named_once(prepared: Prepared) -> None:
     found = prepared.classify(basic(ALPHANUMERIC, "user"))
 
     assert found.name == "user name and password swapped"
-    assert found.explanations == found.username_explanations == ("swapped",)
+    assert found.explanations == ("swapped",)
 
 
 def test_one_replaced_value_is_not_a_swap(prepared: Prepared) -> None:
