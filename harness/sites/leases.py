@@ -71,6 +71,12 @@ def owner() -> str:
     return "".join(c if c.isalnum() or c in "-." else "-" for c in f"{user}.{socket.gethostname()}")[:63].strip("-.")
 
 
+def is_of_another(labels: Mapping[str, str], run: str) -> bool:
+    """Return whether a host's lease is of another run than this one, or than the one whose worker this is."""
+    leased_by = labels.get(RUN) or run
+    return not f"{run}-".startswith(f"{leased_by}-")
+
+
 def release(edge_hosts: EdgeHosts, uid: str, run: str) -> None:
     """Remove this run's lease of a host; another run's stays. Raises PaletteError."""
     if run and edge_hosts.get(uid).labels.get(RUN) == run:

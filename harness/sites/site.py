@@ -20,6 +20,7 @@ from harness.removal import LABEL, clear_verified
 from harness.sites.base_profile import BaseProfile, find_base
 from harness.sites.chosen_hosts import chosen, untouched_uids
 from harness.sites.cluster_network import TWO, pools_of
+from harness.sites.leases import is_of_another
 from harness.sites.packs import find_packs
 from harness.sites.provider_kubernetes import held_kubernetes
 from palette import Limits, Palette, RetryPolicy
@@ -254,7 +255,9 @@ class Site(Brief):
         return free[0]
 
     def free_hosts(self, count: int) -> tuple[EdgeHost, ...]:
-        """Return hosts that are registered, healthy and in no cluster, waiting for those that just left one.
+        """Return hosts that are registered, healthy, in no cluster and taken over by no other run.
+
+        Those that just left a cluster are waited for.
 
         Raises NoFreeHostError: the site has too few. HostsGoneError: they do not become free.
         """
@@ -265,7 +268,11 @@ class Site(Brief):
         try:
             chosen = edge_hosts.wait.until(
                 plural(count, "free Edge host"),
-                lambda: [self.hosts[each.uid] for each in edge_hosts.search() if each.uid in usable and each.is_free],
+                lambda: [
+                    self.hosts[each.uid]
+                    for each in edge_hosts.search()
+                    if each.uid in usable and each.is_free and not is_of_another(each.labels, self.run)
+                ],
                 lambda free: len(free) >= count,
                 within=edge_hosts.wait.timeouts.edge_host_ready,
                 state=lambda free: f"{len(free)} free",

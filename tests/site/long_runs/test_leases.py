@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from harness.evidence import Evidence
+from harness.ledger import Ledger
 from harness.sites.leases import OWNER, RUN, UNTIL, Lease, Leases
+from harness.sites.site import HostsGoneError, Site
 from lab.palette.settings import Strictness
 from palette.edge_hosts import EdgeHosts
 from tests.settling import settled
@@ -77,6 +81,18 @@ def test_a_lease_that_was_taken_over_is_neither_renewed_nor_given_back(stage: St
     assert late.renew() == ["edge-1"]
     late.give_back()
     assert stage.project().edge_hosts.get("edge-1").labels[RUN] == "conf-b"
+
+
+def test_nothing_is_deployed_on_a_host_that_another_run_took_over(stage: Stage, tmp_path: Path) -> None:
+    """A run that slept longer than its leases stand leaves the other's host alone, also between the other's cases."""
+    late = Leases(stage.project(), "conf-late", quiet, lasts=timedelta(seconds=-5))
+    late.take(HOSTS)
+    leases(stage, "conf-b").take(["edge-1"])
+    file = replace(stage.site, timeouts=replace(stage.site.timeouts, edge_host_ready=0.3))
+    with Site.open(file, "conf-late-gw0", Ledger(), Evidence(tmp_path)) as site:
+        assert [host.uid for host in site.free_hosts(2)] == ["edge-2", "edge-3"]
+        with pytest.raises(HostsGoneError, match="2 free"):
+            site.free_hosts(3)
 
 
 def test_a_lease_is_renewed_while_its_run_lives(stage: Stage) -> None:
