@@ -38,7 +38,7 @@ from protected import Secret
 from reports.leak_forms import Protected
 from reports.records import CaseFinished, from_json
 from reports.text import plural, visible
-from reports.verdicts import Verdict
+from reports.verdicts import ExitCode, Verdict
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
@@ -188,6 +188,9 @@ class Workers:
             self._xdist.pytest_runtestloop()
         except StoppedByXdist as stopped:
             self._conclude(str(stopped))
+        except (EOFError, OSError) as error:  # pytest-xdist does not foresee that a worker is killed as it starts
+            self._end()
+            end_session(f"a worker was lost while it started: {error}", ExitCode.ERROR)
         except BaseException:
             self._end()
             raise

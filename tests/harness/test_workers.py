@@ -8,6 +8,7 @@ from typing import Any
 
 import execnet
 import pytest
+from _pytest.outcomes import Exit
 
 from harness import workers
 from harness.scheduler import Queue
@@ -16,7 +17,7 @@ from harness.workers import Workers
 from protected import Secret
 from reports.leak_forms import Protected
 from reports.records import CaseFinished
-from reports.verdicts import Verdict
+from reports.verdicts import ExitCode, Verdict
 
 
 class WorkerNode:
@@ -263,3 +264,21 @@ def test_a_host_that_was_gone_in_two_cases_in_a_row_is_lent_no_more(monkeypatch:
 def test_a_host_is_not_blamed_for_one_whose_name_is_longer(text: str, is_named: bool) -> None:  # noqa: FBT001 - a row
     """Of ten hosts the first is not set aside because the tenth is gone."""
     assert workers._names(text, "edge-1") == is_named
+
+
+def test_a_worker_that_is_killed_while_it_starts_ends_the_run_in_one_line() -> None:
+    """What pytest-xdist does not foresee is no traceback: the run ends with the others cleared up."""
+    ended: list[str] = []
+
+    def start(_session: object) -> None:
+        raise EOFError("expected 1 bytes, got 0")
+
+    xdist = SimpleNamespace(pytest_sessionstart=start, pytest_sessionfinish=lambda: ended.append("xdist"))
+    controller: Any = SimpleNamespace(
+        config=SimpleNamespace(), session=None, _xdist=xdist, _end=lambda: ended.append("workers")
+    )
+    with pytest.raises(Exit, match="a worker was lost while it started: expected 1 bytes") as told:
+        Workers.go(controller)
+
+    assert told.value.returncode == ExitCode.ERROR
+    assert ended == ["workers", "xdist"]
