@@ -159,13 +159,23 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
         LabFailed: it did not come up.
 
     """
-    settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    sign(settings.keeper)  # until the lab's process answers for the folder
-    settings.origin.write_text(json.dumps(origin()))
-    settings.write()
+    with contextlib.ExitStack() as undoing:
+        undoing.callback(settings.discard)
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sign(settings.keeper)  # until the lab's process answers for the folder
+        settings.origin.write_text(json.dumps(origin()))
+        settings.write()
+        process = _begin(settings)
+        undoing.callback(_give_up, process)
+        _await_ready(settings, process, say)
+        undoing.pop_all()
+    return RunningLab(settings, process)
+
+
+def _begin(settings: LabSettings) -> subprocess.Popen[str]:
     source = Path(__file__).resolve().parent.parent
     with (settings.folder / "log").open("w") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             [sys.executable, "-m", "lab", "serve", str(settings.folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -175,21 +185,14 @@ def start(settings: LabSettings, say: Callable[[str], None]) -> RunningLab:
             cwd=source,
             start_new_session=True,  # Ctrl-C is for the starter, which then takes the lab down
         )
-    try:
-        _await_ready(settings, process, say)
-    except BaseException:
-        _give_up(settings, process)
-        raise
-    return RunningLab(settings, process)
 
 
-def _give_up(settings: LabSettings, process: subprocess.Popen[str]) -> None:
-    """End a lab that did not come up: politely, so that it removes what it has; nothing of it stays."""
+def _give_up(process: subprocess.Popen[str]) -> None:
+    """End a lab that did not come up: politely, so that it removes what it has."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(DOWN)
     _end(process)
-    settings.discard()
 
 
 def _await_ready(settings: LabSettings, process: subprocess.Popen[str], say: Callable[[str], None]) -> None:
@@ -253,7 +256,9 @@ def _all_kept() -> list[RunningLab]:
 
 
 def _is_young(folder: Path) -> bool:
-    """Return whether a folder may be one that is just being made."""
+    """Return whether a folder may be one that is just being made, by a process that lives."""
     with contextlib.suppress(OSError):
+        if any(not is_alive(draft.read_text()) for draft in folder.glob(f"{LabSettings(folder).keeper.name}.*")):
+            return False
         return time.time() - folder.stat().st_mtime < YOUNG
     return False

@@ -109,15 +109,17 @@ def test_a_killed_lab_is_cleared_and_nothing_else(
 
 def test_the_folder_of_a_dead_lab_is_cleared_at_the_next_start() -> None:
     """A folder whose lab is dead goes when labs are looked for, one that nobody signed as well; a young one stays."""
-    dead, young, unsigned = (labs_folder() / f"lab-{name}-{secrets.token_hex(3)}" for name in ("dead", "young", "un"))
-    for folder in (dead, young, unsigned):
+    names = ("dead", "young", "unsigned", "half-signed")
+    dead, young, unsigned, half = (labs_folder() / f"lab-{name}-{secrets.token_hex(3)}" for name in names)
+    for folder in (dead, young, unsigned, half):
         (folder / "edge-1").mkdir(parents=True)
     LabSettings(dead).keeper.write_text("4194305@gone")
+    (half / "keeper.4194305").write_text("4194305@gone")
     os.utime(unsigned, times=(0, time.time() - 2 * control.YOUNG))
     try:
         control.kept()
 
-        assert (dead.exists(), young.exists(), unsigned.exists()) == (False, True, False)
+        assert [folder.exists() for folder in (dead, young, unsigned, half)] == [False, True, False, False]
     finally:
         shutil.rmtree(young)
 
@@ -135,6 +137,7 @@ def test_whoever_starts_a_lab_answers_for_its_folder_until_the_lab_does(monkeypa
         with pytest.raises(OSError, match="killed"):
             control.start(settings, say)
         assert seen == [True]
+        assert not settings.folder.exists(), "left by a start that failed"
     finally:
         settings.discard()
 
