@@ -109,7 +109,18 @@ class RunningLab:
         return answer
 
     def stop(self) -> None:
-        """Take the lab down and wait until it is."""
+        """Take the lab down and wait until it is, also when that is interrupted: nobody else removes its folder."""
+        try:
+            self._end_politely()
+        except BaseException:
+            self._end_politely()
+            raise
+        finally:
+            if self._process is not None:
+                _end(self._process)
+            self.settings.discard()
+
+    def _end_politely(self) -> None:
         try:
             self.ask("stop")
         except OSError:
@@ -118,9 +129,6 @@ class RunningLab:
         deadline = time.monotonic() + DOWN
         while self._alive() and time.monotonic() < deadline:
             time.sleep(0.02)
-        if self._process is not None:
-            _end(self._process)
-        self.settings.discard()
 
     def _alive(self) -> bool:
         if self._process is not None:

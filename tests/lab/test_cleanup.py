@@ -142,6 +142,25 @@ def test_whoever_starts_a_lab_answers_for_its_folder_until_the_lab_does(monkeypa
         settings.discard()
 
 
+def test_a_lab_that_is_being_taken_down_is_so_also_when_that_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is told to end while its lab goes waits for it, and leaves no folder."""
+    lab, asked = control.RunningLab(LabSettings(labs_folder() / f"lab-down-{secrets.token_hex(3)}"), None), []
+    lab.settings.folder.mkdir()
+
+    def ask(_lab: control.RunningLab, word: str) -> dict[str, object]:
+        asked.append(word)
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        return {}
+
+    monkeypatch.setattr(control.RunningLab, "ask", ask)
+    with pytest.raises(KeyboardInterrupt):
+        lab.stop()
+
+    assert asked == ["stop", "stop"]
+    assert not lab.settings.folder.exists()
+
+
 def test_who_answers_for_a_folder_is_removed_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A removal that is killed half-way leaves a folder that is still known to be dead."""
     settings = LabSettings(tmp_path / "lab")
