@@ -43,6 +43,8 @@ _NEWER = (
     "SessionType,StdinNull,ForkAfterAuthentication,EnableEscapeCommandline,ObscureKeystrokeTiming,KnownHostsCommand,"
     "ChannelTimeout"
 )
+#: Seconds that a shared connection stands unused, and so outlives a run that was killed.
+PERSIST = 20
 #: Whatever the user's configuration of ssh says: commands, terminals, forwarding and variables are never its to choose.
 ALWAYS = (
     f"IgnoreUnknown={_NEWER}",
@@ -108,7 +110,7 @@ class SshAccess:
 
     def arguments(self) -> list[str]:
         """Return the options of ssh as a list."""
-        shared = ["ControlMaster=auto", "ControlPersist=120", f"ControlPath={_as_option(self.control, '/%C')}"]
+        shared = ["ControlMaster=auto", f"ControlPersist={PERSIST}", f"ControlPath={_as_option(self.control, '/%C')}"]
         return self._words(*self.options, *shared, *self._through_jump())
 
     def _words(self, *more: str) -> list[str]:
