@@ -266,7 +266,8 @@ def _all_kept() -> list[RunningLab]:
 def _is_young(folder: Path) -> bool:
     """Return whether a folder may be one that is just being made, by a process that lives."""
     with contextlib.suppress(OSError):
-        if any(not is_alive(draft.read_text()) for draft in folder.glob(f"{LabSettings(folder).keeper.name}.*")):
+        drafts = [draft.read_text() for draft in folder.glob(f"{LabSettings(folder).keeper.name}.*")]
+        if any(draft and not is_alive(draft) for draft in drafts):  # an empty one is just being written
             return False
         return time.time() - folder.stat().st_mtime < YOUNG
     return False

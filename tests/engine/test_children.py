@@ -73,15 +73,9 @@ def test_a_tied_child_ends_with_its_parent_however_that_ends(*, setpriv: bool) -
     """After SIGKILL of the parent nothing that it started works on; until then it is a child like any other."""
     if setpriv and not shutil.which("setpriv"):
         pytest.skip("no setpriv here")
-    script = PARENT if setpriv else f"from engine import children\nchildren._has_setpriv = lambda: False\n{PARENT}"
-    environ = environment(PYTHONPATH=str(ROOT))
-    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, env=environ, stdout=subprocess.PIPE) as parent:
-        assert parent.stdout is not None
-        pid, said = parent.stdout.readline().split()
-        parent.kill()
-
-    assert said == b"here"
-    assert settled(lambda: not is_running(int(pid)), within=30)
+    assert_child_ends_with(
+        PARENT if setpriv else f"from engine import children\nchildren._has_setpriv = lambda: False\n{PARENT}"
+    )
     assert subprocess.run(tied(["sh", "-c", "exit 7"]), check=False).returncode == 7
 
 
@@ -97,8 +91,15 @@ child.wait()
 
 def test_a_run_that_a_test_started_ends_with_the_test() -> None:
     """Own tests that are killed leave no run behind that would work on for a minute."""
+    assert_child_ends_with(OF_A_TEST)
+
+
+def assert_child_ends_with(parent_script: str) -> None:
+    """Kill a process that has started a child and written its pid; the child ends as well."""
     environ = environment(PYTHONPATH=str(ROOT))
-    with subprocess.Popen([sys.executable, "-c", OF_A_TEST], cwd=ROOT, env=environ, stdout=subprocess.PIPE) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", parent_script], cwd=ROOT, env=environ, stdout=subprocess.PIPE
+    ) as parent:
         assert parent.stdout is not None
         pid, said = parent.stdout.readline().split()
         parent.kill()

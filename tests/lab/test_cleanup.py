@@ -114,6 +114,7 @@ def test_the_folder_of_a_dead_lab_is_cleared_at_the_next_start() -> None:
     for folder in (dead, young, unsigned, half):
         (folder / "edge-1").mkdir(parents=True)
     LabSettings(dead).keeper.write_text("4194305@gone")
+    (young / "keeper.1").touch()  # just being written
     (half / "keeper.4194305").write_text("4194305@gone")
     os.utime(unsigned, times=(0, time.time() - 2 * control.YOUNG))
     try:
