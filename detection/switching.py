@@ -165,13 +165,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Order what concerns a mutant by mutant, properties first: they are the quickest to find a change."""
+    """Order by mutant, and its cases so that the quickest to catch it come first."""
     plan = config.stash.get(PLAN, None)
     if plan is None:
         return
     order = {mutant.name: number for number, mutant in enumerate(plan.mutants)}
     chosen = [item for item in items if mutant_of(item) is not None]
-    chosen.sort(key=lambda item: (order[_name(item)], not _draws(item)))
+    chosen.sort(key=lambda item: (order[_name(item)], *_rank(item)))
     if plan.shuffle is not None:
         random.Random(plan.shuffle).shuffle(chosen)  # noqa: S311 - an order, no secret
     items[:] = chosen
@@ -203,6 +203,15 @@ def mutant_of(item: pytest.Item) -> Mutant | None:
     callspec = getattr(item, "callspec", None)
     mutant: Mutant | None = callspec.params.get("mutant") if callspec else None
     return mutant
+
+
+def _rank(item: pytest.Item) -> tuple[int, bool]:
+    """Return the place of a case among those of its mutant: first what proves little else, then what draws."""
+    mutant, marker = mutant_of(item), item.get_closest_marker("requirement")
+    assert mutant is not None
+    assert marker is not None
+    others = set(marker.args).difference(mutant.claims) if mutant.claims else ()
+    return len(others), not _draws(item)
 
 
 def _name(item: pytest.Item) -> str:

@@ -54,12 +54,29 @@ def test_further_healthy_runs_have_an_order_of_their_own(tmp_path: Path) -> None
 
 def ordered(folder: Path, shuffle: int | None) -> list[str]:
     """Collect the cases of one file for the healthy lab; return their names."""
-    plan = folder / "plan.json"
-    Plan("lab", (HEALTHY_LAB,), shuffle=shuffle).write(plan)
-    command = [sys.executable, "-m", "pytest", "suites/lifecycle", "--collect-only", "-qq", "-p", "no:cacheprovider"]
-    command += ["-p", "detection.switching", "--detection-plan", str(plan)]
+    return planned(folder, Plan("lab", (HEALTHY_LAB,), shuffle=shuffle), "suites/lifecycle")
+
+
+def planned(folder: Path, plan: Plan, suites: str) -> list[str]:
+    """Collect what a plan runs of the suites; return the names of the cases in their order."""
+    file = folder / "plan.json"
+    plan.write(file)
+    command = [sys.executable, "-m", "pytest", suites, "--collect-only", "-qq", "-p", "no:cacheprovider"]
+    command += ["-p", "detection.switching", "--detection-plan", str(file)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    return [*json.loads(cases_file(plan).read_text())]
+    return [*json.loads(cases_file(file).read_text())]
+
+
+def test_the_cases_that_prove_little_else_come_first(tmp_path: Path) -> None:
+    """What looks for nothing but the fault's own requirements catches it soonest; what draws comes first among equals.
+
+    The property that repaves with every class of password takes a minute, and proves two requirements.
+    """
+    names = planned(tmp_path, Plan("lab", (Mutant("x", {"name": "x"}, ("CRED-05",)),)), "suites/credentials")
+
+    cases = [name.rpartition("::")[2].partition("[")[0] for name in names]
+    assert cases[0] == "test_user_names_arrive_unchanged_at_deployment"
+    assert cases[-2:] == ["test_repave_presents_the_password_unchanged", "test_the_probe_set_arrives_unchanged"]
 
 
 def test_a_matrix_leaves_runs_of_the_suites_alone(tmp_path: Path) -> None:
