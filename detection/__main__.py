@@ -106,7 +106,7 @@ def _make(asked: argparse.Namespace) -> Matrix:
         wanted += choose(asked.fault, asked.lab_fault, full=asked.full)
     suites = tuple(asked.suites or ["suites"])
     cases = collect(suites)
-    ownership.sweep(connect(_say, provision=True))
+    ownership.sweep(connect(_say, provision=True), _say)
     whole = not (asked.fault or asked.lab_fault or asked.suites or asked.random)
     area = of_user("detection") / f"matrix-{os.getpid()}"
     healthy_runs = (20 if asked.thorough else 1) if asked.healthy_runs is None else asked.healthy_runs
@@ -135,7 +135,7 @@ def _keep_survivors(matrix: Matrix, wanted: Sequence[Wanted], folder: Path) -> N
 
 
 def _try_outages(asked: argparse.Namespace) -> Infrastructure:
-    ownership.sweep(connect(_say, provision=True))
+    ownership.sweep(connect(_say, provision=True), _say)
     wanted = infrastructure.chosen(asked.outage)
     area = of_user("detection") / f"outages-{os.getpid()}"
     _say(f"{len(wanted)} cells, {asked.labs} labs; pytest's own words are in {area}")

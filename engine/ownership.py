@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
+from requests import RequestException
+
+from foreign import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -87,14 +90,17 @@ def is_alive(keeper: str) -> bool:
     return place != _place() or process_identity(int(pid)) == keeper
 
 
-def sweep(client: docker.DockerClient) -> list[str]:
-    """Remove what dead runs left: containers, networks, volumes. Return their names; things of living runs stay."""
-    return _remove(client, lambda labels: _KEEPER in labels and not is_alive(labels[_KEEPER]))
+def sweep(client: docker.DockerClient, say: Callable[[str], None]) -> list[str]:
+    """Remove what dead runs left: containers, networks, volumes. Return their names; things of living runs stay.
+
+    What the engine cannot remove, such as a container whose processes it cannot end, stays too, and ``say`` is told.
+    """
+    return _remove(client, lambda labels: _KEEPER in labels and not is_alive(labels[_KEEPER]), say)
 
 
 def remove_run(client: docker.DockerClient, run: str) -> list[str]:
-    """Remove everything that carries the labels of ``run``. Return the names of what was there."""
-    return _remove(client, lambda labels: labels.get(_RUN) == run)
+    """Remove everything that carries the labels of ``run``. Return the names of what went; see :func:`left_of`."""
+    return _remove(client, lambda labels: labels.get(_RUN) == run, lambda _what_stays: None)
 
 
 def label_of(run: str) -> str:
@@ -112,13 +118,22 @@ def left_of(client: docker.DockerClient, run: str) -> list[str]:
     ]
 
 
-def _remove(client: docker.DockerClient, chosen: Callable[[Mapping[str, str]], bool]) -> list[str]:
+def _remove(
+    client: docker.DockerClient, chosen: Callable[[Mapping[str, str]], bool], say: Callable[[str], None]
+) -> list[str]:
     removals: list[tuple[str | None, Mapping[str, str] | None, Callable[[], object]]] = [
         *((c.name, c.labels, partial(c.remove, force=True, v=True)) for c in _containers(client, _RUN)),
         *((n.name, n.attrs.get("Labels"), n.remove) for n in client.networks.list(filters={"label": _RUN})),
         *((v.name, v.attrs.get("Labels"), partial(v.remove, force=True)) for v in _volumes(client, _RUN)),
     ]
-    return [str(name) for name, labels, remove in removals if chosen(labels or {}) and _gone(remove)]
+    removed = []
+    for name, labels, remove in removals:
+        if chosen(labels or {}):
+            try:
+                removed += [str(name)] if _gone(remove) else []
+            except (APIError, RequestException) as error:
+                say(f"cannot clear {name}, which a dead run had left; the engine: {one_line(str(error))}")
+    return removed
 
 
 def _containers(client: docker.DockerClient, label: str) -> list[Container]:

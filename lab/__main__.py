@@ -86,7 +86,7 @@ def _say(message: str) -> None:
 
 def _up(arguments: argparse.Namespace) -> None:
     faults = tuple(dict(specify(name)) for name in arguments.lab_fault)
-    ownership.sweep(connect(_say, provision=not arguments.no_provision))
+    ownership.sweep(connect(_say, provision=not arguments.no_provision), _say)
     folder = labs_folder() / f"lab-{secrets.token_hex(3)}"
     settings = LabSettings(
         folder, arguments.hosts, faults, arguments.strict, masks=arguments.masks, kind=arguments.kind,

@@ -129,7 +129,7 @@ def _find_what_was_not_noted(project: ProjectView, ledger: Ledger) -> None:
 def _clear_engine() -> None:
     """Remove what dead runs left on this machine's engine, if there is one."""
     with suppress(EngineUnavailable):
-        for name in ownership.sweep(engine(lambda _message: None, provision=False)):
+        for name in ownership.sweep(engine(lambda _message: None, provision=False), _say):
             _say(f"cleared on this machine: {name}")
 
 

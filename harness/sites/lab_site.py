@@ -59,7 +59,7 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
         raise BadSetupError("this machine has too little left: " + " | ".join(short))
     if options.site is None and (untested := untested_engine(client.info())):
         say(untested)
-    for name in ownership.sweep(client):
+    for name in ownership.sweep(client, say):
         say(f"cleared what a dead run had left: {name}")
     tempdirs.clear_abandoned()
     if said := tempdirs.elsewhere():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 
+from lab.agent import places, upgrade
 from lab.agent.agent import Agent
+from lab.agent.jobs import Jobs
 
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-Agent().run()
+Agent(Jobs(upgrade.run, places.UPGRADE_LOG, needs=["grpc"])).run()

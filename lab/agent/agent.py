@@ -13,7 +13,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import time
 from dataclasses import asdict, replace
@@ -23,10 +22,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import yaml
 
 from lab import injection
-from lab.agent import kubernetes, places, puller, runtime, scope, secret, slots
+from lab.agent import kubernetes, places, puller, runtime, scope, secret, slots, upgrade
 from lab.agent.channel import Channel, PaletteUnreachable
 from lab.agent.external import external_registry
-from lab.agent.orders import Inbox, Order, Overtaken, StepTookTooLong, run_step
+from lab.agent.orders import Inbox, Order, Overtaken, StepTookTooLong
 from lab.agent.puller import PullFailed
 from lab.agent.reporter import Reporter, boot_id
 from lab.agent.secret import Credential
@@ -37,6 +36,8 @@ from lab.kinds import misfit
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from lab.agent.jobs import Jobs
 
 log = logging.getLogger("stylus")
 
@@ -50,7 +51,8 @@ TROUBLE = (OSError, subprocess.SubprocessError, ValueError, LookupError)
 class Agent:
     """The agent of one Edge host."""
 
-    def __init__(self) -> None:
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
         self._user_data = places.read_user_data()
         self._site = self._user_data["site"]
         self.uid = str(self._site["name"])
@@ -284,20 +286,17 @@ class Agent:
             where = asdict(self._behaviour.where)
             known = {"image": image, "faults": self._faults, "notes": str(notes), "where": where}
             places.write_private(plan, json.dumps(known))
-            with places.UPGRADE_LOG.open("a") as errors:
-                command = [sys.executable, "-m", "lab.agent.upgrade", str(plan)]
-                try:
-                    done = run_step(command, self._orders.is_overtaken, within=puller.PULL_TIMEOUT, stderr=errors)
-                except StepTookTooLong as error:
-                    return {"error": str(error)}
-                finally:
-                    for line in notes.read_text().splitlines() if notes.exists() else ():
-                        with contextlib.suppress(ValueError, TypeError):  # the last note of a job that was killed
-                            self._note(Touch(**json.loads(line)))
-        if done.returncode != 0:
-            return {"error": f"the upgrade job ended with {done.returncode}; see {places.UPGRADE_LOG}"}
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+            try:
+                status = self._jobs.run(plan, self._orders.is_overtaken, within=puller.PULL_TIMEOUT)
+            except StepTookTooLong as error:
+                return {"error": str(error)}
+            finally:
+                for line in notes.read_text().splitlines() if notes.exists() else ():
+                    with contextlib.suppress(ValueError, TypeError):  # the last note of a job that was killed
+                        self._note(Touch(**json.loads(line)))
+            if status != 0:
+                return {"error": f"the upgrade job ended with {status}; see {places.UPGRADE_LOG}"}
+            return places.read_json(upgrade.answer_to(plan))
 
     # --- what both share ---------------------------------------------------------------------------------------------
 

@@ -1,14 +1,13 @@
 """The upgrade job of a repave: what runs, on the node, as a pod whose image is the provider image.
 
-It is a process of its own and reads the credential from the cluster's Secret, not from the agent: the second reading
-of the same password, on another path. ``python3 -m lab.agent.upgrade PLAN`` pulls with the node's runtime, prepares
-the slot and prints a JSON record; the agent then switches and reboots.
+It is a process of its own (``lab/agent/jobs.py``) and reads the credential from the cluster's Secret, not from the
+agent: the second reading of the same password, on another path. It pulls with the node's runtime, prepares the slot and
+writes a JSON record beside its plan; the agent then switches and reboots.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -30,8 +29,18 @@ from lab.injection import (
 )
 
 
+def answer_to(plan: Path) -> Path:
+    """Where a job writes its record."""
+    return plan.with_name("answer.json")
+
+
+def run(plan: Path) -> None:
+    """Do what a plan says, as a job."""
+    answer_to(plan).write_text(json.dumps(upgrade(json.loads(plan.read_text()))))
+
+
 def upgrade(plan: dict[str, Any]) -> dict[str, Any]:
-    """Pull the planned image unless the node has it, and prepare its slot. Return the record that is printed."""
+    """Pull the planned image unless the node has it, and prepare its slot. Return what the agent is told."""
     where, notes = Where(**plan["where"]), Path(plan["notes"])
     behaviour = behaviour_of(plan["faults"], where, lambda touch: _note(notes, touch))
     at, nth = behaviour.at, where.repave
@@ -59,7 +68,3 @@ def _note(notes: Path, touch: Touch) -> None:
 
 def _if_not_present(_image: str, present: bool) -> bool:  # noqa: FBT001 - the node has the image or not
     return not present
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(upgrade(json.loads(Path(sys.argv[1]).read_text()))))

@@ -97,7 +97,7 @@ def ground(tmp_path: Path) -> Iterator[KillsGround]:
     for pid in ground.processes():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    ownership.sweep(engine)
+    ownership.sweep(engine, print)
     shutil.rmtree(temporary, ignore_errors=True)
     engine.close()
 

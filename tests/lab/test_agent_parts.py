@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from lab.agent.slots import Slot
 from lab.firmware import command_line
 from registry.tls import Authority
 from tests.palette.servers import Request, serving
+from tests.settling import settled
 
 OLD, NEW, NEWER = (Slot(f"registry.example/provider:{name}", f"sha256:{name}", ("base", name)) for name in "abc")
 
@@ -82,6 +84,58 @@ def test_a_step_has_its_time() -> None:
     """A step that does not end in its time is ended, and the error names program and time."""
     with pytest.raises(StepTookTooLong, match=r"sleep did not finish within 0\.05 s"):
         run_step(["sleep", "60"], lambda: False, within=0.05)
+
+
+def jobs(folder: Path, work: str, then: str) -> list[str]:
+    """Do something with jobs in a process of its own, which has no other thread. Return the lines that it prints."""
+    program = f"""
+import os, signal, subprocess, sys, time
+from pathlib import Path
+from lab.agent.jobs import Jobs
+from lab.agent.orders import Overtaken, StepTookTooLong
+def work(plan): {work}
+jobs = Jobs(work, Path({str(folder / "log")!r}), needs=["json.tool"])
+plan = Path({str(folder / "plan")!r})
+{then}
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    return [*done.stdout.splitlines(), *done.stderr.splitlines()]
+
+
+def test_a_job_is_a_process_of_its_own_that_imports_nothing_anew(tmp_path: Path) -> None:
+    """A job has its plan and a process of its own; one that raises ends with 1, and the log says why."""
+    work = "print(plan.name, os.getpgid(0) == os.getpid(), 'json.tool' in sys.modules, flush=True) or 1 / 0"
+
+    assert jobs(tmp_path, work, "print(jobs.run(plan, lambda: False, within=20))") == ["plan True True", "1"]
+    assert "ZeroDivisionError" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [("lambda: True, within=60", "Overtaken"), ("lambda: False, within=0.05", "StepTookTooLong")],
+)
+def test_a_job_is_ended_with_its_children_and_the_next_one_runs(tmp_path: Path, arguments: str, error: str) -> None:
+    """Where it is overtaken or takes too long, all that a job started ends, and the error says which it was."""
+    ids = tmp_path / "ids"
+    work = f"open({str(ids)!r}, 'a').write(str(subprocess.Popen(['sleep', '60']).pid) + ' ') and time.sleep(60)"
+    then = f"""
+for _ in range(2):
+    try: jobs.run(plan, {arguments})
+    except {error} as error: print(type(error).__name__, flush=True)
+"""
+    began = time.monotonic()
+
+    assert jobs(tmp_path, work, then) == [error, error]
+    assert time.monotonic() - began < 20, "a job was waited for"
+    assert settled(lambda: not any(Path(f"/proc/{pid}").exists() for pid in ids.read_text().split()), 10)
+
+
+def test_an_agent_that_can_start_no_jobs_ends(tmp_path: Path) -> None:
+    """Without the process that starts jobs the agent ends, and is started anew by its unit."""
+    then = "os.kill(int(Path('/proc/self/task/%d/children' % os.getpid()).read_text()), signal.SIGKILL)\n"
+
+    (said,) = jobs(tmp_path, "pass", then + "time.sleep(0.5)\njobs.run(plan, lambda: False, within=20)")
+    assert "is gone" in said or "Broken pipe" in said
 
 
 # --- the channel ----------------------------------------------------------------------------------------------------

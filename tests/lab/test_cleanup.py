@@ -100,7 +100,7 @@ def test_a_killed_lab_is_cleared_and_nothing_else(
         assert ownership.left_of(engine, name)
         os.kill(int(killed.settings.keeper.read_text().partition("@")[0]), signal.SIGKILL)
         assert settled(lambda: not control.is_running(killed.settings), 5)
-        ownership.sweep(engine)
+        ownership.sweep(engine, print)
 
     assert settled(lambda: ownership.left_of(engine, name) == [], 10), "another run's sweep may be at it too"
     assert sorted(ownership.left_of(engine, lab.settings.folder.name)) == living

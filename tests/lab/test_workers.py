@@ -119,7 +119,7 @@ def test_a_worker_that_is_killed_costs_the_case_that_it_ran(engine: docker.Docke
     assert run.returncode == 3, output
     assert verdicts == ["error", "pass", "pass"]
     assert "ended while it ran this case" in lost.observed + lost.reason
-    ownership.sweep(engine)  # as the next run does
+    ownership.sweep(engine, print)  # as the next run does
     assert_nothing_is_left(engine, project)
 
 
