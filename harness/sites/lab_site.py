@@ -14,10 +14,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from docker.errors import DockerException
+from requests import RequestException
+
 from engine import ownership, tempdirs
 from engine.debian import BuildFailed, ProgramMissing, has_image
 from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect, install_packages, is_debian_family
+from foreign import one_line
 from harness.interrupts import end_session
 from harness.sites.site_file import SiteFile, read_site_file
 from lab import control
@@ -50,6 +54,27 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
     Raises BadSetupError; nothing has been started by us then.
     """
     client = provided(say, provision=options.provision)
+    with _engine_trouble_said():
+        _check(client, options, say)
+        for name in ownership.sweep(client, say):
+            say(f"cleared what a dead run had left: {name}")
+    tempdirs.clear_abandoned()
+    if said := tempdirs.elsewhere():
+        say(said)
+    return client
+
+
+@contextmanager
+def _engine_trouble_said() -> Iterator[None]:
+    """Say in one line what an engine that answers, but does not do what it is asked, says of it."""
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        raise BadSetupError(f"the Docker engine does not do what it is asked: {one_line(str(error))}") from error
+
+
+def _check(client: docker.DockerClient, options: Options, say: Say) -> None:
+    """Look whether the machine has all that a run needs. Raises BadSetupError."""
     try:
         image = engine_image(current_openssh=options.lab_current_openssh)
         _room(client, ROOM_LATER if options.site or has_image(client, image) else ROOM)
@@ -59,12 +84,6 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
         raise BadSetupError("this machine has too little left: " + " | ".join(short))
     if options.site is None and (untested := untested_engine(client.info())):
         say(untested)
-    for name in ownership.sweep(client, say):
-        say(f"cleared what a dead run had left: {name}")
-    tempdirs.clear_abandoned()
-    if said := tempdirs.elsewhere():
-        say(said)
-    return client
 
 
 def provided(say: Say, *, provision: bool) -> docker.DockerClient:
@@ -83,7 +102,8 @@ def prepare(options: Options, client: docker.DockerClient, say: Say) -> None:
     if options.site is not None:
         return
     try:
-        build(client, say, options.lab_kind, current_openssh=options.lab_current_openssh)
+        with _engine_trouble_said():
+            build(client, say, options.lab_kind, current_openssh=options.lab_current_openssh)
         if options.lab_kubernetes:
             programs.provide(say)
     except (BuildFailed, ProgramMissing) as error:

@@ -14,9 +14,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import pytest
 import yaml
+from docker.errors import APIError
+from requests import ReadTimeout
 
 import lab.site
 from harness.drawing import examples_of
@@ -291,6 +294,18 @@ def test_an_engine_that_nobody_tried_is_said(facts: dict[str, str], said: str) -
     assert lab_site.untested_engine(facts) == said
 
 
+@pytest.mark.parametrize("error", [APIError("500 Server Error: no space left"), ReadTimeout("Read timed out.")])
+def test_an_engine_that_does_not_do_what_it_is_asked_is_refused(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """An engine that answers, and then fails or hangs, ends the command before anything is begun, in its own words."""
+    broken = SimpleNamespace(info=lambda: {"DockerRootDir": "/"}, containers=Mock(**{"list.side_effect": error}))
+    monkeypatch.setattr(lab_site, "connect", lambda _say, **_options: broken)
+    monkeypatch.setattr(lab_site, "has_image", lambda _client, _tag: True)
+
+    assert said_by_engine(check()) == f"the Docker engine does not do what it is asked: {error}"
+
+
 @pytest.mark.parametrize("where", ["lab", "site"])
 def test_it_is_said_before_a_lab_is_started(where: str, site_yaml: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run on a lab says it; a run on a site has no hosts on this engine, and says nothing."""
@@ -298,7 +313,7 @@ def test_it_is_said_before_a_lab_is_started(where: str, site_yaml: Path, monkeyp
     monkeypatch.setattr(lab_site, "connect", lambda _say, **_options: SimpleNamespace(info=lambda: facts))
     monkeypatch.setattr(lab_site, "has_image", lambda _client, _tag: True)
     monkeypatch.setattr(lab_site, "ROOM_LATER", 0)
-    monkeypatch.setattr("engine.ownership.sweep", lambda _client: [])
+    monkeypatch.setattr("engine.ownership.sweep", lambda _client, _say: [])
     said: list[str] = []
     lab_site.engine(check(*(["--site", str(site_yaml)] if where == "site" else [])), said.append)
 
