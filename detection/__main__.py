@@ -20,6 +20,7 @@ from engine import ownership
 from engine.debian import BuildFailed, ProgramMissing
 from engine.reach import EngineUnavailable, connect
 from engine.tempdirs import of_user
+from engine.trouble import TROUBLE
 from foreign.arguments import Parser, from_one
 from lab.control import LabFailed
 from lab.faults import UnknownFault
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # labs and pytests are taken along
     try:
         matrix = _try_outages(asked) if asked.infrastructure or asked.outage else _make(asked)
-    except (UnknownFault, NoCasesError, EngineUnavailable, LabFailed, ProgramMissing, BuildFailed) as error:
+    except (UnknownFault, NoCasesError, EngineUnavailable, LabFailed, ProgramMissing, BuildFailed, *TROUBLE) as error:
         sys.stderr.write(visible(f"detection: {error}\n"))
         return BAD_SETUP
     except KeyboardInterrupt:

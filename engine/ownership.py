@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from docker.errors import APIError, NotFound
-from requests import RequestException
 
+from engine.trouble import TROUBLE
 from foreign import one_line
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ def _remove(
         if chosen(labels or {}):
             try:
                 removed += [str(name)] if _gone(remove) else []
-            except (APIError, RequestException) as error:
+            except TROUBLE as error:
                 say(f"cannot clear {name}, which a dead run had left; the engine: {one_line(str(error))}")
     return removed
 

@@ -12,12 +12,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, get_args
 
-from docker.errors import DockerException
-
 from engine import ownership
 from engine.debian import BuildFailed, ProgramMissing
 from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect
+from engine.trouble import TROUBLE
 from foreign import visible
 from foreign.arguments import Parser, from_one
 from lab import control, images
@@ -45,7 +44,7 @@ def main(given: Sequence[str] | None = None) -> int:
             return 0
         arguments = _parser().parse_args(words)
         return int(arguments.command(arguments) or 0)
-    except (EngineUnavailable, ProgramMissing, BuildFailed, UnknownFault, control.LabFailed, DockerException) as error:
+    except (EngineUnavailable, ProgramMissing, BuildFailed, UnknownFault, control.LabFailed, *TROUBLE) as error:
         sys.stderr.write(visible(f"lab: {error}\n"))
         return BAD_SETUP
 

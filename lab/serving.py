@@ -15,8 +15,7 @@ import signal
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from docker.errors import APIError
-
+from engine.trouble import TROUBLE
 from lab.faults import UnknownFault
 from lab.site import running_lab
 
@@ -103,7 +102,7 @@ class _Counter:
     def _answer(self, line: bytes) -> Message:
         try:
             return self._obey(json.loads(line))
-        except (ValueError, LookupError, TypeError, UnknownFault, APIError) as error:
+        except (ValueError, LookupError, TypeError, UnknownFault, *TROUBLE) as error:
             return {"error": f"{type(error).__name__}: {error}"}
 
     def _obey(self, request: Message) -> Message:

@@ -21,10 +21,10 @@ from typing import TYPE_CHECKING
 
 import trustme
 import yaml
-from docker.errors import APIError
 
 from engine import ownership
 from engine.children import environment
+from engine.trouble import TROUBLE
 from lab import base_profile, hosts, images
 from lab.kinds import KINDS
 from lab.palette.server import PaletteEndpoint
@@ -101,7 +101,7 @@ def _remove(client: docker.DockerClient, run: str) -> None:
 
 
 def _remove_quietly(container: Container) -> None:
-    with contextlib.suppress(APIError):  # the second look names what is left
+    with contextlib.suppress(*TROUBLE):  # the second look names what is left
         container.remove(force=True, v=True)
 
 

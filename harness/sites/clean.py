@@ -7,13 +7,13 @@ run's label. Whatever else has a similar name stays. Afterwards Palette is looke
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine import ownership
 from engine.reach import EngineUnavailable
 from engine.reach import connect as engine
+from engine.trouble import TROUBLE
 from foreign import visible
 from foreign.arguments import Parser
 from harness import ledger as ledgers
@@ -128,9 +128,13 @@ def _find_what_was_not_noted(project: ProjectView, ledger: Ledger) -> None:
 
 def _clear_engine() -> None:
     """Remove what dead runs left on this machine's engine, if there is one."""
-    with suppress(EngineUnavailable):
+    try:
         for name in ownership.sweep(engine(lambda _message: None, provision=False), _say):
             _say(f"cleared on this machine: {name}")
+    except EngineUnavailable:
+        return
+    except TROUBLE as error:
+        _say(f"nothing was cleared on this machine: the Docker engine does not do what it is asked: {error}")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from docker.errors import DockerException
-from requests import RequestException
-
 from engine import ownership, tempdirs
 from engine.debian import BuildFailed, ProgramMissing, has_image
 from engine.machine import shortages
 from engine.reach import EngineUnavailable, connect, install_packages, is_debian_family
+from engine.trouble import TROUBLE
 from foreign import one_line
 from harness.interrupts import end_session
 from harness.sites.site_file import SiteFile, read_site_file
@@ -69,7 +67,7 @@ def _engine_trouble_said() -> Iterator[None]:
     """Say in one line what an engine that answers, but does not do what it is asked, says of it."""
     try:
         yield
-    except (DockerException, RequestException) as error:
+    except TROUBLE as error:
         raise BadSetupError(f"the Docker engine does not do what it is asked: {one_line(str(error))}") from error
 
 

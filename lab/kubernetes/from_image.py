@@ -7,10 +7,11 @@ import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from docker.errors import DockerException, ImageNotFound, NotFound
+from docker.errors import ImageNotFound, NotFound
 
 from engine.ownership import Owner
 from engine.reach import EngineUnavailable, connect
+from engine.trouble import TROUBLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,7 +44,7 @@ def take_out(references: Iterable[str], wanted: Iterable[str], folder: Path, say
                 lacking -= {name for name in lacking if _copy(container, name, folder)}
             finally:
                 container.remove()
-    except (EngineUnavailable, DockerException) as error:
+    except (EngineUnavailable, *TROUBLE) as error:
         return str(error)
     return ""
 
