@@ -52,7 +52,7 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
     Raises BadSetupError; nothing has been started by us then.
     """
     client = provided(say, provision=options.provision)
-    with _engine_trouble_said():
+    with _refusing_broken_engines():
         _check(client, options, say)
         for name in ownership.sweep(client, say):
             say(f"cleared what a dead run had left: {name}")
@@ -63,8 +63,8 @@ def engine(options: Options, say: Say) -> docker.DockerClient:
 
 
 @contextmanager
-def _engine_trouble_said() -> Iterator[None]:
-    """Say in one line what an engine that answers, but does not do what it is asked, says of it."""
+def _refusing_broken_engines() -> Iterator[None]:
+    """Refuse, in its own words, an engine that answers and does not do what it is asked. Raises BadSetupError."""
     try:
         yield
     except TROUBLE as error:
@@ -100,7 +100,7 @@ def prepare(options: Options, client: docker.DockerClient, say: Say) -> None:
     if options.site is not None:
         return
     try:
-        with _engine_trouble_said():
+        with _refusing_broken_engines():
             build(client, say, options.lab_kind, current_openssh=options.lab_current_openssh)
         if options.lab_kubernetes:
             programs.provide(say)
