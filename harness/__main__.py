@@ -73,6 +73,7 @@ PYTEST: dict[str, Pytest] = {
             "tests/third_party/test_far_site.py", "tests/site/long_runs/test_killed_run.py",
             "tests/edge/test_hostile_host.py", "tests/registry/test_hostile_registry.py",
             "tests/palette/test_hostile_answers.py", "tests/endurance/check_kills.py",
+            "tests/endurance/check_healthy.py",
         ),
         (("FAR_SITE", "whole"), ("KILLED_MOMENTS", "30"), ("HOSTILE_ANSWERS", "10000")), "own tests of over an hour",
         engine=True,
