@@ -38,7 +38,6 @@ from registry.manifests import RegistryError
 from registry.runners import RegistryFailed
 from registry.transforms import TRANSFORMS, Context
 from reports import runs, summary, waivers
-from reports.finish import finish
 from reports.journal import FILE_NAME, Journal
 from reports.leaks import Gate
 from reports.records import CaseFinished, Record, RequirementRecord, RunFinished, RunStarted, utc
@@ -337,6 +336,8 @@ class Run:
 
     def finish(self, *, interrupted: bool) -> tuple[ExitCode, str]:
         """Write every report; return the exit code and the summary for the terminal."""
+        from reports.finish import finish  # noqa: PLC0415 - pages take 0.1 s to load, and workers write none
+
         self.start()
         complete = not interrupted and not self.deselected and len(self.cases) >= self.collected
         for case in waivers.settle(self.cases, self.waivers_in_force, complete=complete):

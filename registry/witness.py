@@ -18,9 +18,7 @@ from urllib.parse import quote
 from registry.address import RegistryAddress
 from registry.classify import Configured, Presented, closest, prepare
 from registry.pulls import Mark, RequestLog, Which, changes, matches, overlapping
-from registry.reverse_proxy import ReverseProxy
 from registry.server import usable_port
-from registry.tls_listener import TlsListener
 
 if TYPE_CHECKING:
     import ssl
@@ -204,6 +202,9 @@ class Witness:
         names: tuple[str, ...] = (),
         renamed: bool = False,
     ) -> None:
+        from registry.reverse_proxy import ReverseProxy  # noqa: PLC0415 - it takes 0.3 s, and most processes have no witness
+        from registry.tls_listener import TlsListener  # noqa: PLC0415 - with it
+
         self.registry = registry
         self.address = RegistryAddress(bind, usable_port(bind, port))
         self.journal = RequestLog()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from foreign.yaml_text import read_yaml
 from harness import guide, requirements
 from harness.requirements import BadRequirementsError
 from harness.tracebacks import SUITES
@@ -162,6 +163,11 @@ def test_a_wrong_record_is_named(tmp_path: Path, old: str, new: str, said: str) 
     with pytest.raises(BadRequirementsError) as refused:
         requirements.load(file)
     assert str(refused.value).startswith(f"requirements.yaml: {said}")
+
+
+def test_the_file_says_nothing_twice() -> None:
+    """No record has a key twice, of which every run would take the last one without a word."""
+    assert len(read_yaml(requirements.FILE.read_bytes()).value) == len(requirements.load())
 
 
 def test_a_requirement_stands_there_once(tmp_path: Path) -> None:
