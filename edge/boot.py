@@ -7,12 +7,15 @@ import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-#: One command, one round trip: everything that tells one boot from another.
-READ = (
-    "cat /proc/sys/kernel/random/boot_id; echo ---; cat /proc/cmdline; echo ---; "
-    "cat /etc/kairos-release 2>/dev/null || grep KAIROS_ /etc/os-release; echo ---; "
-    "ls /run/cos 2>/dev/null; echo ---; cut -d' ' -f1 /proc/uptime; cut -d' ' -f22 /proc/1/stat"
-)
+#: One command, one round trip: everything that tells one boot from another. Of programs there are none in it, only what
+#: a shell has built in: this is the look that a run takes most often.
+READ = """\
+said() { while IFS= read -r line || [ -n "$line" ]; do printf '%s\\n' "$line"; done < "$1"; }
+said /proc/sys/kernel/random/boot_id; echo ---; said /proc/cmdline; echo ---
+if [ -r /etc/kairos-release ]; then said /etc/kairos-release; else grep KAIROS_ /etc/os-release; fi; echo ---
+for mode in /run/cos/*; do [ ! -e "$mode" ] || echo "${mode##*/}"; done; echo ---
+{ read -r up _ < /proc/uptime; read -r one < /proc/1/stat; } 2> /dev/null; set -- ${one##*)}; echo "$up ${20}"
+"""
 _PARTS = 5
 _TICKS = 100.0  # per second, in what Linux tells of processes
 _BOOT_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -71,8 +71,8 @@ class Script:
         The script stands in single quotes and everything in it that a shell might touch there is written in octal.
         """
         begin, end = f"begin-{self.mark}", f"end-{self.mark}"
-        marked = f"echo; echo {begin}; (echo; echo {begin}) >&2; (\n{self.command}\n); said=$?"
-        text = f"{marked}; echo; echo {end} $said; (echo; echo {end}) >&2"
+        marked = f"echo; echo {begin}; {{ echo; echo {begin}; }} >&2; (\n{self.command}\n); said=$?"
+        text = f"{marked}; echo; echo {end} $said; {{ echo; echo {end}; }} >&2"
         octal = _TOUCHED.sub(
             lambda found: "".join(f"\\0{byte:03o}" for byte in found[0].encode("utf-8", "surrogateescape")), text
         )

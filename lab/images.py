@@ -51,7 +51,8 @@ MASKED = (
     "fstrim.timer", "systemd-remount-fs.service", "dev-hugepages.mount", "sys-fs-fuse-connections.mount",
     "sys-kernel-config.mount", "sys-kernel-debug.mount", "sys-kernel-tracing.mount", "dev-mqueue.mount",
     "systemd-tmpfiles-clean.timer", "systemd-firstboot.service", "systemd-machine-id-commit.service",
-    "systemd-binfmt.service", "systemd-random-seed.service", "systemd-pstore.service",
+    "systemd-binfmt.service", "systemd-random-seed.service", "systemd-pstore.service", "systemd-sysusers.service",
+    "systemd-tmpfiles-setup-dev.service", "modprobe@.service",
 )  # fmt: skip
 #: Where systemd looks for more units at every boot and reload; a container has no disks, consoles or old scripts.
 GENERATORS = "/usr/lib/systemd/system-generators"
@@ -65,6 +66,8 @@ HOOKS = (
     'chroot "$1" systemctl set-default multi-user.target',
     'mkdir -p "$1/oem" "$1/seed" "$1/state" "$1/opt/lab" "$1/user-data"',
     'rm -rf "$1/var/lib/apt/lists" "$1/var/cache" "$1"/usr/lib/python3/dist-packages/*/test* "$1/usr/share/zoneinfo"',
+    'chroot "$1" python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/python3/dist-packages',
+    'rm -rf "$1/etc/update-motd.d"',  # programs at each login, whose words nobody reads
     'rm -f "$1/etc/machine-id" "$1/var/lib/dbus/machine-id"; touch "$1/etc/machine-id"',
     'rm -f "$1"/etc/ssh/ssh_host_*',  # each host makes its own
 )  # fmt: skip
@@ -121,6 +124,7 @@ def engine_image(*, current_openssh: bool = False) -> str:
 def _files() -> dict[str, RootFile]:
     return {
         "/etc/systemd/system/stylus-agent.service": RootFile((HOST_FILES / "stylus-agent.service").read_bytes()),
+        "/etc/systemd/system/mount.d/lab.conf": RootFile((HOST_FILES / "mount.conf").read_bytes()),
         "/etc/containerd/config.toml": RootFile((HOST_FILES / "containerd.toml").read_bytes()),
         "/etc/ssh/sshd_config.d/lab.conf": RootFile((HOST_FILES / "sshd.conf").read_bytes()),
         "/etc/sudoers.d/kairos": RootFile(b"kairos ALL=(ALL) NOPASSWD: ALL\n", mode=0o440),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import subprocess
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
-from edge.boot import read_facts, reboot_proof
+from edge.boot import READ, read_facts, reboot_proof
 
 BOOT_ID = "0c8f9d0e-8a37-4d0b-9a7e-0d8a3f1b2c3d"
 ANOTHER = "11111111-8a37-4d0b-9a7e-0d8a3f1b2c3d"
@@ -71,6 +73,15 @@ def test_a_boot_began_when_its_first_process_started() -> None:
 def test_a_host_without_release_file_has_an_unknown_image() -> None:
     """A host that names no image is no reason to fail: the image is unknown."""
     assert read_facts(output(ACTIVE, release="")).image == "?:?"
+
+
+def test_a_look_at_a_boot_starts_no_program(tmp_path: Path) -> None:
+    """A run looks at its hosts some thousand times; all that a look wants a shell reads by itself."""
+    done = subprocess.run(["/bin/sh", "-c", READ], env={"PATH": str(tmp_path)}, capture_output=True, check=True)
+    facts = read_facts(done.stdout.decode())
+
+    assert facts.boot_id == Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert facts.began is not None
 
 
 @pytest.mark.parametrize("cut", [0, 10, 60, 300])
