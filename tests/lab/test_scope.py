@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -65,3 +66,18 @@ def test_a_registry_that_is_away_is_left_to_the_puller(tmp_path: Path) -> None:
     credential = Credential("127.0.0.1:9", "edge", "p!")
 
     assert scope.login_for("127.0.0.1:9/a/b:c", credential, tmp_path / "none") is credential
+
+
+def test_public_authorities_are_trusted_beside_the_given_one(
+    token_registry: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also a registry whose certificate is of an authority of the system's is asked before it is given a login."""
+    public = tmp_path / "public"
+    public.mkdir()
+    monkeypatch.setattr(scope, "PUBLIC_AUTHORITIES", str(public))
+    with token_registry("other.example") as registry:
+        (public / "authority.crt").write_text(registry.authority.pem)
+        subprocess.run(["openssl", "rehash", str(public)], check=True)
+        login = Credential(str(registry.address), "edge", "p!")
+        with pytest.raises(PullFailed, match=r"https://other\.example"):
+            scope.login_for(f"{registry.address}/a/b:c", login, authority=None)
