@@ -271,7 +271,7 @@ TIMEOUTS = {
     "edge_host_ready": 30.0,
     "outage": 10.0,
     "first_look": 0.02,
-    "slowest_look": 0.25,  # each look at a host is a dozen processes on it
+    "slowest_look": 0.25,  # each look at a host is half a dozen processes on it
 }
 #: Passwords that a property draws here, where a deployment and a repave cost two seconds.
 EXAMPLES = 20

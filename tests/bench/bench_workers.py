@@ -1,4 +1,4 @@
-"""Measure what more Edge hosts save: the same cases on 1, 2 and 4 hosts of a lab whose deployments and repaves wait.
+"""Measure what more Edge hosts save: the same cases on 1, 2, 4 and 8 hosts of a lab whose deployments and repaves wait.
 
 A deployment waits 10 seconds and a repave 12, in which no processor works, as real hosts take 10 and 12 minutes.
 ``BENCH_CASES`` is a pytest expression that chooses among the cases of the default level; all of them take an hour.
@@ -26,7 +26,7 @@ from lab import control
 from lab.settings import LabSettings, labs_folder
 
 TAKES = (10.0, 12.0)
-HOSTS = (1, 2, 4)
+HOSTS = (1, 2, 4, 8)
 
 
 def seconds_on(site: Path, hosts: int, folder: Path) -> float:
