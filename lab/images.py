@@ -124,6 +124,7 @@ def engine_image(*, current_openssh: bool = False) -> str:
 def _files() -> dict[str, RootFile]:
     return {
         "/etc/systemd/system/stylus-agent.service": RootFile((HOST_FILES / "stylus-agent.service").read_bytes()),
+        "/etc/systemd/system.conf.d/lab.conf": RootFile((HOST_FILES / "system.conf").read_bytes()),
         "/etc/systemd/system/mount.d/lab.conf": RootFile((HOST_FILES / "mount.conf").read_bytes()),
         "/etc/containerd/config.toml": RootFile((HOST_FILES / "containerd.toml").read_bytes()),
         "/etc/ssh/sshd_config.d/lab.conf": RootFile((HOST_FILES / "sshd.conf").read_bytes()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import docker
@@ -50,6 +51,15 @@ def test_the_mounts_of_a_boot_end_with_it(host: EdgeHost) -> None:
     assert host.run("systemctl show --property=DefaultDependencies --value oem.mount tmp.mount").stdout.split() == [
         "no", "no"
     ]  # fmt: skip
+
+
+def test_what_does_not_end_keeps_no_host_from_its_reboot(host: EdgeHost) -> None:
+    """A unit that ignores its end is killed after ten seconds; a lab waits thirty for a boot, and systemd ninety."""
+    host.run("systemd-run --unit=stubborn sh -c 'trap : TERM; while :; do sleep 1; done'")
+    began = time.monotonic()
+    host.reboot()
+
+    assert time.monotonic() - began > 8, "the unit ended by itself"
 
 
 @pytest.mark.parametrize("path", ["/x", "/usr/bin/x", "/opt/x", "/proc/cmdline"])
