@@ -61,7 +61,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "KEEP_AUTHORITY": _EITHER, "VERIFY_DEPLOY_TLS": _EITHER, "VERIFY_UPGRADE_TLS": _EITHER,
     "DEPLOY_AUTHORITY": ("always(None)",), "UPGRADE_AUTHORITY": ("always(None)",),
     "FORGET_CLUSTER": tuple(f"afterwards(lambda it: it[:{n}] + it[{n + 1}:])" for n in range(4)),
-    "FORGET_IMAGES": ("nothing",), "REPLACE_SYSTEM": _EITHER, "PULL_POLICY": _EITHER,
+    # a pull of what the node has already is no fault: no page says which pull policy Palette deploys
+    "FORGET_IMAGES": ("nothing",), "REPLACE_SYSTEM": _EITHER, "PULL_POLICY": ("always(value=False)",),
     "INSTALL_SYSTEM": ("afterwards(lambda it: replace(it, layers=it.layers[:-1]))",
                        'afterwards(lambda it: replace(it, digest="sha256:" + 64 * "0"))'),
     "BACK_OFF": ("always(0.05)", "always(60.0)"),

@@ -141,7 +141,7 @@ class Machine:
 
 
 def _in_background(work: Callable[[], NoReturn]) -> int:
-    """Start ``work`` in a process of its own that nothing but it returns from, and return its number."""
+    """Fork a process that does ``work`` and ends with it; return the number of that process."""
     sys.stdout.flush()
     child = os.fork()
     if child:
@@ -157,7 +157,7 @@ def _in_background(work: Callable[[], NoReturn]) -> int:
 
 
 def _boot_in_namespaces() -> NoReturn:
-    """Boot in namespaces of its own, and end as that boot's process 1 does: by the same signal, or with its status."""
+    """Boot in new namespaces, and end as that boot's process 1 does: by the same signal, or with its status."""
     _call("unshare", NAMESPACES)
     status = os.waitstatus_to_exitcode(os.waitpid(_in_background(boot), 0)[1])
     if status < 0:
