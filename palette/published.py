@@ -19,7 +19,7 @@ from jsonschema.validators import Draft4Validator
 from palette.reading import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
 _META = {"metadata.uid": str, "metadata.name": str}
 #: By operation, what is read of its answer: a dotted place and its type; ``[]`` stands for every item of a list.
@@ -40,19 +40,35 @@ READ: dict[str, dict[str, type]] = {
         "items[].involvedObject.kind": str, "items[].involvedObject.uid": str,
     },
 }  # fmt: skip
+#: Where a word of the API stands in the place of a uid; nothing is read of these answers.
+READ |= {
+    f"GET /v1/{path}": {}
+    for path in (
+        "clusterprofiles/macros",
+        "edgehosts/metadata",
+        "edgehosts/tags",
+        "edgehosts/tokens",
+        "spectroclusters/tags",
+    )
+}
 _WORDS = {str: "text", bool: "true or false", list: "a list", dict: "an object", type(None): "null", int: "a number"}
 
 
 def oddities(method: str, path: str, answer: Mapping[str, Any]) -> Iterator[str]:
     """Yield a sentence for each thing about an answer that is not as it is read or published."""
-    for operation, fields in READ.items():
-        if _fits(operation, method, path):
-            for place, kind in fields.items():
-                yield from (f"{operation}: {said}" for said in _wrong(answer, place, kind, ""))
-            uid = text(answer, "metadata", "uid") if "metadata.uid" in fields else ""
-            if uid and uid not in path.split("/"):
-                yield f"{operation}: metadata.uid is that of another object than was asked for"
+    if operation := _operation(READ, method, path):
+        fields = READ[operation]
+        for place, kind in fields.items():
+            yield from (f"{operation}: {said}" for said in _wrong(answer, place, kind, ""))
+        uid = text(answer, "metadata", "uid") if "metadata.uid" in fields else ""
+        if uid and uid not in path.split("/"):
+            yield f"{operation}: metadata.uid is that of another object than was asked for"
     yield from (f"{method} {path}: {said}" for said in _unlike_the_description(method, path, answer))
+
+
+def _operation(known: Iterable[str], method: str, path: str) -> str:
+    """Return which of the operations a request is: a word of the API goes before a uid, as OpenAPI has it; else ""."""
+    return min((each for each in known if _fits(each, method, path)), key=lambda each: each.count("{"), default="")
 
 
 def _fits(operation: str, method: str, path: str) -> bool:
@@ -79,10 +95,10 @@ def _wrong(value: Any, place: str, kind: type, above: str) -> Iterator[str]:  # 
 
 
 @lru_cache
-def _described() -> list[tuple[str, Draft4Validator]]:
-    """Return every operation of the published descriptions, with what judges its answers."""
+def _described() -> dict[str, Draft4Validator]:
+    """Return what judges the answers of each operation of the published descriptions."""
     folder = os.environ.get("PALETTE_OPENAPI")
-    found = []
+    found = {}
     for file in sorted(Path(folder).glob("*.json")) if folder else ():
         description = json.loads(file.read_text())
         for path, methods in description.get("paths", {}).items():
@@ -90,15 +106,13 @@ def _described() -> list[tuple[str, Draft4Validator]]:
                 schema = operation.get("responses", {}).get("200", {}).get("schema") if method != "parameters" else None
                 if schema:
                     whole = {**schema, "definitions": description["definitions"]}
-                    found.append((f"{method.upper()} {path}", Draft4Validator(whole)))
+                    found[f"{method.upper()} {path}"] = Draft4Validator(whole)
     return found
 
 
 def _unlike_the_description(method: str, path: str, answer: Mapping[str, Any]) -> Iterator[str]:
-    for operation, judge in _described():
-        if _fits(operation, method, path):
-            for error in judge.iter_errors(answer):
-                if error.instance is not None:  # Go writes an empty list as null
-                    place = ".".join(map(str, error.absolute_path)) or "the answer"
-                    yield f"{place} is not as published: {error.validator} {error.validator_value!r}"
-            return
+    if operation := _operation(_described(), method, path):
+        for error in _described()[operation].iter_errors(answer):
+            if error.instance is not None:  # Go writes an empty list as null
+                place = ".".join(map(str, error.absolute_path)) or "the answer"
+                yield f"{place} is not as published: {error.validator} {error.validator_value!r}"

@@ -49,6 +49,29 @@ def test_fields_that_are_read_must_be_there_and_of_their_type(
     assert bool(found) is bool(said)
 
 
+@pytest.mark.parametrize("path", ["clusterprofiles/macros", "edgehosts/tags", "spectroclusters/tags"])
+def test_a_word_of_the_api_is_no_uid(monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """What answers at ``/v1/clusterprofiles/macros`` is no profile, whoever asked for macros before."""
+    monkeypatch.setattr(published, "_described", dict)
+
+    assert list(oddities("GET", f"/v1/{path}", {"macros": []})) == []
+
+
+def test_the_word_goes_before_the_uid_in_a_description(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer of an operation whose path has no open part is not held to that of another which it fits as well."""
+    answers = {"/v1/things/{uid}": ["x"], "/v1/things/all": ["things"]}
+    paths = {path: {"get": {"responses": {"200": {"schema": {"required": names}}}}} for path, names in answers.items()}
+    (tmp_path / "api.json").write_text(json.dumps({"paths": paths, "definitions": {}}))
+    monkeypatch.setenv("PALETTE_OPENAPI", str(tmp_path))
+    published._described.cache_clear()
+    try:
+        found = [list(oddities("GET", f"/v1/things/{name}", {"things": []})) for name in ("all", "a")]
+    finally:
+        published._described.cache_clear()
+
+    assert [len(said) for said in found] == [0, 1]
+
+
 def test_a_description_that_is_named_judges_answers_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With ``PALETTE_OPENAPI`` an answer is held to the published types; null passes, as Go writes empty lists."""
     schema = {"type": "object", "properties": {"x": {"$ref": "#/definitions/v1Text"}}}
