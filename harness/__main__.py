@@ -64,7 +64,7 @@ PYTEST: dict[str, Pytest] = {
             "--durations-min", "10",
         ),
         ("tests",), (("PY_COLORS", "0"),),
-        "own tests: about 15 minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
+        "own tests: about ten minutes on two cores; './run tests --quick' is a part of two minutes, without an engine",
         engine=True,
     ),
     "endurance": Pytest(

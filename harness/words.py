@@ -31,7 +31,7 @@ WORDS = {
     "requirements": Word("", "the guide's statements and the cases that prove them"),
     "detection": Word("", "every seeded fault against the suites: the kill matrix", engine=True),
     "bench": Word("[SUBJECT]", "how fast, how much memory: ratios, never a verdict", engine=True, developer=True),
-    "tests": Word("[--quick]", "own tests: about 15 minutes; --quick: a part of two minutes", developer=True),
+    "tests": Word("[--quick]", "own tests: about ten minutes; --quick: a part of two minutes", developer=True),
     "lint": Word("", "ruff, mypy --strict, import-linter", developer=True),
     "page": Word("", "the report page in a real headless Chromium", developer=True),
     "endurance": Word("", "own tests, over an hour: far site, kills, hostile answers", engine=True, developer=True),
