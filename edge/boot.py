@@ -7,8 +7,8 @@ import shlex
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-#: One command, one round trip: everything that tells one boot from another. Of programs there are none in it, only what
-#: a shell has built in: this is the look that a run takes most often.
+#: One command, one round trip: everything that tells one boot from another. A run takes this look most often, so the
+#: shell reads by itself: on a Kairos host it starts no program.
 READ = """\
 said() { while IFS= read -r line || [ -n "$line" ]; do printf '%s\\n' "$line"; done < "$1"; }
 said /proc/sys/kernel/random/boot_id; echo ---; said /proc/cmdline; echo ---

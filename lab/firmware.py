@@ -144,16 +144,11 @@ def _in_background(work: Callable[[], NoReturn]) -> int:
     """Fork a process that does ``work`` and ends with it; return the number of that process."""
     sys.stdout.flush()
     child = os.fork()
-    if child:
-        return child
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_DFL)
-    try:
+    if child == 0:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, signal.SIG_DFL)
         work()
-    except BaseException as error:  # noqa: BLE001 - it is the end of this process, whatever it is
-        _log(f"no boot: {error}")
-    finally:
-        os._exit(1)
+    return child
 
 
 def _boot_in_namespaces() -> NoReturn:
@@ -264,7 +259,7 @@ def choose_slot() -> tuple[str, dict[str, object]]:
             continue
         if all((LAYERS / str(layer)).is_dir() for layer in _layers(slot)) and _has_init(slot):
             return name, slot
-    sys.exit("no bootable slot")
+    sys.exit("firmware: no bootable slot")
 
 
 def _layers(slot: dict[str, object]) -> list[str]:

@@ -68,7 +68,7 @@ def test_a_registry_that_is_away_is_left_to_the_puller(tmp_path: Path) -> None:
     assert scope.login_for("127.0.0.1:9/a/b:c", credential, tmp_path / "none") is credential
 
 
-def test_public_authorities_are_trusted_beside_the_given_one(
+def test_public_authorities_are_trusted_too(
     token_registry: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also a registry whose certificate is of an authority of the system's is asked before it is given a login."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from palette import published
 from palette.published import oddities
+from tests.palette.openapi import Spec
 
 STATUS = "/v1/spectroclusters/abc/status"
 OVERVIEW = "/v1/dashboard/spectroclusters/abc/overview"
@@ -55,6 +57,15 @@ def test_a_word_of_the_api_is_no_uid(monkeypatch: pytest.MonkeyPatch, path: str)
     monkeypatch.setattr(published, "_described", dict)
 
     assert list(oddities("GET", f"/v1/{path}", {"macros": []})) == []
+
+
+def test_no_other_published_operation_is_taken_for_one_that_is_read(spec: Spec) -> None:
+    """Whatever the API has beside what is read, its answers are not held to another operation's fields."""
+    for operation in spec.operations():
+        shape = re.sub(r"\{[^}]*\}", "{}", f"{operation.method} {operation.template}")
+        found = published._operation(published.READ, operation.method, shape.partition(" ")[2].replace("{}", "x"))
+
+        assert found in {"", shape}, f"{shape} is taken for {found}"
 
 
 def test_the_word_goes_before_the_uid_in_a_description(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
