@@ -106,7 +106,8 @@ def _make(asked: argparse.Namespace) -> Matrix:
     if asked.fault or asked.lab_fault or not wanted:
         wanted += choose(asked.fault, asked.lab_fault, full=asked.full)
     suites = tuple(asked.suites or ["suites"])
-    cases = collect(suites)
+    arguments = ("--level", asked.level) if asked.level else ()
+    cases = collect(suites, arguments)
     ownership.sweep(connect(_say, provision=True), _say)
     whole = not (asked.fault or asked.lab_fault or asked.suites or asked.random)
     area = of_user("detection") / f"matrix-{os.getpid()}"
@@ -114,8 +115,7 @@ def _make(asked: argparse.Namespace) -> Matrix:
     detection = Detection(
         wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, whole=whole,
         seeds=asked.seeds if asked.thorough else 0, suites=suites, healthy_runs=healthy_runs,
-        arguments=("--level", asked.level) if asked.level else (),
-        kubernetes=kubernetes,
+        arguments=arguments, kubernetes=kubernetes,
     )  # fmt: skip
     _say(f"{len(wanted)} faults, {len(cases)} cases, {asked.labs} labs; pytest's own words are in {area}")
     matrix = detection.make()

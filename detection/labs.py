@@ -54,6 +54,8 @@ PATIENCE = 300.0
 LOOK = 0.3  # seconds between two looks at a journal
 #: Exit codes of a pytest that leaves its lab as it was.
 _HEALED = (ExitCode.OK, ExitCode.FAIL, ExitCode.FIXED, ExitCode.VACUOUS)
+#: Verdicts of a case in which the harness or the lab stood in the way.
+LOST = frozenset({Verdict.ERROR, Verdict.DEAD})
 #: How often a fault is tried when its lab or its pytest was lost on the way.
 TRIES = 2
 
@@ -77,7 +79,7 @@ class Findings:
     drawn: set[str] = field(default_factory=set)
     """Cases whose examples are drawn."""
     reached: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
-    """By mutant and injection point, the cases in which its fault was asked there."""
+    """By fault and injection point, the cases in which it was asked there."""
     differed: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
     """The same, where something else came of it than without the fault."""
     planned: dict[str, int] = field(default_factory=dict)
@@ -86,6 +88,16 @@ class Findings:
     def are_complete(self, mutant: str) -> bool:
         """Return whether every case of a mutant has ended."""
         return len(self.of.get(mutant, ())) >= self.planned.get(mutant, 0)
+
+    def add(self, others: Findings) -> None:
+        """Take over what was found with other cases."""
+        for mutant, cases in others.of.items():
+            self.of[mutant] += cases
+        self.drawn |= others.drawn
+        for mine, theirs in ((self.reached, others.reached), (self.differed, others.differed)):
+            for fault, points in theirs.items():
+                for point, found in points.items():
+                    mine[fault][point] |= found
 
     @property
     def count(self) -> int:
@@ -123,9 +135,9 @@ def _read_touches(plan: Path, cases: Mapping[str, Mapping[str, str]], findings: 
             record = json.loads(line)
             ran = cases[record["case"]]
             for touch in record["touches"]:
-                findings.reached[ran["mutant"]][touch["point"]].add(ran["case"])
+                findings.reached[touch["fault"]][touch["point"]].add(ran["case"])
                 if touch["differed"]:
-                    findings.differed[ran["mutant"]][touch["point"]].add(ran["case"])
+                    findings.differed[touch["fault"]][touch["point"]].add(ran["case"])
 
 
 @dataclass
@@ -140,7 +152,7 @@ class Done:
     def is_disturbed(self) -> bool:
         """Whether the harness or the lab stood in the way of finding a fault out. A healthy lab is not excused."""
         verdicts = {case.verdict for case in self.cases}
-        lost = bool(verdicts & {Verdict.ERROR, Verdict.DEAD}) and not verdicts & CAUGHT
+        lost = bool(verdicts & LOST) and not verdicts & CAUGHT
         return lost and self.mutant.specification is not None
 
     @property

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from detection import odds, random_faults
-from detection.labs import HEALTHY_LAB, Done, Job, Worker
-from detection.switching import CAUGHT, Mutant
+from detection.labs import HEALTHY_LAB, LOST, Done, Findings, Job, Worker
+from detection.switching import CAUGHT, HEALTHY, Mutant
 from harness import requirements
 from lab.faults import families, load, specify_all
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
@@ -21,7 +21,7 @@ from reports.records import utc
 from reports.verdicts import Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from detection.switching import SuiteCase
@@ -77,7 +77,7 @@ def choose(names: Sequence[str], outside: Sequence[str], *, full: bool | None = 
 
 
 def random_ones(count: int, seed: int) -> list[Wanted]:
-    """Return so many random faults, each to be tried on every case until one catches it."""
+    """Return so many random faults, each to be tried until a case catches it, on those cases where it is different."""
     return [Wanted(load(each), random_faults.FAMILY, each, once=True) for each in random_faults.made(count, seed)]
 
 
@@ -100,12 +100,17 @@ class Detection:
     """More of pytest's arguments, such as a level."""
     kubernetes: Path | None = None
     _rows: dict[str, Row] = field(default_factory=dict)
+    _rehearsed: Findings = field(default_factory=Findings)
     _healthy: list[Cell] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def make(self) -> Matrix:
         """Try every fault and the healthy lab. Raises KeyboardInterrupt; labs are taken down whatever happens."""
         began, started = time.monotonic(), utc()
+        if rehearsal := self._rehearsal():
+            self._run(rehearsal)
+            proven = tuple(dict.fromkeys(name for case in self.cases for name in case.requirements))
+            self._healthy += cells(self._rehearsed.of[HEALTHY], proven, drawn=self._rehearsed.drawn)
         self._run(self._jobs())
         rows = [self._rows[each.fault.name] for each in self.wanted if each.fault.name in self._rows]
         return Matrix(
@@ -128,13 +133,39 @@ class Detection:
 
     # --- labs
 
+    def _rehearsal(self) -> list[Job]:
+        """Return the healthy lab with every case, in as many parts as there are labs, with the random faults watched.
+
+        A case in which a fault would do nothing else cannot catch it: until something differs, all is as without it.
+        """
+        watched = tuple(dict(each.specification) for each in self.wanted if each.once)
+        parts = [tuple(case.id for case in self.cases[n :: self.labs]) for n in range(self.labs)] if watched else []
+        return [
+            Job((replace(HEALTHY_LAB, cases=part, watched=watched),), self.suites, self.seed, arguments=self.arguments)
+            for part in parts
+            if part
+        ]
+
+    def _mutants(self) -> Iterator[Mutant]:
+        """Yield what is to be tried. A random fault that would have been different nowhere is told and left out."""
+        rehearsed = self._rehearsed.of[HEALTHY]
+        unknown = {case.id for case in self.cases} - {each.case for each in rehearsed if each.verdict not in LOST}
+        for each in self.wanted:
+            if not each.once:
+                yield each.mutant
+            elif cases := unknown.union(*self._rehearsed.differed[each.fault.name].values()):
+                yield replace(each.mutant, cases=tuple(sorted(cases)))
+            else:
+                self._rehearsed.of[each.fault.name] = rehearsed
+                self._keep(replace(self._row(each, Done(each.mutant, self._rehearsed)), seconds=0.0))
+
     def _jobs(self) -> list[Job]:
-        mutants = [each.mutant for each in self.wanted]
+        mutants = list(self._mutants())
         batches = [mutants[at : at + BATCH] for at in range(0, len(mutants), BATCH)]
         jobs = [Job(tuple(batch), self.suites, self.seed, arguments=self.arguments) for batch in batches]
         if self.whole:
             jobs[:0] = [self._healthy_job(number) for number in range(self.healthy_runs)]
-        elif self.healthy_runs:
+        elif self.healthy_runs and not self._healthy:
             jobs[:0] = [Job((lab,), self.suites, self.seed, arguments=self.arguments) for lab in self._healthy_part()]
         return jobs
 
@@ -190,6 +221,10 @@ class Detection:
 
     def _take(self, done: Done) -> None:
         cases = done.cases
+        if done.mutant.watched:
+            with self._lock:
+                self._rehearsed.add(done.findings)
+            return
         if done.mutant.specification is None:
             claims = done.mutant.claims or tuple(requirements.load())
             with self._lock:

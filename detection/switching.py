@@ -55,12 +55,12 @@ class SuiteCase:
     hosts: int
 
 
-def collect(suites: Sequence[str] = (str(SUITES),)) -> list[SuiteCase]:
-    """List the cases of the suites. Raises NoCasesError."""
+def collect(suites: Sequence[str] = (str(SUITES),), arguments: Sequence[str] = ()) -> list[SuiteCase]:
+    """List the cases of the suites with more of pytest's ``arguments``. Raises NoCasesError."""
     with temporary_directory("detection") as folder:
         file = folder / "cases.json"
         command = [sys.executable, "-m", "pytest", "--collect-only", "-qqq", "-p", "no:cacheprovider"]
-        command += ["-p", "detection.switching", "--cases-to", str(file), *project_options(suites), *suites]
+        command += ["-p", "detection.switching", "--cases-to", str(file), *project_options(suites), *suites, *arguments]
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment())
         if done.returncode != 0 or not file.exists():
             raise NoCasesError(f"the suites cannot be collected:\n{done.stdout}{done.stderr}")
@@ -87,6 +87,16 @@ class Mutant:
     """Whether it concerns every case, and none is left out once it is caught."""
     once: bool = False
     """Whether it concerns every case until it is caught, whatever by."""
+    cases: tuple[str, ...] = ()
+    """The only cases that it concerns, by their node ids; none for all that the rest says."""
+    watched: tuple[dict[str, Any], ...] = ()
+    """Specifications of faults that are not in force: the lab notes where they would do something else."""
+
+    @property
+    def specifications(self) -> list[dict[str, Any]]:
+        """What the lab is told."""
+        in_force = [self.specification] if self.specification else []
+        return [*in_force, *({**each, "watched": True} for each in self.watched)]
 
     def concerns(self, requirements: Collection[str]) -> bool:
         """Return whether a case that proves ``requirements`` is run for it."""
@@ -117,7 +127,8 @@ class Plan:
     def read(cls, file: Path) -> Plan:
         """Read a plan."""
         record = json.loads(file.read_text())
-        mutants = [Mutant(**{**each, "claims": tuple(each["claims"])}) for each in record["mutants"]]
+        lists = ("claims", "cases", "watched")
+        mutants = [Mutant(**{**each, **{name: tuple(each[name]) for name in lists}}) for each in record["mutants"]]
         return cls(record["lab"], tuple(mutants), record["shuffle"])
 
     def mutants_for(self, requirements: tuple[str, ...]) -> list[Mutant]:
@@ -170,7 +181,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if plan is None:
         return
     order = {mutant.name: number for number, mutant in enumerate(plan.mutants)}
-    chosen = [item for item in items if mutant_of(item) is not None]
+    chosen = [item for item in items if (mutant := mutant_of(item)) and _base(item) in (mutant.cases or {_base(item)})]
     chosen.sort(key=lambda item: (order[_name(item)], *_rank(item)))
     if plan.shuffle is not None:
         random.Random(plan.shuffle).shuffle(chosen)  # noqa: S311 - an order, no secret
@@ -236,7 +247,7 @@ def mutant(request: pytest.FixtureRequest, site: Site, run: Run, shared_clusters
     if chosen.is_settled(proves, caught):
         raise NotCovered("the fault has been caught already for all that this case could add")
     site.project.scope.transport.odd.clear()  # of the fault before
-    with _in_force(request, [chosen.specification] if chosen.specification else []):
+    with _in_force(request, chosen.specifications):
         yield
         shared_clusters.close_all()  # no other fault may find them
     if chosen.specification and run.verdict in CAUGHT:

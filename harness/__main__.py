@@ -93,7 +93,7 @@ SCRIPTS = {
     ),
     "bench": tuple((f"tests/bench/bench_{name}.py",) for name in ("lab", "witness", "reports", "questions")),
 }  # fmt: skip
-#: What can be named for ``bench``; the last takes an hour, so it is measured only then.
+#: What can be named for ``bench``; the last takes three quarters of an hour, so it is measured only then.
 BENCH = ("lab", "witness", "reports", "questions", "workers")
 
 

@@ -185,11 +185,13 @@ class Behaviour:
     """What happens at each injection point: the healthy function, unless a fault replaced it.
 
     ``where`` is what is known at every point; ``note`` is told each :class:`Touch` once, and ``touches`` holds them.
+    ``watched`` are faults that are only asked what they would do: the healthy thing is done.
     """
 
     faults: tuple[Fault, ...] = field(default=())
     where: Where = Where()
     note: Callable[[Touch], None] = lambda _touch: None
+    watched: tuple[Fault, ...] = ()
     touches: set[Touch] = field(default_factory=set, repr=False)
 
     def at(self, point: Point, healthy: Callable[..., Any], *args: Any, **known: Any) -> Any:  # noqa: ANN401 - as varied as the injection points
@@ -199,9 +201,15 @@ class Behaviour:
         """
         where = replace(self.where, effect=point.effect, **known)
         wrong = [fault for fault in self.faults if point in fault.replacements]
-        if not wrong:
+        watched = [fault for fault in self.watched if point in fault.replacements]
+        if not wrong and not watched:
             return healthy(*args)
         expected = None if point.effect else _outcome(healthy, args)
+        for fault in watched:
+            would = expected and _outcome(_around(fault.replacements[point], healthy, where), args)
+            self._keep([fault], point, differed=expected is None or would != expected)
+        if not wrong:
+            return healthy(*args)
         act = healthy
         for fault in wrong:
             act = _around(fault.replacements[point], act, where)

@@ -146,6 +146,7 @@ def _from_source(specification: Specification) -> dict[str, Fault]:
 def behaviour_of(
     specifications: Iterable[Specification], where: Where | None = None, note: Callable[[Touch], None] | None = None
 ) -> Behaviour:
-    """Return the behaviour of a lab with these faults; without any it is the healthy one."""
-    faults = tuple(load(specification) for specification in specifications)
-    return Behaviour(faults, where or Where(), note or (lambda _touch: None))
+    """Return the behaviour of a lab with these faults, the ``watched`` ones not in force; without any it is healthy."""
+    loaded = [(load(specification), bool(specification.get("watched"))) for specification in specifications]
+    faults, watched = (tuple(fault for fault, only in loaded if only is wanted) for wanted in (False, True))
+    return Behaviour(faults, where or Where(), note or (lambda _touch: None), watched)

@@ -30,7 +30,7 @@ class ApiContext:
 
     def note(self, touch: Touch) -> None:
         """Keep what a fault did on a host; a late word of one that is gone is nothing new."""
-        if any(fault.name == touch.fault for fault in self.behaviour.faults):
+        if any(fault.name == touch.fault for fault in (*self.behaviour.faults, *self.behaviour.watched)):
             self.behaviour.touches.add(touch)
 
     def _keep_event(self, event: EventRecord, cluster: ClusterRecord | None) -> EventRecord | None:

@@ -345,19 +345,21 @@ class Reconciler:
         order = self._context.behaviour.at(DELIVER_ORDER, lambda order: order, self._order(host), **known)
         if order == host.order or host.meta.uid in self._held:
             return
-        if seconds := self._seconds_before(host.order, order):
+        if seconds := self._seconds_before(host, order):
             self._held.add(host.meta.uid)
             asyncio.get_running_loop().call_later(seconds, self._release, host)
             return
         self._deliver(host, order)
 
-    def _seconds_before(self, before: Mapping[str, Any] | None, order: Mapping[str, Any]) -> float:
-        """Return how long a host is made to wait for this order."""
-        old, new, strict = (before or {}).get("cluster"), order["cluster"], self._context.settings.strictness
+    def _seconds_before(self, host: EdgeHostRecord, order: Mapping[str, Any]) -> float:
+        """Return how long a host is made to wait for this order: each phase once, however often its pull is tried."""
+        old, new, strict = (host.order or {}).get("cluster"), order["cluster"], self._context.settings.strictness
         if new is None:
             return 0.0
         if old is None or old["uid"] != new["uid"]:
             return strict.deploy_s
+        if any(node.running != old["generation"] for node in self._nodes_on(host)):
+            return 0.0
         return strict.repave_s if old["image"] != new["image"] or old["credential"] != new["credential"] else 0.0
 
     def _release(self, host: EdgeHostRecord) -> None:

@@ -1,7 +1,8 @@
 """Measure what more Edge hosts save: the same cases on 1, 2, 4 and 8 hosts of a lab whose deployments and repaves wait.
 
-A deployment waits 10 seconds and a repave 12, in which no processor works, as real hosts take 10 and 12 minutes.
-``BENCH_CASES`` is a pytest expression that chooses among the cases of the default level; all of them take an hour.
+A deployment waits 10 seconds and a repave 12, in which no processor works, as real hosts take 10 and 12 minutes. The
+cases are those of the default level that need one host: one host could not run the others.
+``BENCH_CASES`` is a pytest expression that chooses among them; all of them take three quarters of an hour.
 
 Each worker needs processor time of its own for its pulls, boots and passwords. So the number of cores bounds what is
 gained: on two cores that had other work as well (load 7), 12 deployments took 177, 126 and 106 seconds.
@@ -21,6 +22,8 @@ sys.path.insert(0, str(ROOT))
 
 import yaml
 
+from detection.switching import collect
+from engine.children import environment, tied
 from engine.tempdirs import temporary_directory
 from lab import control
 from lab.settings import LabSettings, labs_folder
@@ -29,16 +32,16 @@ TAKES = (10.0, 12.0)
 HOSTS = (1, 2, 4, 8)
 
 
-def seconds_on(site: Path, hosts: int, folder: Path) -> float:
+def seconds_on(site: Path, hosts: int, cases: list[str], folder: Path) -> float:
     """Run the cases on so many hosts of the lab's site; the run must be green."""
     document = yaml.safe_load(site.read_text())
     document["edge_hosts"], document["examples"] = document["edge_hosts"][:hosts], 1
     part = site.with_name(f"site-{hosts}.yaml")
     part.write_text(yaml.safe_dump(document, sort_keys=False))
-    command = [sys.executable, "-m", "pytest", "suites", "-q", "-p", "no:cacheprovider", "-n", "auto"]
+    command = [sys.executable, "-m", "pytest", *cases, "-q", "-p", "no:cacheprovider", "-n", "auto"]
     command += ["--site", str(part), "--runs-in", str(folder), "-k", os.environ.get("BENCH_CASES", "")]
     began = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    done = subprocess.run(tied(command), cwd=ROOT, check=False, capture_output=True, text=True, env=environment())
     if done.returncode:
         sys.exit(f"the run on {hosts} hosts ended with {done.returncode}:\n{done.stdout[-3000:]}")
     return time.perf_counter() - began
@@ -46,13 +49,14 @@ def seconds_on(site: Path, hosts: int, folder: Path) -> float:
 
 def main() -> None:
     """Print how long the cases take, and how many times as fast as on one host that is."""
+    cases = [case.id for case in collect() if case.hosts == 1]
     settings = LabSettings(labs_folder() / f"lab-{secrets.token_hex(3)}", max(HOSTS), takes=TAKES)
     lab = control.start(settings, lambda _message: None)
     try:
         with temporary_directory("bench") as folder:
             one = 0.0
             for hosts in HOSTS:
-                seconds = seconds_on(lab.site_file, hosts, folder)
+                seconds = seconds_on(lab.site_file, hosts, cases, folder)
                 one = one or seconds
                 print(f"{hosts} hosts: {seconds:7.1f} s, {one / seconds:4.2f} times as fast as one")
     finally:

@@ -83,7 +83,8 @@ def test_journals_are_read_while_they_are_written(tmp_path: Path) -> None:
 
 def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
     """What the plugin reads is what was planned, and a case is run for those mutants that it concerns."""
-    mine, other = Mutant("x", {"name": "x"}, ("R-1",)), Mutant("y", {"name": "y"}, ("R-2",))
+    mine = Mutant("x", {"name": "x"}, ("R-1",), cases=("a",), watched=({"name": "w"},))
+    other = Mutant("y", {"name": "y"}, ("R-2",))
     Plan("lab", (mine, other)).write(tmp_path / "plan.json")
     plan = Plan.read(tmp_path / "plan.json")
 
@@ -94,13 +95,16 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_what_a_fault_did_is_read_by_case(tmp_path: Path) -> None:
-    """Where a fault was asked and changed something is known by injection point and case, torn last lines apart."""
+    """Where a fault was asked and changed something is known by injection point and case, torn last lines apart.
+
+    That is so for a fault in force and for one that is watched while the lab is healthy.
+    """
     plan = tmp_path / "plan.json"
     Plan("lab", (Mutant("x", {"name": "x"}, ("R-1",)),)).write(plan)
-    names = {f"t.py::{case}[x]": {"mutant": "x", "case": f"t.py::{case}", "drawn": False} for case in "ab"}
+    names = {f"t.py::{case}[healthy]": {"mutant": "", "case": f"t.py::{case}", "drawn": False} for case in "ab"}
     cases_file(plan).write_text(json.dumps(names))
     lines = [
-        {"case": f"t.py::{case}[x]", "touches": [{"fault": "x", "point": "report", "differed": case == "b"}]}
+        {"case": f"t.py::{case}[healthy]", "touches": [{"fault": "x", "point": "report", "differed": case == "b"}]}
         for case in "ab"
     ]
     touches_file(plan).write_text("\n".join(map(json.dumps, lines)) + '\n{"case": "t')

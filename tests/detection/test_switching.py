@@ -11,10 +11,10 @@ import pytest
 
 from detection.__main__ import write
 from detection.labs import HEALTHY_LAB, Done, Findings
-from detection.matrix import SEED, Detection
-from detection.switching import HEALTHY, ROOT, Mutant, NoCasesError, Plan, cases_file, collect
+from detection.matrix import SEED, Detection, random_ones
+from detection.switching import HEALTHY, ROOT, Mutant, NoCasesError, Plan, SuiteCase, cases_file, collect
 from reports import runs
-from reports.kill_matrix import JSON, PAGE, Matrix
+from reports.kill_matrix import JSON, PAGE, Matrix, Row
 from reports.records import CaseFinished
 from reports.verdicts import Verdict
 
@@ -77,6 +77,57 @@ def test_the_cases_that_prove_little_else_come_first(tmp_path: Path) -> None:
     cases = [name.rpartition("::")[2].partition("[")[0] for name in names]
     assert cases[0] == "test_user_names_arrive_unchanged_at_deployment"
     assert cases[-2:] == ["test_repave_presents_the_password_unchanged", "test_the_probe_set_arrives_unchanged"]
+
+
+def test_a_mutant_may_concern_single_cases(tmp_path: Path) -> None:
+    """Of all that it could concern, only those cases are run for it that it names, parametrized ones by their ids."""
+    usual = planned(tmp_path, Plan("lab", (HEALTHY_LAB,)), "suites/validation")
+    bases = [case["case"] for case in json.loads(cases_file(tmp_path / "plan.json").read_text()).values()]
+    chosen = (bases[0], next(base for base in bases if base.endswith("]")))
+    fault = Mutant("x", {"name": "x"}, (), once=True, cases=chosen)
+
+    assert len(usual) > 2
+    assert len(planned(tmp_path, Plan("lab", (fault,)), "suites/validation")) == 2
+    assert {case["case"] for case in json.loads(cases_file(tmp_path / "plan.json").read_text()).values()} == {*chosen}
+
+
+def rehearsed(verdict: Verdict) -> tuple[Detection, list[Row]]:
+    """Return a detection after its rehearsal of two cases; the first random fault was different in case b alone."""
+    told: list[Row] = []
+    cases = [SuiteCase(name, "t.py", ("CRED-05",), 1) for name in ("t.py::a", "t.py::b")]
+    detection = Detection(random_ones(2, 7), cases, Path(), print, told.append, labs=2)
+    for job in detection._rehearsal():
+        (mutant,) = job.mutants
+        (case,) = mutant.cases
+        findings = Findings()
+        findings.of[HEALTHY] = [CaseFinished(case=case, verdict=verdict, requirements=("CRED-05",))]
+        for fault in mutant.watched:
+            findings.reached[fault["name"]]["report"] = {case}
+        if case == "t.py::b":
+            findings.differed[mutant.watched[0]["name"]]["report"] = {case}
+        detection._take(Done(mutant, findings))
+    return detection, told
+
+
+def test_a_random_fault_is_tried_where_it_would_be_different() -> None:
+    """The healthy lab tells first in which cases each is; one that is so nowhere is told as idle and not tried."""
+    detection, told = rehearsed(Verdict.PASS)
+    (job,) = [job for job in detection._jobs() if job.mutants != (HEALTHY_LAB,)]
+
+    assert [(mutant.name, mutant.cases) for mutant in job.mutants] == [("random-7-1", ("t.py::b",))]
+    assert [(row.fault, row.is_idle, row.survival) for row in told] == [
+        ("random-7-2", True, "reached in 2 of 2 cases, and never different")
+    ]
+
+
+@pytest.mark.parametrize("verdict", [Verdict.ERROR, Verdict.DEAD])
+def test_a_case_that_was_lost_in_the_rehearsal_is_tried_with_every_fault(verdict: Verdict) -> None:
+    """What a fault would have done in it is not known."""
+    detection, told = rehearsed(verdict)
+    (job,) = [job for job in detection._jobs() if job.mutants != (HEALTHY_LAB,)]
+
+    assert [mutant.cases for mutant in job.mutants] == [("t.py::a", "t.py::b")] * 2
+    assert told == []
 
 
 def test_a_matrix_leaves_runs_of_the_suites_alone(tmp_path: Path) -> None:

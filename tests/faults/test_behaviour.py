@@ -81,6 +81,34 @@ def test_what_has_effects_is_not_done_twice() -> None:
     assert done == ["image"] * 2  # once for each time that it was asked
 
 
+def test_a_watched_fault_changes_nothing_and_is_noted() -> None:
+    """What a fault would have done is noted as of one in force, and the healthy thing is done, once where it counts."""
+    noted, done = list[Touch](), list[str]()
+    gated = when(lambda _at, value: value == "X", lambda _healthy, _found: "!")
+    watched = (
+        fault("gated", at={DEPLOY_CREDENTIAL: gated}, catches=[], because="a test"),
+        fault("pull", at=UPGRADE_PULL, replace=lambda _healthy, _image: None, catches=[], because="a test"),
+    )
+    behaviour = Behaviour(note=noted.append, watched=watched)
+
+    assert [behaviour.at(DEPLOY_CREDENTIAL, str.upper, text) for text in ("y", "x")] == ["Y", "X"]
+    assert [(touch.fault, touch.differed) for touch in noted] == [("gated", False), ("gated", True)]
+    behaviour.at(UPGRADE_PULL, done.append, "image")
+    assert done == ["image"]
+    assert noted[-1] == Touch("pull", "upgrade-pull", differed=True)
+
+
+def test_a_watched_fault_does_not_see_those_in_force() -> None:
+    """Beside a fault in force, a watched one is held to the healthy value."""
+    in_force, watched = (
+        (fault(name, at=DEPLOY_CREDENTIAL, replace=lambda _h, _f: "!", catches=[], because=""),) for name in "ab"
+    )
+    behaviour = Behaviour(in_force, watched=watched)
+
+    assert behaviour.at(DEPLOY_CREDENTIAL, str.upper, "x") == "!"
+    assert behaviour.touches == {Touch(name, "deploy-credential", differed=True) for name in "ab"}
+
+
 def test_a_fault_that_is_wrong_itself_is_not_told_as_an_outage() -> None:
     """A replacement with a mistake of programming ends as that, with its name, at whatever injection point."""
     wrong = fault(

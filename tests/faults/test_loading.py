@@ -132,3 +132,11 @@ def test_a_specification_names_a_fault_of_the_project() -> None:
     """A fault of the project travels by its name alone."""
     assert specify("strict-base64") == {"name": "strict-base64"}
     assert load({"name": "strict-base64"}).name == "strict-base64"
+
+
+def test_a_specification_says_whether_its_fault_is_only_watched() -> None:
+    """Among those in force are no watched ones, and the other way round."""
+    behaviour = behaviour_of([{"name": "workers-first"}, {"name": "retries-without-back-off", "watched": True}])
+
+    assert [fault.name for fault in behaviour.faults] == ["workers-first"]
+    assert [fault.name for fault in behaviour.watched] == ["retries-without-back-off"]

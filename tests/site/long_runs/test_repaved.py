@@ -153,3 +153,19 @@ def test_hosts_of_a_slow_lab_wait_before_they_deploy_and_repave(make_stage: Call
     assert settled(lambda: agent.boot_id != before, 20)
     assert deployed >= 0.4
     assert time.monotonic() - began >= 0.6
+
+
+def test_a_slow_phase_is_waited_for_once_however_often_its_pull_is_tried(make_stage: Callable[..., Stage]) -> None:
+    """What takes minutes on a real host is the deployment, not a pull that is refused and tried with another login."""
+    stage = make_stage(strictness=Strictness(deploy_s=0.2, repave_s=60))
+    view, registry = stage.project(), stage.agents["edge-1"].registry
+    registry.images.add(IMAGES[0])
+    macros, right = view.macros, registry.password
+    macros.create({"conf-1-password": "wrong"})
+    layer = OsLayer(IMAGES[0], ProviderCredentials("registry.test", "user", "{{.spectro.macro.conf-1-password}}", ""))
+    profile = view.profiles.new_version(make_profile(view, "conf-1-profile"), "1.1.0", {PACK: layer.values()})
+    uid = make_cluster(view, "conf-1", profile, "edge-1")
+    assert settled(lambda: bool(registry.pulls), 10)
+    macros.update({"conf-1-password": right})
+
+    view.clusters.wait_until_running(uid, within=20)
