@@ -107,11 +107,12 @@ class Detection:
     def make(self) -> Matrix:
         """Try every fault and the healthy lab. Raises KeyboardInterrupt; labs are taken down whatever happens."""
         began, started = time.monotonic(), utc()
+        workers = [Worker(n, self.area, self._hosts, self.say, self.kubernetes) for n in range(1, self.labs + 1)]
         if rehearsal := self._rehearsal():
-            self._run(rehearsal)
+            self._run(rehearsal, workers)
             proven = tuple(dict.fromkeys(name for case in self.cases for name in case.requirements))
             self._healthy += cells(self._rehearsed.of[HEALTHY], proven, drawn=self._rehearsed.drawn)
-        self._run(self._jobs())
+        self._run(self._jobs(), workers)
         rows = [self._rows[each.fault.name] for each in self.wanted if each.fault.name in self._rows]
         return Matrix(
             started=started,
@@ -182,12 +183,11 @@ class Detection:
         seed = self.seed + number
         return Job((HEALTHY_LAB,), self.suites, seed, shuffle=seed if number else None)
 
-    def _run(self, jobs: Sequence[Job]) -> None:
+    def _run(self, jobs: Sequence[Job], workers: Sequence[Worker]) -> None:
         todo: queue.SimpleQueue[Job] = queue.SimpleQueue()
         for job in jobs:
             todo.put(job)
-        numbers = range(1, min(self.labs, len(jobs)) + 1)
-        workers = [Worker(n, self.area, self._hosts, self.say, self.kubernetes) for n in numbers]
+        workers = workers[: len(jobs)]
         failures: list[BaseException] = []
         threads = [threading.Thread(target=self._work, args=(worker, todo, failures)) for worker in workers]
         try:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from detection import matrix
 from detection.__main__ import write
-from detection.labs import HEALTHY_LAB, Done, Findings
+from detection.labs import HEALTHY_LAB, Done, Findings, Job
 from detection.matrix import SEED, Detection, random_ones
 from detection.switching import HEALTHY, ROOT, Mutant, NoCasesError, Plan, SuiteCase, cases_file, collect
 from reports import runs
-from reports.kill_matrix import JSON, PAGE, Matrix, Row
+from reports.kill_matrix import JSON, PAGE, Matrix
 from reports.records import CaseFinished
 from reports.verdicts import Verdict
 
@@ -91,43 +94,73 @@ def test_a_mutant_may_concern_single_cases(tmp_path: Path) -> None:
     assert {case["case"] for case in json.loads(cases_file(tmp_path / "plan.json").read_text()).values()} == {*chosen}
 
 
-def rehearsed(verdict: Verdict) -> tuple[Detection, list[Row]]:
-    """Return a detection after its rehearsal of two cases; the first random fault was different in case b alone."""
-    told: list[Row] = []
+class PretendWorker:
+    """A lab on which the first random fault is different in case b alone, and fails it."""
+
+    def __init__(self, *_known: object, verdict: Verdict = Verdict.PASS) -> None:
+        self.verdict = verdict
+        self.stopped = threading.Event()
+        self.asked: list[Mutant] = []
+
+    def run(self, job: Job) -> Iterator[Done]:
+        """Run what is asked."""
+        for mutant in job.mutants:
+            self.asked.append(mutant)
+            findings = Findings()
+            for case in mutant.cases:
+                verdict = Verdict.FAIL if mutant.specification else self.verdict
+                findings.of[mutant.name].append(CaseFinished(case=case, verdict=verdict, requirements=("CRED-05",)))
+                self._touch(mutant, case, findings)
+            yield Done(mutant, findings)
+
+    def close(self) -> None:
+        """Take the lab down."""
+
+    def _touch(self, mutant: Mutant, case: str, findings: Findings) -> None:
+        for fault in (mutant.specification, *mutant.watched):
+            if fault is not None:
+                findings.reached[fault["name"]]["report"].add(case)
+                if case == "t.py::b" and fault["name"] == "random-7-1":
+                    findings.differed[fault["name"]]["report"].add(case)
+
+
+def rehearsed(monkeypatch: pytest.MonkeyPatch, verdict: Verdict) -> tuple[Matrix, list[Mutant]]:
+    """Try two random faults on two cases that end so on the healthy lab; return the matrix and what was run."""
+    workers: list[PretendWorker] = []
+
+    def make(*known: object) -> PretendWorker:
+        workers.append(PretendWorker(*known, verdict=verdict))
+        return workers[-1]
+
+    monkeypatch.setattr(matrix, "Worker", make)
     cases = [SuiteCase(name, "t.py", ("CRED-05",), 1) for name in ("t.py::a", "t.py::b")]
-    detection = Detection(random_ones(2, 7), cases, Path(), print, told.append, labs=2)
-    for job in detection._rehearsal():
-        (mutant,) = job.mutants
-        (case,) = mutant.cases
-        findings = Findings()
-        findings.of[HEALTHY] = [CaseFinished(case=case, verdict=verdict, requirements=("CRED-05",))]
-        for fault in mutant.watched:
-            findings.reached[fault["name"]]["report"] = {case}
-        if case == "t.py::b":
-            findings.differed[mutant.watched[0]["name"]]["report"] = {case}
-        detection._take(Done(mutant, findings))
-    return detection, told
+    made = Detection(random_ones(2, 7), cases, Path(), print, lambda _row: None, labs=2).make()
+    assert len(workers) == 2  # a folder of a lab's number is made once
+    return made, [mutant for worker in workers for mutant in worker.asked]
 
 
-def test_a_random_fault_is_tried_where_it_would_be_different() -> None:
+def test_a_random_fault_is_tried_where_it_would_be_different(monkeypatch: pytest.MonkeyPatch) -> None:
     """The healthy lab tells first in which cases each is; one that is so nowhere is told as idle and not tried."""
-    detection, told = rehearsed(Verdict.PASS)
-    (job,) = [job for job in detection._jobs() if job.mutants != (HEALTHY_LAB,)]
+    made, asked = rehearsed(monkeypatch, Verdict.PASS)
 
-    assert [(mutant.name, mutant.cases) for mutant in job.mutants] == [("random-7-1", ("t.py::b",))]
-    assert [(row.fault, row.is_idle, row.survival) for row in told] == [
-        ("random-7-2", True, "reached in 2 of 2 cases, and never different")
-    ]
+    assert [mutant.cases for mutant in asked if mutant.name == HEALTHY] == [("t.py::a",), ("t.py::b",)]
+    assert [(mutant.name, mutant.cases) for mutant in asked if mutant.name] == [("random-7-1", ("t.py::b",))]
+    assert made.rows[1].survival == "reached in 2 of 2 cases, and never different"
+    assert made.problems == ()
+    assert made.sentence == (
+        "1 of 2 faults caught, 100.0% of the 1 that changed anything, 0 false alarms on the healthy lab"
+    )
 
 
 @pytest.mark.parametrize("verdict", [Verdict.ERROR, Verdict.DEAD])
-def test_a_case_that_was_lost_in_the_rehearsal_is_tried_with_every_fault(verdict: Verdict) -> None:
-    """What a fault would have done in it is not known."""
-    detection, told = rehearsed(verdict)
-    (job,) = [job for job in detection._jobs() if job.mutants != (HEALTHY_LAB,)]
+def test_a_case_that_was_lost_in_the_rehearsal_is_tried_with_every_fault(
+    monkeypatch: pytest.MonkeyPatch, verdict: Verdict
+) -> None:
+    """What a fault would have done in it is not known; that the healthy lab was lost is told."""
+    made, asked = rehearsed(monkeypatch, verdict)
 
-    assert [mutant.cases for mutant in job.mutants] == [("t.py::a", "t.py::b")] * 2
-    assert told == []
+    assert [mutant.cases for mutant in asked if mutant.name] == [("t.py::a", "t.py::b")] * 2
+    assert [problem.partition(":")[0] for problem in made.problems] == ["false alarm"]
 
 
 def test_a_matrix_leaves_runs_of_the_suites_alone(tmp_path: Path) -> None:
