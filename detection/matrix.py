@@ -113,7 +113,7 @@ class Detection:
             proven = tuple(dict.fromkeys(name for case in self.cases for name in case.requirements))
             self._healthy += cells(self._rehearsed.of[HEALTHY], proven, drawn=self._rehearsed.drawn)
         self._run(self._jobs(), workers)
-        rows = [self._rows[each.fault.name] for each in self.wanted if each.fault.name in self._rows]
+        rows = [self._rows.get(each.fault.name) or self._row(each, Done(each.mutant, Findings())) for each in self.wanted]
         return Matrix(
             started=started,
             seconds=round(time.monotonic() - began, 1),
@@ -195,9 +195,11 @@ class Detection:
                 thread.start()
             for thread in threads:
                 thread.join()
-        finally:  # interrupted: let the labs go at once
+        except BaseException:  # interrupted: let the labs go at once
             for worker in workers:
                 worker.stopped.set()
+            raise
+        finally:
             for thread in threads:
                 thread.join()
         if failures:

@@ -130,7 +130,7 @@ class Row:
     @property
     def is_idle(self) -> bool:
         """Whether a random fault changed nothing in any case: there was nothing to be seen."""
-        return self.family == "random" and not self.is_caught and not self.differed
+        return self.family == "random" and self.cases > 0 and not self.is_caught and not self.differed
 
     @property
     def survival(self) -> str:

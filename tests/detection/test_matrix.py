@@ -103,6 +103,7 @@ def test_a_random_fault_that_changed_nothing_is_no_survivor() -> None:
     )
     assert [row.fault for row in replace(GOOD, rows=(ROW, idle, unseen)).survivors] == ["y"]
     assert line(idle).split()[0] == "idle"
+    assert replace(idle, cases=0).is_idle is False  # nothing is known of it
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ class PretendWorker:
 
     def run(self, job: Job) -> Iterator[Done]:
         """Run what is asked."""
-        for mutant in job.mutants:
+        for mutant in job.mutants if not self.stopped.is_set() else ():
             self.asked.append(mutant)
             findings = Findings()
             for case in mutant.cases:
