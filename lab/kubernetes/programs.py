@@ -36,7 +36,7 @@ PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
     **{
         name: f"k8s.io/kubernetes/cmd/{name}"
-        for name in ("kube-apiserver", "kubelet", "kube-scheduler", "kube-controller-manager")
+        for name in ("kube-apiserver", "kubelet")
     },
 }
 #: What is built beside them, and no user's directory needs: ``keyring.go``, which own tests ask.

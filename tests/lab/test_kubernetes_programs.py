@@ -127,16 +127,15 @@ def test_programs_are_taken_out_of_images_once(
     go: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: docker.DockerClient
 ) -> None:
     """They may be in several images and places; what no image has is named, and nothing is built."""
-    halves = {"one": {"usr/local/bin/kubelet": "kubelet", "etcd": "etcd", "bin/kube-apiserver": "kube-apiserver"},
-              "two": {"usr/bin/kube-scheduler": "kube-scheduler"}}  # fmt: skip
+    halves = {"one": {"usr/local/bin/kubelet": "kubelet"}, "two": {"etcd": "etcd"}}
     with ExitStack() as images:
         names = [images.enter_context(image_of(engine, tmp_path / tag, files)) for tag, files in halves.items()]
         monkeypatch.setenv(VARIABLE, f"image:{','.join(names)}")
         assert programs.find() is None
-        with pytest.raises(ProgramsMissing, match="has no kube-controller-manager; name a directory"):
+        with pytest.raises(ProgramsMissing, match="has no kube-apiserver; name a directory"):
             programs.provide(lambda _said: None)
 
-        halves["two"]["usr/bin/kube-controller-manager"] = "kube-controller-manager"
+        halves["two"]["bin/kube-apiserver"] = "kube-apiserver"
         images.enter_context(image_of(engine, tmp_path / "two", halves["two"]))
         folder = programs.provide(lambda _said: None)
     assert programs.provide(lambda _said: None) == folder == programs.find()
