@@ -113,7 +113,9 @@ class Detection:
             proven = tuple(dict.fromkeys(name for case in self.cases for name in case.requirements))
             self._healthy += cells(self._rehearsed.of[HEALTHY], proven, drawn=self._rehearsed.drawn)
         self._run(self._jobs(), workers)
-        rows = [self._rows.get(each.fault.name) or self._row(each, Done(each.mutant, Findings())) for each in self.wanted]
+        rows = [
+            self._rows.get(each.fault.name) or self._row(each, Done(each.mutant, Findings())) for each in self.wanted
+        ]
         return Matrix(
             started=started,
             seconds=round(time.monotonic() - began, 1),

@@ -31,16 +31,21 @@ def test_a_new_version_repaves_the_cluster(private_registry: SiteRegistry, repav
         assert private_registry.witness.pulls(cluster, phase="repave"), "nothing was pulled at the repave"
 
 
-@requirement("REPAVE-04", phase="repave", witness=True, repaves=2, ends=1)
+@requirement("REPAVE-04", "EVENT-02", phase="repave", witness=True, repaves=2, ends=1)
 def test_the_third_repave_is_like_the_first(layers: Layers, private_registry: SiteRegistry, repaved: Use) -> None:
-    """Repave after repave presents the same credentials and boots the image asked for."""
+    """Repave after repave presents the same credentials and boots the image asked for; a pull that fails is told."""
     with repaved() as shared:
-        cluster = shared.cluster
+        shared.spent, cluster = True, shared.cluster
         cluster.confirm_repave()
         for _ in range(2):
             cluster.repave(layers.with_image(cluster.layer))
 
             assert not (wrong := cluster.wrong_boot()), wrong
+        missing = private_registry.address.reference("conformance/provider", "missing")
+        cluster.begin_repave(layers.with_image(cluster.layer, missing))
+        event = cluster.fails(ErrorCause.MISSING)
+
+        assert "missing" in event.message, event.message
         assert private_registry.witness.changes(cluster) == []
 
 
