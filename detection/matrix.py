@@ -110,8 +110,7 @@ class Detection:
         workers = [Worker(n, self.area, self._hosts, self.say, self.kubernetes) for n in range(1, self.labs + 1)]
         if rehearsal := self._rehearsal():
             self._run(rehearsal, workers)
-            proven = tuple(dict.fromkeys(name for case in self.cases for name in case.requirements))
-            self._healthy += cells(self._rehearsed.of[HEALTHY], proven, drawn=self._rehearsed.drawn)
+            self._healthy += cells(self._rehearsed.of[HEALTHY], self._judged, drawn=self._rehearsed.drawn)
         self._run(self._jobs(), workers)
         rows = [
             self._rows.get(each.fault.name) or self._row(each, Done(each.mutant, Findings())) for each in self.wanted
@@ -129,6 +128,12 @@ class Detection:
             healthy_runs=self.healthy_runs,
             equivalent=EQUIVALENT,
         )
+
+    @property
+    def _judged(self) -> tuple[str, ...]:
+        """The requirements that the healthy lab is judged by: all, or those of these cases where they are a part."""
+        proven = dict.fromkeys(name for case in self.cases for name in case.requirements)
+        return tuple(requirements.load() if self.whole else proven)
 
     @property
     def _hosts(self) -> int:
@@ -176,8 +181,7 @@ class Detection:
         """Return the healthy lab with what these faults are tried on; nothing where no case is about that."""
         if any(not each.fault.catches for each in self.wanted):
             return [HEALTHY_LAB]
-        proven = {name for case in self.cases for name in case.requirements}
-        claims = tuple(dict.fromkeys(c for each in self.wanted for c in each.fault.catches if c in proven))
+        claims = tuple(dict.fromkeys(c for each in self.wanted for c in each.fault.catches if c in self._judged))
         return [replace(HEALTHY_LAB, claims=claims, every=False)] if claims else []
 
     def _healthy_job(self, number: int) -> Job:
@@ -230,7 +234,7 @@ class Detection:
                 self._rehearsed.add(done.findings)
             return
         if done.mutant.specification is None:
-            claims = done.mutant.claims or tuple(requirements.load())
+            claims = done.mutant.claims or self._judged
             with self._lock:
                 self._healthy += cells(cases, claims, drawn=done.findings.drawn)
             return

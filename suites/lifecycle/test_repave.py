@@ -42,7 +42,7 @@ def test_the_third_repave_is_like_the_first(layers: Layers, private_registry: Si
 
             assert not (wrong := cluster.wrong_boot()), wrong
         missing = private_registry.address.reference("conformance/provider", "missing")
-        cluster.begin_repave(layers.with_image(cluster.layer, missing))
+        cluster.begin_repave(layers.with_image(cluster.layer, missing), phase="the fourth")
         event = cluster.fails(ErrorCause.MISSING)
 
         assert "missing" in event.message, event.message

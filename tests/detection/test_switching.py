@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from detection import matrix
 from detection.__main__ import write
 from detection.labs import HEALTHY_LAB, Done, Findings, Job
-from detection.matrix import SEED, Detection, random_ones
+from detection.matrix import SEED, Detection, Wanted, random_ones
 from detection.switching import HEALTHY, ROOT, Mutant, NoCasesError, Plan, SuiteCase, cases_file, collect
 from reports import runs
 from reports.kill_matrix import JSON, PAGE, Matrix
@@ -94,6 +95,9 @@ def test_a_mutant_may_concern_single_cases(tmp_path: Path) -> None:
     assert {case["case"] for case in json.loads(cases_file(tmp_path / "plan.json").read_text()).values()} == {*chosen}
 
 
+CASES = ("t.py::a", "t.py::b")
+
+
 class PretendWorker:
     """A lab on which the first random fault is different in case b alone, and fails it."""
 
@@ -107,7 +111,7 @@ class PretendWorker:
         for mutant in job.mutants if not self.stopped.is_set() else ():
             self.asked.append(mutant)
             findings = Findings()
-            for case in mutant.cases:
+            for case in mutant.cases or CASES:
                 verdict = Verdict.FAIL if mutant.specification else self.verdict
                 findings.of[mutant.name].append(CaseFinished(case=case, verdict=verdict, requirements=("CRED-05",)))
                 self._touch(mutant, case, findings)
@@ -124,8 +128,10 @@ class PretendWorker:
                     findings.differed[fault["name"]]["report"].add(case)
 
 
-def rehearsed(monkeypatch: pytest.MonkeyPatch, verdict: Verdict) -> tuple[Matrix, list[Mutant]]:
-    """Try two random faults on two cases that end so on the healthy lab; return the matrix and what was run."""
+def tried(
+    monkeypatch: pytest.MonkeyPatch, verdict: Verdict, wanted: Sequence[Wanted] = tuple(random_ones(2, 7))
+) -> tuple[Matrix, list[Mutant]]:
+    """Try faults, random ones, on two cases that end so on the healthy lab; return the matrix and what was run."""
     workers: list[PretendWorker] = []
 
     def make(*known: object) -> PretendWorker:
@@ -133,15 +139,15 @@ def rehearsed(monkeypatch: pytest.MonkeyPatch, verdict: Verdict) -> tuple[Matrix
         return workers[-1]
 
     monkeypatch.setattr(matrix, "Worker", make)
-    cases = [SuiteCase(name, "t.py", ("CRED-05",), 1) for name in ("t.py::a", "t.py::b")]
-    made = Detection(random_ones(2, 7), cases, Path(), print, lambda _row: None, labs=2).make()
+    cases = [SuiteCase(name, "t.py", ("CRED-05",), 1) for name in CASES]
+    made = Detection(wanted, cases, Path(), print, lambda _row: None, labs=2).make()
     assert len(workers) == 2  # a folder of a lab's number is made once
     return made, [mutant for worker in workers for mutant in worker.asked]
 
 
 def test_a_random_fault_is_tried_where_it_would_be_different(monkeypatch: pytest.MonkeyPatch) -> None:
     """The healthy lab tells first in which cases each is; one that is so nowhere is told as idle and not tried."""
-    made, asked = rehearsed(monkeypatch, Verdict.PASS)
+    made, asked = tried(monkeypatch, Verdict.PASS)
 
     assert [mutant.cases for mutant in asked if mutant.name == HEALTHY] == [("t.py::a",), ("t.py::b",)]
     assert [(mutant.name, mutant.cases) for mutant in asked if mutant.name] == [("random-7-1", ("t.py::b",))]
@@ -157,10 +163,18 @@ def test_a_case_that_was_lost_in_the_rehearsal_is_tried_with_every_fault(
     monkeypatch: pytest.MonkeyPatch, verdict: Verdict
 ) -> None:
     """What a fault would have done in it is not known; that the healthy lab was lost is told."""
-    made, asked = rehearsed(monkeypatch, verdict)
+    made, asked = tried(monkeypatch, verdict)
 
     assert [mutant.cases for mutant in asked if mutant.name] == [("t.py::a", "t.py::b")] * 2
     assert [problem.partition(":")[0] for problem in made.problems] == ["false alarm"]
+
+
+def test_the_healthy_lab_is_judged_by_the_cases_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the cases are a part, a requirement of which none is about is no false alarm."""
+    wanted = [replace(each, once=False, every=True) for each in random_ones(1, 7)]
+    made, _ = tried(monkeypatch, Verdict.PASS, wanted)
+
+    assert [(cell.requirement, cell.verdict) for cell in made.healthy] == [("CRED-05", "pass")]
 
 
 def test_a_matrix_leaves_runs_of_the_suites_alone(tmp_path: Path) -> None:
