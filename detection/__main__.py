@@ -22,6 +22,7 @@ from engine.reach import EngineUnavailable, connect
 from engine.tempdirs import of_user
 from engine.trouble import TROUBLE
 from foreign.arguments import Parser, from_one
+from harness.levels import DEFAULT, NIGHTLY
 from lab.control import LabFailed
 from lab.faults import UnknownFault
 from lab.kubernetes import programs
@@ -75,7 +76,9 @@ def _parser() -> argparse.ArgumentParser:
         "--lab-fault", action="append", default=[], metavar="FILE.py[:NAME]", help="a fault of a file, or all it has"
     )
     parser.add_argument("--random", type=from_one, metavar="N", help="N faults made at random with --seed")
-    parser.add_argument("--level", help="the level of the cases (default: default)")
+    parser.add_argument(
+        "--level", choices=(DEFAULT, NIGHTLY), default=DEFAULT, help="the level of the cases (default: %(default)s)"
+    )
     parser.add_argument(
         "--full",
         action=argparse.BooleanOptionalAction,
@@ -106,8 +109,7 @@ def _make(asked: argparse.Namespace) -> Matrix:
     if asked.fault or asked.lab_fault or not wanted:
         wanted += choose(asked.fault, asked.lab_fault, full=asked.full)
     suites = tuple(asked.suites or ["suites"])
-    arguments = ("--level", asked.level) if asked.level else ()
-    cases = collect(suites, arguments)
+    cases = collect(suites, asked.level)
     ownership.sweep(connect(_say, provision=True), _say)
     whole = not (asked.fault or asked.lab_fault or asked.suites or asked.random)
     area = of_user("detection") / f"matrix-{os.getpid()}"
@@ -115,7 +117,7 @@ def _make(asked: argparse.Namespace) -> Matrix:
     detection = Detection(
         wanted, cases, area, _say, _tell, labs=asked.labs, seed=asked.seed, whole=whole,
         seeds=asked.seeds if asked.thorough else 0, suites=suites, healthy_runs=healthy_runs,
-        arguments=arguments, kubernetes=kubernetes,
+        level=asked.level, kubernetes=kubernetes,
     )  # fmt: skip
     _say(f"{len(wanted)} faults, {len(cases)} cases, {asked.labs} labs; pytest's own words are in {area}")
     matrix = detection.make()

@@ -21,6 +21,7 @@ import yaml
 
 from detection.switching import CAUGHT, HEALTHY, ROOT, UNHEALED, Mutant, Plan, cases_file, project_options, touches_file
 from engine.children import environment, tied
+from harness.levels import DEFAULT, depth_of
 from lab import control
 from lab.settings import LabSettings, labs_folder
 from reports import journal
@@ -49,8 +50,8 @@ WITH_KUBERNETES = 5.0
 #: Seconds in which a lab starts on such a machine; where it takes longer, everything is given more time.
 USUAL_START = 3.0
 MOST_PATIENT = 5.0
-#: Seconds that one case may take before its pytest is ended.
-PATIENCE = 300.0
+#: Seconds that one case may take before its pytest is ended, by how deep properties go.
+PATIENCE = {"default": 300.0, "nightly": 3600.0}
 LOOK = 0.3  # seconds between two looks at a journal
 #: Exit codes of a pytest that leaves its lab as it was.
 _HEALED = (ExitCode.OK, ExitCode.FAIL, ExitCode.FIXED, ExitCode.VACUOUS)
@@ -68,7 +69,12 @@ class Job:
     suites: tuple[str, ...]
     seed: int
     shuffle: int | None = None
-    arguments: tuple[str, ...] = ()
+    level: str = DEFAULT
+
+    @property
+    def patience(self) -> float:
+        """Seconds that one case may take."""
+        return PATIENCE[depth_of(self.level)]
 
 
 @dataclass
@@ -224,7 +230,7 @@ class Worker:
                 env=environment(),
             )  # fmt: skip
         try:
-            yield from self._follow(process, plan, home, mutants)
+            yield from self._follow(process, plan, home, mutants, job.patience)
         finally:
             end(process)
         if process.returncode not in _HEALED or UNHEALED in (home / "pytest.txt").read_text():
@@ -236,14 +242,14 @@ class Worker:
         command += ["-q", "-n", "0", "-p", "no:cacheprovider"]
         command += ["-p", "detection.switching", "--detection-plan", str(plan), "--runs-in", str(home)]
         command += ["--site", str(lab.settings.folder / "detection.yaml"), "--no-provision"]
-        return [*command, "--hypothesis-seed", str(job.seed), *job.arguments]
+        return [*command, "--hypothesis-seed", str(job.seed), "--level", job.level]
 
     def _follow(
-        self, process: subprocess.Popen[bytes], plan: Path, home: Path, mutants: Sequence[Mutant]
+        self, process: subprocess.Popen[bytes], plan: Path, home: Path, mutants: Sequence[Mutant], patience: float
     ) -> Iterator[Done]:
         """Yield mutants whose last case has ended: those before the one whose case ended last."""
         waiting, known, length = list(mutants), 0, 0
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while process.poll() is None and time.monotonic() < deadline:
             if self.stopped.wait(LOOK):
                 return
@@ -251,12 +257,12 @@ class Worker:
                 continue  # reading them anew all the time took a tenth of the processor
             length, findings = grown, read(plan, home)
             if findings.count > known:
-                known, deadline = findings.count, time.monotonic() + PATIENCE
+                known, deadline = findings.count, time.monotonic() + patience
             while len(waiting) > 1 and any(later.name in findings.of for later in waiting[1:]):
                 yield Done(waiting.pop(0), findings)
         if time.monotonic() >= deadline:
             self.say(
-                f"lab {self.number}: a case of {waiting[0].name or 'the healthy lab'} took {PATIENCE:g} s and more"
+                f"lab {self.number}: a case of {waiting[0].name or 'the healthy lab'} took {patience:g} s and more"
             )
             return
         findings = read(plan, home)

@@ -13,6 +13,7 @@ from detection import odds, random_faults
 from detection.labs import HEALTHY_LAB, LOST, Done, Findings, Job, Worker
 from detection.switching import CAUGHT, HEALTHY, Mutant
 from harness import requirements
+from harness.levels import DEFAULT
 from lab.faults import families, load, specify_all
 from lab.faults.credentials import ELSEWHERE, INVISIBLE
 from reports.kill_matrix import Cell, Matrix, Row
@@ -96,8 +97,7 @@ class Detection:
     seeds: int = 0
     suites: tuple[str, ...] = ("suites",)
     healthy_runs: int = 1
-    arguments: tuple[str, ...] = ()
-    """More of pytest's arguments, such as a level."""
+    level: str = DEFAULT
     kubernetes: Path | None = None
     _rows: dict[str, Row] = field(default_factory=dict)
     _rehearsed: Findings = field(default_factory=Findings)
@@ -149,7 +149,7 @@ class Detection:
         watched = tuple(dict(each.specification) for each in self.wanted if each.once)
         parts = [tuple(case.id for case in self.cases[n :: self.labs]) for n in range(self.labs)] if watched else []
         return [
-            Job((replace(HEALTHY_LAB, cases=part, watched=watched),), self.suites, self.seed, arguments=self.arguments)
+            Job((replace(HEALTHY_LAB, cases=part, watched=watched),), self.suites, self.seed, level=self.level)
             for part in parts
             if part
         ]
@@ -170,11 +170,11 @@ class Detection:
     def _jobs(self) -> list[Job]:
         mutants = list(self._mutants())
         batches = [mutants[at : at + BATCH] for at in range(0, len(mutants), BATCH)]
-        jobs = [Job(tuple(batch), self.suites, self.seed, arguments=self.arguments) for batch in batches]
+        jobs = [Job(tuple(batch), self.suites, self.seed, level=self.level) for batch in batches]
         if self.whole:
             jobs[:0] = [self._healthy_job(number) for number in range(self.healthy_runs)]
         elif self.healthy_runs and not self._healthy:
-            jobs[:0] = [Job((lab,), self.suites, self.seed, arguments=self.arguments) for lab in self._healthy_part()]
+            jobs[:0] = [Job((lab,), self.suites, self.seed, level=self.level) for lab in self._healthy_part()]
         return jobs
 
     def _healthy_part(self) -> list[Mutant]:

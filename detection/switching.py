@@ -21,6 +21,7 @@ import pytest
 
 from engine.children import environment
 from engine.tempdirs import temporary_directory
+from harness.levels import DEFAULT
 from harness.run import SUITES, NotCovered
 from lab.control import RunningLab
 from lab.settings import LabSettings
@@ -55,12 +56,13 @@ class SuiteCase:
     hosts: int
 
 
-def collect(suites: Sequence[str] = (str(SUITES),), arguments: Sequence[str] = ()) -> list[SuiteCase]:
-    """List the cases of the suites with more of pytest's ``arguments``. Raises NoCasesError."""
+def collect(suites: Sequence[str] = (str(SUITES),), level: str = DEFAULT) -> list[SuiteCase]:
+    """List the cases of the suites at a level. Raises NoCasesError."""
     with temporary_directory("detection") as folder:
         file = folder / "cases.json"
         command = [sys.executable, "-m", "pytest", "--collect-only", "-qqq", "-p", "no:cacheprovider"]
-        command += ["-p", "detection.switching", "--cases-to", str(file), *project_options(suites), *suites, *arguments]
+        command += ["-p", "detection.switching", "--cases-to", str(file), "--level", level]
+        command += [*project_options(suites), *suites]
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True, env=environment())
         if done.returncode != 0 or not file.exists():
             raise NoCasesError(f"the suites cannot be collected:\n{done.stdout}{done.stderr}")

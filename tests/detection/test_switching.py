@@ -17,6 +17,7 @@ from detection.__main__ import write
 from detection.labs import HEALTHY_LAB, Done, Findings, Job
 from detection.matrix import SEED, Detection, Wanted, random_ones
 from detection.switching import HEALTHY, ROOT, Mutant, NoCasesError, Plan, SuiteCase, cases_file, collect
+from harness.levels import DEFAULT, NIGHTLY
 from reports import runs
 from reports.kill_matrix import JSON, PAGE, Matrix
 from reports.records import CaseFinished
@@ -69,6 +70,14 @@ def planned(folder: Path, plan: Plan, suites: str) -> list[str]:
     command += ["-p", "detection.switching", "--detection-plan", str(file)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     return [*json.loads(cases_file(file).read_text())]
+
+
+def test_a_night_has_longer_cases() -> None:
+    """A case that presents every vector takes longer than any of the default level; no lab is given up for it."""
+    usual, night = (Job((HEALTHY_LAB,), ("suites",), 1, level=level) for level in (DEFAULT, NIGHTLY))
+
+    assert night.patience > 5 * usual.patience
+    assert len(collect(("suites",), NIGHTLY)) > len(collect(("suites",)))
 
 
 def test_the_cases_that_prove_little_else_come_first(tmp_path: Path) -> None:
