@@ -157,12 +157,13 @@ class Detection:
     def _mutants(self) -> Iterator[Mutant]:
         """Yield what is to be tried. A random fault that would have been different nowhere is told and left out."""
         rehearsed = self._rehearsed.of[HEALTHY]
+        seconds = defaultdict(float, {each.case: each.seconds for each in rehearsed})
         unknown = {case.id for case in self.cases} - {each.case for each in rehearsed if each.verdict not in LOST}
         for each in self.wanted:
             if not each.once:
                 yield each.mutant
             elif cases := unknown.union(*self._rehearsed.differed[each.fault.name].values()):
-                yield replace(each.mutant, cases=tuple(sorted(cases)))
+                yield replace(each.mutant, cases=tuple(sorted(cases, key=lambda case: (seconds[case], case))))
             else:
                 self._rehearsed.of[each.fault.name] = rehearsed
                 self._keep(replace(self._row(each, Done(each.mutant, self._rehearsed)), seconds=0.0))

@@ -90,7 +90,7 @@ class Mutant:
     once: bool = False
     """Whether it concerns every case until it is caught, whatever by."""
     cases: tuple[str, ...] = ()
-    """The only cases that it concerns, by their node ids; none for all that the rest says."""
+    """The only cases that it concerns, by their node ids, in their order; none for all that the rest says."""
     watched: tuple[dict[str, Any], ...] = ()
     """Specifications of faults that are not in force: the lab notes where they would do something else."""
 
@@ -222,6 +222,8 @@ def _rank(item: pytest.Item) -> tuple[int, bool]:
     """Return the place of a case among those of its mutant: first what proves little else, then what draws."""
     mutant, marker = mutant_of(item), item.get_closest_marker("requirement")
     assert mutant is not None
+    if mutant.cases:
+        return mutant.cases.index(_base(item)), False
     assert marker is not None
     others = set(marker.args).difference(mutant.claims) if mutant.claims else ()
     return len(others), not _draws(item)

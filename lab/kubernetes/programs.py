@@ -52,7 +52,7 @@ ROOM = 6 << 30
 
 BUILD_SECONDS = 3600.0
 #: Why an own test is skipped where they are not.
-ABSENT = "no Kubernetes programs; './run lab kubernetes' builds them once, in some 15 minutes on two cores"
+ABSENT = "no Kubernetes programs; './run lab kubernetes' builds them once, in about ten minutes on two cores"
 _TOOLCHAIN = Path(__file__).parent / "toolchain.lock"
 _VERSION = "k8s.io/component-base/version"
 _OF_A_USER = ("GOPROXY", "GOSUMDB", "GONOSUMDB", "GOPRIVATE", "PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT")
@@ -97,7 +97,7 @@ def versions(folder: Path) -> dict[str, str]:
 
 
 def provide(say: Say) -> Path:
-    """Return the directory with the programs; build them when there are none, in some 15 minutes on two cores.
+    """Return the directory with the programs; build them when there are none, in about ten minutes on two cores.
 
     One process at a time builds. A program appears whole or not at all, and an interrupted build goes on with the next.
 
