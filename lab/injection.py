@@ -206,8 +206,10 @@ class Behaviour:
             return healthy(*args)
         expected = None if point.effect else _outcome(healthy, args)
         for fault in watched:
-            would = expected and _outcome(_around(fault.replacements[point], healthy, where), args)
-            self._keep([fault], point, differed=expected is None or would != expected)
+            if Touch(fault.name, point.name, differed=True) not in self.touches:
+                again = expected and _again(expected, healthy, args)
+                would = again and _outcome(_around(fault.replacements[point], again, where), args)
+                self._keep([fault], point, differed=expected is None or would != expected)
         if not wrong:
             return healthy(*args)
         act = healthy
@@ -216,12 +218,12 @@ class Behaviour:
         outcome: Any = None
         try:
             given = act(*args)
-            outcome = ("gives", given)
+            outcome = _Outcome(given)
         except (AttributeError, NameError, TypeError) as error:
             names = ", ".join(fault.name for fault in wrong)
             raise FaultError(f"the seeded fault {names} is itself wrong at {point.name}: {error!r}") from error
         except Exception as error:
-            outcome = ("raises", repr(error))
+            outcome = _Outcome(raises=repr(error))
             raise
         finally:
             self._keep(wrong, point, differed=expected is None or outcome != expected)
@@ -234,12 +236,34 @@ class Behaviour:
                 self.note(touch)
 
 
-def _outcome(act: Callable[..., Any], args: tuple[Any, ...]) -> tuple[str, Any]:
+@dataclass(frozen=True)
+class _Outcome:
+    """What a function gave, or raised."""
+
+    gives: Any = None
+    raises: str = ""
+    error: Exception | None = field(default=None, compare=False)
+
+
+def _outcome(act: Callable[..., Any], args: tuple[Any, ...]) -> _Outcome:
     """Return what a function gives or raises, as a copy that stays as it is."""
     try:
-        return "gives", copy.deepcopy(act(*args))
+        return _Outcome(copy.deepcopy(act(*args)))
     except Exception as error:  # noqa: BLE001 - it is raised again where the function is called in earnest
-        return "raises", repr(error)
+        return _Outcome(raises=repr(error), error=error)
+
+
+def _again(known: _Outcome, healthy: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
+    """Return a function that does what ``healthy`` did, without doing it again where the arguments are the same."""
+
+    def act(*given: Any) -> Any:  # noqa: ANN401 - as varied as the injection points
+        if len(given) != len(args) or any(one is not other for one, other in zip(given, args, strict=True)):
+            return healthy(*given)
+        if known.error is not None:
+            raise known.error
+        return copy.copy(known.gives)
+
+    return act
 
 
 def _around(replacement: Callable[..., Any], healthy: Callable[..., Any], where: Where) -> Callable[..., Any]:

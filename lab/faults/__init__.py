@@ -8,12 +8,16 @@ runs on the hosts too and needs the standard library only.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lab.injection import Behaviour, Fault, Point, Touch, Where
+
+if TYPE_CHECKING:
+    from types import CodeType
 
 Specification = Mapping[str, Any]
 #: Bytes of a fault file.
@@ -136,11 +140,17 @@ def _from_source(specification: Specification) -> dict[str, Fault]:
     namespace: dict[str, Any] = {"__name__": "lab_fault_from_outside"}
     path = str(specification.get("path", "fault"))
     try:
-        exec(compile(str(specification["source"]), path, "exec"), namespace)  # noqa: S102 - see above
+        exec(_compiled(str(specification["source"]), path), namespace)  # noqa: S102 - see above
     except Exception as error:
         raise UnknownFault(f"--lab-fault {path}: the file cannot be loaded: {error!r}") from error
     found = [value for value in namespace.values() if isinstance(value, Fault)]
     return {**{known.name: known for known in found}, **{k: v for k, v in namespace.items() if isinstance(v, Fault)}}
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(source: str, path: str) -> CodeType:
+    """Compile a file once for all orders that bring it; what it keeps to itself begins anew with each."""
+    return compile(source, path, "exec")
 
 
 def behaviour_of(

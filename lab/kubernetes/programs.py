@@ -34,10 +34,7 @@ MODULES = {"k8s.io/kubernetes": f"v{KUBERNETES}", "go.etcd.io/etcd/server/v3": f
 #: Each program and its Go package.
 PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
-    **{
-        name: f"k8s.io/kubernetes/cmd/{name}"
-        for name in ("kube-apiserver", "kubelet")
-    },
+    **{name: f"k8s.io/kubernetes/cmd/{name}" for name in ("kube-apiserver", "kubelet")},
 }
 #: What is built beside them, and no user's directory needs: ``keyring.go``, which own tests ask.
 _KEYRING_SOURCE = Path(__file__).with_name("keyring.go")

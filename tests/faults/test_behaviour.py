@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from lab.faults import fault
-from lab.faults.replacing import when
+from lab.faults.replacing import afterwards, beforehand, when
 from lab.injection import DEPLOY_CREDENTIAL, UPGRADE_PULL, Behaviour, FaultError, Point, Touch, Where
 
 
@@ -96,6 +97,29 @@ def test_a_watched_fault_changes_nothing_and_is_noted() -> None:
     behaviour.at(UPGRADE_PULL, done.append, "image")
     assert done == ["image"]
     assert noted[-1] == Touch("pull", "upgrade-pull", differed=True)
+
+
+@pytest.mark.parametrize("healthy", [str.upper, int], ids=["gives", "raises"])
+def test_watched_faults_cost_no_more_of_the_healthy_thing(healthy: Callable[[str], Any]) -> None:
+    """However many are watched, it is done twice; again only with other arguments, and not for one that differed."""
+    asked: list[str] = []
+
+    def asking(found: str) -> Any:  # noqa: ANN401 - text or a number
+        asked.append(found)
+        return healthy(found)
+
+    replacements = [afterwards(lambda it: it), beforehand(lambda found: found), beforehand(lambda found: found + "1")]
+    watched = [
+        fault(f"{number}", at=DEPLOY_CREDENTIAL, replace=replacement, catches=[], because="a test")
+        for number, replacement in enumerate(replacements)
+    ]
+    behaviour = Behaviour(watched=tuple(watched))
+    for _twice in range(2):
+        with suppress(ValueError):
+            behaviour.at(DEPLOY_CREDENTIAL, asking, "x")
+
+    assert asked == ["x", "x1", "x", "x", "x"]
+    assert [touch.fault for touch in behaviour.touches if touch.differed] == ["2"]
 
 
 def test_a_watched_fault_does_not_see_those_in_force() -> None:
