@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 import time
@@ -170,7 +171,8 @@ class Detection:
 
     def _jobs(self) -> list[Job]:
         mutants = list(self._mutants())
-        batches = [mutants[at : at + BATCH] for at in range(0, len(mutants), BATCH)]
+        size = max(1, min(BATCH, math.ceil(len(mutants) / self.labs)))
+        batches = [mutants[at : at + size] for at in range(0, len(mutants), size)]
         jobs = [Job(tuple(batch), self.suites, self.seed, level=self.level) for batch in batches]
         if self.whole:
             jobs[:0] = [self._healthy_job(number) for number in range(self.healthy_runs)]

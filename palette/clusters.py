@@ -75,6 +75,13 @@ class Clusters:
         """Return the cluster's state, the cheapest thing to ask. Raises NotFoundError."""
         return text(self.scope.ask(Call("GET", at("/v1/spectroclusters/{uid}/status", uid=uid))), "status", "state")
 
+    def state_or_gone(self, uid: str) -> str:
+        """Return the cluster's state; that of one that Palette does not know any more is ``Deleted``."""
+        try:
+            return self.state(uid)
+        except NotFoundError:
+            return GONE
+
     def overview(self, uid: str) -> Overview:
         """Read state and health. Raises NotFoundError."""
         path = at("/v1/dashboard/spectroclusters/{uid}/overview", uid=uid)
@@ -208,7 +215,7 @@ class Clusters:
         """Wait until a deleted cluster is gone; Palette lists it as Deleted for three days. Raises WaitTimeoutError."""
         self.wait.until(
             f"cluster {uid} to be gone",
-            lambda: self._state_or_gone(uid),
+            lambda: self.state_or_gone(uid),
             lambda state: state == GONE,
             within=self.wait.timeouts.cluster_deleted if within is None else within,
         )
@@ -229,12 +236,6 @@ class Clusters:
     def _repave_state(self, uid: str) -> str:
         found = self._repave_or_none(uid)
         return found.state if found else ""
-
-    def _state_or_gone(self, uid: str) -> str:
-        try:
-            return self.state(uid)
-        except NotFoundError:
-            return GONE
 
 
 def _leaving(seen: Overview) -> str | None:

@@ -9,6 +9,7 @@ from fixtures.traces import traces
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
+from palette.cluster_facts import RUNNING
 from palette.os_layer import ProviderCredentials
 from registry.server import Account
 from registry.tls import Authority
@@ -17,9 +18,12 @@ from registry.tls import Authority
 FIRST, SECOND = (f"{which}!pass#{secrets.token_hex(8)}" for which in ("First", "Second"))
 
 
-@requirement("HOST-08", phase="repave")
+@requirement("HOST-08", "LIFE-01", phase="repave")
 def test_no_form_of_a_password_is_left_on_a_host(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """After a rotation no form of the old password is left, after a deletion neither the new one nor its authority."""
+    """After a rotation no form of the old password is left, after a deletion neither the new one nor its authority.
+
+    Nor is a deleted cluster called Running once its host is free.
+    """
     authority = Authority("an authority of this cluster alone").pem
     with (
         private_registry.account(password=FIRST) as first,
@@ -32,6 +36,9 @@ def test_no_form_of_a_password_is_left_on_a_host(site: Site, layers: Layers, pri
 
         assert kept == [], f"after the rotation the old password is in {', '.join(kept)}"
     site.project.edge_hosts.wait_until_free(host.uid)
+    state = site.project.clusters.state_or_gone(cluster.uid)
+
+    assert state != RUNNING, f"the cluster is deleted, Edge host {host.uid} is free, and Palette calls it {state}"
     left = host.kept([*traces(FIRST, SECOND), *authority.splitlines()[1:-1]])
 
     assert left == [], f"after the cluster's deletion a password or its authority is in {', '.join(left)}"

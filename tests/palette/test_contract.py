@@ -70,6 +70,7 @@ CALLS: dict[str, Callable[[ProjectView], Any]] = {
     "clusters.endpoints": lambda p: p.clusters.endpoints(),
     "clusters.get": lambda p: p.clusters.get("u"),
     "clusters.state": lambda p: p.clusters.state("u"),
+    "clusters.state_or_gone": lambda p: p.clusters.state_or_gone("u"),
     "clusters.overview": lambda p: p.clusters.overview("u"),
     "clusters.search": lambda p: list(p.clusters.search(Filter("clusterName", ("c",), "beginsWith"))),
     "clusters.find": lambda p: p.clusters.find("name-text"),
