@@ -211,7 +211,7 @@ class Behaviour:
                 would = again and _outcome(_around(fault.replacements[point], again, where), args)
                 self._keep([fault], point, differed=expected is None or would != expected)
         if not wrong:
-            return healthy(*args)
+            return expected.result() if expected else healthy(*args)
         act = healthy
         for fault in wrong:
             act = _around(fault.replacements[point], act, where)
@@ -238,19 +238,27 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What a function gave, or raised."""
+    """What a function gave, as a copy that stays as it is, or raised."""
 
     gives: Any = None
     raises: str = ""
+    original: Any = field(default=None, compare=False)
     error: Exception | None = field(default=None, compare=False)
+
+    def result(self) -> Any:  # noqa: ANN401 - as varied as the injection points
+        """Give or raise it again."""
+        if self.error is not None:
+            raise self.error
+        return self.original
 
 
 def _outcome(act: Callable[..., Any], args: tuple[Any, ...]) -> _Outcome:
-    """Return what a function gives or raises, as a copy that stays as it is."""
+    """Return what a function gives or raises."""
     try:
-        return _Outcome(copy.deepcopy(act(*args)))
+        given = act(*args)
     except Exception as error:  # noqa: BLE001 - it is raised again where the function is called in earnest
         return _Outcome(raises=repr(error), error=error)
+    return _Outcome(copy.deepcopy(given), original=given)
 
 
 def _again(known: _Outcome, healthy: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
