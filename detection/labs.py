@@ -21,7 +21,7 @@ import yaml
 
 from detection.switching import CAUGHT, HEALTHY, ROOT, UNHEALED, Mutant, Plan, cases_file, project_options, touches_file
 from engine.children import environment, tied
-from harness.levels import DEFAULT, depth_of
+from harness.levels import DEFAULT, NIGHTLY, depth_of
 from lab import control
 from lab.settings import LabSettings, labs_folder
 from reports import journal
@@ -47,6 +47,8 @@ TIMEOUTS = {
 }
 #: How much longer clusters and repaves take that run a real Kubernetes.
 WITH_KUBERNETES = 5.0
+#: The same of a night, in which a lab's Palette comes to hold a thousand versions of a profile.
+AT_NIGHT = 3.0
 #: Seconds in which a lab starts on such a machine; where it takes longer, everything is given more time.
 USUAL_START = 3.0
 MOST_PATIENT = 5.0
@@ -219,7 +221,7 @@ class Worker:
     # --- one pytest
 
     def _batch(self, job: Job, mutants: Sequence[Mutant]) -> Iterator[Done]:
-        lab = self._ready()
+        lab = self._ready(job.level)
         home = self.area / f"lab-{self.number}-batch-{next(self._batches)}"
         home.mkdir(parents=True)
         plan = home / "plan.json"
@@ -269,7 +271,7 @@ class Worker:
         for mutant in [each for each in waiting if findings.planned and findings.are_complete(each.name)]:
             yield Done(mutant, findings, "" if findings.of.get(mutant.name) else "no case of the suites concerns it")
 
-    def _ready(self) -> RunningLab:
+    def _ready(self, level: str) -> RunningLab:
         if self._lab is None:
             folder = labs_folder() / f"detection-{os.getpid()}-{self.number}-{time.monotonic_ns() % 10**6}"
             began = time.monotonic()
@@ -279,6 +281,7 @@ class Worker:
             self._has_had_a_lab = True
             slower = min(MOST_PATIENT, max(1.0, (time.monotonic() - began) / USUAL_START))
             slower *= WITH_KUBERNETES if self.kubernetes else 1
+            slower *= AT_NIGHT if depth_of(level) == NIGHTLY else 1
             site = yaml.safe_load(self._lab.site_file.read_text())
             site["timeouts"] |= {name: round(slower * seconds, 1) for name, seconds in TIMEOUTS.items()}
             (folder / "detection.yaml").write_text(yaml.safe_dump(site, sort_keys=False))

@@ -167,7 +167,8 @@ class Detection:
                 yield replace(each.mutant, cases=tuple(sorted(cases, key=lambda case: (seconds[case], case))))
             else:
                 self._rehearsed.of[each.fault.name] = rehearsed
-                self._keep(replace(self._row(each, Done(each.mutant, self._rehearsed)), seconds=0.0))
+                row = self._row(each, Done(each.mutant, self._rehearsed))
+                self._keep(replace(row, cells=(), seconds=0.0))  # what these cases said was said of the healthy lab
 
     def _jobs(self) -> list[Job]:
         mutants = list(self._mutants())

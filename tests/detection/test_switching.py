@@ -183,6 +183,14 @@ def test_a_case_that_was_lost_in_the_rehearsal_is_tried_with_every_fault(
     assert [problem.partition(":")[0] for problem in made.problems] == ["false alarm"]
 
 
+def test_a_failure_of_the_healthy_lab_catches_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A false alarm of the rehearsal is told as one; the faults that were only watched stay idle."""
+    made, _ = tried(monkeypatch, Verdict.FAIL)
+
+    assert made.rows[1].is_idle
+    assert [problem.partition(":")[0] for problem in made.problems] == ["false alarm"]
+
+
 def test_the_healthy_lab_is_judged_by_the_cases_that_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the cases are a part, a requirement of which none is about is no false alarm."""
     wanted = [replace(each, once=False, every=True) for each in random_ones(1, 7)]
