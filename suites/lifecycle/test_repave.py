@@ -31,9 +31,9 @@ def test_a_new_version_repaves_the_cluster(private_registry: SiteRegistry, repav
         assert private_registry.witness.pulls(cluster, phase="repave"), "nothing was pulled at the repave"
 
 
-@requirement("REPAVE-04", "EVENT-02", phase="repave", witness=True, repaves=2, ends=1)
+@requirement("REPAVE-04", "EVENT-02", "TLS-03", phase="repave", witness=True, repaves=2, ends=1)
 def test_the_third_repave_is_like_the_first(layers: Layers, private_registry: SiteRegistry, repaved: Use) -> None:
-    """Repave after repave presents the same credentials and boots the image asked for; a pull that fails is told."""
+    """Repave after repave presents the same credentials, boots the image asked for, and refuses a stranger aloud."""
     with repaved() as shared:
         shared.spent, cluster = True, shared.cluster
         cluster.confirm_repave()
@@ -42,10 +42,12 @@ def test_the_third_repave_is_like_the_first(layers: Layers, private_registry: Si
 
             assert not (wrong := cluster.wrong_boot()), wrong
         missing = private_registry.address.reference("conformance/provider", "missing")
-        cluster.begin_repave(layers.with_image(cluster.layer, missing), phase="the fourth")
-        event = cluster.fails(ErrorCause.MISSING)
+        with private_registry.presenting(Authority("a stranger").issue(private_registry.address.host)):
+            cluster.begin_repave(layers.with_image(cluster.layer, missing), phase="the fourth")
+            event = cluster.fails(ErrorCause.TLS)
 
-        assert "missing" in event.message, event.message
+            assert ErrorCause.TLS.is_named_in(event.message), f"the event gives no reason: {event.message}"
+            assert private_registry.witness.users(cluster, phase="the fourth") == set(), "credentials were sent"
         assert private_registry.witness.changes(cluster) == []
 
 
