@@ -117,7 +117,7 @@ def test_a_budget_chooses_and_says_what_it_leaves_out(tmp_path: Path) -> None:
 
     assert "1 case at level default, on edge-1 of a lab, edge-2 of a lab" in lines
     assert any("a_new_version_repaves_the_cluster" in line for line in lines)
-    assert "the budget leaves out 1 case; nothing is said about REPAVE-04" in lines
+    assert "the budget leaves out 1 case; nothing is said about REPAVE-04, EVENT-02, TLS-03" in lines
 
 
 def test_smoke_takes_one_case_of_each_part_and_phase(whole: list[str], tmp_path: Path) -> None:
