@@ -246,7 +246,7 @@ class _Outcome:
     error: Exception | None = field(default=None, compare=False)
 
     def result(self) -> Any:  # noqa: ANN401 - as varied as the injection points
-        """Give or raise it again."""
+        """Return it, or raise it, again."""
         if self.error is not None:
             raise self.error
         return self.original

@@ -20,10 +20,7 @@ FIRST, SECOND = (f"{which}!pass#{secrets.token_hex(8)}" for which in ("First", "
 
 @requirement("HOST-08", "LIFE-01", phase="repave")
 def test_no_form_of_a_password_is_left_on_a_host(site: Site, layers: Layers, private_registry: SiteRegistry) -> None:
-    """After a rotation no form of the old password is left, after a deletion neither the new one nor its authority.
-
-    Nor is a deleted cluster called Running once its host is free.
-    """
+    """After a rotation no form of the old password is left, after a deletion no password, authority or Running."""
     authority = Authority("an authority of this cluster alone").pem
     with (
         private_registry.account(password=FIRST) as first,

@@ -29,7 +29,7 @@ def test_a_command_ends_with_what_the_engine_said(
     """Nothing is begun: exit code 4, and one line."""
     broken = Mock(return_value=Mock(**{"containers.list.side_effect": error}))
     monkeypatch.setattr(f"{named}.__main__.connect", broken)
-    monkeypatch.setattr(detection, "collect", lambda _suites: [])
+    monkeypatch.setattr(detection, "collect", lambda _suites, _level: [])
 
     assert command() == 4
     assert capsys.readouterr().err == f"{named}: {error}\n"
