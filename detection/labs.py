@@ -53,7 +53,7 @@ AT_NIGHT = 3.0
 USUAL_START = 3.0
 MOST_PATIENT = 5.0
 #: Seconds that one case may take before its pytest is ended, by how deep properties go.
-PATIENCE = {"default": 300.0, "nightly": 3600.0}
+PATIENCE = {DEFAULT: 300.0, NIGHTLY: 3600.0}
 LOOK = 0.3  # seconds between two looks at a journal
 #: Exit codes of a pytest that leaves its lab as it was.
 _HEALED = (ExitCode.OK, ExitCode.FAIL, ExitCode.FIXED, ExitCode.VACUOUS)

@@ -166,9 +166,8 @@ class Detection:
             elif cases := unknown.union(*self._rehearsed.differed[each.fault.name].values()):
                 yield replace(each.mutant, cases=tuple(sorted(cases, key=lambda case: (seconds[case], case))))
             else:
-                self._rehearsed.of[each.fault.name] = rehearsed
-                row = self._row(each, Done(each.mutant, self._rehearsed))
-                self._keep(replace(row, cells=(), seconds=0.0))  # what these cases said was said of the healthy lab
+                ran = sum(case.verdict is not Verdict.NOT_COVERED for case in rehearsed)
+                self._keep(replace(self._row(each, Done(each.mutant, self._rehearsed)), cases=ran))
 
     def _jobs(self) -> list[Job]:
         mutants = list(self._mutants())

@@ -245,7 +245,7 @@ class _Outcome:
     original: Any = field(default=None, compare=False)
     error: Exception | None = field(default=None, compare=False)
 
-    def result(self) -> Any:  # noqa: ANN401 - as varied as the injection points
+    def result(self) -> object:
         """Return it, or raise it, again."""
         if self.error is not None:
             raise self.error
@@ -264,7 +264,7 @@ def _outcome(act: Callable[..., Any], args: tuple[Any, ...]) -> _Outcome:
 def _again(known: _Outcome, healthy: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
     """Return a function that does what ``healthy`` did, without doing it again where the arguments are the same."""
 
-    def act(*given: Any) -> Any:  # noqa: ANN401 - as varied as the injection points
+    def act(*given: object) -> object:
         if len(given) != len(args) or any(one is not other for one, other in zip(given, args, strict=True)):
             return healthy(*given)
         if known.error is not None:

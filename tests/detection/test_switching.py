@@ -183,6 +183,14 @@ def test_a_case_that_was_lost_in_the_rehearsal_is_tried_with_every_fault(
     assert [problem.partition(":")[0] for problem in made.problems] == ["false alarm"]
 
 
+def test_few_faults_are_given_to_all_labs() -> None:
+    """No lab is idle while another has a batch of several faults before it."""
+    wanted = [replace(each, once=False, every=True) for each in random_ones(3, 7)]
+    jobs = Detection(wanted, (), Path(), print, print, labs=2, healthy_runs=0)._jobs()
+
+    assert [len(job.mutants) for job in jobs] == [2, 1]
+
+
 def test_a_failure_of_the_healthy_lab_catches_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A false alarm of the rehearsal is told as one; the faults that were only watched stay idle."""
     made, _ = tried(monkeypatch, Verdict.FAIL)

@@ -104,7 +104,7 @@ def test_watched_faults_cost_no_more_of_the_healthy_thing(healthy: Callable[[str
     """However many are watched, it is done once; again only with other arguments, and not for one that differed."""
     asked: list[str] = []
 
-    def asking(found: str) -> Any:  # noqa: ANN401 - text or a number
+    def asking(found: str) -> object:
         asked.append(found)
         return healthy(found)
 
