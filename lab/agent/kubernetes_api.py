@@ -6,6 +6,7 @@ import base64
 import http.client
 import json
 import ssl
+import threading
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -62,33 +63,67 @@ def wait_until(missing: Callable[[], str], within: float) -> None:
         time.sleep(0.1)
 
 
-@lru_cache(maxsize=1)
-def _administrator(kubeconfig: str) -> tuple[str, int | None, ssl.SSLContext]:
-    """Return where the API is, and how to prove there to be its administrator."""
-    config = yaml.safe_load(kubeconfig)
-    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
-    context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    with places.work_area() as area:  # TLS takes a client's key from a file
-        pem = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
-        places.write_private(area / "admin.pem", pem.decode())
-        context.load_cert_chain(area / "admin.pem")
-    where = urlsplit(cluster["server"])
-    return where.hostname or "", where.port, context
+class _Connection(http.client.HTTPSConnection):
+    """A connection to the API as its administrator, which is kept: a handshake costs both ends more than a question."""
+
+    def __init__(self, kubeconfig: str) -> None:
+        config = yaml.safe_load(kubeconfig)
+        cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+        context = ssl.create_default_context(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
+        with places.work_area() as area:  # TLS takes a client's key from a file
+            pem = base64.b64decode(user["client-certificate-data"]) + base64.b64decode(user["client-key-data"])
+            places.write_private(area / "admin.pem", pem.decode())
+            context.load_cert_chain(area / "admin.pem")
+        where = urlsplit(cluster["server"])
+        super().__init__(where.hostname or "", where.port, timeout=20, context=context)
+        self.free = threading.Lock()
+
+    def send_whole(self, method: str, target: str, body: str | None) -> tuple[int, bytes]:
+        """Return the status and body of the answer. Raises OSError."""
+        kind = "application/strategic-merge-patch+json" if method == "PATCH" else "application/json"
+        try:
+            self.request(method, target, body, {"Content-Type": kind})
+            answer = self.getresponse()
+            return answer.status, answer.read()
+        except OSError:
+            self.close()  # the next question opens it anew
+            raise
+        except http.client.HTTPException as error:
+            self.close()
+            raise OSError(f"the Kubernetes API is cut off: {error}") from error
+
+
+_connection = lru_cache(maxsize=1)(_Connection)
+
+
+def behind() -> str:
+    """Return what an API server that has just begun has not read yet; until then it keeps nodes from their Secrets.
+
+    Raises OSError.
+    """
+    status, said = _send("GET", "/readyz/informer-sync")
+    return "" if status == http.client.OK else said.decode(errors="replace").strip()
 
 
 def ask(method: str, path: str, body: Json | None = None) -> Json:
     """Ask the API as the cluster's administrator. Raises Refused, OSError."""
-    host, port, context = _administrator(ADMIN.read_text())
-    connection = http.client.HTTPSConnection(host, port, timeout=20, context=context)
-    kind = "application/strategic-merge-patch+json" if method == "PATCH" else "application/json"
+    status, said = _send(method, f"/api/v1/{path}", body)
     try:
-        connection.request(method, f"/api/v1/{path}", json.dumps(body) if body else None, {"Content-Type": kind})
-        answer = connection.getresponse()
-        document: Json = json.loads(answer.read())
-    except (http.client.HTTPException, ValueError) as error:
+        document: Json = json.loads(said)
+    except ValueError as error:
         raise OSError(f"the Kubernetes API is cut off: {error}") from error
-    finally:
-        connection.close()
-    if answer.status >= http.client.BAD_REQUEST:
-        raise Refused(answer.status, str(document.get("message", "")))
+    if status >= http.client.BAD_REQUEST:
+        raise Refused(status, str(document.get("message", "")))
     return document
+
+
+def _send(method: str, target: str, body: Json | None = None) -> tuple[int, bytes]:
+    connection, text = _connection(ADMIN.read_text()), json.dumps(body) if body else None
+    with connection.free:
+        was_kept = connection.sock is not None
+        try:
+            return connection.send_whole(method, target, text)
+        except ConnectionError:
+            if not was_kept:
+                raise
+        return connection.send_whole(method, target, text)  # the server has begun anew since the last question

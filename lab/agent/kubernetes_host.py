@@ -14,6 +14,7 @@ from lab.agent import places, runtime
 
 Json = dict[str, Any]
 
+#: The image of a pod's first process, as ``lab/host/containerd.toml`` names it.
 PAUSE = "lab.example/pause:1"
 _PAUSE_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 #: What kubelet would write of the whole machine's kernel; it leaves alone what is as it wants it.
@@ -21,24 +22,11 @@ _SYSCTLS = {
     "vm/overcommit_memory": 1, "kernel/panic": 10, "kernel/panic_on_oops": 1,
     "kernel/keys/root_maxkeys": 1_000_000, "kernel/keys/root_maxbytes": 25_000_000,
 }  # fmt: skip
-_CONTAINERD = f"""
-[plugins."io.containerd.grpc.v1.cri"]
-  sandbox_image = "{PAUSE}"
-  restrict_oom_score_adj = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-  bin_dir = "/usr/lib/cni"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
-  runtime_type = "io.containerd.runc.v2"
-  privileged_without_host_devices = true
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-  NoNewKeyring = true
-  NoPivotRoot = true
-"""
 _NETWORK = '{"cniVersion":"0.4.0","name":"lo","plugins":[{"type":"loopback"}]}'
 
 
 def prepare() -> None:
-    """Prepare this boot; the node's runtime is started anew."""
+    """Prepare this boot for kubelet."""
     kmsg = Path("/dev/kmsg")
     if not kmsg.exists():
         kmsg.symlink_to("/dev/null")
@@ -51,10 +39,6 @@ def prepare() -> None:
     _mount_cgroups()
     Path("/etc/cni/net.d").mkdir(parents=True, exist_ok=True)
     Path("/etc/cni/net.d/10-lo.conflist").write_text(_NETWORK)
-    settings = Path("/etc/containerd/config.toml")
-    if _CONTAINERD not in (text := settings.read_text()):
-        settings.write_text(text + _CONTAINERD)
-    _run("systemctl", "restart", runtime.unit())
     _import_pause()
 
 

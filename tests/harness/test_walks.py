@@ -1,11 +1,14 @@
-"""A walk on a site that reads macros once: the lab reads them at every try."""
+"""Walks where a site does as the lab does not: it reads macros once, or kubelet pulls before it can read a Secret."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import MagicMock
 
-from fixtures.walks import Deployments
+import pytest
+
+from fixtures.walks import Deployments, Repaves
 from palette.waiting import WaitTimeoutError
 
 
@@ -38,3 +41,20 @@ def test_it_is_waited_for_in_vain_once_only() -> None:
     walk.run()
 
     assert (walk.in_vain, walk.deployments) == (1, 6)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "is_over"), [(["Failed"], True), (["FailedToRetrieveImagePullSecret", "Failed"], False)]
+)
+def test_a_pull_for_which_kubelet_had_no_secret_yet_is_no_try(reasons: list[str], is_over: bool) -> None:  # noqa: FBT001 - a case
+    """Kubernetes tries again with the Secret: what it pulled without is not what the product presents."""
+    walk = Repaves(MagicMock(), MagicMock(), MagicMock())
+    seen = [SimpleNamespace(reason=reason, message="registry.test/edge:1: 401") for reason in reasons]
+    walk.now.errors.return_value = seen  # type: ignore[attr-defined] # a mock
+    wait, looks = walk.site.project.clusters.wait, []
+    wait.clock.now.side_effect = range(0, 100, 10)  # type: ignore[attr-defined] # a mock
+    wait.until.side_effect = lambda _, look, *_1, **_2: looks.append(look())  # type: ignore[attr-defined] # a mock
+    walk.layers.registry.seen.pulls.return_value = []  # type: ignore[attr-defined] # a mock
+    walk.try_pull(MagicMock(), "registry.test/edge:1")
+
+    assert looks == [is_over]
