@@ -110,7 +110,9 @@ def _conditions(point: Point) -> tuple[str, ...]:
     """Return what may be known there; where something is done, it is done wrongly always."""
     if point.effect:
         return ()
-    where = _IN_PALETTE if point.component == "palette" else _ON_HOSTS
+    where: tuple[str, ...] = _IN_PALETTE if point.component == "palette" else _ON_HOSTS
+    if point is injection.CARRY_CREDENTIAL:  # what a deployment stores nobody reads: a repave writes the Secret anew
+        where = tuple(condition for condition in where if condition != 'at.phase == "deploy"')
     return (*where, *_OF_LOGINS) if point.name.endswith("-credential") else where
 
 

@@ -58,3 +58,39 @@ def test_a_pull_for_which_kubelet_had_no_secret_yet_is_no_try(reasons: list[str]
     walk.try_pull(MagicMock(), "registry.test/edge:1")
 
     assert looks == [is_over]
+
+
+def pull(tag: str, name: str) -> SimpleNamespace:
+    """Return what a witness tells of a pull that presented something."""
+    presented = SimpleNamespace(name=name, intact=name == "intact")
+    return SimpleNamespace(
+        reference=tag, presented=presented, account="user", place="edge-1", has_credential=True, status=404
+    )
+
+
+class Retries(Repaves):
+    """A repave of which each login is tried as it is, and the first again, changed, while the second is awaited."""
+
+    seen: list[SimpleNamespace]
+
+    def login(self, *_: object) -> Any:  # noqa: ANN401 - a stub
+        """Return always the same account."""
+        return SimpleNamespace(username="user", password="")
+
+    def try_pull(self, _: object, image: str) -> None:
+        """Pull, and pull the one before again."""
+        tag = image.rpartition(":")[2]
+        before = [known.reference for known in self.seen[:1]]
+        self.seen += [*(pull(known, "upper-case") for known in before), pull(tag, "intact")]
+
+
+def test_a_login_that_changes_when_it_is_tried_again_is_told_by_the_next() -> None:
+    """The first login had arrived by then, and only the walk still knows of it."""
+    walk = Retries(MagicMock(), MagicMock(), MagicMock())
+    walk.now.phases[-1].name = "repave"  # type: ignore[misc] # a mock
+    walk.layers.images.repository, walk.seen = "edge", []
+    walk.layers.registry.address.reference.side_effect = lambda name, tag: f"{name}:{tag}"  # type: ignore[attr-defined] # a mock
+    walk.layers.registry.seen.pulls.side_effect = lambda _: walk.seen  # type: ignore[attr-defined] # a mock
+
+    assert walk.present() == []
+    assert walk.present() == ["host edge-1 presented a value equal to the password upper-case at repave"]
