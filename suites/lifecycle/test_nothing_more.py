@@ -11,14 +11,17 @@ from harness.pull_addresses import distinct_hosts, sharing
 from harness.requirements import requirement
 
 
-@requirement("HOST-01", phase="repave", hosts=2)
+@requirement("HOST-01", "LIFE-01", phase="repave", hosts=2, witness=True)
 def test_every_host_of_a_cluster_is_in_use(repaved_pair: Use) -> None:
-    """Each host of a cluster is in use for as long as it belongs to it."""
+    """Each host of a cluster is in use for as long as it belongs to it, and none runs before one of them has pulled."""
     with repaved_pair() as shared:
         known = shared.cluster.site.project.edge_hosts
         free = [host.uid for host in shared.cluster.hosts if known.get(host.uid).is_free]
 
         assert free == [], f"Edge host {free[0]} belongs to a cluster and says it is free"
+        assert shared.known["state before a pull"] != "Running", (
+            "Palette calls a cluster Running that has pulled nothing"
+        )
 
 
 @requirement("REPAVE-12", phase="repave", hosts=2, witness=True)
