@@ -11,7 +11,7 @@ from harness.pull_addresses import distinct_hosts, sharing
 from harness.requirements import requirement
 
 
-@requirement("HOST-01", "LIFE-01", phase="repave", hosts=2, witness=True)
+@requirement("HOST-01", "LIFE-01", phase="repave", hosts=2)
 def test_every_host_of_a_cluster_is_in_use(repaved_pair: Use) -> None:
     """Each host of a cluster is in use for as long as it belongs to it, and none runs before one of them has pulled."""
     with repaved_pair() as shared:

@@ -38,7 +38,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Keep quiet."""
 
 
 @pytest.fixture
