@@ -54,10 +54,12 @@ def assert_arrives(walk: Walk, password: str, evidence: Evidence) -> None:
 
 @requirement("REPAVE-03", "CRED-05", phase="repave", witness=True, ends=1)
 def test_the_probe_set_arrives_unchanged(evidence: Evidence, trying: Use) -> None:
-    """No probe is changed at deployment or repave; together they tell any two known changes of a password apart."""
+    """No probe is changed at deployment or repave, nor the first by a second try; any two changes are told apart."""
     with deployments_of(trying) as walk:
         found = presented(walk, PROBES, evidence)
-        found += presented(walk.run(), PROBES, evidence)
+        found += presented(repaves := walk.run(), PROBES[:1], evidence)
+        found += repaves.present_again()
+        found += presented(repaves, PROBES[1:], evidence)
         assert not found, found[0]
 
 
@@ -78,6 +80,18 @@ def presented(walk: Walk, passwords: Iterable[str], evidence: Evidence) -> list[
         evidence.example(repr(password), expected=expected, password=password, together=True)
         found += [f"{change} ({password!a})" for change in walk.present(password)]
     return found
+
+
+@pytest.mark.nightly
+@requirement("REPAVE-03", phase="repave", witness=True, ends=2)
+def test_every_probe_is_presented_again_unchanged(layers: Layers, evidence: Evidence, deployed: Use) -> None:
+    """A repave that tries its pull again presents the same password, whatever it is made of."""
+    with deployed() as shared:
+        walk, found = repaves_of(shared, layers), list[str]()
+        for password in PROBES:
+            found += presented(walk, [password], evidence)
+            found += [f"{change} ({password!a})" for change in walk.present_again()]
+        assert not found, found[0]
 
 
 @requirement("CRED-05", phase="deploy", witness=True)
