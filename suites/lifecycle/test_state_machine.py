@@ -92,8 +92,11 @@ class Life(RuleBasedStateMachine):
     def edit(self) -> None:
         """Write the registry's password and another image into the profile."""
         self._tell("edit")
-        self._write()
-        self._repave(self.layers.fresh(None, credentials=self._credentials()))
+        with ExitStack() as until_then:
+            if self.stuck:  # it tries the login before again and again, until the edit reaches it
+                until_then.enter_context(self.registry.refusing(self.username, self.written))
+            self._write()
+            self._repave(self.layers.fresh(None, credentials=self._credentials()))
 
     @rule()
     def repave(self) -> None:
