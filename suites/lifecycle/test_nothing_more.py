@@ -13,7 +13,7 @@ from harness.requirements import requirement
 
 @requirement("HOST-01", "LIFE-01", phase="repave", hosts=2)
 def test_every_host_of_a_cluster_is_in_use(repaved_pair: Use) -> None:
-    """Each host of a cluster is in use for as long as it belongs to it, and none runs before one of them has pulled."""
+    """Each host of a cluster is in use for as long as it belongs to it, and nothing runs before a host has pulled."""
     with repaved_pair() as shared:
         known = shared.cluster.site.project.edge_hosts
         free = [host.uid for host in shared.cluster.hosts if known.get(host.uid).is_free]

@@ -6,12 +6,11 @@ from datetime import datetime
 from itertools import pairwise
 
 from fixtures.shared_clusters import Use
+from fixtures.walks import PAUSE
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
 
-#: Seconds between two tries of a pull, at the least: a registry that refuses is not to be stormed.
-PAUSE = 0.5
 TRIES = 3
 
 

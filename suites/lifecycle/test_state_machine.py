@@ -93,7 +93,7 @@ class Life(RuleBasedStateMachine):
         """Write the registry's password and another image into the profile."""
         self._tell("edit")
         with ExitStack() as until_then:
-            if self.stuck:  # it tries the login before again and again, until the edit reaches it
+            if self.stuck and self.written != self.accepted:  # it tries the old login until the edit reaches it
                 until_then.enter_context(self.registry.refusing(self.username, self.written))
             self._write()
             self._repave(self.layers.fresh(None, credentials=self._credentials()))

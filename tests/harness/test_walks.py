@@ -11,6 +11,7 @@ import pytest
 
 from fixtures.walks import Deployments, Repaves
 from palette.waiting import WaitTimeoutError
+from registry.server import Account
 
 
 class OnceRead(Deployments):
@@ -45,20 +46,21 @@ def test_it_is_waited_for_in_vain_once_only() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reasons", "is_over"), [(["Failed"], True), (["FailedToRetrieveImagePullSecret", "Failed"], False)]
+    ("reasons", "over"), [(["Failed"], [True]), (["FailedToRetrieveImagePullSecret", "Failed"], [False])]
 )
-def test_a_pull_for_which_kubelet_had_no_secret_yet_is_no_try(reasons: list[str], is_over: bool) -> None:  # noqa: FBT001 - a case
+def test_a_pull_for_which_kubelet_had_no_secret_yet_is_no_try(reasons: list[str], over: list[bool]) -> None:
     """Kubernetes tries again with the Secret: what it pulled without is not what the product presents."""
-    walk = Repaves(MagicMock(), MagicMock(), MagicMock())
+    walk: Any = Repaves(MagicMock(), MagicMock(), MagicMock())
     seen = [SimpleNamespace(reason=reason, message="registry.test/edge:1: 401") for reason in reasons]
-    walk.now.errors.return_value = seen  # type: ignore[attr-defined] # a mock
-    wait, looks = walk.site.project.clusters.wait, []
-    wait.clock.now.side_effect = range(0, 100, 10)  # type: ignore[attr-defined] # a mock
-    wait.until.side_effect = lambda _, look, *_1, **_2: looks.append(look())  # type: ignore[attr-defined] # a mock
-    walk.layers.registry.seen.pulls.return_value = []  # type: ignore[attr-defined] # a mock
+    walk.now.errors.return_value = seen
+    looks: list[bool] = []
+    wait = walk.site.project.clusters.wait
+    wait.clock.now.side_effect = range(0, 100, 10)
+    wait.until.side_effect = lambda _, look, *_1, **_2: looks.append(look())
+    walk.layers.registry.seen.pulls.return_value = []
     walk.try_pull(MagicMock(), "registry.test/edge:1")
 
-    assert looks == [is_over]
+    assert looks == over
 
 
 def pull(tag: str, name: str) -> SimpleNamespace:
@@ -74,9 +76,9 @@ class Retries(Repaves):
 
     seen: list[SimpleNamespace]
 
-    def login(self, *_: object) -> Any:  # noqa: ANN401 - a stub
+    def login(self, password: str | None = None, username: str | None = None) -> Account:
         """Return always the same account."""
-        return SimpleNamespace(username="user", password="")
+        return Account(username or "user", password or "")
 
     def try_pull(self, _: object, image: str) -> None:
         """Pull, and pull the one before again."""
@@ -87,11 +89,11 @@ class Retries(Repaves):
 
 def test_a_login_that_changes_when_it_is_tried_again_is_told_by_the_next() -> None:
     """The first login had arrived by then, and only the walk still knows of it."""
-    walk = Retries(MagicMock(), MagicMock(), MagicMock())
-    walk.now.phases[-1].name = "repave"  # type: ignore[misc] # a mock
+    walk: Any = Retries(MagicMock(), MagicMock(), MagicMock())
+    walk.now.phases[-1].name = "repave"
     walk.layers.images.repository, walk.seen = "edge", []
-    walk.layers.registry.address.reference.side_effect = lambda name, tag: f"{name}:{tag}"  # type: ignore[attr-defined] # a mock
-    walk.layers.registry.seen.pulls.side_effect = lambda _: walk.seen  # type: ignore[attr-defined] # a mock
+    walk.layers.registry.address.reference.side_effect = lambda name, tag: f"{name}:{tag}"
+    walk.layers.registry.seen.pulls.side_effect = lambda _: walk.seen
 
     assert walk.present() == []
     assert walk.present() == ["host edge-1 presented a value equal to the password upper-case at repave"]
@@ -111,14 +113,14 @@ def test_a_login_that_changes_when_it_is_tried_again_is_told_by_the_next() -> No
 )
 def test_what_a_second_try_presents_is_told_once_it_is_known(tries: list[tuple[float, str]], told: list[str]) -> None:
     """A first request without a login is a habit; a try that ends without one presents nothing."""
-    walk = Retries(MagicMock(), MagicMock(), MagicMock())
-    walk.now.phases[-1].name = "repave"  # type: ignore[misc] # a mock
+    walk: Any = Retries(MagicMock(), MagicMock(), MagicMock())
+    walk.now.phases[-1].name = "repave"
     walk._last, began = ("1", walk.login()), datetime(2026, 1, 1, tzinfo=UTC)
     walk.seen = [pull("1", name) for _, name in tries]
     for known, (seconds, _) in zip(walk.seen, tries, strict=True):
         known.at, known.has_credential = began + timedelta(seconds=seconds), known.presented.name != "anonymous"
-    walk.layers.registry.seen.pulls.side_effect = lambda _: walk.seen  # type: ignore[attr-defined] # a mock
-    walk.site.project.clusters.wait.until.side_effect = lambda _, look, is_over, **_2: (  # type: ignore[attr-defined] # a mock
+    walk.layers.registry.seen.pulls.side_effect = lambda _: walk.seen
+    walk.site.project.clusters.wait.until.side_effect = lambda _, look, is_over, **_2: (
         found if is_over(found := look()) else pytest.fail("waited for in vain")
     )
 
