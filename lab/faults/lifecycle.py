@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lab.agent import places, puller, runtime, secret, slots
 from lab.faults import fault
-from lab.faults.replacing import always
+from lab.faults.replacing import always, when
 from lab.injection import (
     APPLY_VERSION,
     CARRY_CREDENTIAL,
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from lab.agent.slots import Slot
+    from lab.injection import Where
 
 STARTED = Path("/run/agent-was-started")
 REBOOT = 60  # seconds at most
@@ -95,6 +96,11 @@ def without_its_last_layer_at_repave(healthy: Callable[..., Slot], pulled: Slot,
 def running_once_created(_healthy: object, cluster: Any) -> str:  # noqa: ANN401 - the endpoint's own
     """Call a cluster Running as soon as it is asked for."""
     return "Running" if cluster.state == "Provisioning" else str(cluster.shown_state)
+
+
+def has_workers(at: Where, _value: object) -> bool:
+    """Return whether the cluster has more than one host."""
+    return len(at.nodes) > 1
 
 
 def never_running(_healthy: object, cluster: Any) -> str:  # noqa: ANN401 - the endpoint's own
@@ -178,6 +184,8 @@ FAULTS: tuple[Fault, ...] = (
           catches=["REPAVE-01", "REPAVE-09"], because="the pull policy is Never"),
     fault("running-once-created", at={REPORT_STATE: running_once_created, REPORT_HEALTH: always("Healthy")},
           catches=["VALID-01", "EVENT-02", "HOST-02", "REG-01", "LIMIT-06"], because="created is taken for running"),
+    fault("running-once-created-with-workers", at=REPORT_STATE, replace=when(has_workers, running_once_created),
+          catches=["HOST-01", "LIFE-01"], because="the state of a pool is taken for running until it has reported"),
     fault("never-running", at=REPORT_STATE, replace=never_running, catches=["DEPLOY-01", "VALID-01"],
           because="a condition that nothing fulfils"),
     fault("repaved-once-approved", at=REPORT_HEALTH, replace=always("Healthy"), catches=["LIFE-01"],

@@ -42,6 +42,11 @@ GATES: dict[str, Callable[[Where, Any], bool]] = {
 }
 
 
+def second_try(at: Where, _value: object) -> bool:
+    """Return whether a pull that failed is tried again."""
+    return at.attempt > 1
+
+
 def third_repave(at: Where, _value: object) -> bool:
     """Return whether it is the third repave, or a later one."""
     return at.repave > 2  # noqa: PLR2004 - that it is
@@ -71,6 +76,18 @@ def _gated() -> Iterator[Fault]:
         yield fault(
             f"{name}-at-the-third", at=point, replace=when(third_repave, replacement),
             catches=["REPAVE-04"], because="a rotation of two slots has used up both",
+        )  # fmt: skip
+    for name in ("login-lost-at-repave", "password-encoded-at-repave", "user-upper-cased-at-repave"):
+        point, replacement = wrong[name]
+        yield fault(
+            f"{name}-at-a-second-try", at=point, replace=when(second_try, replacement),
+            catches=["REPAVE-03"], because="what a pull is given is used up, or worked on again, once it has failed",
+        )  # fmt: skip
+    for name in ("login-lost-at-deploy", "authority-lost-at-deploy"):
+        point, replacement = wrong[name]
+        yield fault(
+            f"{name}-at-a-second-try", at=point, replace=when(second_try, replacement),
+            catches=["DEPLOY-03"], because="what a pull is given is used up once it has failed",
         )  # fmt: skip
 
 
