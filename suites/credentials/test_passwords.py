@@ -26,10 +26,12 @@ def arriving(kind: str) -> list[Vector]:
 
 @requirement("DEPLOY-03", "MACRO-05", phase="deploy", witness=True)
 def test_deploy_presents_the_password_unchanged(passwords: list[str], evidence: Evidence, trying: Use) -> None:
-    """For a password of every class, held by a macro, a deployment presents exactly that password."""
+    """For a password of every class, held by a macro, a deployment presents exactly that password, at each try."""
     with deployments_of(trying) as walk:
         for password in passwords:
             assert_arrives(walk, password, evidence)
+        changes = walk.present_again()
+        assert changes == [], changes[0]
         for_more_passwords(lambda password: assert_arrives(walk, password, evidence))
 
 
