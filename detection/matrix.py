@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SEED = 634
 #: Faults that a lab is given at a time: a pytest of its own for each batch costs a few seconds.
 BATCH = 16
+#: Parts of the rehearsal for each lab: one case of a night can take longer than fifty others.
+PARTS = 4
 OUTSIDE = "from outside"
 NO_VERDICT = "not run"
 EQUIVALENT = {
@@ -143,12 +145,13 @@ class Detection:
     # --- labs
 
     def _rehearsal(self) -> list[Job]:
-        """Return the healthy lab with every case, in as many parts as there are labs, with the random faults watched.
+        """Return the healthy lab with every case, in several parts for each lab, with the random faults watched.
 
         A case in which a fault would do nothing else cannot catch it: until something differs, all is as without it.
         """
         watched = tuple(dict(each.specification) for each in self.wanted if each.once)
-        parts = [tuple(case.id for case in self.cases[n :: self.labs]) for n in range(self.labs)] if watched else []
+        count = self.labs * PARTS
+        parts = [tuple(case.id for case in self.cases[n::count]) for n in range(count)] if watched else []
         return [
             Job((replace(HEALTHY_LAB, cases=part, watched=watched),), self.suites, self.seed, level=self.level)
             for part in parts
