@@ -191,6 +191,16 @@ def test_few_faults_are_given_to_all_labs() -> None:
     assert [len(job.mutants) for job in jobs] == [2, 1]
 
 
+def test_the_rehearsal_is_shared_out_so_that_one_long_case_holds_up_little() -> None:
+    """Each case is in one part, and a lab that is done with its part takes the next."""
+    cases = [SuiteCase(f"t.py::{number}", "t.py", (), 1) for number in range(30)]
+    parts = Detection(random_ones(3, 7), cases, Path(), print, print, labs=2)._rehearsal()
+    chosen = [case for part in parts for case in part.mutants[0].cases]
+
+    assert sorted(chosen) == sorted(case.id for case in cases)
+    assert max(len(part.mutants[0].cases) for part in parts) <= len(cases) / 4
+
+
 def test_a_failure_of_the_healthy_lab_catches_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """A false alarm of the rehearsal is told as one; the faults that were only watched stay idle."""
     made, _ = tried(monkeypatch, Verdict.FAIL)
