@@ -50,13 +50,12 @@ def _mask_wherever(text: str, secrets: Iterable[str]) -> str:
 
 def mask_text(text: str, secrets: Iterable[str]) -> str:
     """Mask secrets in free text; a short one where it stands behind the word *password* or is all there is."""
-    has_word = "password" in text.lower()  # a lab of a night has a thousand secrets and ten thousand messages
     for secret in filter(None, secrets):
         if text == secret:
             return MASK
         if len(secret) >= _LONG_ENOUGH:
             text = text.replace(secret, MASK)
-        elif has_word:
+        elif secret in text:  # a lab of a night has a thousand secrets and ten thousand messages
             text = re.sub(rf"(?i)(password\W{{0,4}}){re.escape(secret)}", rf"\g<1>{MASK}", text)
     return text
 
