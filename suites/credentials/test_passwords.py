@@ -16,6 +16,8 @@ from harness.requirements import requirement
 from harness.sites.site import Site
 from registry.probes import probes
 
+#: Shows lower case, a domain or a number taken away, a dash for a separator, and a name that passes a shell.
+TELLING_NAME = r"CORP\Robot$ci-1"
 PROBES = [probe.password for probe in probes() if probe.registry_accepts]
 
 
@@ -98,7 +100,7 @@ def test_every_probe_is_presented_again_unchanged(layers: Layers, evidence: Evid
 
 @requirement("CRED-05", phase="deploy", witness=True)
 def test_user_names_arrive_unchanged_at_deployment(usernames: list[str], evidence: Evidence, trying: Use) -> None:
-    """A user name of every class is presented by a deployment with exactly its bytes."""
+    """A user name of every class is presented by a deployment with exactly its bytes, at a second try, too."""
     with deployments_of(trying) as walk:
         assert_names_arrive(walk, usernames, evidence)
 
@@ -107,17 +109,19 @@ def test_user_names_arrive_unchanged_at_deployment(usernames: list[str], evidenc
 def test_user_names_arrive_unchanged_at_repave(
     layers: Layers, usernames: list[str], evidence: Evidence, deployed: Use
 ) -> None:
-    """A user name of every class is presented by a repave with exactly its bytes."""
+    """A user name of every class is presented by a repave with exactly its bytes, at a second try, too."""
     with deployed() as shared:
         assert_names_arrive(repaves_of(shared, layers), usernames, evidence)
 
 
 def assert_names_arrive(walk: Walk, names: Iterable[str], evidence: Evidence) -> None:
-    """Have user names presented as they are; a dotted one is its own password, too."""
-    for name in names:
+    """Have user names presented as they are, the last one twice; a dotted one is its own password, too."""
+    for name in (*names, TELLING_NAME):
         evidence.example(repr(name), expected=f"every pull presents the user name {name!r}")
         changes = walk.present(name if "." in name else None, name)
         assert changes == [], changes[0]
+    changes = walk.present_again()
+    assert changes == [], changes[0]
 
 
 @pytest.mark.nightly
