@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from lab.palette.errors import not_found
 
@@ -131,6 +131,10 @@ class Delivery:
     attached: tuple[Attached, ...]
     layers: LayerRecords
     reasons: tuple[Reason, ...] = ()
+
+    def __deepcopy__(self, _known: object) -> Self:
+        """Return the delivery itself, which nobody changes: where faults are watched, nodes are copied all the time."""
+        return self
 
     @property
     def infrastructure(self) -> Attached:
