@@ -77,17 +77,15 @@ def _gated() -> Iterator[Fault]:
             f"{name}-at-the-third", at=point, replace=when(third_repave, replacement),
             catches=["REPAVE-04"], because="a rotation of two slots has used up both",
         )  # fmt: skip
-    for name in ("login-lost-at-repave", "password-encoded-at-repave", "user-upper-cased-at-repave"):
+    for name in (
+        "login-lost-at-repave", "password-encoded-at-repave", "user-upper-cased-at-repave",
+        "login-lost-at-deploy", "authority-lost-at-deploy",
+    ):  # fmt: skip
         point, replacement = wrong[name]
         yield fault(
             f"{name}-at-a-second-try", at=point, replace=when(second_try, replacement),
-            catches=["REPAVE-03"], because="what a pull is given is used up, or worked on again, once it has failed",
-        )  # fmt: skip
-    for name in ("login-lost-at-deploy", "authority-lost-at-deploy"):
-        point, replacement = wrong[name]
-        yield fault(
-            f"{name}-at-a-second-try", at=point, replace=when(second_try, replacement),
-            catches=["DEPLOY-03"], because="what a pull is given is used up once it has failed",
+            catches=["REPAVE-03" if name.endswith("repave") else "DEPLOY-03"],
+            because="what a pull is given is used up, or worked on again, once it has failed",
         )  # fmt: skip
 
 

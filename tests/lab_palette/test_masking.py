@@ -104,6 +104,7 @@ def test_free_text_is_masked_with_care() -> None:
     """A long secret is masked anywhere, a short one behind the word password only."""
     assert mask_text("401 for robot:s3cret-value@r", ["s3cret-value"]) == f"401 for robot:{MASK}@r"
     assert mask_text("a pull of a: password=a", ["a"]) == f"a pull of a: password={MASK}"
+    assert mask_text("PASSWORD: A", ["a"]) == "PASSWORD: A"  # another value
 
 
 @pytest.mark.parametrize("values", [os_values(password=MASK), "providerCredentials:\n  password: ******\n"])
