@@ -232,7 +232,7 @@ class Cluster:
         An error event is a hint: what a controller tries again may come right a moment later. So the state decides that
         remains, see :class:`harness.errors.ErrorWatch`.
         """
-        wait, watch = self.site.project.clusters.wait, ErrorWatch(self, is_done, about)
+        wait, watch = self.site.project.clusters.wait, ErrorWatch(self, is_done, about, within)
         seen = wait.until(what, watch.look, lambda seen: seen.is_settled, within=within)
         if seen.is_done:
             if seen.errors:

@@ -119,23 +119,30 @@ class ErrorWatch:
     """Looks at a cluster until it has come right, or an error has stayed.
 
     It stays when it is told again and ``Timeouts.stale_state`` have passed since the first time. One that is not told
-    again has three times as long: something else may have been tried instead. A node that cannot pull yet, such as one
+    again has three times as long: something else may have been tried instead. What the registry serves after an error
+    is a later try on its way: it may take half of ``within`` to come right. A node that cannot pull yet, such as one
     whose container runtime comes up late on a busy machine, has all the time that there is.
     """
 
-    def __init__(self, cluster: Cluster, is_done: Callable[[], bool], about: str = "") -> None:
+    def __init__(self, cluster: Cluster, is_done: Callable[[], bool], about: str, within: float) -> None:
         self._cluster, self._is_done, self._about = cluster, is_done, about
-        self._wait = cluster.site.project.clusters.wait
+        self._wait, self._longest = cluster.site.project.clusters.wait, within / 2
         self._first: float | None = None
+        self._told = self._served_before = 0
 
     def look(self) -> Outcome:
         """Look once. Raises PaletteError."""
         is_done = self._is_done()
         told = self._cluster.errors_about(self._about) if self._about else self._cluster.errors()
         errors = [event for event in told if not is_of_the_machine(event.message)]
+        served = sum(pull.is_served for pull in self._cluster.site.evidence.pulls_of(self._cluster))
         now = self._wait.clock.now()
         if errors and self._first is None:
             self._first = now
+        if len(errors) != self._told:
+            self._told, self._served_before = len(errors), served
         patience = self._wait.timeouts.stale_state * (1 if len(errors) > 1 else TOLD_ONCE)
+        if served > self._served_before:
+            patience = max(patience, self._longest)
         stayed = self._first is not None and now - self._first >= patience
         return Outcome(is_done, errors, is_done or stayed)

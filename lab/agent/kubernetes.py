@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -51,8 +52,12 @@ _NO_IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull",
      "CreateContainerError"}
 )  # fmt: skip
+#: Where kubelet pulls again by itself.
+_WAITS = re.compile("ErrImagePull|ImagePullBackOff")
 #: The pull policy that does what was decided: whether to pull, and whether the node has the image.
 _POLICIES = {(True, True): "Always", (False, False): "Never"}
+#: The reason that kubelet gives where it cannot read a pull secret yet.
+WITHOUT_SECRET = "FailedToRetrieveImagePullSecret"  # noqa: S105 - a reason of an event
 PLAN_LABEL, NODE_LABEL = "upgrade.cattle.io/plan", "upgrade.cattle.io/node"
 SECRET = "provider-credentials"  # noqa: S105 - the name of an object
 
@@ -252,12 +257,28 @@ def _pod(name: str, node: str, image: str, policy: str, secrets: list[Json]) -> 
 
 def _await_upgrade(space: str, name: str) -> None:
     def missing() -> str:
-        status = kubernetes_api.ask("GET", f"namespaces/{space}/pods/{name}")["status"]
+        pod = kubernetes_api.ask("GET", f"namespaces/{space}/pods/{name}")
+        status = pod["status"]
         for said in _troubles(status):
-            raise PullFailed(said)
+            if not (_WAITS.match(said) and _pulls_again(space, pod)):
+                raise PullFailed(said)
         return "" if status.get("phase") == "Succeeded" else f"pod {name} is {status.get('phase', 'not begun')}"
 
     kubernetes_api.wait_until(missing, PULL_TIMEOUT)
+
+
+def _pulls_again(space: str, pod: Json) -> bool:
+    """Return whether kubelet is to be waited for: it pulled before it could read the Secret, and pulls again with it.
+
+    The API server lets a node read a Secret once it has seen that a pod there refers to it, which may be later.
+    """
+    if not pod["spec"].get("imagePullSecrets"):
+        return False
+    selected = urlencode({"fieldSelector": f"involvedObject.uid={pod['metadata']['uid']}"})
+    told: list[Json] = kubernetes_api.ask("GET", f"namespaces/{space}/events?{selected}")["items"]
+    failed = sum(event.get("count") or 1 for event in told if event["message"].startswith("Failed to pull image"))
+    is_without = any(event["reason"] == WITHOUT_SECRET for event in told)
+    return failed <= int(is_without)  # kubelet tells in the order of what happens, and later than the pod's state
 
 
 def _troubles(status: Json) -> Iterator[str]:

@@ -115,6 +115,28 @@ def test_a_fallback_after_the_first_error_is_seen(stage: Callable[..., Scene]) -
         staged.cluster.fails(ErrorCause.LOGIN)
 
 
+def test_what_is_served_after_an_error_is_waited_for(stage: Callable[..., Scene]) -> None:
+    """A later try that gets its image may take longer to come right than an error takes to stay."""
+    staged = stage(*[(False, AGAIN)] * 60, (True, AGAIN))
+    steps = iter(range(1000))
+    staged.evidence.witness = cast(
+        "Any", SimpleNamespace(pulls=lambda _cluster, **_which: [pull(401 if next(steps) < 3 else 200)])
+    )
+
+    assert staged.cluster.runs_or_fails()
+    assert staged.clock.time - 1000 > 180
+
+
+def test_what_is_served_again_and_again_is_waited_for_no_longer_than_half_the_time(stage: Callable[..., Scene]) -> None:
+    """A host that is given the image and refuses it each time fails in the end, though it tells so once only."""
+    staged = stage((False, AGAIN[:1]))
+    steps = iter(range(100_000))
+    staged.evidence.witness = cast("Any", SimpleNamespace(pulls=lambda _cluster, **_which: [pull(200)] * next(steps)))
+
+    assert not staged.cluster.runs_or_fails()
+    assert 0 <= staged.clock.time - 1000 - 1800 < 10
+
+
 @pytest.mark.parametrize("looks", [5, 200])
 def test_a_runtime_that_comes_up_late_is_waited_for(stage: Callable[..., Scene], looks: int) -> None:
     """On a busy machine a node may have nothing to pull with for a while; that is no error that stays."""

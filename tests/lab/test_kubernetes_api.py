@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.agent import kubernetes_api
+from lab.agent import kubernetes, kubernetes_api
 from lab.kubernetes.pki import ClusterPki
 
 
@@ -64,3 +64,37 @@ def test_a_connection_is_kept_and_opened_anew_once_the_server_has_ended_it(answe
     """Of five questions, no two cost a connection each, and none fails because a server ended what was kept."""
     assert [kubernetes_api.ask("GET", "nodes") for _ in range(5)] == [{}] * 5
     assert answers.connections == 3
+
+
+LACKS = {"reason": kubernetes.WITHOUT_SECRET, "message": "Unable to retrieve some image pull secrets", "count": 3}
+PULLING = {"reason": "Pulling", "message": 'Pulling image "i"', "count": 2}
+WAITS = {"reason": "Failed", "message": "Error: ImagePullBackOff", "count": 4}
+
+
+def failed(count: int | None) -> dict[str, object]:
+    """Return what kubelet tells of pulls that failed."""
+    return {"reason": "Failed", "message": 'Failed to pull image "i": 401', "count": count}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "told", "again"),
+    [
+        (True, [], True),
+        (True, [LACKS, PULLING], True),
+        (True, [LACKS, PULLING, WAITS, failed(1)], True),
+        (True, [LACKS, PULLING, WAITS, failed(2)], False),
+        (True, [PULLING, WAITS, failed(None)], False),
+        (False, [LACKS, PULLING, failed(1)], False),
+    ],
+)
+def test_a_pull_before_kubelet_could_read_the_secret_is_not_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+    secrets: bool,  # noqa: FBT001 - a column
+    told: list[dict[str, object]],
+    again: bool,  # noqa: FBT001 - a column
+) -> None:
+    """Kubelet says why before it pulls without a login, and that it failed after it; its next pull is the upgrade's."""
+    monkeypatch.setattr(kubernetes_api, "ask", lambda *_: {"items": told})
+    pod = {"metadata": {"uid": "u"}, "spec": {"imagePullSecrets": [{"name": kubernetes.SECRET}] if secrets else []}}
+
+    assert kubernetes._pulls_again("space", pod) is again
