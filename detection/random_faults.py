@@ -92,8 +92,8 @@ WRONG: dict[str, tuple[str, ...]] = {
     "MASK_ANSWER": ("the_first",),
     "ANSWER": tuple(map(_without, ("metadata", "spec", "status", "items", "uid"))),
 }  # fmt: skip
-#: What changes nothing that can be seen: no worker pulls behind a new authority, as the control plane fails before.
-_UNSEEN = {("KEEP_AUTHORITY", 'at.role == "worker"', "always(value=True)")}
+#: With hosts that are never alive no run begins: that is told as an outage of the site.
+_UNSEEN = {("LIVENESS", "True", "always(value=False)")}
 _ON_HOSTS = (
     'at.phase == "deploy"', 'at.phase == "repave"', 'at.node.endswith("1")', 'at.node.endswith("2")',
     'at.role == "worker"', "at.repave > 1", "at.repave > 2", "at.attempt > 1", "at.attempt == 1",

@@ -222,6 +222,20 @@ class Cluster:
             clusters.wait.timeouts.cluster_running,
         )
 
+    def first_host_boots_or_fails(self) -> bool:
+        """Wait until the first host has pulled and left its old system, or until an error stays. Return whether so."""
+
+        def has_left() -> bool:
+            if not any(pull.is_served for pull in self.site.evidence.pulls_of(self)):
+                return False
+            try:
+                return self.boot_of(self.host).boot_id != self.boots[self.host.uid].boot_id
+            except (HostUnreachable, ValueError):  # it is down
+                return True
+
+        what = f"host {self.host.uid} to leave its old system, or cluster {self.name} to say why not"
+        return not self._ends_in(what, has_left, "", self._repave_time)
+
     @property
     def _repave_time(self) -> float:
         return self.site.project.clusters.wait.timeouts.repave

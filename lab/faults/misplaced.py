@@ -18,10 +18,12 @@ from lab.injection import (
     DEPLOY_CREDENTIAL,
     FORGET_CLUSTER,
     INSTALL_SYSTEM,
+    KEEP_AUTHORITY,
     REPLACE_SYSTEM,
     RESOLVE_MACRO,
     UPGRADE_AUTHORITY,
     UPGRADE_CREDENTIAL,
+    VERIFY_UPGRADE_TLS,
     Fault,
     Where,
 )
@@ -71,6 +73,16 @@ def _gated() -> Iterator[Fault]:
                 catches=["REPAVE-05" if name == "other-system-installed" else "REPAVE-06"],
                 because="what is given to the first node of a cluster is not given to the next",
             )  # fmt: skip
+    for gate, condition in GATES.items():
+        yield fault(
+            f"authority-taken-from-an-update-{gate}", at=KEEP_AUTHORITY, replace=when(condition, always(value=True)),
+            catches=["LIMIT-03"], because="that a cluster is there already is known to its first node only",
+        )  # fmt: skip
+        yield fault(
+            f"certificates-not-verified-at-repave-{gate}", at=VERIFY_UPGRADE_TLS,
+            replace=when(condition, always(value=False)),
+            catches=["TLS-03"], because="what the first node's runtime is told of the registry the next one's is not",
+        )  # fmt: skip
     for name in ("login-lost-at-repave", "password-encoded-at-repave", "authority-lost-at-repave"):
         point, replacement = wrong[name]
         yield fault(

@@ -15,8 +15,10 @@ from harness.errors import ErrorCause
 from harness.evidence import Evidence
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
+from harness.run import NotCovered
 from harness.sites.site import Site
 from registry.tls import Authority
+from reports.records import PullRecord
 
 
 @requirement("REPAVE-01", "REPAVE-05", "REPAVE-02", "HOST-03", phase="repave", witness=True)
@@ -143,22 +145,40 @@ def test_a_cluster_rolls_back_to_the_version_before(
                 private_registry.witness.changes(cluster, phase="again")
 
 
-@requirement("LIMIT-03", phase="repave", witness=True, repaves=2, ends=1)
-def test_an_existing_cluster_is_given_no_certificate(
-    layers: Layers, private_registry: SiteRegistry, another_registry: AnotherRegistry, walked: Use
-) -> None:
-    """An update that brings a new authority, for another registry or for the same, fails on TLS at the repave."""
-    authority = Authority("the next authority")
+@requirement("LIMIT-03", phase="repave", repaves=1, ends=1)
+def test_an_existing_cluster_is_given_no_certificate(another_registry: AnotherRegistry, walked: Use) -> None:
+    """An update that brings the authority of another registry fails on TLS at the repave."""
     with another_registry() as others, others.registry.account() as other_account, walked() as shared:
-        shared.spent, cluster, credentials = True, shared.cluster, shared.cluster.layer.credentials
+        shared.spent, cluster = True, shared.cluster
         cluster.begin_repave(others.fresh(other_account))
         event = cluster.fails(ErrorCause.TLS)
 
         assert ErrorCause.TLS.is_named_in(event.message), f"the event gives no reason: {event.message}"
         assert cluster.host.boot() == cluster.boots[cluster.host.uid], "the host has changed"
+
+
+@requirement("LIMIT-03", "TLS-03", phase="repave", hosts=2, witness=True, repaves=1, ends=1)
+def test_no_host_of_an_existing_cluster_is_given_a_certificate(
+    layers: Layers, private_registry: SiteRegistry, repaved_pair: Use
+) -> None:
+    """An update brings a new authority: the first host pulls as before, the next one not from a registry of that."""
+    authority, phase = Authority("the next authority"), "next authority"
+    with repaved_pair() as shared:
+        shared.spent, cluster, credentials = True, shared.cluster, shared.cluster.layer.credentials
         assert credentials is not None
         changed = layers.fresh(None, credentials=replace(credentials, certificates=authority.pem))
+        cluster.begin_repave(changed, phase=phase)
+
+        def served_to_others() -> list[PullRecord]:
+            pulls = private_registry.witness.pulls(cluster, phase=phase)
+            return [pull for pull in pulls if pull.is_served and pull.host != cluster.host.uid]
+
+        assert cluster.first_host_boots_or_fails(), cluster.errors()[0].message
+        if served_to_others():
+            raise NotCovered("all hosts of a cluster pull at once")
         with private_registry.presenting(authority.issue(private_registry.address.host)):
-            cluster.begin_repave(changed, phase="next authority")
-            cluster.fails(ErrorCause.TLS, about=changed.image)
-            assert private_registry.witness.users(cluster, phase="next authority") == set(), "credentials were sent"
+            is_done = cluster.repaves_or_fails(changed.image)
+            assert not served_to_others(), "a host pulled from a registry of an authority that it was not given"
+            assert not is_done, "Palette calls the repave done, and one host pulled nothing"
+            told = cluster.errors_about(changed.image)
+            assert any(ErrorCause.TLS.is_named_in(event.message) for event in told), told[0].message

@@ -5,13 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from itertools import pairwise
 
+import pytest
+
+from fixtures.layers import Layers
 from fixtures.shared_clusters import Use
 from fixtures.walks import PAUSE
 from harness.private_registry import SiteRegistry
 from harness.requirements import requirement
 from harness.sites.site import Site
+from registry.tls import Authority
+from reports.records import PullRecord
 
 TRIES = 3
+#: Seconds after so many failures: what repeats its pulls without a pause has many more by then.
+LONG_ENOUGH = 2.0
 
 
 @requirement("HOST-07", phase="deploy", witness=True)
@@ -26,10 +33,47 @@ def test_a_failed_pull_is_repeated_with_pauses(site: Site, private_registry: Sit
             within=wait.timeouts.cluster_running,
             state=lambda errors: f"{len(errors)} failures",
         )
+        wait.clock.sleep(LONG_ENOUGH)
+        failures = cluster.errors()
         told = [event.at for event in failures if event.at is not None]
         pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(told)]
-        asked = [datetime.fromisoformat(pull.time) for pull in private_registry.witness.pulls(cluster)]
-        rests = sum((later - earlier).total_seconds() >= PAUSE for earlier, later in pairwise(asked))
+        asked = private_registry.witness.pulls(cluster)
+        rests = sum(
+            earlier.presented != "anonymous" and between(earlier, later) >= PAUSE for earlier, later in pairwise(asked)
+        )
 
         assert min(pauses) >= PAUSE, f"pulls that failed were repeated after {min(pauses):.2f} s"
-        assert rests >= TRIES - 1, f"the registry was asked {len(asked)} times with {rests} pauses of {PAUSE} s"
+        assert rests >= len(failures) - 1, (
+            f"{len(failures)} pulls failed, with {rests} pauses of {PAUSE} s after a login"
+        )
+
+
+@pytest.mark.nightly
+@requirement("TLS-01", "HOST-07", phase="deploy", hosts=3, witness=True)
+def test_each_host_of_a_cluster_refuses_a_stranger_with_pauses(
+    site: Site, layers: Layers, private_registry: SiteRegistry
+) -> None:
+    """No host of a cluster, whatever its role, presents a login to a stranger's registry, or storms it."""
+    stranger, wait = Authority("a stranger").issue(private_registry.address.host), site.project.clusters.wait
+    with (
+        private_registry.account() as account,
+        private_registry.presenting(stranger),
+        site.begin_deploy(layers.fresh(account), hosts=3) as cluster,
+    ):
+        wait.until(
+            f"each host of {cluster.name} to be refused {TRIES} times",
+            lambda: private_registry.witness.users(cluster) or len(cluster.errors()) >= TRIES * len(cluster.hosts),
+            bool,
+            within=wait.timeouts.cluster_running,
+        )
+
+        assert private_registry.witness.users(cluster) == set(), "a login was presented to a stranger's registry"
+        for host in cluster.hosts:
+            told = [event.at for event in cluster.errors() if event.host == host.uid and event.at is not None]
+            pauses = [(later - earlier).total_seconds() for earlier, later in pairwise(told)]
+            assert min(pauses, default=PAUSE) >= PAUSE, f"{host.uid} repeated a pull after {min(pauses):.2f} s"
+
+
+def between(earlier: PullRecord, later: PullRecord) -> float:
+    """Return the seconds between two requests."""
+    return (datetime.fromisoformat(later.time) - datetime.fromisoformat(earlier.time)).total_seconds()
