@@ -223,7 +223,7 @@ class Cluster:
         )
 
     def first_host_boots_or_fails(self) -> bool:
-        """Wait until the first host has pulled and left its old system, or until an error stays. Return whether so."""
+        """Wait until the first host has pulled and left its old system, or an error stays. Return whether it left."""
 
         def has_left() -> bool:
             if not any(pull.is_served for pull in self.site.evidence.pulls_of(self)):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,12 +51,12 @@ _NO_IMAGE = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ImageInspectError", "ErrImageNeverPull",
      "CreateContainerError"}
 )  # fmt: skip
-#: Where kubelet pulls again by itself.
-_WAITS = re.compile("ErrImagePull|ImagePullBackOff")
+#: Of these, those after which kubelet pulls again by itself.
+_TRIED_AGAIN = ("ErrImagePull", "ImagePullBackOff")
 #: The pull policy that does what was decided: whether to pull, and whether the node has the image.
 _POLICIES = {(True, True): "Always", (False, False): "Never"}
 #: The reason that kubelet gives where it cannot read a pull secret yet.
-WITHOUT_SECRET = "FailedToRetrieveImagePullSecret"  # noqa: S105 - a reason of an event
+PULLS_WITHOUT = "FailedToRetrieveImagePullSecret"
 PLAN_LABEL, NODE_LABEL = "upgrade.cattle.io/plan", "upgrade.cattle.io/node"
 SECRET = "provider-credentials"  # noqa: S105 - the name of an object
 
@@ -260,7 +259,7 @@ def _await_upgrade(space: str, name: str) -> None:
         pod = kubernetes_api.ask("GET", f"namespaces/{space}/pods/{name}")
         status = pod["status"]
         for said in _troubles(status):
-            if not (_WAITS.match(said) and _pulls_again(space, pod)):
+            if not (said.startswith(_TRIED_AGAIN) and _pulls_again(space, pod)):
                 raise PullFailed(said)
         return "" if status.get("phase") == "Succeeded" else f"pod {name} is {status.get('phase', 'not begun')}"
 
@@ -277,7 +276,7 @@ def _pulls_again(space: str, pod: Json) -> bool:
     selected = urlencode({"fieldSelector": f"involvedObject.uid={pod['metadata']['uid']}"})
     told: list[Json] = kubernetes_api.ask("GET", f"namespaces/{space}/events?{selected}")["items"]
     failed = sum(event.get("count") or 1 for event in told if event["message"].startswith("Failed to pull image"))
-    is_without = any(event["reason"] == WITHOUT_SECRET for event in told)
+    is_without = any(event["reason"] == PULLS_WITHOUT for event in told)
     return failed <= int(is_without)  # kubelet tells in the order of what happens, and later than the pod's state
 
 

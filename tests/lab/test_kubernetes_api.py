@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.server
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -66,9 +66,10 @@ def test_a_connection_is_kept_and_opened_anew_once_the_server_has_ended_it(answe
     assert answers.connections == 3
 
 
-LACKS = {"reason": kubernetes.WITHOUT_SECRET, "message": "Unable to retrieve some image pull secrets", "count": 3}
+LACKS = {"reason": kubernetes.PULLS_WITHOUT, "message": "Unable to retrieve some image pull secrets", "count": 3}
 PULLING = {"reason": "Pulling", "message": 'Pulling image "i"', "count": 2}
 WAITS = {"reason": "Failed", "message": "Error: ImagePullBackOff", "count": 4}
+SECRETS = [{"name": kubernetes.SECRET}]
 
 
 def failed(count: int | None) -> dict[str, object]:
@@ -76,25 +77,35 @@ def failed(count: int | None) -> dict[str, object]:
     return {"reason": "Failed", "message": 'Failed to pull image "i": 401', "count": count}
 
 
+@pytest.fixture
+def pulls_again(monkeypatch: pytest.MonkeyPatch) -> Callable[..., bool]:
+    """Return a way to ask whether kubelet is to be waited for, with the events of a pod and its pull secrets."""
+
+    def ask(told: list[dict[str, object]], secrets: list[dict[str, str]]) -> bool:
+        monkeypatch.setattr(kubernetes_api, "ask", lambda *_: {"items": told})
+        return kubernetes._pulls_again("space", {"metadata": {"uid": "u"}, "spec": {"imagePullSecrets": secrets}})
+
+    return ask
+
+
+@pytest.mark.parametrize("told", [[], [LACKS, PULLING], [LACKS, PULLING, WAITS, failed(1)]])
+def test_kubelet_is_waited_for_where_it_pulled_without_the_secret(
+    pulls_again: Callable[..., bool], told: list[dict[str, object]]
+) -> None:
+    """It tells later than the pod's state, but in order: first that it pulls without, then that this failed."""
+    assert pulls_again(told, SECRETS)
+
+
 @pytest.mark.parametrize(
-    ("secrets", "told", "again"),
+    ("told", "secrets"),
     [
-        (True, [], True),
-        (True, [LACKS, PULLING], True),
-        (True, [LACKS, PULLING, WAITS, failed(1)], True),
-        (True, [LACKS, PULLING, WAITS, failed(2)], False),
-        (True, [PULLING, WAITS, failed(None)], False),
-        (False, [LACKS, PULLING, failed(1)], False),
+        ([LACKS, PULLING, WAITS, failed(2)], SECRETS),
+        ([PULLING, WAITS, failed(None)], SECRETS),
+        ([LACKS, PULLING, failed(1)], []),
     ],
 )
-def test_a_pull_before_kubelet_could_read_the_secret_is_not_the_last(
-    monkeypatch: pytest.MonkeyPatch,
-    secrets: bool,  # noqa: FBT001 - a column
-    told: list[dict[str, object]],
-    again: bool,  # noqa: FBT001 - a column
+def test_a_pull_that_failed_with_all_that_it_was_given_is_the_last(
+    pulls_again: Callable[..., bool], told: list[dict[str, object]], secrets: list[dict[str, str]]
 ) -> None:
-    """Kubelet says why before it pulls without a login, and that it failed after it; its next pull is the upgrade's."""
-    monkeypatch.setattr(kubernetes_api, "ask", lambda *_: {"items": told})
-    pod = {"metadata": {"uid": "u"}, "spec": {"imagePullSecrets": [{"name": kubernetes.SECRET}] if secrets else []}}
-
-    assert kubernetes._pulls_again("space", pod) is again
+    """With the Secret, or for a pod that has none, a failed pull is the upgrade's failure."""
+    assert not pulls_again(told, secrets)
